@@ -1,0 +1,110 @@
+"""Every error that Genrify Tagger raises on purpose.
+
+The core raises these, batch loops record them and go on, and only the command line prints them and exits.
+An error knows the file it is about (``path``) and, where there is something to do, says it (``hint``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GenrifyError(Exception):
+    """Root of all errors raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, in plain words, without the path and without a final full stop.
+    path : str or None
+        The file or folder it is about, decoded by `os.fsdecode`.
+    hint : str or None
+        What the user can do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, path: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel from worker processes, and pickle cannot pass keyword arguments by itself.
+        return _rebuild, (type(self), self.message, self.path, self.hint)
+
+
+def _rebuild(kind: type[GenrifyError], message: str, path: str | None, hint: str | None) -> GenrifyError:
+    return kind(message, path=path, hint=hint)
+
+
+class ConfigError(GenrifyError):
+    """A setting, an option or the settings file is wrong."""
+
+    exit_status = 2
+
+
+class DecodeError(GenrifyError):
+    """The file is no audio that can be decoded."""
+
+
+class ModelError(GenrifyError):
+    """The model or its sidecar is missing, damaged or of another kind."""
+
+
+class TagError(GenrifyError):
+    """Something about a file's tags."""
+
+
+class TagReadError(TagError):
+    """The file's tags cannot be read."""
+
+
+class NotTaggableError(TagError):
+    """The container has no place for a genre (Matroska, raw AAC)."""
+
+
+class WriteRefusedError(TagError):
+    """Writing would harm something, so nothing was written."""
+
+
+class ChangedMeanwhileError(WriteRefusedError):
+    """Another program changed the file after it was read, so nothing was written."""
+
+
+class StoreError(GenrifyError):
+    """The database cannot be used."""
+
+
+class StoreNewerError(StoreError):
+    """The database was written by a newer Genrify Tagger."""
+
+
+class StoreCorruptError(StoreError):
+    """The database is damaged."""
+
+
+class WorkerError(GenrifyError):
+    """A worker process did not survive a file."""
+
+
+class WorkerCrashedError(WorkerError):
+    """The worker process died on the file."""
+
+
+class WorkerTimeoutError(WorkerError):
+    """The file took longer than the time limit."""
+
+
+class WorkerMemoryError(WorkerError):
+    """The file needed more memory than the limit."""
+
+
+class InterruptedScanError(GenrifyError):
+    """The user stopped the run; everything finished so far is kept."""
+
+    exit_status = 130

@@ -1,0 +1,52 @@
+"""What a file is on disk: its fingerprint, and its path in a form that can be printed.
+
+Paths are `str` as `os.fsdecode` gives them (undecodable bytes as surrogates), so that every name the file system
+allows survives the way through the program; the store keeps them as bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """The parts of `os.stat_result` that together decide whether a file is unchanged."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def file_stat(path: str | int) -> FileStat:
+    """Stat a file (symbolic links are followed) or an open descriptor.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be reached.
+    """
+    return fingerprint(os.stat(path))
+
+
+def fingerprint(stat: os.stat_result) -> FileStat:
+    """Pick out of a full stat result what decides whether a file is unchanged."""
+    return FileStat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def display_path(path: str) -> str:
+    """Return `path` as one printable line: what is not UTF-8 becomes U+FFFD, control characters are escaped."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def json_path(path: str) -> dict[str, str]:
+    """Return the fields that name a file in JSON: `path`, and `path_bytes` (base64) if it is not UTF-8."""
+    raw = os.fsencode(path)
+    try:
+        return {"path": raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"path": raw.decode("utf-8", "replace"), "path_bytes": base64.b64encode(raw).decode("ascii")}

@@ -1,0 +1,1 @@
+"""The shipped model: flatbuffer, sidecar and card, read through `importlib.resources`."""
