@@ -1,0 +1,39 @@
+"""What listening to one song gives: plain arrays, made in a worker, kept by the store, judged by `decision`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One song as the network heard it.
+
+    Attributes
+    ----------
+    duration : float
+        Seconds of audio.
+    intervals : ndarray, shape (n_segments, 2)
+        Start and end of each segment, seconds.
+    levels : ndarray, shape (n_segments,)
+        RMS level of each segment, dB relative to full scale.
+    outputs : mapping of str to ndarray, shape (n_segments, n_labels)
+        Activations by name of the network's output.
+    tags : ndarray, shape (n_tags,)
+        Mean tag probabilities of the song.
+    embedding : ndarray, shape (n_dimensions,)
+        Mean embedding of the song.
+    """
+
+    duration: float
+    intervals: FloatArray
+    levels: FloatArray
+    outputs: Mapping[str, FloatArray]
+    tags: FloatArray
+    embedding: FloatArray
