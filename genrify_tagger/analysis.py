@@ -37,3 +37,29 @@ class Analysis:
     outputs: Mapping[str, FloatArray]
     tags: FloatArray
     embedding: FloatArray
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The audio in a file, told without decoding it.
+
+    Attributes
+    ----------
+    key : str
+        Audio key: hexadecimal BLAKE2b over codec parameters and packets; tags do not enter it.
+    duration : float
+        Seconds of audio, from the packets and not from the container's word.
+    container, codec : str
+        FFmpeg's short names.
+    sample_rate : int
+        Hertz.
+    channels : int
+        Number of channels.
+    """
+
+    key: str
+    duration: float
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int

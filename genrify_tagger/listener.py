@@ -1,0 +1,157 @@
+"""What runs inside a worker process: decode, features, network, and the limits it puts on itself.
+
+The parent imports this module only to name its functions; libraries are imported inside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from genrify_tagger.analysis import Analysis, FloatArray, Sound
+from genrify_tagger.errors import ModelError
+
+if TYPE_CHECKING:
+    from genrify_tagger.classifier import Classifier
+
+T = TypeVar("T")
+
+STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker process may use.
+
+    Attributes
+    ----------
+    time_limit : float
+        Seconds for one file.
+    memory_limit : int
+        Bytes of address space beyond what the process has after warm-up.
+    """
+
+    time_limit: float = 30.0
+    memory_limit: int = 512 << 20
+
+
+class _Listener:
+    """The worker's own state: which model, and how many segments."""
+
+    def __init__(self, sidecar: str | None, segments: int) -> None:
+        self._sidecar = sidecar
+        self.segments = segments
+
+    @functools.cached_property
+    def classifier(self) -> Classifier:
+        from genrify_tagger.classifier import Classifier
+
+        return Classifier(self._sidecar)
+
+
+_listener: _Listener | None = None
+
+
+def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: str) -> None:
+    """Make a fresh process ready: load the libraries and the model, then close it in.
+
+    Parameters
+    ----------
+    sidecar : str or None
+        Path of the model's sidecar; None for the shipped model.
+    segments : int
+        Segments to listen to in each song.
+    limits : Limits
+        What the process may use from here on.
+    stderr_folder : str
+        Folder for what C libraries print; the file is named after the process.
+    """
+    global _listener
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with_parent()
+    _catch_stderr(stderr_folder)
+    _listener = _Listener(sidecar, segments)
+    from threadpoolctl import threadpool_limits
+
+    from genrify_tagger import audio, features  # noqa: F401 - so that the limit is set after they are loaded
+
+    threadpool_limits(1)
+    # A model that does not load must be the task's error: a pool whose initializer fails is only "broken".
+    with contextlib.suppress(ModelError):
+        _ = _listener.classifier
+    _limit_memory(limits.memory_limit)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _catch_stderr(folder: str) -> None:
+    descriptor = os.open(os.path.join(folder, str(os.getpid())), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _limit_memory(extra: int) -> None:
+    if sys.platform != "linux":
+        return
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    size = pages * resource.getpagesize() + extra
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (STDERR_LIMIT, STDERR_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def guarded(task: Callable[[], T]) -> T:
+    """Run a task so that its errors can travel: FFmpeg's own memory error does not survive pickling."""
+    try:
+        return task()
+    except MemoryError:
+        raise MemoryError from None
+
+
+def probe(path: str) -> Sound:
+    """Tell the audio in a file apart from any other, without decoding it."""
+    from genrify_tagger import audio
+
+    return Sound(**asdict(audio.probe(path)))
+
+
+def analyse(path: str, duration: float) -> Analysis:
+    """Listen to a file of known duration (seconds)."""
+    from genrify_tagger import audio, features
+
+    assert _listener is not None
+    classifier = _listener.classifier
+    segments = audio.load_segments(path, n_segments=_listener.segments, duration=duration)
+    outputs = classifier.predict(features.log_mel(segments.y))
+    tags, embedding = outputs.pop("tags"), outputs.pop("embedding")
+    return Analysis(
+        duration=duration,
+        intervals=segments.intervals,
+        levels=_levels(segments.y),
+        outputs=outputs,
+        tags=tags.mean(axis=0),
+        embedding=embedding.mean(axis=0),
+    )
+
+
+def _levels(y: FloatArray) -> FloatArray:
+    """RMS level of each row, dB relative to full scale, not below -120."""
+    power = np.mean(np.square(y, dtype=np.float64), axis=1)
+    levels: FloatArray = (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32)
+    return levels
