@@ -1,1 +1,29 @@
-""""""
+"""The only hall of the house: library -> workers -> decision -> store -> tags.
+
+The command line, the watcher, the web page and the beets plugin call these functions and never the stages behind
+their back.
+"""
+
+from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.portrait import Portrait, portray
+from genrify_tagger.pipeline.results import STATUSES, Result, Summary
+from genrify_tagger.pipeline.scan import scan
+from genrify_tagger.pipeline.session import Session, open_session
+from genrify_tagger.pipeline.song import ScanOptions
+from genrify_tagger.pipeline.undo import changes_of_run, changes_under, undo
+
+__all__ = [
+    "STATUSES",
+    "Portrait",
+    "Result",
+    "ScanOptions",
+    "Session",
+    "Summary",
+    "changes_of_run",
+    "changes_under",
+    "open_session",
+    "portray",
+    "scan",
+    "set_genres",
+    "undo",
+]

@@ -1,0 +1,114 @@
+"""The one way by which a file of the user's changes: journalled as pending, written, journalled as done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from genrify_tagger import tags
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.verdict import Past
+from genrify_tagger.store import ChangeRecord
+from genrify_tagger.tags import Plan, Snapshot
+
+
+def write(
+    session: Session,
+    run: int,
+    plan: Plan,
+    *,
+    origin: str,
+    audio_key: str | None,
+    undoes: int | None = None,
+) -> FileStat:
+    """Carry out a plan under the journal's eyes.
+
+    Parameters
+    ----------
+    session : Session
+        The open run.
+    run : int
+        Run to book the change on.
+    plan : Plan
+        From `tags.plan_write` or `tags.plan_restore`.
+    origin : str
+        Who wants it: "scan", "set", "undo", ...
+    audio_key : str or None
+        The song's identity before the write; None if it was never listened to.
+    undoes : int or None
+        The change that this one takes back.
+
+    Returns
+    -------
+    FileStat
+        The file's fingerprint after the write.
+
+    Raises
+    ------
+    TagError, WorkerError, OSError
+        If nothing was written.
+    """
+    tagging = session.settings.tagging
+    key = audio_key or session.workers.audio_key(plan.target)
+    change = _begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
+    try:
+        stat = tags.apply(
+            plan,
+            audio_key=session.workers.audio_key,
+            expected_key=key,
+            keep_mtime=tagging.keep_mtime,
+            hardlinks=tagging.hardlinks,
+            ownership=tagging.ownership,
+        )
+    except (GenrifyError, OSError) as error:
+        session.store.finish_change(change, "failed", error=str(error))
+        raise
+    session.store.finish_change(change, "done", stat_after=stat)
+    return stat
+
+
+def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:
+    """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on."""
+    key = session.workers.audio_key(plan.target)
+    change = _begin(session, run, plan, origin=origin, audio_key=key, undoes=None)
+    session.store.finish_change(change, "done", stat_after=plan.stat)
+    return plan.stat
+
+
+def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: str, undoes: int | None) -> int:
+    return session.store.begin_change(
+        run,
+        plan.path,
+        session.settings.tagging.field,
+        plan.before.raw,
+        plan.after.raw,
+        before_genres=plan.before.genres,
+        after_genres=plan.after.genres,
+        audio_key=audio_key,
+        stat_before=plan.stat,
+        origin=origin,
+        undoes=undoes,
+    )
+
+
+def past(change: ChangeRecord | None, snapshot: Snapshot) -> Past:
+    """Say what the journal's last word on a file means for what the file holds now."""
+    if change is None:
+        return Past.UNTOUCHED
+    if change.origin == "set":
+        return Past.HUMAN
+    if not tags.same_genre(change.after, snapshot.raw):
+        return Past.FOREIGN
+    if change.origin == "undo":
+        return Past.UNDONE
+    return Past.OURS
+
+
+def remember(session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]) -> None:
+    """Update what the store knows of a file after a change that no scan made, so that the next scan is not surprised."""
+    known = session.store.files([path]).get(path)
+    if known is not None:
+        changed = replace(known, stat=stat, status=status, reason=reason, error=None, after=tuple(genres))
+        session.store.save_files([changed])

@@ -1,0 +1,95 @@
+"""Everything that is known of one file, without changing it: for `show` and for pages that look at a song."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genrify_tagger import tags
+from genrify_tagger.analysis import Analysis
+from genrify_tagger.decision import Decision, decide
+from genrify_tagger.files import file_stat
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.song import Identity, analysis_of, identify
+from genrify_tagger.store import ChangeRecord, FileRecord
+from genrify_tagger.tags import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One song as seen from all sides.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    snapshot : Snapshot
+        The genre in the file now.
+    identity : Identity
+        Audio key, container, seconds of audio.
+    analysis : Analysis
+        What the network heard, segment by segment.
+    cached : bool
+        Whether the analysis was remembered.
+    decision : Decision
+        What that means under the session's settings.
+    timeline : tuple of (label, score) pairs, one a segment
+        The likeliest label of each segment by itself.
+    record : FileRecord or None
+        What the last scan remembered.
+    changes : tuple of ChangeRecord
+        The journal's entries, newest first.
+    """
+
+    path: str
+    snapshot: Snapshot
+    identity: Identity
+    analysis: Analysis
+    cached: bool
+    decision: Decision
+    timeline: tuple[tuple[str, float], ...]
+    record: FileRecord | None
+    changes: tuple[ChangeRecord, ...]
+
+
+def portray(session: Session, path: str) -> Portrait:
+    """Look at one file from all sides; it is listened to if it never was.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read or listened to.
+    """
+    stat = file_stat(path)
+    record = session.store.files([path]).get(path)
+    snapshot = tags.read(path, field=session.settings.tagging.field)
+    identity = identify(session, path, stat, record)
+    analysis, cached = analysis_of(session, path, identity)
+    return Portrait(
+        path=path,
+        snapshot=snapshot,
+        identity=identity,
+        analysis=analysis,
+        cached=cached,
+        decision=_decide(session, analysis),
+        timeline=_timeline(session, analysis),
+        record=record,
+        changes=tuple(session.store.changes(path=path)),
+    )
+
+
+def _decide(session: Session, analysis: Analysis) -> Decision:
+    tagging = session.settings.tagging
+    return decide(
+        analysis.outputs,
+        analysis.levels,
+        session.vocabulary,
+        min_confidence=tagging.min_confidence,
+        max_genres=tagging.max_genres,
+    )
+
+
+def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
+    activations = analysis.outputs[session.vocabulary.output]
+    best = activations.argmax(axis=1)
+    labels = session.vocabulary.labels
+    return tuple((labels[index], float(row[index])) for index, row in zip(best, activations, strict=True))

@@ -1,0 +1,119 @@
+"""From a folder to tagged files: discover, recognise, listen, judge, journal, write.
+
+Each file is worked on by one thread from end to end; the listening itself happens in the worker processes, so the
+threads mostly wait. Results come in the order of discovery; at most `WINDOW` files per worker are in flight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from genrify_tagger.files import FileStat
+from genrify_tagger.library import Candidate, Problem, discover
+from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.song import ScanOptions, process
+from genrify_tagger.store import FileRecord
+
+BATCH = 500
+WINDOW = 16
+
+
+def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions) -> Iterator[Result]:
+    """Tag the audio files under `paths`.
+
+    Parameters
+    ----------
+    session : Session
+        The open run's resources.
+    run : int
+        Run to book changes on.
+    paths : sequence of str
+        Files and folders.
+    options : ScanOptions
+        What to do beyond the settings.
+
+    Yields
+    ------
+    Result
+        One for each audio file and for each path that could not be looked at.
+
+    Notes
+    -----
+    Closing the generator early (as an interrupt does) ends all listening, lets writes in hand finish, and keeps what
+    is done.
+    """
+    library = session.settings.library
+    found = discover(paths, include=library.include, exclude=library.exclude)
+    pool = ThreadPoolExecutor(session.workers.jobs + 2, thread_name_prefix="genrify")
+    window: deque[Result | Future[Result]] = deque()
+    try:
+        while batch := list(islice(found, BATCH)):
+            known = session.store.files([item.path for item in batch])
+            for item in batch:
+                window.append(_begin(session, run, item, known.get(item.path), options, pool))
+                while window and (len(window) > WINDOW * session.workers.jobs or _is_done(window[0])):
+                    yield _result(window.popleft())
+        while window:
+            yield _result(window.popleft())
+    finally:
+        session.stop.set()
+        session.workers.interrupt()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_done(entry: Result | Future[Result]) -> bool:
+    return isinstance(entry, Result) or entry.done()
+
+
+def _result(entry: Result | Future[Result]) -> Result:
+    return entry if isinstance(entry, Result) else entry.result()
+
+
+def _begin(
+    session: Session,
+    run: int,
+    item: Candidate | Problem,
+    record: FileRecord | None,
+    options: ScanOptions,
+    pool: ThreadPoolExecutor,
+) -> Result | Future[Result]:
+    if isinstance(item, Problem):
+        return Result(path=item.path, status="failed", error=item.error)
+    if record is not None and _is_unchanged(session, record, item.stat, options):
+        return _remembered(record)
+    return pool.submit(process, session, run, item, record, options)
+
+
+def _is_unchanged(session: Session, record: FileRecord, stat: FileStat, options: ScanOptions) -> bool:
+    if options.force or options.reanalyse or record.stat != stat:
+        return False
+    same_model = record.model == session.sidecar.id
+    if record.status == "failed":
+        return same_model and not options.retry_failed
+    if record.settings_key != session.settings_key:
+        return False
+    return same_model or record.status != "unsure"
+
+
+def _remembered(record: FileRecord) -> Result:
+    failed = record.status == "failed"
+    before = f"{record.status}: {record.reason}" if record.reason else record.status
+    return Result(
+        path=record.path,
+        status="failed" if failed else "unchanged",
+        reason="failed before; --retry-failed tries again" if failed else f"was {before}",
+        genres=record.genres,
+        confidence=record.confidence,
+        scores=record.scores,
+        vocabulary=record.vocabulary or "",
+        before=record.after,
+        after=record.after,
+        cached=True,
+        duration=record.duration,
+        model=record.model or "",
+        error=record.error,
+    )

@@ -1,0 +1,139 @@
+"""What one run needs, opened together and closed together: settings, store, workers, the model's sidecar."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from genrify_tagger import store as stores
+from genrify_tagger import tags
+from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
+from genrify_tagger.config import Settings
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.files import display_path
+from genrify_tagger.listener import Limits
+from genrify_tagger.store import ChangeRecord, Store
+from genrify_tagger.workers import Workers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Everything that the steps of a run share; safe to use from several threads.
+
+    Attributes
+    ----------
+    settings : Settings
+        The effective settings.
+    store : Store
+        The open database.
+    workers : Workers
+        The listening processes (none is started before the first file).
+    sidecar : Sidecar
+        The model's description.
+    stop : threading.Event
+        Set when the run shall end: no new write is begun.
+    """
+
+    settings: Settings
+    store: Store
+    workers: Workers
+    sidecar: Sidecar
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The labels to decide by."""
+        wanted = self.settings.analysis.vocabulary
+        try:
+            return self.sidecar.vocabularies[wanted]
+        except KeyError:
+            known = ", ".join(sorted(self.sidecar.vocabularies))
+            raise ConfigError(f"analysis.vocabulary is {wanted!r}; the model has: {known}") from None
+
+    @cached_property
+    def front_end(self) -> str:
+        """Under which front-end parameters analyses are kept: the features' own, and how many segments."""
+        parameters = json.dumps(dict(self.sidecar.front_end), sort_keys=True)
+        digest = hashlib.blake2b(parameters.encode(), digest_size=4).hexdigest()
+        return f"{digest}-s{self.settings.analysis.segments}"
+
+    @cached_property
+    def settings_key(self) -> str:
+        """A digest of all settings that may change a file's outcome."""
+        analysis, tagging, library = self.settings.analysis, self.settings.tagging, self.settings.library
+        values = [
+            (analysis.segments, analysis.vocabulary, analysis.existing, library.max_minutes),
+            (tagging.existing, list(tagging.treat_as_missing), tagging.min_confidence, tagging.max_genres),
+            (tagging.field, list(tagging.protected), sorted(tagging.names.items())),
+            (tagging.hardlinks, tagging.ownership, tagging.keep_mtime),
+        ]
+        return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
+
+    def written_name(self, label: str) -> str:
+        """Return the name to write for a label: the user's, or the model's."""
+        return self.settings.tagging.names.get(label, self.vocabulary.names[label])
+
+
+@contextmanager
+def open_session(settings: Settings) -> Iterator[Session]:
+    """Open what a run needs, settle what an earlier run left unfinished, and close it all at the end.
+
+    Raises
+    ------
+    ConfigError, ModelError, StoreError
+        If settings, model or database cannot be used.
+    """
+    sidecar = load_sidecar(settings.analysis.model or None)
+    with stores.open_store(settings.database.url) as store:
+        reconcile(store)
+        limits = Limits(
+            time_limit=settings.analysis.time_limit_seconds,
+            memory_limit=settings.analysis.memory_limit_mb << 20,
+        )
+        workers = Workers(
+            jobs=settings.analysis.jobs or processors(),
+            segments=settings.analysis.segments,
+            sidecar=settings.analysis.model or None,
+            limits=limits,
+        )
+        with workers:
+            session = Session(settings, store, workers, sidecar)
+            _ = session.vocabulary
+            yield session
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def reconcile(store: Store) -> None:
+    """Settle changes that were journalled but whose end is unknown, because a run was killed while writing.
+
+    The file itself tells whether the new genre reached it; left-over temporary files are removed.
+    """
+    for change in store.pending_changes():
+        state, error = _settle(change)
+        store.finish_change(change.id, state, stat_after=tags.stat_or_none(change.path), error=error)
+        log.warning("an earlier run was cut off while writing %s: %s", display_path(change.path), error or "it is done")
+
+
+def _settle(change: ChangeRecord) -> tuple[str, str | None]:
+    tags.sweep(os.path.dirname(os.path.realpath(change.path)))
+    found = tags.recover(change.path, change.before, change.after, backup=change.backup, field=change.field)
+    if found == "after":
+        return "done", None
+    if found == "before":
+        return "failed", "cut off before the file was replaced"
+    return "failed", "cut off, and the genre is neither the old nor the new one"

@@ -1,0 +1,253 @@
+"""One song's whole way: read its genre, recognise it, listen, judge, journal, write, remember."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from genrify_tagger import tags
+from genrify_tagger.analysis import Analysis
+from genrify_tagger.decision import Decision, decide
+from genrify_tagger.errors import (
+    DecodeError,
+    GenrifyError,
+    InterruptedScanError,
+    NotTaggableError,
+    StoreError,
+    TagError,
+    WorkerError,
+)
+from genrify_tagger.files import FileStat
+from genrify_tagger.library import Candidate
+from genrify_tagger.pipeline.journalled import past, write
+from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.verdict import judge, meaningful
+from genrify_tagger.store import FileRecord
+from genrify_tagger.tags import Snapshot
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What a scan does beyond the settings.
+
+    Attributes
+    ----------
+    dry_run : bool
+        Write nothing but the analysis cache.
+    force : bool
+        Write even where a genre of ours was undone, removed or changed since.
+    reanalyse : bool
+        Listen again to everything, and let that replace what we wrote ourselves.
+    retry_failed : bool
+        Try files again that failed before and have not changed since.
+    origin : str
+        Who scans, for the journal.
+    """
+
+    dry_run: bool = False
+    force: bool = False
+    reanalyse: bool = False
+    retry_failed: bool = False
+    origin: str = "scan"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which song a file holds: its audio key, FFmpeg's name of the container, seconds of audio."""
+
+    audio_key: str
+    container: str | None
+    duration: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What listening to a song gave, now or earlier (`cached`)."""
+
+    decision: Decision
+    genres: tuple[str, ...]
+    cached: bool
+
+
+def process(session: Session, run: int, item: Candidate, record: FileRecord | None, options: ScanOptions) -> Result:
+    """Take one file the whole way; whatever fails becomes this file's result.
+
+    Parameters
+    ----------
+    session : Session
+        The open run's resources.
+    run : int
+        Run to book a change on.
+    item : Candidate
+        The file, as discovered.
+    record : FileRecord or None
+        What the store remembers of this path.
+    options : ScanOptions
+        What to do beyond the settings.
+
+    Raises
+    ------
+    InterruptedScanError
+        If the run was stopped before this file was done.
+    StoreError
+        If the database cannot be used: that is no single file's failure.
+    """
+    result, stat, identity = _outcome(session, run, item, record, options)
+    if not options.dry_run:
+        session.store.save_files([_record(session, result, stat, identity)])
+    return result
+
+
+def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:
+    """Recognise the song in a file: from memory if the file is as it was, else by its audio."""
+    if record is not None and record.stat == stat and record.audio_key and record.duration is not None:
+        return Identity(record.audio_key, record.container, record.duration)
+    sound = session.workers.probe(path)
+    return Identity(sound.key, sound.container, sound.duration)
+
+
+def analysis_of(session: Session, path: str, identity: Identity, *, again: bool = False) -> tuple[Analysis, bool]:
+    """Return a song's analysis and whether it came from the store; `again` listens in any case."""
+    model, front_end = session.sidecar.id, session.front_end
+    if not again:
+        stored = session.store.find_analysis(identity.audio_key, model, front_end)
+        if stored is not None:
+            return stored, True
+    fresh = session.workers.analyse(path, duration=identity.duration)
+    session.store.save_analysis(identity.audio_key, model, front_end, fresh)
+    return fresh, False
+
+
+def listen(session: Session, path: str, identity: Identity, *, again: bool = False) -> Heard:
+    """Hear a song (or remember it) and decide what it is, by the session's settings."""
+    analysis, cached = analysis_of(session, path, identity, again=again)
+    tagging = session.settings.tagging
+    decision = decide(
+        analysis.outputs,
+        analysis.levels,
+        session.vocabulary,
+        min_confidence=tagging.min_confidence,
+        max_genres=tagging.max_genres,
+    )
+    return Heard(decision, tuple(session.written_name(label) for label in decision.genres), cached)
+
+
+def _outcome(
+    session: Session, run: int, item: Candidate, record: FileRecord | None, options: ScanOptions
+) -> tuple[Result, FileStat, Identity | None]:
+    identity: Identity | None = None
+    try:
+        snapshot = tags.read(item.path, field=session.settings.tagging.field)
+        silent = _without_listening(session, item, snapshot)
+        if silent is not None:
+            return silent, item.stat, None
+        identity = identify(session, item.path, item.stat, record)
+        if identity.duration > session.settings.library.max_minutes * 60:
+            return _too_long(session, item, snapshot, identity), item.stat, identity
+        heard = listen(session, item.path, identity, again=options.reanalyse)
+        result, stat = _tag(session, run, item, snapshot, identity, heard, options)
+        return result, stat, identity
+    except InterruptedScanError:
+        raise
+    except NotTaggableError as error:
+        return Result(path=item.path, status="skipped", reason=error.message), item.stat, None
+    except StoreError:
+        raise
+    except (GenrifyError, OSError) as error:
+        return Result(path=item.path, status="failed", error=plain_words(error)), item.stat, identity
+
+
+def plain_words(error: GenrifyError | OSError) -> str:
+    """Return what to tell the user of an error, without the path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _without_listening(session: Session, item: Candidate, snapshot: Snapshot) -> Result | None:
+    settings = session.settings
+    present = meaningful(snapshot.genres, settings.tagging.treat_as_missing)
+    if settings.analysis.existing or settings.tagging.existing != "keep" or not present:
+        return None
+    genres = snapshot.genres
+    return Result(path=item.path, status="kept", reason="has a genre", before=genres, after=genres)
+
+
+def _too_long(session: Session, item: Candidate, snapshot: Snapshot, identity: Identity) -> Result:
+    reason = f"longer than {session.settings.library.max_minutes:g} minutes"
+    return Result(
+        path=item.path,
+        status="skipped",
+        reason=reason,
+        before=snapshot.genres,
+        after=snapshot.genres,
+        duration=identity.duration,
+    )
+
+
+def _tag(
+    session: Session,
+    run: int,
+    item: Candidate,
+    snapshot: Snapshot,
+    identity: Identity,
+    heard: Heard,
+    options: ScanOptions,
+) -> tuple[Result, FileStat]:
+    verdict = judge(
+        snapshot.genres,
+        heard.decision,
+        heard.genres,
+        past(session.store.last_change(item.path, identity.audio_key), snapshot),
+        session.settings.tagging,
+        force=options.force,
+        reanalyse=options.reanalyse,
+    )
+    result = Result(
+        path=item.path,
+        status=verdict.status,
+        reason=verdict.reason,
+        genres=heard.genres,
+        confidence=heard.decision.confidence,
+        scores=heard.decision.scores,
+        vocabulary=session.vocabulary.name,
+        before=snapshot.genres,
+        after=verdict.genres if verdict.status == "tagged" else snapshot.genres,
+        cached=heard.cached,
+        duration=identity.duration,
+        model=session.sidecar.id,
+    )
+    if verdict.status != "tagged":
+        return result, item.stat
+    plan = tags.plan_write(item.path, verdict.genres, field=session.settings.tagging.field)
+    if not plan.changes:
+        return replace(result, status="kept", reason="says so already", after=snapshot.genres), item.stat
+    if options.dry_run:
+        return result, item.stat
+    if session.stop.is_set():
+        raise InterruptedScanError("interrupted", path=item.path)
+    try:
+        return result, write(session, run, plan, origin=options.origin, audio_key=identity.audio_key)
+    except (TagError, WorkerError, DecodeError, OSError) as error:
+        return replace(result, status="failed", error=plain_words(error), after=snapshot.genres), item.stat
+
+
+def _record(session: Session, result: Result, stat: FileStat, identity: Identity | None) -> FileRecord:
+    return FileRecord(
+        path=result.path,
+        stat=stat,
+        audio_key=identity.audio_key if identity else None,
+        status=result.status,
+        reason=result.reason,
+        error=result.error,
+        genres=result.genres,
+        confidence=result.confidence,
+        scores=result.scores,
+        before=result.before,
+        after=result.after,
+        vocabulary=session.vocabulary.name,
+        model=session.sidecar.id,
+        settings_key=session.settings_key,
+        duration=result.duration,
+        container=identity.container if identity else None,
+        seen_at=datetime.now(UTC),
+    )

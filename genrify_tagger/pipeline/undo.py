@@ -1,0 +1,93 @@
+"""Taking changes back: a run's, a file's or a folder's, file by file, and never over somebody else's change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from genrify_tagger import tags
+from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError
+from genrify_tagger.pipeline.journalled import remember, write
+from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.song import plain_words
+from genrify_tagger.store import ChangeRecord
+
+
+def changes_of_run(session: Session, run: int) -> list[ChangeRecord]:
+    """Return what a run changed and nobody took back yet, newest first."""
+    return [change for change in session.store.changes(run=run) if _is_standing(change)]
+
+
+def changes_under(session: Session, path: str) -> list[ChangeRecord]:
+    """Return, for a file or each file below a folder, the newest change of ours that still stands."""
+    newest: dict[str, ChangeRecord] = {}
+    for change in session.store.changes(under=os.path.abspath(path)):
+        if _is_standing(change) and change.origin != "undo":
+            newest.setdefault(change.path, change)
+    return list(newest.values())
+
+
+def undo(session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run: bool = False) -> Iterator[Result]:
+    """Give the files back the genres (the very bytes) that they had before `changes`.
+
+    Parameters
+    ----------
+    session : Session
+        The open run's resources.
+    run : int
+        Run to book the undoing on; it can be undone like any other.
+    changes : sequence of ChangeRecord
+        What to take back, newest first.
+    dry_run : bool
+        Only say what would happen.
+
+    Yields
+    ------
+    Result
+        "tagged" for a file that was given its former genre back, "failed" where that is refused.
+    """
+    for change in changes:
+        if session.stop.is_set():
+            return
+        path = _whereabouts(session, change)
+        try:
+            yield _undo_one(session, run, change, path, dry_run=dry_run)
+        except (GenrifyError, OSError) as error:
+            yield Result(
+                path=path,
+                status="failed",
+                error=plain_words(error),
+                before=change.after_genres,
+                after=change.after_genres,
+            )
+
+
+def _is_standing(change: ChangeRecord) -> bool:
+    return change.state == "done" and change.undone_by is None
+
+
+def _whereabouts(session: Session, change: ChangeRecord) -> str:
+    """Return where the changed file is now: it may have been moved since."""
+    if os.path.lexists(change.path) or change.audio_key is None:
+        return change.path
+    for path in session.store.find_paths_by_audio_key(change.audio_key):
+        try:
+            if tags.same_genre(tags.read(path, field=change.field).raw, change.after):
+                return path
+        except (GenrifyError, OSError):
+            continue
+    return change.path
+
+
+def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
+    if change.origin == "beets":
+        raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
+    plan = tags.plan_restore(path, change.before, field=change.field)
+    if not tags.same_genre(plan.before.raw, change.after):
+        raise ChangedMeanwhileError("its genre was changed by someone else since, so it is left alone", path=path)
+    if not dry_run:
+        stat = write(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
+        genres = plan.after.genres
+        remember(session, path, stat, "kept" if genres else "skipped", reason="its genre was undone", genres=genres)
+    return Result(path=path, status="tagged", before=plan.before.genres, after=plan.after.genres)
