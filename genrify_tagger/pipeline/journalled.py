@@ -107,7 +107,7 @@ def past(change: ChangeRecord | None, snapshot: Snapshot) -> Past:
 
 
 def remember(session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]) -> None:
-    """Update what the store knows of a file after a change that no scan made, so that the next scan is not surprised."""
+    """Update what the store knows of a file after a change that no scan made, so that no scan is surprised."""
     known = session.store.files([path]).get(path)
     if known is not None:
         changed = replace(known, stat=stat, status=status, reason=reason, error=None, after=tuple(genres))

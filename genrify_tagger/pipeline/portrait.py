@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
-from genrify_tagger.decision import Decision, decide
+from genrify_tagger.decision import Decision
 from genrify_tagger.files import file_stat
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.song import Identity, analysis_of, identify
+from genrify_tagger.pipeline.song import Identity, analysis_of, decide_on, identify
 from genrify_tagger.store import ChangeRecord, FileRecord
 from genrify_tagger.tags import Snapshot
 
@@ -70,21 +70,10 @@ def portray(session: Session, path: str) -> Portrait:
         identity=identity,
         analysis=analysis,
         cached=cached,
-        decision=_decide(session, analysis),
+        decision=decide_on(session, analysis),
         timeline=_timeline(session, analysis),
         record=record,
         changes=tuple(session.store.changes(path=path)),
-    )
-
-
-def _decide(session: Session, analysis: Analysis) -> Decision:
-    tagging = session.settings.tagging
-    return decide(
-        analysis.outputs,
-        analysis.levels,
-        session.vocabulary,
-        min_confidence=tagging.min_confidence,
-        max_genres=tagging.max_genres,
     )
 
 

@@ -122,15 +122,20 @@ def analysis_of(session: Session, path: str, identity: Identity, *, again: bool 
 def listen(session: Session, path: str, identity: Identity, *, again: bool = False) -> Heard:
     """Hear a song (or remember it) and decide what it is, by the session's settings."""
     analysis, cached = analysis_of(session, path, identity, again=again)
+    decision = decide_on(session, analysis)
+    return Heard(decision, tuple(session.written_name(label) for label in decision.genres), cached)
+
+
+def decide_on(session: Session, analysis: Analysis) -> Decision:
+    """Decide what a song is, by the session's vocabulary and settings."""
     tagging = session.settings.tagging
-    decision = decide(
+    return decide(
         analysis.outputs,
         analysis.levels,
         session.vocabulary,
         min_confidence=tagging.min_confidence,
         max_genres=tagging.max_genres,
     )
-    return Heard(decision, tuple(session.written_name(label) for label in decision.genres), cached)
 
 
 def _outcome(
