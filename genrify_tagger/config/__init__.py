@@ -1,0 +1,47 @@
+"""Settings: their declaration, and how they are gathered from file, environment and command line.
+
+Later ones win: defaults, the settings file (TOML), environment variables ``GENRIFY_<SECTION>__<KEY>``, command-line
+options. Each value remembers where it came from.
+
+Only doors and the command line see `Settings`; the stages are given plain values.
+"""
+
+from genrify_tagger.config.loading import LoadedSettings, load_settings
+from genrify_tagger.config.places import config_path, default_database_url
+from genrify_tagger.config.rendering import (
+    effective_json,
+    effective_toml,
+    settings_table,
+    settings_template,
+)
+from genrify_tagger.config.settings import (
+    AnalysisSettings,
+    DatabaseSettings,
+    LibrarySettings,
+    Setting,
+    Settings,
+    TaggingSettings,
+    WatchSettings,
+    WebSettings,
+    declared,
+)
+
+__all__ = [
+    "AnalysisSettings",
+    "DatabaseSettings",
+    "LibrarySettings",
+    "LoadedSettings",
+    "Setting",
+    "Settings",
+    "TaggingSettings",
+    "WatchSettings",
+    "WebSettings",
+    "config_path",
+    "declared",
+    "default_database_url",
+    "effective_json",
+    "effective_toml",
+    "load_settings",
+    "settings_table",
+    "settings_template",
+]

@@ -1,0 +1,241 @@
+"""Gather the settings from defaults, file, environment and command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genrify_tagger.config import values
+from genrify_tagger.config.places import config_path
+from genrify_tagger.config.settings import Setting, Settings, declared, sections
+from genrify_tagger.errors import ConfigError
+
+_PREFIX = "GENRIFY_"
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings in force.
+
+    Attributes
+    ----------
+    settings : Settings
+        Their values.
+    origins : mapping of str to str
+        By name (``tagging.existing``) where a value came from: "default", "FILE:LINE", the name of an environment
+        variable, or "command line".
+    file : str
+        The settings file, whether it exists or not.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file: str
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One value as the user gave it, before it is checked."""
+
+    setting: Setting
+    raw: object
+    origin: str
+    folder: str
+
+
+def load_settings(
+    *,
+    config_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> LoadedSettings:
+    """Gather the settings; later sources win: defaults, file, environment, `overrides`.
+
+    Parameters
+    ----------
+    config_file : str, optional
+        The settings file (``--config``); it has to exist. By default ``GENRIFY_CONFIG``, which has to exist too, or
+        ``config.toml`` in the platform's config folder, which need not.
+    environ : mapping of str to str, optional
+        The environment variables, by default those of the process.
+    overrides : mapping of str to object, optional
+        Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not given".
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key is unknown, or a value is of the wrong type or not allowed.
+    """
+    variables = os.environ if environ is None else environ
+    file = os.path.abspath(os.path.expanduser(config_file)) if config_file else config_path(variables)
+    must_exist = bool(config_file or variables.get("GENRIFY_CONFIG"))
+    found: dict[str, Any] = {}
+    origins = dict.fromkeys(declared(), "default")
+    for given in _all_given(file, must_exist, variables, overrides or {}):
+        value = _checked(given, file)
+        name = given.setting.name
+        # A table is added to, label by label; anything else is replaced.
+        found[name] = {**found.get(name, {}), **value} if isinstance(value, dict) else value
+        origins[name] = given.origin
+    return LoadedSettings(settings=_assemble(found), origins=origins, file=file)
+
+
+def _all_given(
+    file: str, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> Iterator[_Given]:
+    yield from _from_file(file, must_exist=must_exist)
+    yield from _from_environment(environ)
+    for name, raw in overrides.items():
+        if raw is not None and raw != ():
+            yield _Given(declared()[name], raw, "command line", os.getcwd())
+
+
+def _checked(given: _Given, file: str) -> Any:
+    try:
+        return values.check(given.setting, given.raw, folder=given.folder)
+    except ValueError as error:
+        message = f"{given.setting.name} {error}"
+        if given.origin.startswith(file):
+            raise ConfigError(_at(given.origin[len(file) + 1 :], message), path=file) from error
+        raise ConfigError(f"{given.origin}: {message}") from error
+
+
+def _assemble(found: Mapping[str, Any]) -> Settings:
+    parts = {}
+    for section, kind in sections().items():
+        prefix = f"{section}."
+        parts[section] = kind(**{n.removeprefix(prefix): v for n, v in found.items() if n.startswith(prefix)})
+    return Settings(**parts)
+
+
+# --- the file ---
+
+
+def _from_file(file: str, *, must_exist: bool) -> Iterator[_Given]:
+    text = _read(file, must_exist=must_exist)
+    for section, table in _parse(file, text).items():
+        _check_section(file, text, section, table)
+        for key, raw in table.items():
+            line = _line_of(text, section, key)
+            setting = declared().get(f"{section}.{key}")
+            if setting is None:
+                raise ConfigError(
+                    _at(line, f'unknown key "{key}" in [{section}]'), path=file, hint=_meant(section, key)
+                )
+            yield _Given(setting, raw, f"{file}:{line}" if line else file, os.path.dirname(file))
+
+
+def _read(file: str, *, must_exist: bool) -> str:
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not must_exist:
+            return ""
+        raise ConfigError(
+            "there is no such settings file", path=file, hint='"genrify-tag config init" writes one'
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"the settings file cannot be read: {error.strerror}", path=file) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("the settings file is not UTF-8 text", path=file) from error
+
+
+def _parse(file: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # Some of tomllib's messages quote the text, which may hold line breaks.
+        raise ConfigError(f"not valid TOML: {' '.join(str(error).split())}", path=file) from error
+
+
+def _check_section(file: str, text: str, section: str, table: object) -> None:
+    if section not in sections():
+        is_table = isinstance(table, dict)
+        line = _line_of(text, section, "") if is_table else _line_of(text, "", section)
+        if is_table:
+            near = values.nearest(section, sections())
+            hint = f"did you mean [{near}]?" if near else f"the sections are {', '.join(f'[{s}]' for s in sections())}"
+            raise ConfigError(_at(line, f"unknown section [{section}]"), path=file, hint=hint)
+        raise ConfigError(
+            _at(line, f'unknown key "{section}" outside all sections'), path=file, hint=_meant("", section)
+        )
+    if not isinstance(table, dict):
+        line = _line_of(text, "", section)
+        raise ConfigError(_at(line, f'"{section}" is a section: write [{section}] on a line of its own'), path=file)
+
+
+def _meant(section: str, key: str) -> str | None:
+    """Guess which setting was meant: the same key elsewhere, or the nearest here, or the nearest anywhere."""
+    keys = {s.key: s for s in reversed([*declared().values()])}
+    if key in keys:
+        return f'"{key}" belongs into [{keys[key].section}]'
+    here = values.nearest(key, [s.key for s in declared().values() if s.section == section])
+    if here:
+        return f'did you mean "{here}"?'
+    anywhere = values.nearest(key, keys)
+    return f'did you mean "{anywhere}" in [{keys[anywhere].section}]?' if anywhere else None
+
+
+def _line_of(text: str, section: str, key: str) -> int | None:
+    """Return the line that gives `key` in `section`, or `section`'s header if `key` is empty; None if not found.
+
+    tomllib does not tell lines; this finds what people write and may miss what only a program would.
+    """
+    wanted = [part for part in (section, key) if part]
+    header: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        opened = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$", line)
+        if opened:
+            header = _parts(opened[1])
+        given = None if opened else re.match(r"\s*([\w\"'][\w\s.\"'-]*?)\s*=", line)
+        here = header if opened else [*header, *_parts(given[1])] if given else []
+        if here[: len(wanted)] == wanted and (given or len(here) == len(wanted)):
+            return number
+    return None
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in dotted.split(".")]
+
+
+def _at(line: object, message: str) -> str:
+    return f"line {line}: {message}" if line else message
+
+
+# --- the environment ---
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
+    by_variable = {s.variable: s for s in declared().values()}
+    for variable in sorted(v for v in environ if v.startswith(_PREFIX) and v != "GENRIFY_CONFIG"):
+        table = by_variable.get(variable.rpartition("__")[0])
+        setting = by_variable.get(variable) or table
+        if setting is None or (setting is table and setting.key != "names"):
+            _complain(variable, by_variable)
+            continue
+        text = environ[variable]
+        if setting is table:
+            raw: object = {variable.rpartition("__")[2].lower(): text}
+        else:
+            raw = _read_text(variable, setting, text)
+        yield _Given(setting, raw, variable, os.getcwd())
+
+
+def _read_text(variable: str, setting: Setting, text: str) -> object:
+    try:
+        return values.parse_text(setting, text)
+    except ValueError as error:
+        raise ConfigError(f"{variable}: {setting.name} {error}") from error
+
+
+def _complain(variable: str, known: Mapping[str, Setting]) -> None:
+    # Another program may own a variable such as GENRIFY_VERSION; what looks like a setting of ours is a mistake.
+    near = values.nearest(variable.lower(), [k.lower() for k in known])
+    if near or "__" in variable:
+        hint = f"did you mean {near.upper()}?" if near else None
+        raise ConfigError(f"unknown environment variable {variable}", hint=hint)

@@ -1,0 +1,31 @@
+"""Where the settings file and the database are when nobody says otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+APP_NAME = "genrify-tagger"
+
+
+def config_path(environ: Mapping[str, str] | None = None) -> str:
+    """Return the path of the settings file: ``GENRIFY_CONFIG``, or ``config.toml`` in the platform's config folder."""
+    named = (os.environ if environ is None else environ).get("GENRIFY_CONFIG")
+    if named:
+        return os.path.abspath(os.path.expanduser(named))
+    # platformdirs is imported late because `genrify-tag --help` has no need of it.
+    import platformdirs
+
+    return os.path.join(platformdirs.user_config_dir(APP_NAME, appauthor=False), "config.toml")
+
+
+def default_database_url() -> str:
+    """Return the URL of the SQLite file in the platform's data folder."""
+    import platformdirs
+
+    return sqlite_url(os.path.join(platformdirs.user_data_dir(APP_NAME, appauthor=False), "library.db"))
+
+
+def sqlite_url(path: str) -> str:
+    """Return the SQLAlchemy URL of the SQLite file at the absolute `path`."""
+    return f"sqlite:///{path}"

@@ -1,0 +1,118 @@
+"""The settings as text: in force, as a template for the settings file, and as README's table."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from genrify_tagger.config.loading import LoadedSettings
+from genrify_tagger.config.settings import Setting, Settings, declared
+from genrify_tagger.files import display_path
+
+_HEAD = """\
+# Settings of Genrify Tagger. Every line is optional; remove the "#" in front of what you change.
+# An environment variable GENRIFY_<SECTION>__<KEY> overrules this file, a command-line option overrules both.
+# Relative paths start at this file's folder. "genrify-tag config show" tells what is in force, and why.
+"""
+_HIDDEN = "(set, not shown)"
+
+
+def effective_toml(loaded: LoadedSettings) -> str:
+    """Return the settings in force as TOML, each with its origin as a comment."""
+    lines = []
+    for section, entries in _effective(loaded).items():
+        given = [
+            (
+                f"{key} = {_toml(value)}"
+                if value is not None
+                else f"# {key} = ({declared()[f'{section}.{key}'].shown})",
+                origin,
+            )
+            for key, (value, origin) in entries.items()
+        ]
+        width = min(max(len(text) for text, _ in given), 60)
+        lines += [f"[{section}]", *(f"{text:{width}}  # {display_path(origin)}" for text, origin in given), ""]
+    return "\n".join(lines[:-1])
+
+
+def effective_json(loaded: LoadedSettings) -> dict[str, Any]:
+    """Return the settings in force as a JSON object: sections of keys, each with ``value`` and ``origin``."""
+    return {
+        section: {key: {"value": value, "origin": display_path(origin)} for key, (value, origin) in entries.items()}
+        for section, entries in _effective(loaded).items()
+    }
+
+
+def settings_template() -> str:
+    """Return a settings file that explains every setting and changes none."""
+    lines = [_HEAD]
+    for section, settings in _by_section():
+        lines.append(f"[{section}]")
+        for setting in settings:
+            lines += textwrap.wrap(setting.doc, 110, initial_indent="# ", subsequent_indent="# ")
+            if setting.choices:
+                lines.append(f"# One of: {', '.join(setting.choices)}.")
+            lines += [f"# {setting.key} = {_example(setting)}", ""]
+    return "\n".join(lines)
+
+
+def settings_table() -> str:
+    """Return the Markdown table of all settings for README."""
+    rows = ["| Setting | Default | What it is for |", "|---|---|---|"]
+    for setting in declared().values():
+        default = _default_of(setting)
+        shown = setting.shown or f"`{_toml(default)}`"
+        choices = f" One of {', '.join(f'`{c}`' for c in setting.choices)}." if setting.choices else ""
+        doc = (setting.doc + choices).replace("|", r"\|").replace("*", r"\*")
+        rows.append(f"| `{setting.name}` | {shown} | {doc} |")
+    return "\n".join(rows) + "\n"
+
+
+def _by_section() -> Iterator[tuple[str, list[Setting]]]:
+    names = dict.fromkeys(s.section for s in declared().values())
+    for section in names:
+        yield section, [s for s in declared().values() if s.section == section]
+
+
+def _default_of(setting: Setting) -> Any:
+    return getattr(getattr(Settings(), setting.section), setting.key)
+
+
+def _example(setting: Setting) -> str:
+    if setting.example is None:
+        return _toml(_default_of(setting))
+    default = setting.shown or _toml(_default_of(setting))
+    return f"{_toml(setting.example)}  # for example; by default {default}"
+
+
+def _effective(loaded: LoadedSettings) -> Mapping[str, Mapping[str, tuple[Any, str]]]:
+    """Return value and origin by section and key, with secrets hidden."""
+    found: dict[str, dict[str, tuple[Any, str]]] = {}
+    for setting in declared().values():
+        value = _printable(setting, getattr(getattr(loaded.settings, setting.section), setting.key))
+        found.setdefault(setting.section, {})[setting.key] = (value, loaded.origins[setting.name])
+    return found
+
+
+def _printable(setting: Setting, value: Any) -> Any:
+    if setting.secret:
+        return _HIDDEN if value else ""
+    if setting.form == "database":
+        return re.sub(r"(://[^/:@]*:)[^/]*@", r"\1***@", display_path(value))
+    if isinstance(value, tuple):
+        return [display_path(v) for v in value]
+    return display_path(value) if isinstance(value, str) else value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(v) for v in value)}]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    # A JSON string, number or flag is written the same way in TOML.
+    return json.dumps(value, ensure_ascii=False)
