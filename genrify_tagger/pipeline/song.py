@@ -148,7 +148,7 @@ def _outcome(
         if silent is not None:
             return silent, item.stat, None
         identity = identify(session, item.path, item.stat, record)
-        if identity.duration > session.settings.library.max_minutes * 60:
+        if 0 < session.settings.library.max_minutes * 60 < identity.duration:
             return _too_long(session, item, snapshot, identity), item.stat, identity
         heard = listen(session, item.path, identity, again=options.reanalyse)
         result, stat = _tag(session, run, item, snapshot, identity, heard, options)

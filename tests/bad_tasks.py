@@ -1,0 +1,40 @@
+"""What hostile files make a decoder do, as functions that a worker process can be given."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+
+def crash() -> None:
+    os.write(2, b"last words\n")
+    ctypes.string_at(0)
+
+
+def hang() -> None:
+    while True:
+        time.sleep(0.1)
+
+
+def eat_memory() -> None:
+    held = []
+    while True:
+        held.append(bytearray(16 << 20))
+
+
+def raise_odd_error() -> None:
+    raise ZeroDivisionError("odd")
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def resident_megabytes() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def print_to_stderr() -> None:
+    os.write(2, b"noise of a C library\n")

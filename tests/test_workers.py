@@ -1,0 +1,141 @@
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from genrify_tagger.errors import (
+    DecodeError,
+    InterruptedScanError,
+    WorkerCrashedError,
+    WorkerError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+)
+from genrify_tagger.listener import Limits
+from genrify_tagger.workers import Workers
+from tests import bad_tasks, media
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(jobs=1, segments=4, limits=Limits(time_limit=5, memory_limit=256 << 20)) as pool:
+        yield pool
+
+
+def listens(pool, folder):
+    song = str(media.make("flac", folder))
+    sound = pool.probe(song)
+    analysis = pool.analyse(song, duration=sound.duration)
+    return abs(sound.duration - 15) < 0.1 and analysis.intervals.shape == (4, 2) and analysis.embedding.shape == (200,)
+
+
+def test_listens_to_a_song(workers, tmp_path):
+    assert listens(workers, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "error", "words"),
+    [
+        (bad_tasks.crash, WorkerCrashedError, "crashed"),
+        (bad_tasks.hang, WorkerTimeoutError, "longer than 5 s"),
+        (bad_tasks.eat_memory, WorkerMemoryError, "256 MB"),
+        (bad_tasks.raise_odd_error, WorkerError, "ZeroDivisionError: odd"),
+    ],
+)
+def test_a_bad_file_costs_only_itself(workers, tmp_path, task, error, words):
+    with pytest.raises(error, match=words) as caught:
+        workers._call("bad.mp3", task, interruptible=True)
+    assert caught.value.path == "bad.mp3"
+    assert listens(workers, tmp_path)
+
+
+def test_a_crash_leaves_a_neighbour_alone(tmp_path):
+    with Workers(jobs=2, segments=4) as pool:
+        listens(pool, tmp_path)
+        crashing = threading.Thread(
+            target=lambda: pytest.raises(WorkerCrashedError, pool._call, "x", bad_tasks.crash, interruptible=True)
+        )
+        crashing.start()
+        assert all(listens(pool, tmp_path / str(i)) for i in range(3))
+        crashing.join()
+
+
+def test_text_is_no_audio(workers, tmp_path):
+    text = tmp_path / "text.flac"
+    text.write_text("words, words\n" * 100)
+    with pytest.raises(DecodeError) as caught:
+        workers.probe(str(text))
+    assert caught.value.path == str(text)
+
+
+def test_interrupt_ends_listening_at_once_but_answers_a_write_in_hand(tmp_path):
+    song = str(media.make("flac", tmp_path))
+    with Workers(jobs=2, segments=4) as pool:
+        pool.probe(song)
+        caught = []
+
+        def hang():
+            try:
+                pool._call("slow.mp3", bad_tasks.hang, interruptible=True)
+            except InterruptedScanError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        time.sleep(0.5)
+        pool.interrupt()
+        thread.join(timeout=5)
+        assert len(caught) == 1
+        with pytest.raises(InterruptedScanError):
+            pool.probe(song)
+        assert len(pool.audio_key(song)) == 32
+
+
+def test_idle_workers_end_and_come_back(tmp_path):
+    with Workers(jobs=1, segments=4, idle_seconds=0.4) as pool:
+        first = pool._call("a", bad_tasks.process_id, interruptible=True)
+        deadline = time.monotonic() + 10
+        while pool._pool is not None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert pool._pool is None
+        assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+
+
+def test_a_worker_stays_small(workers, tmp_path):
+    listens(workers, tmp_path)
+    assert workers._call("a", bad_tasks.resident_megabytes, interruptible=True) <= 200
+
+
+SCRIPT = textwrap.dedent(
+    """
+    import sys
+    from genrify_tagger.workers import Workers
+    from tests import bad_tasks
+    print("main ran")
+    with Workers(jobs=1, segments=4) as pool:
+        pool._call("a", bad_tasks.print_to_stderr, interruptible=True)
+        sound = pool.probe(sys.argv[1])
+        pool.analyse(sys.argv[1], duration=sound.duration)
+    assert not {"av", "ai_edge_litert"} & set(sys.modules), "the parent loaded a decoder"
+    """
+)
+
+
+def test_workers_are_silent_and_do_not_run_the_main_module_again(tmp_path):
+    song = media.make("mp3-vbr", tmp_path)
+    script = tmp_path / "unguarded.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(song)], capture_output=True, text=True, check=False, env=_environment()
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "main ran\n", "")
+
+
+def _environment():
+    import os
+    from pathlib import Path
+
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
