@@ -1,0 +1,324 @@
+"""The network and what is written about it: the sidecar that names its outputs, and the runtime that feeds it.
+
+A model is two files side by side, a LiteRT flatbuffer and a JSON sidecar; swapping the model is swapping the two.
+Reading the sidecar needs the standard library only; the runtime is loaded by `Classifier`, in worker processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from genrify_tagger.errors import ModelError
+
+if TYPE_CHECKING:
+    from genrify_tagger.analysis import FloatArray
+
+SCHEMA: Final = 1
+MAX_BATCH: Final = 4  # segments; more would only cost memory
+_REINSTALL: Final = "install Genrify Tagger again, or put the model's two files back"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A set of labels the network can answer with.
+
+    Attributes
+    ----------
+    name : str
+        As in the setting `analysis.vocabulary`.
+    kind : {"single", "multi"}
+        Whether the labels exclude one another.
+    labels : tuple of str
+        In the order of the output's columns.
+    output : str
+        Name of the flatbuffer's output.
+    outside : str or None
+        Name of the output with the probability that none of the labels fits.
+    names : mapping of str to str
+        Label to written name.
+    calibration : mapping of str to float
+        What turns activations into a probability of being right; see `decision`.
+    min_confidence : float
+        Below it nothing is written unless the user says otherwise.
+    """
+
+    name: str
+    kind: Literal["single", "multi"]
+    labels: tuple[str, ...]
+    output: str
+    outside: str | None
+    names: Mapping[str, str]
+    calibration: Mapping[str, float]
+    min_confidence: float
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """All that is known of a model without loading it.
+
+    Attributes
+    ----------
+    id : str
+        Stamped into every stored result; differs between any two models.
+    version : str
+    flatbuffer : str
+        Path of the flatbuffer.
+    sha256 : str
+        Of the flatbuffer, hexadecimal.
+    front_end : mapping
+        Parameters of the log-mel spectrogram it was trained on.
+    vocabularies : mapping of str to Vocabulary
+    tags : tuple of str
+        Names of the columns of the output `tags`.
+    embedding_size : int
+        Columns of the output `embedding`.
+    """
+
+    id: str
+    version: str
+    flatbuffer: str
+    sha256: str
+    front_end: Mapping[str, Any]
+    vocabularies: Mapping[str, Vocabulary]
+    tags: tuple[str, ...]
+    embedding_size: int
+
+    def outputs(self) -> dict[str, int]:
+        """Return every output the flatbuffer must have, with its number of columns."""
+        sizes = {"tags": len(self.tags), "embedding": self.embedding_size}
+        for vocabulary in self.vocabularies.values():
+            sizes[vocabulary.output] = len(vocabulary.labels)
+            if vocabulary.outside is not None:
+                sizes[vocabulary.outside] = 1
+        return sizes
+
+
+def load_sidecar(path: str | None = None) -> Sidecar:
+    """Read a model's sidecar.
+
+    Parameters
+    ----------
+    path : str or None
+        None for the model that is shipped.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged or of another schema.
+    """
+    path = path or os.fspath(cast("os.PathLike[str]", resources.files("genrify_tagger.models") / "genrify.json"))
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read the model's description: {error.strerror}", path=path, hint=_REINSTALL
+        ) from error
+    except ValueError as error:
+        raise ModelError("the model's description is damaged", path=path, hint=_REINSTALL) from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise ModelError(f"the model's description is not of schema {SCHEMA}", path=path, hint=_REINSTALL)
+    try:
+        return _sidecar(content, os.path.dirname(path))
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"the model's description is wrong: {what}", path=path, hint=_REINSTALL) from error
+
+
+def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
+    file_name = _text(content, "flatbuffer")
+    if os.path.basename(file_name) != file_name:
+        raise ValueError("the flatbuffer must lie beside it")
+    vocabularies = {name: _vocabulary(name, entry) for name, entry in _mapping(content, "vocabularies").items()}
+    if not vocabularies:
+        raise ValueError("it has no vocabulary")
+    return Sidecar(
+        id=_text(content, "id"),
+        version=_text(content, "version"),
+        flatbuffer=os.path.join(folder, file_name),
+        sha256=_text(content, "sha256"),
+        front_end=dict(_mapping(content, "front_end")),
+        vocabularies=vocabularies,
+        tags=_texts(content, "tags"),
+        embedding_size=int(_number(content, "embedding_size")),
+    )
+
+
+def _vocabulary(name: str, entry: Any) -> Vocabulary:
+    if not isinstance(entry, dict):
+        raise TypeError(f"vocabulary {name!r} is no table")
+    kind = _text(entry, "kind")
+    if kind not in ("single", "multi"):
+        raise ValueError(f"vocabulary {name!r} is of unknown kind {kind!r}")
+    labels = _texts(entry, "labels")
+    names = {label: _text(_mapping(entry, "names"), label) for label in labels}
+    calibration = _mapping(entry, "calibration")
+    min_confidence = _number(entry, "min_confidence")
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence of vocabulary {name!r} is not between 0 and 1")
+    return Vocabulary(
+        name=name,
+        kind=cast("Literal['single', 'multi']", kind),
+        labels=labels,
+        output=_text(entry, "output"),
+        outside=None if entry.get("outside") is None else _text(entry, "outside"),
+        names=names,
+        calibration={key: _number(calibration, key) for key in calibration},
+        min_confidence=min_confidence,
+    )
+
+
+def _text(content: Mapping[str, Any], key: str) -> str:
+    if not isinstance(content[key], str) or not content[key]:
+        raise TypeError(f"{key!r} is no text")
+    return str(content[key])
+
+
+def _texts(content: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = content[key]
+    if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
+        raise TypeError(f"{key!r} is no list of texts")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{key!r} holds something twice")
+    return tuple(values)
+
+
+def _number(content: Mapping[str, Any], key: str) -> float:
+    value = content[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise TypeError(f"{key!r} is no number")
+    return float(value)
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    if not isinstance(content[key], dict):
+        raise TypeError(f"{key!r} is no table")
+    return cast("Mapping[str, Any]", content[key])
+
+
+class Classifier:
+    """The network, loaded and ready.
+
+    Parameters
+    ----------
+    sidecar_path : str or None
+        None for the model that is shipped.
+    num_threads : int
+        Threads of one call; songs are the better thing to do in parallel.
+
+    Raises
+    ------
+    ModelError
+        If one of the two files is missing or damaged, or they do not belong together.
+    """
+
+    def __init__(self, sidecar_path: str | None = None, *, num_threads: int = 1) -> None:
+        self.sidecar = load_sidecar(sidecar_path)
+        self._interpreter = _load(self.sidecar, num_threads)
+        (entry,) = self._interpreter.get_input_details()
+        self._input = int(entry["index"])
+        self._shape = tuple(int(size) for size in entry["shape"][1:])
+        self._outputs = self._named_outputs()
+        self._batch = 0
+        # The runtime announces its delegate on stderr at the first allocation of a process, and only then.
+        with _silent_stderr():
+            self._allocate(MAX_BATCH)
+
+    def predict(self, mel: FloatArray) -> dict[str, FloatArray]:
+        """Listen to segments.
+
+        Parameters
+        ----------
+        mel : ndarray, shape (n, 187, 96)
+            Log-mel spectrograms as `features.log_mel` makes them.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n, n_columns)
+            Activations by name of output: one for each vocabulary, `outside` if the model has it, `tags`, `embedding`.
+
+        Raises
+        ------
+        ModelError
+            If the segments do not fit the network, or it answers with something other than numbers.
+        """
+        import numpy as np
+
+        if mel.ndim != 3 or mel.shape[1:] != self._shape or not len(mel):
+            raise ModelError(f"the model listens to segments of shape {self._shape}, not {mel.shape}")
+        batches = [self._invoke(mel[start : start + MAX_BATCH]) for start in range(0, len(mel), MAX_BATCH)]
+        activations = {name: np.concatenate([batch[name] for batch in batches]) for name in self._outputs}
+        if not all(np.isfinite(values).all() for values in activations.values()):
+            raise ModelError("the model gave no finite answer", path=self.sidecar.flatbuffer)
+        return activations
+
+    def _invoke(self, mel: FloatArray) -> dict[str, FloatArray]:
+        import numpy as np
+
+        self._allocate(len(mel))
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(mel, dtype=np.float32))
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+
+    def _allocate(self, batch: int) -> None:
+        """Make room for `batch` segments, unless that is how it stands already."""
+        if batch == self._batch:
+            return
+        self._interpreter.resize_tensor_input(self._input, (batch, *self._shape), strict=True)
+        self._interpreter.allocate_tensors()
+        self._batch = batch
+
+    def _named_outputs(self) -> dict[str, int]:
+        """Find every output the sidecar promises, by name."""
+        (signature,) = self._interpreter.get_signature_list().values()
+        runner = self._interpreter.get_signature_runner()
+        details = runner.get_output_details()
+        for name, columns in self.sidecar.outputs().items():
+            if name not in signature["outputs"] or details[name]["shape"][-1] != columns:
+                raise ModelError(
+                    f"the model has no output {name!r} of {columns} columns",
+                    path=self.sidecar.flatbuffer,
+                    hint=_REINSTALL,
+                )
+        return {name: int(details[name]["index"]) for name in self.sidecar.outputs()}
+
+
+def _load(sidecar: Sidecar, num_threads: int) -> Any:
+    """Read the flatbuffer, see that it is the one the sidecar describes, and hand it to the runtime."""
+    try:
+        with open(sidecar.flatbuffer, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read the model: {error.strerror}", path=sidecar.flatbuffer, hint=_REINSTALL
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sidecar.sha256:
+        raise ModelError("the model is not the one described beside it", path=sidecar.flatbuffer, hint=_REINSTALL)
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        return Interpreter(model_content=content, num_threads=num_threads)
+    except ValueError as error:
+        raise ModelError("the model is damaged", path=sidecar.flatbuffer, hint=_REINSTALL) from error
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Send what C code prints to stderr nowhere; the runtime offers no way to ask it for less."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,183 @@
+"""From activations to genres, or to "unsure": pure functions, no file and no clock.
+
+A song's score is the mean over the segments that can be heard. With an `outside` output each segment counts by the
+probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the
+mean. Scores are then tempered (Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
+in the top label is a logistic function of its odds and of the odds that any label fits (Platt scaling), fitted on songs
+the network had not met, by artists it had not met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SILENCE = -60.0  # dBFS
+_EPSILON = 1e-6
+
+FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+
+
+class Labels(Protocol):
+    """What a decision needs to know of a vocabulary; `classifier.Vocabulary` is one."""
+
+    @property
+    def kind(self) -> str:
+        """Whether labels exclude one another (single) or not (multi)."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Labels, in the order of the output's columns."""
+
+    @property
+    def output(self) -> str:
+        """Name of the output with the labels' activations."""
+
+    @property
+    def outside(self) -> str | None:
+        """Name of the output with the probability that no label fits."""
+
+    @property
+    def calibration(self) -> Mapping[str, float]:
+        """Numbers `temperature`, `bias`, `top`, `inside` and `companion`; see `decide`."""
+
+    @property
+    def min_confidence(self) -> float:
+        """Confidence from which on a genre is written by default."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a song is.
+
+    Attributes
+    ----------
+    genres : tuple of str
+        Labels, best first; empty when unsure.
+    confidence : float
+        Calibrated probability that the top label is right.
+    scores : dict of str to float
+        Every label of the vocabulary; they sum to 1 where labels exclude one another.
+    reason : str or None
+        Why unsure, in plain words.
+    """
+
+    genres: tuple[str, ...]
+    confidence: float
+    scores: dict[str, float]
+    reason: str | None
+
+
+def decide(
+    activations: Mapping[str, FloatArray],
+    levels: FloatArray,
+    vocabulary: Labels,
+    *,
+    min_confidence: float | None = None,
+    max_genres: int = 1,
+) -> Decision:
+    """Decide what a song is.
+
+    Parameters
+    ----------
+    activations : mapping of str to ndarray, shape (n_segments, n_columns)
+        By name of the network's output.
+    levels : ndarray, shape (n_segments,)
+        RMS level of each segment, dBFS; silent ones have no vote.
+    vocabulary : Labels
+        The labels, and what calibrates them: `temperature` divides the scores' logarithms (default 1), `bias`, `top`
+        and `inside` (defaults 0, 1, 0) weigh the log odds of the top score and of the song being inside the
+        vocabulary, and `companion` (default 0.3) is the score from which on further genres are given.
+    min_confidence : float or None
+        None for the vocabulary's own.
+    max_genres : int
+        How many genres may be given.
+
+    Returns
+    -------
+    Decision
+    """
+    threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
+    audible = np.asarray(levels) > SILENCE
+    if not audible.any():
+        return Decision((), 0.0, _even_scores(vocabulary), "silence")
+    scores, inside = song_scores(activations, audible, vocabulary)
+    confidence = calibrated_confidence(scores, inside, vocabulary.calibration)
+    by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
+    if confidence < threshold:
+        return Decision((), confidence, by_label, f"confidence {_below(confidence, threshold)}")
+    return Decision(_best(by_label, vocabulary, max_genres), confidence, by_label, None)
+
+
+def song_scores(
+    activations: Mapping[str, FloatArray], audible: npt.NDArray[np.bool_], vocabulary: Labels
+) -> tuple[Array, float]:
+    """Pool segments into one song.
+
+    Returns
+    -------
+    scores : ndarray, shape (n_labels,)
+        Tempered; they sum to 1 where labels exclude one another.
+    inside : float
+        Probability that any label fits.
+    """
+    values = np.asarray(activations[vocabulary.output], np.float64)[audible]
+    if vocabulary.outside is None:
+        weights = np.ones(len(values))
+    else:
+        weights = 1 - np.asarray(activations[vocabulary.outside], np.float64)[audible, 0]
+    inside = float(weights.mean())
+    weights = np.maximum(weights, _EPSILON)
+    mean = np.average(values, axis=0, weights=weights)
+    return _temper(mean, vocabulary), inside
+
+
+def calibrated_confidence(scores: Array, inside: float, calibration: Mapping[str, float]) -> float:
+    """Return the probability that the label with the highest score is right."""
+    evidence = (
+        calibration.get("bias", 0.0)
+        + calibration.get("top", 1.0) * log_odds(float(scores.max()))
+        + calibration.get("inside", 0.0) * log_odds(inside)
+    )
+    return float(1 / (1 + np.exp(-evidence)))
+
+
+def log_odds(probability: float) -> float:
+    """Return the log odds of a probability, finite also at 0 and 1."""
+    clipped = min(max(probability, _EPSILON), 1 - _EPSILON)
+    return float(np.log(clipped / (1 - clipped)))
+
+
+def _temper(mean: Array, vocabulary: Labels) -> Array:
+    temperature = vocabulary.calibration.get("temperature", 1.0)
+    if vocabulary.kind == "multi":
+        odds = np.array([log_odds(float(value)) for value in mean])
+        return np.asarray(1 / (1 + np.exp(-odds / temperature)))
+    logs = np.log(np.maximum(mean, _EPSILON)) / temperature
+    powers = np.exp(logs - logs.max())
+    return np.asarray(powers / powers.sum())
+
+
+def _best(scores: Mapping[str, float], vocabulary: Labels, max_genres: int) -> tuple[str, ...]:
+    companion = vocabulary.calibration.get("companion", 0.3)
+    ranked = sorted(scores, key=lambda label: -scores[label])
+    further = [label for label in ranked[1:max_genres] if scores[label] >= companion]
+    return (ranked[0], *further)
+
+
+def _even_scores(vocabulary: Labels) -> dict[str, float]:
+    share = 1 / len(vocabulary.labels) if vocabulary.kind == "single" else 0.0
+    return dict.fromkeys(vocabulary.labels, share)
+
+
+def _below(confidence: float, threshold: float) -> str:
+    """Return both numbers with as many digits as it takes to tell them apart."""
+    for digits in (2, 3, 4):
+        if f"{confidence:.{digits}f}" != f"{threshold:.{digits}f}":
+            break
+    return f"{confidence:.{digits}f} below {threshold:.{digits}f}"

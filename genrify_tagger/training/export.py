@@ -1,0 +1,128 @@
+"""Network and head in one flatbuffer, and the sidecar that describes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights
+from genrify_tagger.training.prune import embed, tag_probabilities
+
+FLATBUFFER, SIDECAR = "genrify.tflite", "genrify.json"
+
+Layers = Sequence[tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Networks on the standardised embedding whose class probabilities are averaged.
+
+    Attributes
+    ----------
+    mean, deviation : ndarray, shape (200,)
+        Of the embeddings trained on.
+    nets : sequence of layers
+        Each layer a kernel (n_in, n_out) and a bias (n_out,), ReLU between layers. The last layer has one column for
+        each of the ten genres and one for "none of them".
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    nets: Sequence[Layers]
+
+
+def assemble(weights: Weights, head: Head) -> Any:
+    """Build the network that is shipped.
+
+    Returns
+    -------
+    keras.Model
+        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `tags` (n, 50), `embedding` (n, 200).
+    """
+    import keras
+    from keras import ops
+
+    mel = keras.Input((FRAMES, BANDS), name="mel")
+    embedding = embed(mel, weights)
+    x = (embedding - head.mean) * (1 / head.deviation)
+    everyone = [ops.softmax(_logits(x, net)) for net in head.nets]
+    joint = everyone[0]
+    for other in everyone[1:]:
+        joint = joint + other
+    joint = joint * (1 / len(everyone))
+    inside = joint[:, :-1]
+    outputs = {
+        "gtzan": inside / ops.sum(inside, axis=1, keepdims=True),
+        "outside": joint[:, -1:],
+        "tags": tag_probabilities(embedding, weights),
+        "embedding": embedding,
+    }
+    return keras.Model(mel, outputs, name="genrify")
+
+
+def _logits(x: Any, net: Layers) -> Any:
+    from keras import ops
+
+    for number, (kernel, bias) in enumerate(net):
+        x = ops.matmul(ops.relu(x) if number else x, kernel) + bias
+    return x
+
+
+def convert(model: Any) -> bytes:
+    """Turn a network into a LiteRT flatbuffer with named input and outputs and weights in float16."""
+    import tensorflow as tf
+
+    specification = tf.TensorSpec((None, FRAMES, BANDS), tf.float32, name="mel")
+
+    class Served(tf.Module):  # type: ignore[misc]  # TensorFlow has no type information
+        @tf.function(input_signature=[specification])  # type: ignore[untyped-decorator]
+        def serve(self, mel: Any) -> Any:
+            return model(mel)
+
+    served = Served()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([served.serve.get_concrete_function()], served)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return bytes(converter.convert())
+
+
+def write_model(folder: Path, flatbuffer: bytes, *, version: str, description: Mapping[str, Any]) -> None:
+    """Write the two files a model consists of.
+
+    Parameters
+    ----------
+    folder : Path
+    flatbuffer : bytes
+    version : str
+        First part of the model's id; the second is the beginning of the flatbuffer's hash.
+    description : mapping
+        What else the sidecar holds: `front_end`, `vocabularies`, `tags`, `embedding_size`.
+    """
+    digest = hashlib.sha256(flatbuffer).hexdigest()
+    head = {
+        "schema": 1,
+        "id": f"{version}-{digest[:8]}",
+        "version": version,
+        "flatbuffer": FLATBUFFER,
+        "sha256": digest,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FLATBUFFER).write_bytes(flatbuffer)
+    text = json.dumps({**head, **description}, indent=1, ensure_ascii=False)
+    (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+
+
+def round_weights(head: Head) -> Head:
+    """Round a head to what float16 can hold, so that calibration sees what will be shipped."""
+
+    def rounded(values: FloatArray) -> FloatArray:
+        return values.astype(np.float16).astype(np.float32)
+
+    nets = [[(rounded(kernel), rounded(bias)) for kernel, bias in net] for net in head.nets]
+    return Head(mean=head.mean, deviation=head.deviation, nets=nets)

@@ -1,0 +1,127 @@
+"""MSD_musicnn rebuilt in Keras from the checkpoint that the PyPI wheel `musicnn` 0.1.0 carries.
+
+The wheel is read as a zip file (it needs TensorFlow 1 to be run); its licence is ISC, kept as `models/LICENSE-musicnn`.
+Get it with ``pip download --no-deps musicnn==0.1.0``.
+
+References
+----------
+J. Pons and X. Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging", ISMIR 2019
+late-breaking session. https://github.com/jordipons/musicnn
+"""
+
+from __future__ import annotations
+
+import ast
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.errors import ModelError
+
+FRAMES, BANDS = 187, 96
+EPSILON = 1e-3
+
+FloatArray = npt.NDArray[np.float32]
+Weights = Mapping[str, FloatArray]
+
+_CHECKPOINT = {
+    "musicnn/MSD_musicnn/.index": "model.index",
+    "musicnn/MSD_musicnn/.data-00000-of-00001": "model.data-00000-of-00001",
+}
+
+
+def read_weights(wheel: str | Path) -> dict[str, FloatArray]:
+    """Read every trained variable of MSD_musicnn out of the wheel.
+
+    Raises
+    ------
+    ModelError
+        If the file is not the wheel of musicnn 0.1.0.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for name, plain in _CHECKPOINT.items():
+                    (Path(folder) / plain).write_bytes(archive.read(name))
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                "no MSD_musicnn checkpoint in it", path=str(wheel), hint="pip download --no-deps musicnn==0.1.0"
+            ) from error
+        reader = tf.train.load_checkpoint(str(Path(folder) / "model"))
+        names = [n for n in reader.get_variable_to_shape_map() if "Adam" not in n and not n.startswith("beta")]
+        return {name: np.asarray(reader.get_tensor(name), np.float32) for name in names}
+
+
+def read_tags(wheel: str | Path) -> list[str]:
+    """Return the names of the 50 tags, in the order of the network's output."""
+    with zipfile.ZipFile(wheel) as archive:
+        tree = ast.parse(archive.read("musicnn/configuration.py").decode("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MSD_LABELS":
+            return [str(tag) for tag in ast.literal_eval(node.value)]
+    raise ModelError("no tag names in it", path=str(wheel))
+
+
+def read_licence(wheel: str | Path) -> str:
+    """Return the text of the licence the wheel comes with."""
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read("musicnn-0.1.0.dist-info/LICENSE.md").decode("utf-8")
+
+
+def affine(weights: Weights, number: int) -> tuple[FloatArray, FloatArray]:
+    """Return batch norm `number` (0 is the input's) as the scale and shift it amounts to once trained."""
+    name = f"batch_normalization_{number}" if number else "batch_normalization"
+    scale = weights[f"{name}/gamma"] / np.sqrt(weights[f"{name}/moving_variance"] + EPSILON)
+    return scale, weights[f"{name}/beta"] - weights[f"{name}/moving_mean"] * scale
+
+
+def build(weights: Weights) -> Any:
+    """Build the network as published.
+
+    Returns
+    -------
+    keras.Model
+        Log-mel segments (n, 187, 96) to `tags`, probabilities (n, 50), and `embedding` (n, 200), the penultimate layer.
+    """
+    import keras
+    from keras import ops
+
+    def conv(x: Any, number: int, norm: int, *, padding: str) -> Any:
+        suffix = f"_{number}" if number else ""
+        y = ops.conv(x, weights[f"conv2d{suffix}/kernel"], padding=padding) + weights[f"conv2d{suffix}/bias"]
+        scale, shift = affine(weights, norm)
+        return ops.relu(y) * scale + shift
+
+    def mid_conv(x: Any, number: int, norm: int) -> Any:
+        kernel = weights[f"conv2d_{number}/kernel"][:, :, 0, :]
+        padded = ops.pad(x, ((0, 0), (3, 3), (0, 0)))
+        y = ops.conv(padded, kernel, padding="valid") + weights[f"conv2d_{number}/bias"]
+        scale, shift = affine(weights, norm)
+        return ops.relu(y) * scale + shift
+
+    mel = keras.Input((FRAMES, BANDS), name="mel")
+    scale, shift = affine(weights, 0)
+    x = ops.expand_dims(mel, 3) * scale + shift
+    padded = ops.pad(x, ((0, 0), (3, 3), (0, 0), (0, 0)))
+    timbral = [conv(padded, number, number + 1, padding="valid") for number in (0, 1)]
+    temporal = [conv(x, number, number + 1, padding="same") for number in (2, 3, 4)]
+    front = ops.concatenate([ops.max(y, axis=2) for y in timbral + temporal], axis=2)
+    mid1 = mid_conv(front, 5, 6)
+    mid2 = mid_conv(mid1, 6, 7) + mid1
+    mid3 = mid_conv(mid2, 7, 8) + mid2
+    features = ops.concatenate([front, mid1, mid2, mid3], axis=2)
+    # Maximum and mean stand side by side, channel by channel.
+    pooled = ops.reshape(ops.stack([ops.max(features, axis=1), ops.mean(features, axis=1)], axis=2), (-1, 1506))
+    scale, shift = affine(weights, 9)
+    hidden = ops.relu(ops.matmul(pooled * scale + shift, weights["dense/kernel"]) + weights["dense/bias"])
+    scale, shift = affine(weights, 10)
+    embedding = hidden * scale + shift
+    tags = ops.sigmoid(ops.matmul(embedding, weights["dense_1/kernel"]) + weights["dense_1/bias"])
+    return keras.Model(mel, {"tags": tags, "embedding": embedding}, name="msd_musicnn")
