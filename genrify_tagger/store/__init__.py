@@ -1,1 +1,77 @@
-""""""
+"""What the program remembers: files, analyses, runs and the journal of changes, in SQLite or PostgreSQL.
+
+Paths are `str` from `os.fsdecode` and are kept as bytes; times are aware and in UTC. A store may be used by several
+threads, and its database by several processes at a time. Every error is a `StoreError` in plain words.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from genrify_tagger.store.analyses import Analyses, as_stored
+from genrify_tagger.store.connect import make_folder, parsed
+from genrify_tagger.store.files import Files
+from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
+from genrify_tagger.store.maintenance import Maintenance, check
+from genrify_tagger.store.migrate import bring_up_to_date
+from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, RunRecord, utc_now
+from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "MISSING",
+    "PENDING",
+    "RUNNING",
+    "ChangeRecord",
+    "FileRecord",
+    "RunRecord",
+    "Store",
+    "as_stored",
+    "check",
+    "open_store",
+    "utc_now",
+]
+
+
+class Store(Files, Analyses, Runs, Journal, Maintenance):
+    """An open database; `open_store` makes one, leaving the `with` block (or `close`) closes it."""
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(url: str) -> Store:
+    """Open a database, creating it or bringing its tables up to date where needed.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL: "sqlite:////folder/file.db" or "postgresql://user@host/name".
+
+    Raises
+    ------
+    StoreNewerError
+        If a newer Genrify Tagger wrote it.
+    StoreCorruptError
+        If it is damaged or no database.
+    StoreError
+        If it cannot be used for another reason.
+    """
+    settled = parsed(url)
+    if settled.get_backend_name() == "sqlite":
+        make_folder(str(settled.database))
+    store = Store(settled)
+    try:
+        store.choose_journal()
+        bring_up_to_date(store)
+    except BaseException:
+        store.close()
+        raise
+    return store

@@ -1,0 +1,107 @@
+"""The analysis cache: what the network heard, by audio key, model and front end; about 1 KB a song."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import RowMapping, Select, select, tuple_
+
+from genrify_tagger.analysis import Analysis, FloatArray
+from genrify_tagger.store.connect import Database
+from genrify_tagger.store.models import ANALYSES
+from genrify_tagger.store.sql import PAGE, upsert
+
+SINGLE, HALF = np.dtype("<f4"), np.dtype("<f2")
+HALF_MAX = float(np.finfo(np.float16).max)
+KEY = ANALYSES.c
+
+
+def as_stored(analysis: Analysis) -> Analysis:
+    """Return `analysis` as `find_analysis` will give it, so that fresh and cached results agree to the last bit.
+
+    Outputs, intervals and levels are kept as they are (float32); tags and embedding are rounded to float16.
+    """
+    return replace(
+        analysis,
+        duration=float(analysis.duration),
+        intervals=_array(_packed(analysis.intervals, SINGLE), SINGLE).reshape(-1, 2),
+        levels=_array(_packed(analysis.levels, SINGLE), SINGLE),
+        outputs={name: np.asarray(values, np.float32) for name, values in analysis.outputs.items()},
+        tags=_array(_packed(analysis.tags, HALF), HALF),
+        embedding=_array(_packed(analysis.embedding, HALF), HALF),
+    )
+
+
+class Analyses(Database):
+    """The part of a store that knows analyses."""
+
+    def find_analysis(self, audio_key: str, model: str, front_end: str) -> Analysis | None:
+        """Return the analysis of this audio by this model behind this front end, None if there is none."""
+        query = select(ANALYSES).where(KEY.audio_key == audio_key, KEY.model == model, KEY.front_end == front_end)
+        with self.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _unpacked(row)
+
+    def save_analysis(self, audio_key: str, model: str, front_end: str, analysis: Analysis) -> None:
+        """Keep an analysis; saving it again changes nothing. See `as_stored` for what is rounded."""
+        row = {"audio_key": audio_key, "model": model, "front_end": front_end, **_row(analysis)}
+        with self.write() as connection:
+            connection.execute(upsert(connection, ANALYSES), row)
+
+    def embeddings(self, model: str, front_end: str | None = None) -> Iterator[tuple[str, FloatArray]]:
+        """Stream (audio key, embedding of shape (n_dimensions,)) of all songs that `model` has heard."""
+        place = (KEY.audio_key, KEY.front_end)
+        query = select(*place, KEY.embedding).where(KEY.model == model).order_by(*place).limit(PAGE)
+        if front_end is not None:
+            query = query.where(KEY.front_end == front_end)
+        page = self._page(query)
+        while page:
+            for audio_key, _, data in page:
+                yield audio_key, _array(data, HALF)
+            last = page[-1][:2]
+            page = self._page(query.where(tuple_(*place) > tuple_(*last)))
+
+    def _page(self, query: Select[Any]) -> list[tuple[str, str, bytes]]:
+        with self.read() as connection:
+            return [(row.audio_key, row.front_end, row.embedding) for row in connection.execute(query)]
+
+
+def _row(analysis: Analysis) -> dict[str, object]:
+    return {
+        "duration": float(analysis.duration),
+        "intervals": _packed(analysis.intervals, SINGLE),
+        "levels": _packed(analysis.levels, SINGLE),
+        "layout": [[name, values.shape[1]] for name, values in analysis.outputs.items()],
+        "outputs": b"".join(_packed(values, SINGLE) for values in analysis.outputs.values()),
+        "tags": _packed(analysis.tags, HALF),
+        "embedding": _packed(analysis.embedding, HALF),
+    }
+
+
+def _unpacked(row: RowMapping) -> Analysis:
+    levels = _array(row["levels"], SINGLE)
+    widths = [width for _, width in row["layout"]]
+    flat = np.split(_array(row["outputs"], SINGLE), np.cumsum([len(levels) * width for width in widths])[:-1])
+    return Analysis(
+        duration=row["duration"],
+        intervals=_array(row["intervals"], SINGLE).reshape(-1, 2),
+        levels=levels,
+        outputs={
+            name: part.reshape(len(levels), width) for (name, width), part in zip(row["layout"], flat, strict=True)
+        },
+        tags=_array(row["tags"], HALF),
+        embedding=_array(row["embedding"], HALF),
+    )
+
+
+def _packed(values: FloatArray, dtype: np.dtype[np.floating]) -> bytes:
+    if dtype == HALF:
+        values = np.clip(values, -HALF_MAX, HALF_MAX)  # infinity would poison every distance later
+    return np.asarray(values).astype(dtype).tobytes()
+
+
+def _array(data: bytes, dtype: np.dtype[np.floating]) -> FloatArray:
+    return np.frombuffer(data, dtype).astype(np.float32)

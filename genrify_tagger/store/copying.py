@@ -1,0 +1,62 @@
+"""Copy an SQLite database that may be in use, by SQLite's backup API."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+
+from genrify_tagger.errors import StoreError
+
+
+def copy_sqlite(source: str, copy: str) -> None:
+    """Copy the database file `source` to `copy`, which appears whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If `copy` exists or cannot be written.
+    sqlite3.Error
+        If the database cannot be read.
+    """
+    partial = f"{copy}.partial-{os.getpid()}"
+    try:
+        _copy_pages(source, partial)
+        _sync(partial)
+        _rename_to_new(partial, copy)
+        _sync(os.path.dirname(os.path.abspath(copy)))
+    except FileExistsError as error:
+        raise StoreError(f"{copy} exists", path=copy, hint="name another file") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(f"the backup {copy} cannot be written: {reason}", path=copy) from error
+    finally:
+        if os.path.lexists(partial):
+            os.unlink(partial)
+
+
+def _copy_pages(source: str, partial: str) -> None:
+    with closing(sqlite3.connect(source, timeout=30)) as old, closing(sqlite3.connect(partial)) as new:
+        old.backup(new)
+        # A single file that can be read from anywhere, without a log beside it.
+        new.execute("PRAGMA journal_mode=DELETE")
+
+
+def _rename_to_new(partial: str, copy: str) -> None:
+    """Rename without replacing; where the file system has no hard links, look first."""
+    try:
+        os.link(partial, copy)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(copy):
+            raise FileExistsError(copy) from None
+        os.rename(partial, copy)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,128 @@
+"""What is known about each file of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, select, true, update
+
+from genrify_tagger.store.connect import Database
+from genrify_tagger.store.models import FILES
+from genrify_tagger.store.records import MISSING, FileRecord, utc_now
+from genrify_tagger.store.sql import PAGE, as_row, below, in_batches, upsert
+
+THERE = FILES.c.missing_since.is_(None)
+STATUS = case((THERE, FILES.c.status), else_=MISSING)
+
+
+class Files(Database):
+    """The part of a store that knows files. All paths are absolute `str` from `os.fsdecode`."""
+
+    def files(self, paths: Iterable[str]) -> dict[str, FileRecord]:
+        """Return what is known about `paths`; unknown ones are left out, missing ones are not.
+
+        Batches of some hundred paths are quick; the memory needed grows with their number.
+        """
+        return {record.path: record for batch in in_batches(paths) for record in self._records(FILES.c.path.in_(batch))}
+
+    def save_files(self, records: Iterable[FileRecord]) -> None:
+        """Keep `records`, in one transaction, in place of what was known about these paths."""
+        rows = [as_row(record, FILES) for record in records]
+        if not rows:
+            return
+        with self.write() as connection:
+            connection.execute(upsert(connection, FILES), rows)
+
+    def files_under(self, folder: str | None = None, statuses: Collection[str] | None = None) -> Iterator[FileRecord]:
+        """Stream the files below a folder, or that one file, in order of their paths' bytes.
+
+        No transaction is open while the caller works: changes made meanwhile may or may not be seen.
+
+        Parameters
+        ----------
+        folder : str or None
+            A folder or a file; None for all.
+        statuses : collection of str or None
+            Which statuses; "missing" stands for files that are no longer there. None for all but those.
+        """
+        wanted = THERE if statuses is None else STATUS.in_(sorted(statuses))
+        if folder is not None:
+            yield from self._records(and_(FILES.c.path == folder, wanted))
+        last = None
+        while True:
+            after_last = true() if last is None else FILES.c.path > last
+            page = self._records(and_(_within(folder), after_last, wanted), limit=PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1].path
+
+    def paths_under(self, folder: str | None = None) -> Iterator[str]:
+        """Stream the paths of the files below a folder that are not known to be missing, in order of their bytes."""
+        last = None
+        while True:
+            after_last = true() if last is None else FILES.c.path > last
+            query = select(FILES.c.path).where(_within(folder), after_last, THERE).order_by(FILES.c.path).limit(PAGE)
+            with self.read() as connection:
+                page = list(connection.execute(query).scalars())
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1]
+
+    def find_paths_by_audio_key(self, audio_key: str) -> list[str]:
+        """Return the paths at which this audio was seen, missing files included."""
+        with self.read() as connection:
+            return list(
+                connection.execute(
+                    select(FILES.c.path).where(FILES.c.audio_key == audio_key).order_by(FILES.c.path)
+                ).scalars()
+            )
+
+    def counts(self, folder: str | None = None) -> dict[str, int]:
+        """Return the number of files by status, below a folder or in all; "missing" for those no longer there."""
+        query = select(STATUS, func.count()).where(_within(folder)).group_by(STATUS).order_by(STATUS)
+        with self.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def failures(self, folder: str | None = None) -> dict[str, int]:
+        """Return the errors of failed files and how many files share each, most frequent first."""
+        error = func.coalesce(FILES.c.error, FILES.c.reason, "")
+        query = (
+            select(error, func.count())
+            .where(_within(folder), THERE, FILES.c.status == "failed")
+            .group_by(error)
+            .order_by(func.count().desc(), error)
+        )
+        with self.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def mark_missing(self, paths: Iterable[str], *, when: datetime | None = None) -> int:
+        """Remember that these files are no longer there (those marked before keep their time); return how many."""
+        return self._mark(paths, THERE, when or utc_now())
+
+    def mark_found(self, paths: Iterable[str]) -> int:
+        """Take back `mark_missing` for files that came back as they were; return how many."""
+        return self._mark(paths, ~THERE, None)
+
+    def forget(self, paths: Iterable[str]) -> int:
+        """Drop what is known about these files, but not their analyses or journal; return how many were known."""
+        with self.write() as connection:
+            return sum(
+                connection.execute(delete(FILES).where(FILES.c.path.in_(part))).rowcount for part in in_batches(paths)
+            )
+
+    def _mark(self, paths: Iterable[str], condition: ColumnElement[bool], missing_since: datetime | None) -> int:
+        mark = update(FILES).where(condition).values(missing_since=missing_since)
+        with self.write() as connection:
+            return sum(connection.execute(mark.where(FILES.c.path.in_(part))).rowcount for part in in_batches(paths))
+
+    def _records(self, condition: ColumnElement[bool], limit: int | None = None) -> list[FileRecord]:
+        with self.read() as connection:
+            rows = connection.execute(select(FILES).where(condition).order_by(FILES.c.path).limit(limit)).mappings()
+            return [FileRecord(**row) for row in rows]
+
+
+def _within(folder: str | None) -> ColumnElement[bool]:
+    return true() if folder is None else below(FILES.c.path, folder)

@@ -1,0 +1,191 @@
+"""The journal: every change of a user's file, noted before it is made, so that it can be taken back."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+
+from genrify_tagger.errors import StoreError
+from genrify_tagger.files import FileStat
+from genrify_tagger.store.connect import Database
+from genrify_tagger.store.models import CHANGES, RUNS
+from genrify_tagger.store.owner import is_gone
+from genrify_tagger.store.records import ChangeRecord, utc_now
+from genrify_tagger.store.sql import PAGE, below, in_batches
+
+PENDING, DONE, FAILED = "pending", "done", "failed"
+ID = CHANGES.c.id
+
+
+def _nothing_there(path: str) -> bool:
+    return not os.path.lexists(path)
+
+
+class Journal(Database):
+    """The part of a store that knows changes. Everything here is on disk before a method returns."""
+
+    def begin_change(
+        self,
+        *,
+        run: int,
+        path: str,
+        field: str,
+        before: bytes | None,
+        after: bytes | None,
+        origin: str,
+        before_genres: tuple[str, ...] | None = None,
+        after_genres: tuple[str, ...] | None = None,
+        audio_key: str | None = None,
+        stat_before: FileStat | None = None,
+        undoes: int | None = None,
+        backup: str | None = None,
+    ) -> int:
+        """Note a change that is about to be made and return its id; see `ChangeRecord` for the parameters."""
+        row = {
+            "run": run,
+            "path": path,
+            "field": field,
+            "before": before,
+            "after": after,
+            "before_genres": before_genres,
+            "after_genres": after_genres,
+            "audio_key": audio_key,
+            "stat_before": stat_before,
+            "origin": origin,
+            "state": PENDING,
+            "undoes": undoes,
+            "backup": backup,
+            "created_at": utc_now(),
+        }
+        with self.write(durable=True) as connection:
+            return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
+
+    def finish_change(
+        self, change: int, state: str, *, stat_after: FileStat | None = None, error: str | None = None
+    ) -> None:
+        """Note that a change is "done" or has "failed"; what a done one undoes is marked as undone.
+
+        Raises
+        ------
+        StoreError
+            If there is no such change.
+        """
+        values = {"state": state, "stat_after": stat_after, "error": error}
+        with self.write(durable=True) as connection:
+            if connection.execute(update(CHANGES).where(CHANGES.c.id == change).values(values)).rowcount != 1:
+                raise StoreError(f"the journal has no change {change}")
+            if state == DONE:
+                _mark_undone(connection, change)
+
+    def pending_changes(self, *, abandoned: bool = True) -> list[ChangeRecord]:
+        """Return the changes that were begun and not finished, oldest first.
+
+        Parameters
+        ----------
+        abandoned : bool
+            Leave out those of processes that still live: they are being made at this moment.
+        """
+        owned = select(CHANGES, RUNS.c.owner).join(RUNS, CHANGES.c.run == RUNS.c.id)
+        with self.read() as connection:
+            rows = [
+                {**row} for row in connection.execute(owned.where(CHANGES.c.state == PENDING).order_by(ID)).mappings()
+            ]
+        owners = [row.pop("owner") for row in rows]
+        records = [ChangeRecord(**row) for row in rows]
+        pairs = zip(records, owners, strict=True)
+        return [record for record, owner in pairs if not abandoned or is_gone(owner, record.created_at)]
+
+    def change(self, change: int) -> ChangeRecord | None:
+        """Return a change by its id."""
+        found = self._changes([change])
+        return found[0] if found else None
+
+    def last_change(
+        self,
+        path: str,
+        audio_key: str | None = None,
+        *,
+        field: str | None = None,
+        gone: Callable[[str], bool] = _nothing_there,
+    ) -> ChangeRecord | None:
+        """Return the last finished change of a song, wherever it was then.
+
+        That is the last one at `path`; if there is none, the last one of the same audio at a path that is `gone`, which
+        is how a moved or renamed file keeps its history, while a copy beside its original begins anew.
+
+        Parameters
+        ----------
+        path : str
+        audio_key : str or None
+        field : str or None
+            Only changes of this field.
+        gone : callable
+            Tells of a journalled path whether its file is no longer there.
+        """
+        kind = CHANGES.c.state == DONE
+        if field is not None:
+            kind &= CHANGES.c.field == field
+        for change in self._newest_first(kind & (CHANGES.c.path == path)):
+            return change
+        if audio_key is None:
+            return None
+        moved = self._newest_first(kind & (CHANGES.c.audio_key == audio_key))
+        return next((change for change in moved if gone(change.path)), None)
+
+    def changes(
+        self, *, run: int | None = None, path: str | None = None, under: str | None = None, limit: int | None = None
+    ) -> Iterator[ChangeRecord]:
+        """Stream changes, newest first, as they were chosen when this was called for the first.
+
+        Parameters
+        ----------
+        run : int or None
+            Only changes of this run.
+        path : str or None
+            Only changes of the file at this path.
+        under : str or None
+            Only changes of this file or of files in this folder or deeper.
+        limit : int or None
+            At most so many.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        if run is not None:
+            conditions.append(CHANGES.c.run == run)
+        if path is not None:
+            conditions.append(CHANGES.c.path == path)
+        if under is not None:
+            conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
+        yield from self._newest_first(*conditions, limit=limit)
+
+    def _newest_first(self, *conditions: ColumnElement[bool], limit: int | None = None) -> Iterator[ChangeRecord]:
+        query = select(ID).where(*conditions).order_by(ID.desc()).limit(limit)
+        with self.read() as connection:
+            ids = array("q", connection.execute(query).scalars())  # 8 bytes each: the whole journal fits
+        for batch in in_batches(ids, PAGE):
+            yield from self._changes(batch)
+
+    def _changes(self, ids: list[int]) -> list[ChangeRecord]:
+        with self.read() as connection:
+            rows = connection.execute(select(CHANGES).where(ID.in_(ids)).order_by(ID.desc())).mappings()
+            return [ChangeRecord(**row) for row in rows]
+
+
+def _mark_undone(connection: Connection, change: int) -> None:
+    """Settle which changes stand after `change` was done: what it undoes falls, what that had undone stands again."""
+    undoing, fallen = change, _undone_by(connection, change)
+    while fallen is not None:
+        connection.execute(update(CHANGES).where(CHANGES.c.id == fallen).values(undone_by=undoing))
+        standing = _undone_by(connection, fallen)
+        if standing is None:
+            return
+        connection.execute(update(CHANGES).where(CHANGES.c.id == standing).values(undone_by=None))
+        undoing, fallen = standing, _undone_by(connection, standing)
+
+
+def _undone_by(connection: Connection, change: int) -> int | None:
+    """Return the change that `change` takes back, if any."""
+    found = connection.execute(select(CHANGES.c.undoes).where(CHANGES.c.id == change)).scalar()
+    return None if found is None else int(found)

@@ -1,0 +1,134 @@
+"""Looking after the database: check, backup, prune."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, exists, func, select
+
+from genrify_tagger.errors import StoreError
+from genrify_tagger.store.connect import Database, parsed
+from genrify_tagger.store.copying import copy_sqlite
+from genrify_tagger.store.journal import PENDING
+from genrify_tagger.store.migrate import HEAD, stored_revision
+from genrify_tagger.store.models import ANALYSES, CHANGES, FILES
+from genrify_tagger.store.wording import plain_words
+
+WASTE = 0.25  # part of a file that may lie idle before it is rebuilt
+FINDINGS = 20  # a damaged database has thousands; the first ones tell
+
+
+class Maintenance(Database):
+    """The part of a store that looks after it."""
+
+    def backup(self, copy: str) -> None:
+        """Copy the database to a new file while others use it.
+
+        Raises
+        ------
+        StoreError
+            If the file exists or cannot be written, or if the database is on a server.
+        """
+        if not self.is_sqlite:
+            raise StoreError("a database on a server is backed up by its own tools", hint="such as pg_dump")
+        with plain_words(self.url):
+            copy_sqlite(self.file, copy)
+
+    def prune(self, *, dry_run: bool = False) -> dict[str, int]:
+        """Drop missing files, and analyses of audio that no file has; the journal is kept.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Only count.
+
+        Returns
+        -------
+        dict
+            Number of "files" and of "analyses".
+        """
+        missing = FILES.c.missing_since.is_not(None)
+        unused = ~exists().where(FILES.c.audio_key == ANALYSES.c.audio_key, ~missing)
+        with self.write() as connection:
+            counts = {
+                "files": _count(connection, select(func.count()).select_from(FILES).where(missing)),
+                "analyses": _count(connection, select(func.count()).select_from(ANALYSES).where(unused)),
+            }
+            if not dry_run:
+                connection.execute(delete(ANALYSES).where(unused))
+                connection.execute(delete(FILES).where(missing))
+        if not dry_run:
+            self._compact()
+        return counts
+
+    def _compact(self) -> None:
+        """Give space back to the disk if much of an SQLite file is unused; a busy database is left as it is."""
+        if not self.is_sqlite:
+            return
+        with self.outside_transaction() as connection:
+            free, pages = (_pragma(connection, name) for name in ("freelist_count", "page_count"))
+            if free > pages * WASTE:
+                connection.exec_driver_sql("VACUUM")
+
+
+def check(url: str) -> list[str]:
+    """Examine a database, changing nothing.
+
+    Parameters
+    ----------
+    url : str
+        SQLAlchemy URL.
+
+    Returns
+    -------
+    list of str
+        What was found, in plain words; empty if all is well.
+
+    Raises
+    ------
+    StoreError
+        If `url` is none.
+    """
+    settled = parsed(url)
+    database = Database(settled)
+    if database.is_sqlite and not os.path.exists(database.file):
+        return [f"there is no database at {database.name}"]
+    try:
+        with database.read() as connection:
+            return [*_damage(connection), *_state(connection)]
+    except StoreError as error:
+        return [str(error)]
+    finally:
+        database.close()
+
+
+def _damage(connection: Connection) -> list[str]:
+    if connection.dialect.name != "sqlite":
+        return []
+    told = connection.exec_driver_sql(f"PRAGMA integrity_check({FINDINGS})").scalars().all()
+    findings = [f"damaged: {line}" for line in told if line != "ok"]
+    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(FINDINGS):
+        findings.append(f"row {row} of {table} refers to a row of {parent} that does not exist")
+    return findings
+
+
+def _state(connection: Connection) -> list[str]:
+    revision = stored_revision(connection)
+    if revision is None:
+        return ["this is no database of Genrify Tagger, or an empty one"]
+    if revision != HEAD:
+        return [
+            f"its tables are at revision {revision}, this program's at {HEAD}; the next command upgrades an older one"
+        ]
+    pending = _count(connection, select(func.count()).select_from(CHANGES).where(CHANGES.c.state == PENDING))
+    return [f"{pending} changes were begun and not finished; the next run settles them"] if pending else []
+
+
+def _count(connection: Connection, query: Select[Any]) -> int:
+    return int(connection.execute(query).scalar_one())
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    value: int = connection.exec_driver_sql(f"PRAGMA {name}").scalars().one()
+    return value

@@ -1,0 +1,129 @@
+"""The tables: files, analyses, runs and the journal of changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from genrify_tagger.files import FileStat
+from genrify_tagger.store.types import PathType, PlainText, StatType, TupleType, UtcDateTime
+
+PENDING = text("state = 'pending'")
+
+
+class Base(DeclarativeBase):
+    """Root of the tables; every constraint has a name, so that a later migration can drop it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class File(Base):
+    """A file as it was last seen."""
+
+    __tablename__ = "files"
+
+    path: Mapped[str] = mapped_column(PathType, primary_key=True)
+    status: Mapped[str]
+    stat: Mapped[FileStat | None] = mapped_column(StatType)
+    audio_key: Mapped[str | None] = mapped_column(index=True)
+    reason: Mapped[str | None] = mapped_column(PlainText)
+    error: Mapped[str | None] = mapped_column(PlainText)
+    genres: Mapped[tuple[str, ...]] = mapped_column(TupleType)
+    confidence: Mapped[float | None] = mapped_column(Double)
+    scores: Mapped[dict[str, float]] = mapped_column(JSON)
+    before: Mapped[tuple[str, ...]] = mapped_column(TupleType)
+    after: Mapped[tuple[str, ...]] = mapped_column(TupleType)
+    vocabulary: Mapped[str | None]
+    model: Mapped[str | None]
+    settings_key: Mapped[str | None]
+    duration: Mapped[float | None] = mapped_column(Double)
+    container: Mapped[str | None]
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class StoredAnalysis(Base):
+    """What the network heard in one song: little-endian arrays, float32, but float16 for tags and embedding."""
+
+    __tablename__ = "analyses"
+
+    audio_key: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    front_end: Mapped[str] = mapped_column(primary_key=True)
+    duration: Mapped[float] = mapped_column(Double)
+    intervals: Mapped[bytes] = mapped_column(LargeBinary)
+    levels: Mapped[bytes] = mapped_column(LargeBinary)
+    layout: Mapped[Any] = mapped_column(JSON, doc="[[output's name, its number of labels], ...] in order of `outputs`")
+    outputs: Mapped[bytes] = mapped_column(LargeBinary)
+    tags: Mapped[bytes] = mapped_column(LargeBinary)
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Run(Base):
+    """A run of a command."""
+
+    __tablename__ = "runs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    command: Mapped[str] = mapped_column(index=True)
+    arguments: Mapped[tuple[str, ...]] = mapped_column(TupleType)
+    model: Mapped[str | None]
+    owner: Mapped[str] = mapped_column(PlainText, doc="the process, see owner.py")
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    status: Mapped[str]
+    counts: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
+class Change(Base):
+    """A change of one field of one file; ids are never used twice, since users and other changes refer to them."""
+
+    __tablename__ = "changes"
+    __table_args__ = (
+        Index("ix_changes_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    path: Mapped[str] = mapped_column(PathType, index=True)
+    field: Mapped[str] = mapped_column(PlainText)
+    before: Mapped[bytes | None] = mapped_column(LargeBinary)
+    after: Mapped[bytes | None] = mapped_column(LargeBinary)
+    before_genres: Mapped[tuple[str, ...] | None] = mapped_column(TupleType)
+    after_genres: Mapped[tuple[str, ...] | None] = mapped_column(TupleType)
+    audio_key: Mapped[str | None] = mapped_column(index=True)
+    stat_before: Mapped[FileStat | None] = mapped_column(StatType)
+    stat_after: Mapped[FileStat | None] = mapped_column(StatType)
+    origin: Mapped[str]
+    state: Mapped[str]
+    undoes: Mapped[int | None] = mapped_column(ForeignKey("changes.id"))
+    undone_by: Mapped[int | None] = mapped_column(ForeignKey("changes.id"))
+    backup: Mapped[str | None] = mapped_column(PathType)
+    error: Mapped[str | None] = mapped_column(PlainText)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def _table(model: type[Base]) -> Table:
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+# The stages of the store speak Core: a row costs a tenth of an ORM object.
+FILES = _table(File)
+ANALYSES = _table(StoredAnalysis)
+RUNS = _table(Run)
+CHANGES = _table(Change)

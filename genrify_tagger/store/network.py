@@ -1,0 +1,45 @@
+"""Tell network file systems, on which SQLite's write-ahead log cannot work: it needs memory shared by all users."""
+
+from __future__ import annotations
+
+import os
+import re
+
+NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "prl_fs", "smb", "smb3"}
+    | {"smbfs", "vboxsf", "virtiofs", "vmhgfs"}
+)
+
+
+def is_network_folder(folder: str, *, mountinfo: str = "/proc/self/mountinfo") -> bool:
+    """Tell whether `folder` lies on a network file system or one in user space (FUSE), as Linux names them.
+
+    Where there is no `mountinfo`, the answer is no.
+    """
+    kind = _file_system(os.path.realpath(folder), mountinfo)
+    return kind in NETWORK or kind.startswith("fuse")
+
+
+def _file_system(folder: str, mountinfo: str) -> str:
+    """Return the type of the innermost mount that holds `folder`; of two on one place the later hides the former."""
+    kind, longest = "", -1
+    for point, candidate in _mounts(mountinfo):
+        inside = folder == point or folder.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= longest:
+            kind, longest = candidate, len(point)
+    return kind
+
+
+def _mounts(mountinfo: str) -> list[tuple[str, str]]:
+    try:
+        with open(mountinfo, "rb") as file:
+            lines = [os.fsdecode(line) for line in file]
+    except OSError:
+        return []
+    halves = [line.split(" - ", 1) for line in lines if " - " in line]
+    return [(_unescaped(left.split()[4]), right.split()[0]) for left, right in halves]
+
+
+def _unescaped(point: str) -> str:
+    """Undo the kernel's octal escapes of blanks and backslashes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)

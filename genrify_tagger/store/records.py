@@ -1,0 +1,132 @@
+"""What the store hands out and takes in: plain frozen dataclasses, one per table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from genrify_tagger.files import FileStat
+
+MISSING = "missing"  # the status that `counts` and `files_under` use for files that are no longer there
+
+
+def utc_now() -> datetime:
+    """Return the present time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One file as it was last seen, and what came of it.
+
+    Attributes
+    ----------
+    path : str
+        Absolute path, decoded by `os.fsdecode`.
+    status : str
+        tagged, kept, unsure, failed or skipped.
+    stat : FileStat or None
+        The file's fingerprint after the last look or write; None if it could not be had.
+    audio_key : str or None
+        Identity of the audio, None if it was never read.
+    reason, error : str or None
+        Why it was kept, unsure or skipped; why it failed. Plain words without the path.
+    genres : tuple of str
+        Decided genres, as written ("Hip-Hop").
+    scores : mapping of str to float
+        Score of every label of the vocabulary.
+    before, after : tuple of str
+        Genres in the file before and after.
+    settings_key : str or None
+        Fingerprint of the settings that led to this result.
+    duration : float or None
+        Seconds of audio.
+    missing_since : datetime or None
+        When the file was found gone; None while it is there.
+    """
+
+    path: str
+    status: str
+    stat: FileStat | None = None
+    audio_key: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    genres: tuple[str, ...] = ()
+    confidence: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    vocabulary: str | None = None
+    model: str | None = None
+    settings_key: str | None = None
+    duration: float | None = None
+    container: str | None = None
+    seen_at: datetime = field(default_factory=utc_now)
+    missing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run of a command.
+
+    Attributes
+    ----------
+    status : str
+        "running", what `finish_run` was told, or "interrupted" if the process ended without a word.
+    counts : mapping of str to int
+        Number of files by status; empty until the run is finished.
+    """
+
+    id: int
+    command: str
+    arguments: tuple[str, ...]
+    model: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRecord:
+    """One journalled change of one field of one file.
+
+    Attributes
+    ----------
+    run : int
+        The run it belongs to.
+    before, after : bytes or None
+        Raw bytes of the field; None means the field was absent, which is not the same as empty.
+    before_genres, after_genres : tuple of str or None
+        The same as names.
+    origin : str
+        scan, set, undo, watch, beets or web.
+    state : str
+        pending, done or failed.
+    undoes : int or None
+        The change that this one takes back.
+    undone_by : int or None
+        The change that took this one back, and still does.
+    backup : str or None
+        Path of a full copy of the file, kept until an in-place write is verified.
+    """
+
+    id: int
+    run: int
+    path: str
+    field: str
+    before: bytes | None
+    after: bytes | None
+    before_genres: tuple[str, ...] | None
+    after_genres: tuple[str, ...] | None
+    audio_key: str | None
+    stat_before: FileStat | None
+    stat_after: FileStat | None
+    origin: str
+    state: str
+    undoes: int | None
+    undone_by: int | None
+    backup: str | None
+    error: str | None
+    created_at: datetime

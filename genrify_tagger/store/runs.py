@@ -1,0 +1,65 @@
+"""Runs: who changed files, when, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import RowMapping, insert, select, update
+
+from genrify_tagger.store.connect import Database
+from genrify_tagger.store.models import RUNS
+from genrify_tagger.store.owner import is_gone, this_process
+from genrify_tagger.store.records import RunRecord, utc_now
+
+RUNNING, INTERRUPTED = "running", "interrupted"
+
+
+class Runs(Database):
+    """The part of a store that knows runs."""
+
+    def start_run(self, command: str, arguments: Sequence[str] = (), model: str | None = None) -> int:
+        """Begin a run of this process and return its id."""
+        row: dict[str, object] = {
+            "command": command,
+            "arguments": tuple(arguments),
+            "model": model,
+            "owner": this_process(),
+            "started_at": utc_now(),
+            "status": RUNNING,
+            "counts": {},
+        }
+        with self.write() as connection:
+            return int(connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
+
+    def finish_run(self, run: int, status: str, counts: Mapping[str, int]) -> None:
+        """Keep how a run ended ("done", "interrupted", "failed") and its number of files by status."""
+        values = {"status": status, "counts": dict(counts), "finished_at": utc_now()}
+        with self.write() as connection:
+            connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
+
+    def runs(self, *, limit: int | None = 20, command: str | None = None) -> list[RunRecord]:
+        """Return runs, newest first."""
+        query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
+        if command is not None:
+            query = query.where(RUNS.c.command == command)
+        with self.read() as connection:
+            return [_record(row) for row in connection.execute(query).mappings()]
+
+    def last_run(self, command: str | None = None) -> RunRecord | None:
+        """Return the newest run (of a command), None if there is none."""
+        found = self.runs(limit=1, command=command)
+        return found[0] if found else None
+
+    def run(self, run: int) -> RunRecord | None:
+        """Return a run by its id."""
+        with self.read() as connection:
+            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).mappings().first()
+        return None if row is None else _record(row)
+
+
+def _record(row: RowMapping) -> RunRecord:
+    values = {**row}
+    owner = values.pop("owner")
+    if values["status"] == RUNNING and is_gone(owner, values["started_at"]):
+        values["status"] = INTERRUPTED
+    return RunRecord(**values)

@@ -1,0 +1,42 @@
+"""Small parts of statements that several modules share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Insert, Table, and_
+from sqlalchemy.dialects import postgresql, sqlite
+
+Item = TypeVar("Item")
+
+PAGE = 500  # rows held in memory while streaming, and values in one statement
+
+
+def in_batches(items: Iterable[Item], size: int = PAGE) -> Iterator[list[Item]]:
+    """Cut `items` into lists of at most `size`."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def below(path: ColumnElement[str], folder: str) -> ColumnElement[bool]:
+    """Return the condition that a path lies in `folder` or deeper, as a range of bytes that an index serves."""
+    trunk = folder.rstrip(os.sep)
+    return and_(path >= trunk + os.sep, path < trunk + chr(ord(os.sep) + 1))
+
+
+def upsert(connection: Connection, table: Table) -> Insert:
+    """Return an INSERT of whole rows into `table` that replaces rows with the same primary key."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(table)
+    keys = {column.name for column in table.primary_key}
+    changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+
+def as_row(record: Any, table: Table) -> dict[str, Any]:
+    """Return the fields of a dataclass that are columns of `table`."""
+    return {column.name: getattr(record, column.name) for column in table.columns}
