@@ -79,11 +79,11 @@ def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:
 
 def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: str, undoes: int | None) -> int:
     return session.store.begin_change(
-        run,
-        plan.path,
-        session.settings.tagging.field,
-        plan.before.raw,
-        plan.after.raw,
+        run=run,
+        path=plan.path,
+        field=session.settings.tagging.field,
+        before=plan.before.raw,
+        after=plan.after.raw,
         before_genres=plan.before.genres,
         after_genres=plan.after.genres,
         audio_key=audio_key,
@@ -93,9 +93,9 @@ def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: st
     )
 
 
-def past(change: ChangeRecord | None, snapshot: Snapshot) -> Past:
-    """Say what the journal's last word on a file means for what the file holds now."""
-    if change is None:
+def past(change: ChangeRecord | None, snapshot: Snapshot, audio_key: str) -> Past:
+    """Say what the journal's last word on a path means for the song and the genre that are there now."""
+    if change is None or change.audio_key != audio_key:
         return Past.UNTOUCHED
     if change.origin == "set":
         return Past.HUMAN

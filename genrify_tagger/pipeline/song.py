@@ -198,11 +198,13 @@ def _tag(
     heard: Heard,
     options: ScanOptions,
 ) -> tuple[Result, FileStat]:
+    field = session.settings.tagging.field
+    change = session.store.last_change(item.path, identity.audio_key, field=field)
     verdict = judge(
         snapshot.genres,
         heard.decision,
         heard.genres,
-        past(session.store.last_change(item.path, identity.audio_key), snapshot),
+        past(change, snapshot, identity.audio_key),
         session.settings.tagging,
         force=options.force,
         reanalyse=options.reanalyse,
@@ -223,7 +225,7 @@ def _tag(
     )
     if verdict.status != "tagged":
         return result, item.stat
-    plan = tags.plan_write(item.path, verdict.genres, field=session.settings.tagging.field)
+    plan = tags.plan_write(item.path, verdict.genres, field=field)
     if not plan.changes:
         return replace(result, status="kept", reason="says so already", after=snapshot.genres), item.stat
     if options.dry_run:
