@@ -235,7 +235,10 @@ def _read_text(variable: str, setting: Setting, text: str) -> object:
 
 def _complain(variable: str, known: Mapping[str, Setting]) -> None:
     # Another program may own a variable such as GENRIFY_VERSION; what looks like a setting of ours is a mistake.
-    near = values.nearest(variable.lower(), [k.lower() for k in known])
+    if "__" in variable:
+        near = values.nearest(variable.lower(), [k.lower() for k in known])
+    else:
+        near = next((k for k in known if k.replace("__", "_") == variable), None)
     if near or "__" in variable:
         hint = f"did you mean {near.upper()}?" if near else None
         raise ConfigError(f"unknown environment variable {variable}", hint=hint)

@@ -15,11 +15,6 @@ from typing import Any, Literal
 
 from genrify_tagger.config.places import default_database_url
 
-Existing = Literal["keep", "merge", "replace"]
-Hardlinks = Literal["refuse", "break", "in-place"]
-Ownership = Literal["require", "best-effort"]
-Polling = Literal["auto", "always", "never"]
-
 
 def _setting(doc: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:
     """Declare a setting; see `Setting` for what else may be given."""
@@ -41,7 +36,7 @@ class LibrarySettings:
         example=("~/Music",),
     )
     include: tuple[str, ...] = _setting(
-        "Look only at files that match one of these patterns, or lie in a folder that does. Empty: at all.",
+        "Look only at files that match one of these patterns, or lie in a folder that does. Empty: all.",
         (),
         form="glob",
         example=("*.flac", "Albums/"),
@@ -88,7 +83,7 @@ class AnalysisSettings:
 class TaggingSettings:
     """What is written, and into which files."""
 
-    existing: Existing = _setting(
+    existing: Literal["keep", "merge", "replace"] = _setting(
         "A file that has a genre: keep it, merge ours behind it, or replace it.",
         "keep",
     )
@@ -115,12 +110,12 @@ class TaggingSettings:
         "Restore a file's modification time after writing. This hides the change from MPD, Navidrome, beets and rsync.",
         False,
     )
-    hardlinks: Hardlinks = _setting(
+    hardlinks: Literal["refuse", "break", "in-place"] = _setting(
         "A file with several hard links: refuse to write, break the link (only this name gets the genre), or write "
         "in place (slower, a full copy is kept until the result is verified).",
         "refuse",
     )
-    ownership: Ownership = _setting(
+    ownership: Literal["require", "best-effort"] = _setting(
         "When a file's owner and group cannot be kept: require refuses to write, best-effort writes all the same.",
         "require",
     )
@@ -147,7 +142,7 @@ class WatchSettings:
     rescan_hours: float = _setting(
         "Look through the whole library this often, in case an event was missed. 0: never.", 24.0, low=0
     )
-    polling: Polling = _setting(
+    polling: Literal["auto", "always", "never"] = _setting(
         "Find changes by looking instead of being told: auto does so on network file systems.", "auto"
     )
     poll_seconds: float = _setting("How often to look where changes are found by looking.", 60.0, low=1)
