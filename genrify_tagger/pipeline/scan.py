@@ -6,8 +6,9 @@ threads mostly wait. Results come in the order of discovery; at most `WINDOW` fi
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -47,18 +48,23 @@ def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions)
     is done.
     """
     library = session.settings.library
-    found = discover(paths, include=library.include, exclude=library.exclude)
+    found = discover(paths, include=library.include, exclude=library.exclude, roots=library.roots)
+    songs = 0
     pool = ThreadPoolExecutor(session.workers.jobs + 2, thread_name_prefix="genrify")
     window: deque[Result | Future[Result]] = deque()
     try:
         while batch := list(islice(found, BATCH)):
             known = session.store.files([item.path for item in batch])
+            songs += sum(isinstance(item, Candidate) for item in batch)
+            _mark_found(session, known, options)
             for item in batch:
                 window.append(_begin(session, run, item, known.get(item.path), options, pool))
                 while window and (len(window) > WINDOW * session.workers.jobs or _is_done(window[0])):
                     yield _result(window.popleft())
         while window:
             yield _result(window.popleft())
+        if songs and not options.dry_run:
+            _mark_missing(session, paths)
     finally:
         session.stop.set()
         session.workers.interrupt()
@@ -83,6 +89,8 @@ def _begin(
 ) -> Result | Future[Result]:
     if isinstance(item, Problem):
         return Result(path=item.path, status="failed", error=item.error)
+    if not item.taggable:
+        return Result(path=item.path, status="skipped", reason="this kind of file has no place for a genre")
     if record is not None and _is_unchanged(session, record, item.stat, options):
         return _remembered(record)
     return pool.submit(process, session, run, item, record, options)
@@ -117,3 +125,17 @@ def _remembered(record: FileRecord) -> Result:
         model=record.model or "",
         error=record.error,
     )
+
+
+def _mark_found(session: Session, known: Mapping[str, FileRecord], options: ScanOptions) -> None:
+    back = [path for path, record in known.items() if record.missing_since is not None]
+    if back and not options.dry_run:
+        session.store.mark_found(back)
+
+
+def _mark_missing(session: Session, paths: Sequence[str]) -> None:
+    """Remember which files of the scanned folders are gone; never called where nothing was found (a lost mount)."""
+    for root in paths:
+        gone = (path for path in session.store.paths_under(os.path.abspath(root)) if not os.path.lexists(path))
+        while batch := list(islice(gone, BATCH)):
+            session.store.mark_missing(batch)

@@ -1,0 +1,84 @@
+"""How results are told to people: one line a file, a summary in words, the next command to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from genrify_tagger.files import display_path
+from genrify_tagger.pipeline import STATUSES, Result, Summary
+
+STYLES = {
+    "tagged": "bold green",
+    "kept": "cyan",
+    "unsure": "yellow",
+    "unchanged": "dim",
+    "skipped": "dim",
+    "failed": "bold red",
+}
+QUIET_STATUSES = frozenset({"kept", "unchanged"})  # shown with --verbose only: nothing happened
+
+
+def line(result: Result) -> Text:
+    """Return a result as one line: status, what, where, why."""
+    text = Text()
+    text.append(f"{result.status:<9} ", style=STYLES[result.status])
+    text.append(f"{_genres(result):<22} ")
+    text.append(display_path(result.path))
+    note = result.error or result.reason
+    if note:
+        text.append(f"  ({note})", style="dim")
+    return text
+
+
+def summary(counts: Summary, *, seconds: float, listened: int, dry_run: bool) -> str:
+    """Return the closing words: how many files came out how, and how fast."""
+    parts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
+    total = counts.total()
+    files = f"{total:,} file" + ("" if total == 1 else "s")
+    pace = f", {listened / seconds:.1f} tracks/s listened to" if listened and seconds > 0 else ""
+    words = f"{files} in {duration(seconds)}{pace}: {', '.join(parts) or 'no audio files found'}."
+    return f"{words} Nothing was written (dry run)." if dry_run else words
+
+
+def next_steps(counts: Summary, *, run: int, dry_run: bool) -> Iterator[str]:
+    """Yield what the user may want to type next."""
+    if dry_run:
+        if counts["tagged"]:
+            yield "The same command without --dry-run writes these genres."
+        return
+    if counts["tagged"]:
+        yield f"To take this back: genrify-tag undo {run}"
+    if counts["unsure"]:
+        yield "To see what it was unsure of: genrify-tag status --list unsure"
+    if counts["failed"]:
+        yield "To see what failed and why: genrify-tag status --list failed"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: "0.8 s", "3 min 20 s", "2 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def bars(scores: dict[str, float], names: dict[str, str], *, width: int = 30) -> Iterator[Text]:
+    """Yield one line with a bar for each label, the likeliest first."""
+    longest = max((len(names[label]) for label in scores), default=0)
+    for label, score in sorted(scores.items(), key=lambda item: -item[1]):
+        filled = round(score * width)
+        text = Text(f"  {names[label]:<{longest}}  {score:5.1%}  ")
+        text.append("█" * filled, style="green")
+        text.append("·" * (width - filled), style="dim")
+        yield text
+
+
+def _genres(result: Result) -> str:
+    if result.status == "failed":
+        return ""
+    shown = ", ".join(result.genres) or "-"
+    return f"{shown} {result.confidence:.2f}" if result.confidence is not None else shown
