@@ -39,7 +39,11 @@ def fingerprint(stat: os.stat_result) -> FileStat:
 
 def display_path(path: str) -> str:
     """Return `path` as one printable line: what is not UTF-8 becomes U+FFFD, control characters are escaped."""
-    text = os.fsencode(path).decode("utf-8", "replace")
+    return printable(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def printable(text: str) -> str:
+    """Return any text as one line that cannot harm a terminal: what does not print is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -7,7 +7,7 @@ Only doors and the command line see `Settings`; the stages are given plain value
 """
 
 from genrify_tagger.config.loading import LoadedSettings, load_settings
-from genrify_tagger.config.places import config_path, default_database_url
+from genrify_tagger.config.places import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.rendering import (
     effective_json,
     effective_toml,
@@ -44,4 +44,5 @@ __all__ = [
     "load_settings",
     "settings_table",
     "settings_template",
+    "sqlite_path",
 ]

@@ -29,3 +29,8 @@ def default_database_url() -> str:
 def sqlite_url(path: str) -> str:
     """Return the SQLAlchemy URL of the SQLite file at the absolute `path`."""
     return f"sqlite:///{path}"
+
+
+def sqlite_path(url: str) -> str | None:
+    """Return the path in a URL made by `sqlite_url`; None for any other."""
+    return url.removeprefix("sqlite:///") if url.startswith("sqlite:////") else None

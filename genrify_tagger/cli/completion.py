@@ -1,0 +1,29 @@
+"""`genrify-tag completion`: the script that completes commands and options in a shell."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+from genrify_tagger.cli import PROGRAM, cli
+from genrify_tagger.cli.output import write_text
+from genrify_tagger.cli.state import common_options
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@common_options
+def command(shell: str) -> None:
+    """Print the script that completes commands in a shell.
+
+    \b
+    Examples:
+      genrify-tag completion bash > ~/.local/share/bash-completion/completions/genrify-tag
+      genrify-tag completion zsh > ~/.zfunc/_genrify-tag
+      genrify-tag completion fish > ~/.config/fish/completions/genrify-tag.fish
+    """  # noqa: D301
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"this version of click knows no completion for {shell}")
+    variable = f"_{PROGRAM}_complete".replace("-", "_").upper()
+    write_text(found(cli, {}, PROGRAM, variable).source())

@@ -1,0 +1,95 @@
+"""`genrify-tag config`: look at the settings, find their file, write a first one."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from genrify_tagger.cli.groups import Group
+from genrify_tagger.cli.output import format_option, write_json, write_line, write_text
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import ConfigError
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """Show, find or create the settings.
+
+    \b
+    Examples:
+      genrify-tag config init
+      genrify-tag config show
+    """  # noqa: D301
+
+
+@command.command()
+@format_option("text", "json")
+@click.pass_obj
+@common_options
+def show(state: State, output_format: str) -> None:
+    """Show the settings in force, and where each came from.
+
+    Later ones win: defaults, the settings file, environment variables GENRIFY_<SECTION>__<KEY>, command-line options.
+
+    \b
+    Examples:
+      genrify-tag config show
+      GENRIFY_TAGGING__EXISTING=merge genrify-tag config show
+      genrify-tag config show --format json
+    """  # noqa: D301
+    from genrify_tagger.config import effective_json, effective_toml
+
+    loaded = state.load()
+    if output_format == "json":
+        write_json(effective_json(loaded))
+    else:
+        write_text(effective_toml(loaded))
+
+
+@command.command()
+@click.pass_obj
+@common_options
+def path(state: State) -> None:
+    """Print the path of the settings file, whether it exists or not.
+
+    \b
+    Examples:
+      genrify-tag config path
+      $EDITOR "$(genrify-tag config path)"
+    """  # noqa: D301
+    write_line(_file(state))
+
+
+@command.command()
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.pass_obj
+@common_options
+def init(state: State, force: bool) -> None:
+    """Write a settings file that explains every setting.
+
+    It changes nothing until a line of it is edited.
+
+    \b
+    Examples:
+      genrify-tag config init
+      genrify-tag --config ./genrify.toml config init
+    """  # noqa: D301
+    from genrify_tagger.config import settings_template
+
+    file = _file(state)
+    try:
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "w" if force else "x", encoding="utf-8") as stream:
+            stream.write(settings_template())
+    except FileExistsError as error:
+        raise ConfigError("exists already", path=file, hint="--force replaces it") from error
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", path=file) from error
+    write_line(f"wrote {file}")
+
+
+def _file(state: State) -> str:
+    from genrify_tagger.config import config_path
+
+    return os.path.abspath(os.path.expanduser(state.config_file)) if state.config_file else config_path()

@@ -1,0 +1,81 @@
+"""Results on stdout, words on stderr: lines, JSON Lines, tables, consoles; safe whatever names and tags hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from genrify_tagger.files import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """Return the decorator that adds ``--format``; the first of `formats` is the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print the result.",
+    )
+
+
+def write_line(text: str) -> None:
+    """Print one line on stdout; what does not print is escaped."""
+    click.echo(printable(text))
+
+
+def write_text(text: str) -> None:
+    """Print text of several lines on stdout; its author has seen to it that names in it are printable."""
+    click.echo(text.rstrip("\n"))
+
+
+def write_json(value: Any) -> None:
+    """Print a value as one line of JSON on stdout, in UTF-8 whatever the terminal's encoding."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # A lone surrogate (from a broken tag) becomes \\udcXX, which JSON reads as such.
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[str] = ()) -> list[str]:
+    """Return lines with aligned columns, the headers first.
+
+    Parameters
+    ----------
+    headers : sequence of str
+        One for each column.
+    rows : iterable of sequence of str
+        The cells; what does not print is escaped.
+    right : collection of str
+        Headers of columns to be aligned to the right.
+    """
+    from rich.cells import cell_len
+
+    cells = [list(headers), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(cell_len(row[column]) for row in cells) for column in range(len(headers))]
+    lines = []
+    for row in cells:
+        padded = []
+        for cell, width, header in zip(row, widths, headers, strict=True):
+            space = " " * (width - cell_len(cell))
+            padded.append(space + cell if header in right else cell + space)
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def make_console(*, stderr: bool, quiet: bool = False) -> Console:
+    """Return a rich console that takes text as it is: no markup, no emoji codes, no wrapping.
+
+    Colours follow the terminal, ``NO_COLOR`` and ``FORCE_COLOR``.
+    """
+    from rich.console import Console
+
+    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
