@@ -74,9 +74,8 @@ def log_mel(y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _power(segment: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     padded = np.pad(segment, FRONT_END.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRONT_END.n_fft)[:: FRONT_END.hop_length]
-    spectrum = np.fft.rfft(frames[: FRONT_END.n_frames] * _window())
-    power: npt.NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
-    return power
+    spectrum: npt.NDArray[np.complex64] = np.fft.rfft(frames[: FRONT_END.n_frames] * _window())  # type: ignore[assignment]
+    return spectrum.real**2 + spectrum.imag**2
 
 
 @functools.cache

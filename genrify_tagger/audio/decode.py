@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median_low
 
-import av
 import numpy as np
 import numpy.typing as npt
-from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 
 from genrify_tagger.audio.identity import probe
-from genrify_tagger.audio.resample import Resampler
-from genrify_tagger.audio.source import open_source, open_stream
+from genrify_tagger.audio.resample import Mixer
+from genrify_tagger.audio.source import open_source
+from genrify_tagger.audio.tracks import Track, open_track
 from genrify_tagger.errors import DecodeError
 
 SAMPLE_RATE = 16000
@@ -22,8 +20,10 @@ SEGMENT_SECONDS = 3.0
 SEGMENT_SAMPLES = 48000
 
 _GRID = 0.04  # seconds: a whole number of samples at every usual rate, so that segments share the full decode's phase
-_MARGIN = 640  # samples of 16 kHz decoded on both sides and cut off: the resampler's edges
-_PREROLL = 0.3  # seconds decoded and thrown away before: bit reservoir, overlap and predictors of the codecs
+_MARGIN = 0.04  # seconds decoded on both sides of a segment and cut off: the resampler's edges
+_FAR = 2.0  # seconds before a segment that are not worth keeping
+_LEADS = (0.0, 1.0, 8.0)  # seconds to seek further back, if a seek turns out to have landed behind the segment
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -67,92 +67,113 @@ def load_segments(path: str, *, n_segments: int = 8, duration: float | None = No
         If there is no audio in the file, or none of it can be decoded.
     """
     starts = _starts(probe(path).duration if duration is None else duration, n_segments)
-    y = np.zeros((len(starts), SEGMENT_SAMPLES), np.float32)
-    decoded = 0
-    with open_source(path) as source, open_stream(source) as (container, stream):
-        for row, start in zip(y, starts, strict=True):
-            decoded += _load_segment(container, stream, start, row)
-    if not decoded:
+    with open_source(path) as source, open_track(source) as track:
+        heard = [_load_segment(track, start) for start in starts]
+    if all(y is None for y in heard):
         raise DecodeError("no audio in it can be decoded", path=path)
+    silence = np.zeros(SEGMENT_SAMPLES, np.float32)
     intervals = np.stack([starts, starts + SEGMENT_SECONDS], axis=1).astype(np.float32)
-    return Segments(y, intervals)
+    return Segments(np.stack([silence if y is None else y for y in heard]), intervals)
 
 
-def decode_all(path: str) -> npt.NDArray[np.float32]:
+def decode_all(path: str, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
     """Decode a whole song.
 
     Parameters
     ----------
     path : str
+    sample_rate : int
+        Hertz.
 
     Returns
     -------
     np.ndarray, shape (samples,), float32
-        The song at SAMPLE_RATE, mono.
+        The song at `sample_rate`, mono.
 
     Raises
     ------
     DecodeError
         If there is no audio in the file, or none of it can be decoded.
     """
-    pieces: list[npt.NDArray[np.float32]] = []
-    with open_source(path) as source, open_stream(source) as (container, stream):
-        resampler = None
-        for packet in container.demux(stream):
-            for frame in _decode(packet):
-                if resampler is None:
-                    resampler = Resampler(frame, SAMPLE_RATE)
-                pieces += resampler.push(frame)
-        if resampler is not None:
-            pieces += resampler.push(None)
-    if not pieces:
+    with open_source(path) as source, open_track(source) as track:
+        sound = _Sound(track)
+        for frame in track.frames(0):
+            sound.add(frame)
+        y = sound.mixer.read()
+    if not len(y):
         raise DecodeError("no audio in it can be decoded", path=path)
-    return np.concatenate(pieces)
+    begin = round(sound.begin * SAMPLE_RATE)
+    return np.pad(y, (begin, 0)) if begin > 0 else y[-begin:]
+
+
+class _Sound:
+    """Frames in a row, and when the row begins.
+
+    Each frame with a time stamp votes for the beginning, and the median counts: after a seek the first stamps may be
+    wrong (Ogg), or all of them rounded (milliseconds in Matroska and ASF).
+    """
+
+    def __init__(self, track: Track, *, gather: bool = False) -> None:
+        self._track = track
+        self._gather = gather
+        self.clear()
+
+    def clear(self) -> None:
+        self.mixer = Mixer(SAMPLE_RATE, gather=self._gather)
+        self._votes: list[float] = []
+
+    def add(self, frame: AudioFrame) -> None:
+        if frame.pts is not None:
+            self._votes.append((frame.pts - self._track.zero) * self._track.time_base - self.mixer.seconds)
+        self.mixer.write(frame)
+
+    @property
+    def begin(self) -> float:
+        return median_low(self._votes) if self._votes else 0.0
+
+    @property
+    def end(self) -> float:
+        """Where the last frame ends, by its own word."""
+        return (self._votes[-1] if self._votes else 0.0) + self.mixer.seconds
 
 
 def _starts(duration: float, n_segments: int) -> npt.NDArray[np.float64]:
     n = max(1, min(n_segments, int(duration / SEGMENT_SECONDS)))
     middles = (np.arange(n) + 0.5) * (duration / n)
-    return np.floor(np.maximum(middles - SEGMENT_SECONDS / 2, 0) / _GRID) * _GRID
+    starts: npt.NDArray[np.float64] = np.floor(np.maximum(middles - SEGMENT_SECONDS / 2, 0) / _GRID) * _GRID
+    return starts
 
 
-def _decode(packet: av.Packet) -> list[AudioFrame]:
-    try:
-        return packet.decode()
-    except (av.InvalidDataError, av.EOFError):
-        return []  # a damaged packet: go on behind it
-
-
-def _load_segment(container: InputContainer, stream: AudioStream, start: float, out: npt.NDArray[np.float32]) -> bool:
-    time_base = float(stream.time_base or 0)
-    zero = stream.start_time or 0
-    container.seek(zero + int(max(0.0, start - _PREROLL) / time_base), stream=stream)
-    first, last = start - _MARGIN / SAMPLE_RATE, start + (SEGMENT_SAMPLES + _MARGIN) / SAMPLE_RATE
-    fifo = AudioFifo()
-    begins = None
-    for packet in container.demux(stream):
-        for frame in _decode(packet):
-            if frame.pts is None:
-                continue
-            at = (frame.pts - zero) * float(frame.time_base)
-            rate = frame.sample_rate
-            if at + frame.samples / rate <= first:
-                continue
-            if begins is None:
-                begins = round(at * rate)
-            frame.pts = None
-            fifo.write(frame)
-        if begins is not None and begins / rate + fifo.samples / rate >= last:
+def _load_segment(track: Track, start: float) -> npt.NDArray[np.float32] | None:
+    """Return a segment's samples; None if nothing of it can be decoded."""
+    first = max(0.0, start - _MARGIN)
+    for lead in _LEADS:
+        sound = _hear(track, max(0.0, first - lead), first, start + SEGMENT_SECONDS + _MARGIN)
+        if sound.begin <= first + _TOLERANCE or lead >= first:
             break
-    if begins is None:
-        return False
-    skip = round(first * rate) - begins
-    if skip > 0:
-        fifo.read(skip)
-    resampler = Resampler(fifo, SAMPLE_RATE)
-    pieces = resampler.push(fifo.read()) + resampler.push(None)
-    y = np.concatenate(pieces)
-    offset = _MARGIN if skip > 0 else round((start - begins / rate) * SAMPLE_RATE)
-    y = y[max(0, offset) :][:SEGMENT_SAMPLES]
-    out[: len(y)] = y
-    return True
+    if not sound.mixer.seconds:
+        return None
+    begin = sound.begin
+    if begin < first:
+        begin += sound.mixer.drop(first - begin)
+    return _cut(sound.mixer.read(), round((start - begin) * SAMPLE_RATE))
+
+
+def _hear(track: Track, seek_to: float, first: float, last: float) -> _Sound:
+    sound = _Sound(track, gather=True)
+    for frame in track.frames(seek_to):
+        sound.add(frame)
+        if sound.end >= last:
+            break
+        if sound.end < first - _FAR:
+            sound.clear()
+    return sound
+
+
+def _cut(y: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:
+    """Return SEGMENT_SAMPLES of `y` from sample `at` on (which may be negative), zeros beyond its ends."""
+    out = np.zeros(SEGMENT_SAMPLES, np.float32)
+    piece = y[max(0, at) : max(0, at + SEGMENT_SAMPLES)]
+    offset = max(0, -at)
+    out[offset : offset + len(piece)] = piece[: SEGMENT_SAMPLES - offset]
+    return out

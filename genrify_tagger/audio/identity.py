@@ -5,7 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from genrify_tagger.audio.source import Source, open_source, open_stream
+import numpy as np
+
+from genrify_tagger.audio import ogg
+from genrify_tagger.audio.demuxer import Demuxer, open_audio
+from genrify_tagger.audio.flac import FlacStream, find_flac
+from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
+from genrify_tagger.audio.source import Source, open_source
 
 KEY_VERSION = 1
 
@@ -52,7 +58,11 @@ def probe(path: str) -> AudioInfo:
         If there is no audio in the file, or it cannot be read.
     """
     with open_source(path) as source:
-        return _by_packets(source)
+        flac = find_flac(source)
+        if flac:
+            return _flac(source, flac)
+        with open_audio(source) as audio:
+            return _mpeg(source, audio) if isinstance(audio, MpegStream) else _by_ffmpeg(source, audio)
 
 
 def audio_key(path: str) -> str:
@@ -66,30 +76,76 @@ def audio_key(path: str) -> str:
     return probe(path).key
 
 
-def _by_packets(source: Source) -> AudioInfo:
-    with open_stream(source) as (container, stream):
-        context = stream.codec_context
-        digest = _new_digest(context.name, context.sample_rate, context.channels)
-        first = last = None
-        for packet in container.demux(stream):
-            if not packet.size:
-                continue
-            digest.update(packet)
-            if packet.pts is not None:
-                first = packet.pts if first is None else min(first, packet.pts)
-                last = max(last or 0, packet.pts + (packet.duration or 0))
-        ticks = 0 if first is None or last is None else last - first
-        return AudioInfo(
-            digest.hexdigest(),
-            float(ticks * (stream.time_base or 0)),
-            container.format.name,
-            context.name,
-            context.sample_rate,
-            context.channels,
-        )
+def _mpeg(source: Source, stream: MpegStream) -> AudioInfo:
+    codec = f"mp{stream.layer}"
+    digest = _new_digest(codec, stream.sample_rate, stream.channels)
+    _update(digest, source, stream.first, source.end)
+    duration = len(frame_offsets(source, stream)) * stream.samples / stream.sample_rate
+    return AudioInfo(digest.hexdigest(), duration, "mp3", codec, stream.sample_rate, stream.channels)
+
+
+def _flac(source: Source, stream: FlacStream) -> AudioInfo:
+    digest = _new_digest("flac", stream.sample_rate, stream.channels)
+    _update(digest, source, stream.first, source.end)
+    duration = stream.samples / stream.sample_rate
+    return AudioInfo(digest.hexdigest(), duration, "flac", "flac", stream.sample_rate, stream.channels)
+
+
+def _by_ffmpeg(source: Source, audio: Demuxer) -> AudioInfo:
+    """Let FFmpeg find the packets; their bytes are then read straight from the file where that is possible."""
+    context = audio.stream.codec_context
+    parameters = context.codec.canonical_name, context.sample_rate, context.channels
+    for way in (_indexed, _ogg, _demuxed):
+        digest = _new_digest(*parameters)
+        ticks = way(source, audio, digest)
+        if ticks is not None:
+            break
+    duration = float((ticks or 0) * (audio.stream.time_base or 0))
+    return AudioInfo(digest.hexdigest(), duration, audio.container.format.name, *parameters)
+
+
+def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
+    """Digest an MP4 file's packets by its sample table; returns ticks, None where the table does not tell all."""
+    entries = audio.stream.index_entries
+    if not audio.container.format.name.startswith("mov,") or not len(entries) or len(entries) != audio.stream.frames:
+        return None
+    table = np.array([(entry.pos, entry.size) for entry in entries], np.int64)
+    ends = table.sum(axis=1)
+    breaks = np.flatnonzero(ends[:-1] != table[1:, 0])
+    for start, end in zip(table[np.append(0, breaks + 1), 0], ends[np.append(breaks, -1)], strict=True):
+        _update(digest, source, source.start + int(start), source.start + int(end))
+    missing = np.flatnonzero(ends > source.end - source.start)
+    if len(missing):
+        return int(entries[int(missing[0])].timestamp - entries[0].timestamp)
+    return audio.stream.duration
+
+
+def _ogg(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
+    """Digest an Ogg file's packets page by page; returns ticks, None if it is no single plain stream."""
+    if audio.container.format.name != "ogg" or not ogg.update_digest(source, digest.update):
+        return None
+    return audio.stream.duration  # FFmpeg takes it from the last page that is really there
+
+
+def _demuxed(_: Source, audio: Demuxer, digest: hashlib.blake2b) -> int:
+    """Digest all packets as FFmpeg demuxes them; returns ticks."""
+    first = last = None
+    for packet in audio.container.demux(audio.stream):
+        if not packet.size:
+            continue
+        digest.update(packet)
+        if packet.pts is not None:
+            first = packet.pts if first is None else min(first, packet.pts)
+            last = max(last or 0, packet.pts + (packet.duration or 0))
+    return 0 if first is None or last is None else last - first
 
 
 def _new_digest(codec: str, sample_rate: int, channels: int) -> hashlib.blake2b:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{KEY_VERSION} {codec} {sample_rate} {channels}\n".encode())
     return digest
+
+
+def _update(digest: hashlib.blake2b, source: Source, start: int, end: int) -> None:
+    for piece in source.chunks(start, end):
+        digest.update(piece)

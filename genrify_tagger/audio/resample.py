@@ -1,58 +1,97 @@
-"""Any rate, layout and sample format to 16 kHz mono float32, by FFmpeg's own resampler."""
+"""Frames of any rate, speaker layout and sample format to mono float32 of one rate, by FFmpeg's own resampler."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-# FFmpeg's resampler has no default for channel counts without a usual speaker layout.
-_DOWNMIX = {"out_chlayout": "mono", "out_sample_fmt": "flt", "rematrix_maxval": "1"}
+# Channels are weighed as ITU-R BS.775 has it and scaled so that the sum cannot clip: stereo becomes the mean.
+_BLOCK = 1 << 14  # samples resampled at once: few calls, and yet small enough that memory is reused, not mapped anew
+_CONVERT = "{rate}:out_chlayout=mono:out_sample_fmt=flt:rematrix_maxval=1"
 
 
-class Resampler:
-    """A resampler for frames of one kind.
-
-    The downmix weighs channels as ITU-R BS.775 does and is scaled so that it cannot clip: stereo becomes the mean.
+class Mixer:
+    """Frames in, mono out; frames may change their kind on the way (chained streams).
 
     Parameters
     ----------
-    like : AudioFrame or AudioFifo
-        What the frames will be like in rate, layout and sample format.
     sample_rate : int
         The rate wanted, in Hertz.
+    gather : bool
+        Whether to keep all frames as they are until `read`, so that `drop` can forget some.
     """
 
-    def __init__(self, like: Any, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, *, gather: bool = False) -> None:
+        self._sample_rate = sample_rate
+        self._gather = gather
+        self._pieces: list[npt.NDArray[np.float32]] = []
+        self._kind: tuple[str, str, int] | None = None
+        self._fifo = AudioFifo()
+        self._graph: _Graph | None = None
+        self.seconds = 0.0
+
+    def write(self, frame: AudioFrame) -> None:
+        """Take a frame in."""
+        kind = frame.format.name, frame.layout.name, frame.sample_rate
+        if kind != self._kind:
+            self._finish()
+            self._kind = kind
+        frame.pts = None
+        self._fifo.write(frame)
+        self.seconds += frame.samples / frame.sample_rate
+        if not self._gather and self._fifo.samples >= _BLOCK:
+            self._convert()
+
+    def drop(self, seconds: float) -> float:
+        """Forget about `seconds` from the beginning of what was not converted yet; return how many were dropped."""
+        samples = min(round(seconds * self._fifo.sample_rate), self._fifo.samples)
+        if samples > 0:
+            self._fifo.read(samples)
+        return max(0, samples) / self._fifo.sample_rate
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """End the sound and return what came out, float32 of shape (samples,)."""
+        self._finish()
+        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+
+    def _convert(self) -> None:
+        while self._kind and (frame := self._fifo.read(_BLOCK, partial=True)):
+            self._graph = self._graph or _Graph(*self._kind, self._sample_rate)
+            self._pieces += self._graph.push(frame)
+
+    def _finish(self) -> None:
+        self._convert()
+        if self._graph:
+            self._pieces += self._graph.push(None)
+        self._graph, self._fifo = None, AudioFifo()
+
+
+class _Graph:
+    def __init__(self, sample_format: str, layout: str, rate: int, sample_rate: int) -> None:
         self._graph = Graph()
         self._source = self._graph.add_abuffer(
-            sample_rate=like.sample_rate,
-            format=like.format.name,
-            layout=like.layout.name,
-            time_base=Fraction(1, like.sample_rate),
+            sample_rate=rate, format=sample_format, layout=layout, time_base=Fraction(1, rate)
         )
-        convert = self._graph.add("aresample", f"{sample_rate}:" + ":".join(f"{k}={v}" for k, v in _DOWNMIX.items()))
         self._sink = self._graph.add("abuffersink")
-        self._source.link_to(convert)
-        convert.link_to(self._sink)
-        self._graph.configure()
+        self._graph.link_nodes(
+            self._source, self._graph.add("aresample", _CONVERT.format(rate=sample_rate)), self._sink
+        ).configure()
 
     def push(self, frame: AudioFrame | None) -> list[npt.NDArray[np.float32]]:
-        """Put a frame in (None ends the sound) and return the pieces that come out, float32 of shape (samples,)."""
         if frame is not None:
             frame.pts = None
         self._source.push(frame)
-        pieces = []
+        pieces: list[npt.NDArray[np.float32]] = []
         while True:
             try:
                 out = self._sink.pull()
-            except av.EOFError:
+            except (av.EOFError, av.BlockingIOError):
                 return pieces
-            except av.BlockingIOError:
-                return pieces
-            pieces.append(np.frombuffer(out.planes[0], np.float32, count=out.samples).copy())
+            if isinstance(out, AudioFrame):
+                pieces.append(np.frombuffer(memoryview(out.planes[0]), np.float32, count=out.samples).copy())

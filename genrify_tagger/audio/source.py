@@ -1,8 +1,4 @@
-"""Opening a file for FFmpeg, without its tags and without giving FFmpeg its name.
-
-FFmpeg reads through a descriptor of ours: a name can neither mislead its guess of the format, nor be taken for an
-address ("concat:..."), nor hold bytes it cannot bear; and a playlist in the guise of a song opens nothing else.
-"""
+"""A file opened for reading its audio: the bytes between its tags."""
 
 from __future__ import annotations
 
@@ -13,14 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
-import av.logging
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 
 from genrify_tagger.audio.tagblocks import audio_span
 from genrify_tagger.errors import DecodeError
-
-av.logging.set_level(None)  # FFmpeg's log never reaches the user
 
 
 @dataclass(frozen=True)
@@ -73,53 +64,3 @@ def open_source(path: str) -> Iterator[Source]:
         raise DecodeError(f"cannot be read: {error.strerror}", path=path) from error
     finally:
         os.close(fd)
-
-
-class _View:
-    """The file object FFmpeg reads: the part of the file between its tags."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._position = 0
-
-    def read(self, size: int) -> bytes:
-        piece = self._source.read(self._source.start + self._position, size)
-        self._position += len(piece)
-        return piece
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = (0, self._position, self._source.end - self._source.start)[whence]
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-
-@contextmanager
-def open_stream(source: Source, *, format_name: str | None = None) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Let FFmpeg open the file and yield the container and its first audio stream, ready for one-threaded decoding.
-
-    Raises
-    ------
-    DecodeError
-        If FFmpeg knows no such format, or there is no audio stream, or no decoder for it.
-    """
-    try:
-        container = av.open(
-            _View(source),
-            format=format_name,
-            options={"protocol_whitelist": "fd"},
-            metadata_errors="replace",
-            buffer_size=1 << 16,
-        )
-    except (av.InvalidDataError, av.PermissionError) as error:
-        raise DecodeError("not an audio file FFmpeg knows", path=source.path) from error
-    with container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            raise DecodeError("no audio stream", path=source.path)
-        if stream.codec_context is None:
-            raise DecodeError("no decoder for its audio (protected or unknown codec)", path=source.path)
-        stream.codec_context.thread_count = 1
-        yield container, stream

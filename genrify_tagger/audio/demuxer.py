@@ -1,0 +1,97 @@
+"""Letting FFmpeg open a file, without its tags and without its name.
+
+FFmpeg reads through a descriptor of ours: a name can neither mislead its guess of the format, nor be taken for an
+address ("concat:..."), nor hold bytes it cannot bear; and a playlist in the guise of a song opens nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+import av.logging
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from genrify_tagger.audio.mpeg import MpegStream, find_mpeg
+from genrify_tagger.audio.source import Source
+from genrify_tagger.errors import DecodeError
+
+av.logging.set_level(None)  # FFmpeg's log never reaches the user
+
+
+@dataclass(frozen=True)
+class Demuxer:
+    """A file as FFmpeg sees it, and its first audio stream."""
+
+    container: InputContainer
+    stream: AudioStream
+
+
+@contextmanager
+def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
+    """Find out what kind of audio a file holds and open it.
+
+    MPEG audio is not left to FFmpeg; whether a file is MPEG audio depends on nothing but the bytes between its tags.
+
+    Raises
+    ------
+    DecodeError
+        If FFmpeg knows no such format, or there is no audio stream, or no decoder for it.
+    """
+    mpeg = find_mpeg(source)
+    if mpeg and mpeg.clean:
+        yield mpeg
+        return
+    with _open_container(source) as container:
+        if mpeg and container.format.name == "mp3":
+            yield mpeg
+        else:
+            yield Demuxer(container, _audio_stream(container, source.path))
+
+
+def _open_container(source: Source) -> InputContainer:
+    try:
+        return av.open(
+            _View(source),
+            mode="r",
+            options={"protocol_whitelist": "fd"},
+            metadata_errors="replace",
+            buffer_size=1 << 16,
+        )
+    except (av.InvalidDataError, av.PermissionError) as error:
+        raise DecodeError("not an audio file FFmpeg knows", path=source.path) from error
+
+
+def _audio_stream(container: InputContainer, path: str) -> AudioStream:
+    stream = next(iter(container.streams.audio), None)
+    if stream is None:
+        raise DecodeError("no audio stream", path=path)
+    if stream.codec_context is None:
+        raise DecodeError("no decoder for its audio (protected or unknown codec)", path=path)
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+class _View:
+    """The file object FFmpeg reads: the part of the file between its tags."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        piece = self._source.read(self._source.start + self._position, size)
+        self._position += len(piece)
+        return piece
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = (0, self._position, self._source.end - self._source.start)[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position

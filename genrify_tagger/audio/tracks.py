@@ -1,0 +1,92 @@
+"""A song's decoded frames from any moment on.
+
+MPEG audio is fed to the decoder frame by frame from the file, which makes every position exact; everything else is
+sought and demuxed by FFmpeg.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+from av.codec import Codec
+
+from genrify_tagger.audio.demuxer import Demuxer, open_audio
+from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
+from genrify_tagger.audio.source import Source
+
+_RESERVOIR = 1024  # bytes before a frame that it may borrow bits from, and then some
+_PREROLL = 0.1  # seconds decoded before the wanted moment: overlap and predictors of the codecs
+
+
+class Track(Protocol):
+    """A song's frames; a frame's `pts`, where it has one, counts in units of `time_base` seconds from `zero`."""
+
+    time_base: float
+    zero: int
+
+    def frames(self, start: float) -> Iterator[AudioFrame]:
+        """Decode from a little before `start` seconds to the end, stepping over damaged packets."""
+
+
+@contextmanager
+def open_track(source: Source) -> Iterator[Track]:
+    """Open the first audio stream of a file for decoding.
+
+    Raises
+    ------
+    DecodeError
+        If FFmpeg knows no such format, or there is no audio stream, or no decoder for it.
+    """
+    with open_audio(source) as audio:
+        yield _MpegTrack(source, audio) if isinstance(audio, MpegStream) else _DemuxedTrack(audio)
+
+
+class _MpegTrack:
+    def __init__(self, source: Source, stream: MpegStream) -> None:
+        self._source = source
+        self._stream = stream
+        self._offsets = frame_offsets(source, stream)
+        self._context = Codec(f"mp{stream.layer}float", "r").create("audio")
+        self.time_base = 1 / stream.sample_rate
+        self.zero = 0
+
+    def frames(self, start: float) -> Iterator[AudioFrame]:
+        self._context.flush_buffers()
+        wanted = int(start / self.time_base / self._stream.samples)
+        if wanted < len(self._offsets):
+            first = bisect_right(self._offsets, self._offsets[wanted] - _RESERVOIR) - 2
+            for packet in self._packets(max(0, first)):
+                yield from _decode(self._context, packet)
+
+    def _packets(self, first: int) -> Iterator[av.Packet[Any]]:
+        for number, offset in enumerate(self._offsets[first:], start=first):
+            header = self._source.read(offset, 3)
+            packet = av.Packet(self._source.read(offset, self._stream.lengths[header]))
+            packet.pts = number * self._stream.samples
+            yield packet
+
+
+class _DemuxedTrack:
+    def __init__(self, audio: Demuxer) -> None:
+        self._audio = audio
+        self.time_base = float(audio.stream.time_base or 0)
+        self.zero = audio.stream.start_time or 0
+
+    def frames(self, start: float) -> Iterator[AudioFrame]:
+        container, stream = self._audio.container, self._audio.stream
+        container.seek(self.zero + max(0, int((start - _PREROLL) / self.time_base)), stream=stream)
+        for packet in container.demux(stream):
+            yield from _decode(stream.codec_context, packet)
+
+
+def _decode(context: AudioCodecContext, packet: av.Packet[Any]) -> list[AudioFrame]:
+    try:
+        return context.decode(packet)
+    except (av.InvalidDataError, av.EOFError):
+        return []  # a damaged packet: go on behind it
