@@ -10,7 +10,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import mutagen.apev2
 import pytest
+
+from tests import monkey
 
 DATA = Path(__file__).parent / "data"
 JAZZ = DATA / "vibe_ace_15s.ogg"
@@ -34,7 +37,7 @@ ENCODERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wma": (".wma", ("-c:a", "wmav2", "-b:a", "128k")),
     "wavpack": (".wv", ("-c:a", "wavpack")),
 }
-KINDS = (*ENCODERS, "musepack")
+KINDS = (*ENCODERS, "musepack", "ape")
 
 
 def in_ci() -> bool:
@@ -73,7 +76,7 @@ def _cache() -> Path:
 
 def master(kind: str, source: Path = JAZZ, *, genre: str | None = None) -> Path:
     """Return a cached file of `kind` (see KINDS) made from `source`, with TAGS and perhaps a genre; do not change it."""
-    suffix = ".mpc" if kind == "musepack" else ENCODERS[kind][0]
+    suffix = {"musepack": ".mpc", "ape": ".ape"}.get(kind) or ENCODERS[kind][0]
     made = _cache() / f"{kind}-{source.stem}-{genre or 'none'}{suffix}"
     if not made.exists():
         partial = made.with_name("partial-" + made.name)
@@ -84,10 +87,22 @@ def master(kind: str, source: Path = JAZZ, *, genre: str | None = None) -> Path:
             ffmpeg("-i", source, "-c:a", "pcm_s16le", wav)
             run(need("mpcenc"), "--silent", *_mpc_tags(tags), wav, partial)
             wav.unlink()
+        elif kind == "ape":
+            _encode_ape(source, partial, tags)
         else:
             ffmpeg("-i", source, "-map", "0:a", "-map_metadata", "-1", *metadata, *ENCODERS[kind][1], partial)
         partial.rename(made)
     return made
+
+
+def _encode_ape(source: Path, target: Path, tags: dict[str, str]) -> None:
+    raw = target.with_suffix(".raw")
+    ffmpeg("-i", source, "-ac", "1", "-ar", "16000", "-f", "s16le", raw)
+    target.write_bytes(monkey.encode(memoryview(raw.read_bytes()).cast("h").tolist(), 16000))
+    raw.unlink()
+    apev2 = mutagen.apev2.APEv2()
+    apev2.update({key.capitalize(): value for key, value in tags.items()})
+    apev2.save(target)
 
 
 def _mpc_tags(tags: dict[str, str]) -> list[str]:
