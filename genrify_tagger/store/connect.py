@@ -43,6 +43,7 @@ class Database:
         self._journal = self._engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
         # SQLite's waiting is unfair and sleeps; threads of one process had better queue here.
         self._turn = threading.Lock()
+        self._opened: int | None = None
 
     @property
     def file(self) -> str:
@@ -71,18 +72,18 @@ class Database:
         """
         engine = self._journal if durable else self._cache
         with plain_words(self.url), self._turn, engine.begin() as connection:
+            self._refuse_vanished()
             yield connection
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
         """Open the transaction of a migration: no other process can migrate or write until it ends."""
         engine = _engine(self.url, wait=MIGRATION_SECONDS, foreign_keys=False, poolclass=NullPool)
-        with plain_words(self.url), self._turn:
-            with engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL").begin() as connection:
-                if not self.is_sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-                yield connection
-            engine.dispose()
+        alone = engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
+        with plain_words(self.url), self._turn, alone.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            yield connection
 
     def choose_journal(self) -> None:
         """Switch an SQLite database to its write-ahead log, or back where the file system forbids one."""
@@ -92,6 +93,20 @@ class Database:
         with self.outside_transaction() as connection:
             if _pragma(connection, "journal_mode") != wanted:
                 _insist(lambda: _pragma(connection, f"journal_mode={wanted}"))
+            self._opened = self._inode()
+
+    def _refuse_vanished(self) -> None:
+        """Refuse to write into a file that has lost its name: SQLite would not mind, and the journal would be lost."""
+        if self.is_sqlite and self._inode() != self._opened:
+            hint = "run it again"
+            raise StoreError(f"the database {self.name} was moved or deleted while in use", path=self.name, hint=hint)
+
+    def _inode(self) -> int | None:
+        """Return what tells an SQLite file from another at its path; network file systems may change their minds."""
+        try:
+            return 0 if self.network else os.stat(self.file).st_ino
+        except OSError:
+            return None
 
     @contextmanager
     def outside_transaction(self) -> Iterator[Connection]:
@@ -148,7 +163,8 @@ def _engine(url: URL, *, wait: float = BUSY_SECONDS, foreign_keys: bool = True, 
         options |= {"max_overflow": -1}  # a thread never waits for a connection
     if url.get_backend_name() != "sqlite":
         return _server_engine(url, **options)
-    engine = create_engine(url, connect_args={"timeout": wait}, **options)
+    # "?timeout=5" in the URL is the user's word
+    engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": wait}, **options)
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -21,18 +22,29 @@ def copy_sqlite(source: str, copy: str) -> None:
     """
     partial = f"{copy}.partial-{os.getpid()}"
     try:
+        _create(partial, like=source)
         _copy_pages(source, partial)
         _sync(partial)
         _rename_to_new(partial, copy)
         _sync(os.path.dirname(os.path.abspath(copy)))
     except FileExistsError as error:
         raise StoreError(f"{copy} exists", path=copy, hint="name another file") from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            raise
+        raise StoreError(f"no space left for the backup {copy}", path=copy) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StoreError(f"the backup {copy} cannot be written: {reason}", path=copy) from error
     finally:
         if os.path.lexists(partial):
             os.unlink(partial)
+
+
+def _create(partial: str, *, like: str) -> None:
+    """Create an empty file with the permissions of the database."""
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    shutil.copymode(like, partial)
 
 
 def _copy_pages(source: str, partial: str) -> None:

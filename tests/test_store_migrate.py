@@ -1,0 +1,215 @@
+"""Migrations: models and revisions agree, data survives every step, and nobody races."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, select
+
+from genrify_tagger.errors import StoreError, StoreNewerError
+from genrify_tagger.store import Store, check, open_store
+from genrify_tagger.store.connect import parsed
+from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
+from genrify_tagger.store.models import Base
+from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
+from tests.test_store_sqlite import rows, task, told
+
+LATER = '''"""A later revision.
+
+Revision ID: 9999
+Revises: {previous}
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "9999", "{previous}"
+
+
+def upgrade():
+    with op.batch_alter_table("runs") as batch:
+        batch.add_column(sa.Column("note", sa.Text(), nullable=False, server_default="none"))
+        batch.alter_column("command", existing_type=sa.String(), type_=sa.Text())
+    {extra}
+'''
+SAMPLES = {int: 1, str: "1", bytes: b"1", float: 1.0, datetime: datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return new_url(request.param, tmp_path / "data")
+
+
+def shipped() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(files(SCRIPTS)))
+    return ScriptDirectory.from_config(config)
+
+
+def revisions() -> list[str]:
+    return [script.revision for script in shipped().walk_revisions()][::-1]
+
+
+def later_scripts(folder: Path, extra: str = "") -> str:
+    """Copy the shipped environment and add one more revision."""
+    scripts = folder / "100% other scripts"
+    shutil.copytree(str(files(SCRIPTS)), scripts)
+    (scripts / "versions" / "9999_later.py").write_text(LATER.format(previous=HEAD, extra=extra))
+    return str(scripts)
+
+
+def migrated(url: str, head: str, scripts: str | None = None) -> Store:
+    """Open a database at a chosen revision."""
+    if url.startswith("sqlite"):
+        Path(str(parsed(url).database)).parent.mkdir(exist_ok=True)
+    store = Store(parsed(url))
+    store.choose_journal()
+    try:
+        bring_up_to_date(store, head=head, scripts=scripts)
+    except StoreError:
+        store.close()
+        raise
+    return store
+
+
+def reflected(connection: Connection) -> MetaData:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return metadata
+
+
+def sample(column: Column[object]) -> object:
+    return {} if isinstance(column.type, JSON) else SAMPLES[column.type.python_type]
+
+
+def fill_every_table(connection: Connection) -> None:
+    """Put one row into each table, whatever its columns are."""
+    for table in reflected(connection).sorted_tables:
+        if table.name != VERSION_TABLE:
+            needed = [column for column in table.columns if not column.nullable]
+            connection.execute(insert(table), {column.name: sample(column) for column in needed})
+
+
+def count_rows(connection: Connection) -> dict[str, int]:
+    tables = reflected(connection).tables.values()
+    return {table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables}
+
+
+def test_head_is_the_newest_revision() -> None:
+    assert shipped().get_heads() == [HEAD]
+
+
+def test_models_and_migrations_agree(url: str) -> None:
+    with open_store(url) as store, store.read() as connection:
+        options = {"compare_type": True, "include_name": lambda name, kind, parents: name != VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.parametrize("revision", revisions())
+def test_data_survives_from_every_revision(url: str, tmp_path: Path, revision: str) -> None:
+    with migrated(url, revision) as store, store.write() as connection:
+        fill_every_table(connection)
+        before = count_rows(connection)
+    for head, scripts in ((HEAD, None), ("9999", later_scripts(tmp_path))):
+        with migrated(url, head, scripts) as store, store.read() as connection:
+            after = count_rows(connection)
+            assert stored_revision(connection) == head
+            assert {table: after[table] for table in before} == before
+    with pytest.raises(StoreNewerError):
+        open_store(url)
+
+
+def test_a_copy_is_kept_before_an_upgrade(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "data")
+    scripts = later_scripts(tmp_path)
+    with open_store(url) as store:
+        store.start_run("scan")
+    assert [found.name for found in (tmp_path / "data").iterdir()] == ["genrify.db"]  # a new one needs none
+    migrated(url, "9999", scripts).close()
+    copy = tmp_path / "data" / f"genrify.db.before-upgrade-from-{HEAD}"
+    assert rows(copy, "SELECT id, command FROM runs") == [(1, "scan")]
+    assert rows(tmp_path / "data" / "genrify.db", "SELECT id, command, note FROM runs") == [(1, "scan", "none")]
+    with open_store(f"sqlite:///{copy}") as restored:
+        assert [run.id for run in restored.runs()] == [1]
+
+
+def test_a_failing_migration_leaves_everything_as_it_was(url: str, tmp_path: Path) -> None:
+    with open_store(url) as store:
+        store.start_run("scan")
+    broken = later_scripts(tmp_path, 'op.execute("INSERT INTO nowhere VALUES (1)")')
+    with pytest.raises(StoreError):
+        migrated(url, "9999", broken)
+    with open_store(url) as store:
+        assert [run.command for run in store.runs()] == ["scan"]
+    assert check(url) == []
+
+
+def test_a_migration_may_not_break_references(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "data")
+    with open_store(url) as store:
+        run = store.start_run("scan")
+        store.begin_change(run=run, path="/a", field="genre", before=None, after=b"", origin="scan")
+    careless = later_scripts(tmp_path, 'op.execute("DELETE FROM runs")')
+    with pytest.raises(StoreError, match="lack what they refer to"):
+        migrated(url, "9999", careless)
+    with open_store(url) as store:
+        assert len(list(store.changes())) == 1
+
+
+def test_starting_processes_do_not_race(url: str, tmp_path: Path) -> None:
+    scripts = later_scripts(tmp_path, "import time; time.sleep(0.5)")
+    with open_store(url) as store:
+        store.start_run("scan")
+    start = time.time() + 2
+    processes = [task("upgrade", url, "9999", scripts, start) for _ in range(3)]
+    assert [told(process) for process in processes] == ["", "", ""]
+    if url.startswith("sqlite"):
+        copies = [found.name for found in (tmp_path / "data").iterdir() if "before-upgrade" in found.name]
+        assert copies == [f"genrify.db.before-upgrade-from-{HEAD}"]
+    with migrated(url, "9999", scripts) as store, store.read() as connection:
+        assert count_rows(connection)["runs"] == 1
+
+
+def test_tables_of_others_on_a_shared_server() -> None:
+    url = new_postgres_url()
+    with Store(parsed(url)) as bare, bare.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE albums (id INTEGER)")
+    open_store(url).close()  # no harm in that
+    url = new_postgres_url()
+    with Store(parsed(url)) as bare, bare.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE files (id INTEGER)")
+    with pytest.raises(StoreError, match="database of another program"):
+        open_store(url)
+
+
+def test_revisions_import_no_models() -> None:
+    for script in shipped().walk_revisions():
+        source = Path(script.path).read_text()
+        assert not re.search(r"import.*genrify|from genrify", source), f"{script.path} would change with the models"
+
+
+def test_killed_during_a_migration(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "data")
+    scripts = later_scripts(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with open_store(url) as store:
+        store.start_run("scan")
+    process = task("upgrade", url, "9999", scripts, 0)
+    process.communicate()
+    assert process.returncode == -9
+    with open_store(url) as store:
+        assert [run.command for run in store.runs()] == ["scan"]
+    with closing(sqlite3.connect(tmp_path / "data" / "genrify.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
