@@ -76,19 +76,17 @@ def load_segments(path: str, *, n_segments: int = 8, duration: float | None = No
     return Segments(np.stack([silence if y is None else y for y in heard]), intervals)
 
 
-def decode_all(path: str, *, sample_rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
+def decode_all(path: str) -> npt.NDArray[np.float32]:
     """Decode a whole song.
 
     Parameters
     ----------
     path : str
-    sample_rate : int
-        Hertz.
 
     Returns
     -------
     np.ndarray, shape (samples,), float32
-        The song at `sample_rate`, mono.
+        The song at SAMPLE_RATE, mono.
 
     Raises
     ------
