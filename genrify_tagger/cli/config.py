@@ -82,9 +82,9 @@ def init(state: State, force: bool) -> None:
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "w" if force else "x", encoding="utf-8") as stream:
             stream.write(settings_template())
-    except FileExistsError as error:
-        raise ConfigError("exists already", path=file, hint="--force replaces it") from error
     except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(file):
+            raise ConfigError("exists already", path=file, hint="--force replaces it") from error
         raise ConfigError(f"cannot be written: {error.strerror}", path=file) from error
     write_line(f"wrote {file}")
 

@@ -206,7 +206,11 @@ def _shown(raw: object) -> str:
     if isinstance(raw, bool):
         return str(raw).lower()
     if isinstance(raw, str):
-        return f'"{display_path(raw)}"'
+        return f'"{_shortened(display_path(raw))}"'
     if isinstance(raw, Mapping):
         return "a table"
-    return "a list" if isinstance(raw, list | tuple) else str(raw)
+    return "a list" if isinstance(raw, list | tuple) else _shortened(str(raw))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

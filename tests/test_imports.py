@@ -1,0 +1,176 @@
+"""The import rules of the design, held by reading every module's source, and what a start may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "genrify_tagger"
+
+BASE = {"errors", "files", "analysis"}
+STAGES = {"config", "library", "audio", "features", "classifier", "decision", "store", "tags"}
+LISTENING = {"audio", "features", "classifier"}
+DOORS = {"watch", "web", "learn", "cluster"}
+
+# part -> what it may import of the package besides itself: an import may only point to the left
+ALLOWED = {
+    "errors": set(),
+    "analysis": set(),
+    "files": {"errors"},
+    "logs": {"errors", "files"},
+    **dict.fromkeys(STAGES, BASE),
+    "listener": BASE | LISTENING,
+    "workers": BASE | LISTENING | {"listener"},
+    "pipeline": BASE | STAGES - LISTENING | {"classifier", "listener", "workers"},
+    # Doors call the pipeline and never the stages behind its back; settings and what the store remembers are theirs.
+    **dict.fromkeys(DOORS, BASE | DOORS | {"logs", "config", "store", "pipeline"}),
+    "training": BASE | STAGES - {"config"} | {"workers", "listener"},
+    "cli": BASE | DOORS | {"logs", "config", "store", "pipeline", "training"},
+    "__main__": {"cli"},
+    "models": set(),
+    "migrations": {"store"},
+}
+
+# library -> the parts that may import it as a whole, and those that may do so inside a function only
+OWNERS = {
+    "mutagen": {"tags"},
+    "sqlalchemy": {"store", "migrations"},
+    "alembic": {"store", "migrations"},
+    "av": {"audio", "listener", "training"},
+    "ai_edge_litert": {"classifier", "training"},
+    "pebble": {"workers", "training"},
+    "watchdog": {"watch"},
+    "flask": {"web"},
+    "dask": {"cluster"},
+    "tensorflow": {"training"},
+    "librosa": {"training"},
+    "matplotlib": {"training"},
+    "sklearn": {"training", "learn"},
+}
+LATE = {"tensorflow", "librosa", "matplotlib", "sklearn", "ai_edge_litert", "alembic", "flask", "dask"}
+LATE_EVERYWHERE_BUT = {"training", "migrations", "web", "cluster"}
+
+Import = tuple[str, str | None, bool]  # module, name imported from it, whether at module level
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Return every module of the package with the part it belongs to."""
+    found = [(part_of(path.relative_to(PACKAGE)), path) for path in PACKAGE.rglob("*.py")]
+    found += [("migrations", path) for path in (ROOT / "migrations").rglob("*.py")]
+    found += [("models", path) for path in (ROOT / "models").rglob("*.py")]
+    return [(part, path) for part, path in found if part]
+
+
+def part_of(relative: Path) -> str:
+    first = relative.parts[0]
+    return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[Import]:
+    def walk(node: ast.AST, top: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, None, top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert not child.level, f"{path}: relative import"
+                yield from ((child.module or "", alias.name, top) for alias in child.names)
+            is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            is_typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+            yield from walk(child, top and not is_function and not is_typing)
+
+    yield from walk(ast.parse(path.read_text("utf-8")), True)
+
+
+def our_part(module: str, name: str | None) -> str | None:
+    """Return which part of the package an import reaches; None for others' modules and for the version."""
+    first, *rest = module.split(".")
+    if first != "genrify_tagger":
+        return None
+    if rest:
+        return rest[0]
+    return None if name in (None, "__version__") else name
+
+
+def named(found: list[tuple[str, Path]]) -> dict[str, tuple[str, Path]]:
+    return {str(path.relative_to(ROOT)): (part, path) for part, path in found}
+
+
+MODULES = named(modules())
+
+
+def test_all_parts_of_the_package_are_seen():
+    assert {part for part, _ in MODULES.values()} >= {*STAGES, "cli", "pipeline", "workers", "training", "migrations"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_import_points_only_to_the_left(name):
+    part, path = MODULES[name]
+    assert part in ALLOWED, f"{part} is new: say in ALLOWED what it may import"
+    reached = {our_part(module, item) for module, item, _ in imports(path)} - {None, part}
+    assert reached <= ALLOWED[part]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_library_is_touched_only_by_its_owner(name):
+    part, path = MODULES[name]
+    for module, _, top in imports(path):
+        library = module.split(".")[0]
+        assert part in OWNERS.get(library, {part}), f"{name} imports {library}"
+        if library in LATE and top:
+            assert part in LATE_EVERYWHERE_BUT, f"{name} imports {library} at module level"
+
+
+@pytest.mark.parametrize("name", [n for n, (part, _) in MODULES.items() if part == "cli"])
+def test_the_command_line_imports_training_only_inside_a_function(name):
+    _, path = MODULES[name]
+    assert "training" not in {our_part(module, item) for module, item, top in imports(path) if top}
+
+
+def test_modules_stay_short():
+    long = {name: len(path.read_text("utf-8").splitlines()) for name, (_, path) in MODULES.items()}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+HEAVY = {
+    *("tensorflow", "librosa", "sklearn", "matplotlib", "flask", "av", "ai_edge_litert", "sqlalchemy", "numpy"),
+    *("mutagen", "alembic", "pebble", "watchdog", "scipy", "rich", "platformdirs"),
+}
+RUN = """
+import sys
+from genrify_tagger.cli import main
+status = main(sys.argv[1:])
+print(status, *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def loaded_by(*args: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", RUN, *args], capture_output=True, text=True, check=True, timeout=60)
+    status, *found = done.stderr.split()
+    assert status == "0"
+    return set(found)
+
+
+@pytest.mark.parametrize("args", [("--help",), ("--version",), ("config", "--help"), ("db", "backup", "--help")])
+def test_help_loads_nothing_heavy(args):
+    assert loaded_by(*args) & HEAVY == set()
+
+
+@pytest.mark.parametrize("args", [("completion", "zsh"), ("config", "path"), ("config", "show", "--format", "json")])
+def test_small_commands_load_nothing_heavy(args):
+    assert loaded_by(*args) & HEAVY <= {"platformdirs"}
+
+
+def test_completing_a_command_imports_no_command():
+    code = f"""
+import os, sys
+os.environ.update(_GENRIFY_TAG_COMPLETE="bash_complete", COMP_WORDS="genrify-tag s", COMP_CWORD="1")
+{RUN}"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["plain,scan", "plain,set", "plain,show", "plain,status"]
+    assert set(done.stderr.split()) & HEAVY == set()
