@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, printable
 from genrify_tagger.pipeline import STATUSES, Result, Summary
 
 STYLES = {
@@ -24,12 +24,31 @@ def line(result: Result) -> Text:
     """Return a result as one line: status, what, where, why."""
     text = Text()
     text.append(f"{result.status:<9} ", style=STYLES[result.status])
-    text.append(f"{_genres(result):<22} ")
+    text.append(f"{printable(_genres(result)):<22} ")
     text.append(display_path(result.path))
     note = result.error or result.reason
     if note:
-        text.append(f"  ({note})", style="dim")
+        text.append(f"  ({printable(note)})", style="dim")
     return text
+
+
+def change_line(result: Result) -> Text:
+    """Return a change as one line: which file, what it said before and says now; or why it was left alone."""
+    failed = result.status == "failed"
+    text = Text()
+    text.append(
+        f"{'failed' if failed else 'changed' if result.status == 'tagged' else 'same':<8} ", STYLES[result.status]
+    )
+    text.append(display_path(result.path))
+    if failed:
+        text.append(f"  ({printable(result.error or '')})", style="dim")
+    else:
+        text.append(f"  {_names(result.before)} -> {_names(result.after)}")
+    return text
+
+
+def _names(genres: Sequence[str]) -> str:
+    return printable(", ".join(genres)) or "(none)"
 
 
 def summary(counts: Summary, *, seconds: float, listened: int, dry_run: bool) -> str:
@@ -66,7 +85,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def bars(scores: dict[str, float], names: dict[str, str], *, width: int = 30) -> Iterator[Text]:
+def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 30) -> Iterator[Text]:
     """Yield one line with a bar for each label, the likeliest first."""
     longest = max((len(names[label]) for label in scores), default=0)
     for label, score in sorted(scores.items(), key=lambda item: -item[1]):

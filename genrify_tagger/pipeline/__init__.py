@@ -8,9 +8,9 @@ from genrify_tagger.pipeline.human import set_genres
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import scan
-from genrify_tagger.pipeline.session import Session, open_session
+from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
 from genrify_tagger.pipeline.song import ScanOptions
-from genrify_tagger.pipeline.undo import changes_of_run, changes_under, undo
+from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 
 __all__ = [
     "STATUSES",
@@ -19,8 +19,11 @@ __all__ = [
     "ScanOptions",
     "Session",
     "Summary",
+    "booked",
     "changes_of_run",
     "changes_under",
+    "last_changing_run",
+    "open_memory",
     "open_session",
     "portray",
     "scan",

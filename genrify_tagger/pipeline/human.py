@@ -55,7 +55,7 @@ def written_form(session: Session, genre: str) -> str:
 
 def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> Result:
     field = session.settings.tagging.field
-    plan = tags.plan_write(path, names, field=field) if names else tags.plan_restore(path, None, field=field)
+    plan = tags.plan_write(path, names, field=field)
     if plan.changes:
         stat = write(session, run, plan, origin="set", audio_key=None)
     else:

@@ -90,6 +90,7 @@ def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: st
         stat_before=plan.stat,
         origin=origin,
         undoes=undoes,
+        backup=tags.backup_path(plan) if session.settings.tagging.hardlinks == "in-place" else None,
     )
 
 

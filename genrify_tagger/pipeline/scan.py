@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -23,7 +23,7 @@ BATCH = 500
 WINDOW = 16
 
 
-def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions) -> Iterator[Result]:
+def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions) -> Generator[Result]:
     """Tag the audio files under `paths`.
 
     Parameters

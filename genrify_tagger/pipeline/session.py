@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +16,10 @@ from genrify_tagger import store as stores
 from genrify_tagger import tags
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.config import Settings
-from genrify_tagger.errors import ConfigError
+from genrify_tagger.errors import ConfigError, InterruptedScanError
 from genrify_tagger.files import display_path
 from genrify_tagger.listener import Limits
+from genrify_tagger.pipeline.results import Summary
 from genrify_tagger.store import ChangeRecord, Store
 from genrify_tagger.workers import Workers
 
@@ -83,6 +84,14 @@ class Session:
         return self.settings.tagging.names.get(label, self.vocabulary.names[label])
 
 
+@dataclass(frozen=True)
+class Booking:
+    """A run in the store (0 for a dry run) and what it counted."""
+
+    run: int
+    counts: Summary = field(default_factory=Summary)
+
+
 @contextmanager
 def open_session(settings: Settings) -> Iterator[Session]:
     """Open what a run needs, settle what an earlier run left unfinished, and close it all at the end.
@@ -111,6 +120,40 @@ def open_session(settings: Settings) -> Iterator[Session]:
             yield session
 
 
+@contextmanager
+def open_memory(settings: Settings) -> Iterator[Store]:
+    """Open only what the program remembers, to look at it.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
+    """
+    with stores.open_store(settings.database.url) as store:
+        yield store
+
+
+@contextmanager
+def booked(session: Session, command: str, arguments: Sequence[str], *, dry_run: bool = False) -> Iterator[Booking]:
+    """Book a run in the store for as long as the `with` block lasts; a dry run leaves no trace.
+
+    How the block ends says how the run ended: "done", "interrupted" or "failed".
+    """
+    booking = Booking(0)
+    if not dry_run:
+        booking = Booking(session.store.start_run(command, list(arguments), session.sidecar.id))
+    status = "failed"
+    try:
+        yield booking
+        status = "done"
+    except (KeyboardInterrupt, InterruptedScanError):
+        status = "interrupted"
+        raise
+    finally:
+        if not dry_run:
+            session.store.finish_run(booking.run, status, booking.counts)
+
+
 def processors() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -131,7 +174,7 @@ def reconcile(store: Store) -> None:
 
 def _settle(change: ChangeRecord) -> tuple[str, str | None]:
     tags.sweep(os.path.dirname(os.path.realpath(change.path)))
-    found = tags.recover(change.path, change.before, change.after, backup=change.backup, field=change.field)
+    found = tags.recover(change.path, change.before, change.after, change.backup, field=change.field)
     if found == "after":
         return "done", None
     if found == "before":

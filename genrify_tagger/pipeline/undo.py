@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError
+from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline.journalled import remember, write
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
@@ -17,6 +17,12 @@ from genrify_tagger.store import ChangeRecord
 def changes_of_run(session: Session, run: int) -> list[ChangeRecord]:
     """Return what a run changed and nobody took back yet, newest first."""
     return [change for change in session.store.changes(run=run) if _is_standing(change)]
+
+
+def last_changing_run(session: Session) -> int | None:
+    """Return the newest run with a change that still stands and took nothing back itself, if any."""
+    standing = (change.run for change in session.store.changes() if _is_standing(change) and change.origin != "undo")
+    return next(standing, None)
 
 
 def changes_under(session: Session, path: str) -> list[ChangeRecord]:
@@ -58,8 +64,8 @@ def undo(session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run
                 path=path,
                 status="failed",
                 error=plain_words(error),
-                before=change.after_genres,
-                after=change.after_genres,
+                before=change.after_genres or (),
+                after=change.after_genres or (),
             )
 
 
@@ -83,9 +89,7 @@ def _whereabouts(session: Session, change: ChangeRecord) -> str:
 def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
     if change.origin == "beets":
         raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
-    plan = tags.plan_restore(path, change.before, field=change.field)
-    if not tags.same_genre(plan.before.raw, change.after):
-        raise ChangedMeanwhileError("its genre was changed by someone else since, so it is left alone", path=path)
+    plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
     if not dry_run:
         stat = write(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
         genres = plan.after.genres

@@ -6,7 +6,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
@@ -159,6 +159,13 @@ class Journal(Database):
         if under is not None:
             conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
         yield from self._newest_first(*conditions, limit=limit)
+
+    def tally(self) -> dict[int, tuple[int, int]]:
+        """Return, by run, how many of its changes are done and how many of these were taken back."""
+        done = CHANGES.c.state == DONE
+        query = select(CHANGES.c.run, func.count(), func.count(CHANGES.c.undone_by)).where(done).group_by(CHANGES.c.run)
+        with self.read() as connection:
+            return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def _newest_first(self, *conditions: ColumnElement[bool], limit: int | None = None) -> Iterator[ChangeRecord]:
         query = select(ID).where(*conditions).order_by(ID.desc()).limit(limit)

@@ -1,0 +1,47 @@
+"""What `set` and `undo` have in common: a run that changes files one by one and tells of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from genrify_tagger.cli import report
+from genrify_tagger.cli.output import write_json
+from genrify_tagger.cli.scan import interruptible
+from genrify_tagger.cli.state import State
+from genrify_tagger.pipeline import Result, Session, Summary, booked
+
+
+def carry_out(
+    state: State,
+    session: Session,
+    command: str,
+    work: Callable[[int], Iterable[Result]],
+    *,
+    output_format: str,
+    dry_run: bool = False,
+) -> int:
+    """Run `work` under a run of its own, tell of each file, and return the exit status."""
+    with interruptible(), booked(session, command, sys.argv[1:], dry_run=dry_run) as booking:
+        for result in work(booking.run):
+            _tell(state, booking.counts.add(result), output_format)
+    counts, run = booking.counts, booking.run
+    if not state.quiet:
+        state.console.print(_closing(counts, command, run, dry_run=dry_run))
+    return int(counts["failed"] > 0)
+
+
+def _tell(state: State, result: Result, output_format: str) -> None:
+    if output_format == "jsonl":
+        write_json(result.as_json())
+    elif not state.quiet or result.status == "failed":
+        state.out.print(report.change_line(result))
+
+
+def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
+    changed, failed = counts["tagged"], counts["failed"]
+    verb = "Would change" if dry_run else "Changed"
+    words = f"{verb} {changed:,} file{'' if changed == 1 else 's'}"
+    words += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
+    back = f". To take this back: genrify-tag undo {run}" if changed and not dry_run else "."
+    return words + back

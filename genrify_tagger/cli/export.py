@@ -1,0 +1,83 @@
+"""`genrify-tag export`: everything known, for a spreadsheet or a script."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.output import format_option, write_json
+from genrify_tagger.cli.state import State, common_options
+
+if TYPE_CHECKING:
+    from genrify_tagger.store import FileRecord
+
+FIELDS = (
+    "path",
+    "status",
+    "reason",
+    "error",
+    "genres",
+    "confidence",
+    "before",
+    "after",
+    "duration",
+    "container",
+    "vocabulary",
+    "model",
+    "audio_key",
+    "seen_at",
+)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path())
+@format_option("csv", "jsonl")
+@click.pass_obj
+@common_options
+def command(state: State, folder: str | None, output_format: str) -> None:
+    """Print the library as CSV or JSON Lines.
+
+    One line for each file that was scanned; JSON Lines also carry every genre's score. Several genres in one CSV
+    field are joined by "; ".
+
+    \b
+    Examples:
+      genrify-tag export > library.csv
+      genrify-tag export ~/Music/New --format jsonl
+    """  # noqa: D301
+    from genrify_tagger.pipeline import open_memory
+
+    under = os.path.abspath(folder) if folder else None
+    if output_format == "csv":
+        _write_row(FIELDS)
+    with open_memory(state.settings()) as store:
+        for record in store.files_under(under):
+            fields = _fields(record)
+            if output_format == "jsonl":
+                write_json({"schema": 1, **fields, "scores": dict(record.scores)})
+            else:
+                _write_row([_cell(fields[name]) for name in FIELDS])
+
+
+def _fields(record: FileRecord) -> dict[str, Any]:
+    from genrify_tagger.files import json_path
+
+    values = {name: getattr(record, name) for name in FIELDS[1:]}
+    lists = {name: list(values[name]) for name in ("genres", "before", "after")}
+    return {**json_path(record.path), **values, **lists, "seen_at": record.seen_at.isoformat()}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+def _write_row(cells: Any) -> None:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    click.echo(line.getvalue().encode("utf-8", "backslashreplace"), nl=False)

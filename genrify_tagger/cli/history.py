@@ -1,0 +1,116 @@
+"""`genrify-tag history`: what was changed, and when."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
+from genrify_tagger.cli.state import State, common_options
+
+if TYPE_CHECKING:
+    from genrify_tagger.store import ChangeRecord, RunRecord, Store
+
+
+@click.command()
+@click.argument("run", type=int, required=False)
+@click.option("--path", "-p", type=click.Path(), help="Only changes of this file, or of files below this folder.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many lines.")
+@click.option("--all", "all_runs", is_flag=True, help="Also runs that changed nothing.")
+@format_option("text", "jsonl")
+@click.pass_obj
+@common_options
+def command(state: State, run: int | None, path: str | None, limit: int, all_runs: bool, output_format: str) -> None:
+    """List what was changed, and when.
+
+    Without arguments the runs are listed, newest first; with RUN or --path the changes themselves.
+
+    \b
+    Examples:
+      genrify-tag history
+      genrify-tag history 17
+      genrify-tag history --path ~/Music/Abba
+    """  # noqa: D301
+    from genrify_tagger.pipeline import open_memory
+
+    with open_memory(state.settings()) as store:
+        if run is None and path is None:
+            _tell_runs(store, limit, output_format, all_runs=all_runs)
+            return
+        under = os.path.abspath(path) if path is not None else None
+        for change in store.changes(run=run, under=under, limit=limit):
+            _tell_change(change, output_format)
+
+
+def _tell_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:
+    tally = store.tally()
+    changing = (record for record in store.runs(limit=None) if all_runs or record.id in tally)
+    shown = [(record, *tally.get(record.id, (0, 0))) for record in islice(changing, limit)]
+    if output_format == "jsonl":
+        for record, changed, undone in shown:
+            write_json(_run_as_json(record, changed, undone))
+        return
+    if not shown:
+        write_line("Nothing was written yet.")
+        return
+    rows = [
+        (
+            str(record.id),
+            f"{record.started_at:%Y-%m-%d %H:%M}",
+            record.command,
+            f"{changed:,}",
+            f"{undone:,}",
+            record.status,
+        )
+        for record, changed, undone in shown
+    ]
+    headers = ["run", "started (UTC)", "command", "changed", "taken back", "status"]
+    write_text("\n".join(table(headers, rows, right={"run", "changed", "taken back"})))
+
+
+def _run_as_json(record: RunRecord, changed: int, undone: int) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "run": record.id,
+        "command": record.command,
+        "arguments": list(record.arguments),
+        "model": record.model,
+        "status": record.status,
+        "started_at": record.started_at.isoformat(),
+        "finished_at": record.finished_at and record.finished_at.isoformat(),
+        "counts": dict(record.counts),
+        "changed": changed,
+        "taken_back": undone,
+    }
+
+
+def _tell_change(change: ChangeRecord, output_format: str) -> None:
+    from genrify_tagger.files import display_path, json_path
+
+    if output_format == "jsonl":
+        write_json(
+            {
+                "schema": 1,
+                **json_path(change.path),
+                "id": change.id,
+                "run": change.run,
+                "origin": change.origin,
+                "field": change.field,
+                "state": change.state,
+                "before": change.before_genres,
+                "after": change.after_genres,
+                "undoes": change.undoes,
+                "undone_by": change.undone_by,
+                "at": change.created_at.isoformat(),
+            }
+        )
+        return
+    before = ", ".join(change.before_genres or ()) or "(none)"
+    after = ", ".join(change.after_genres or ()) or "(none)"
+    note = "" if change.state == "done" else f"  ({change.state}{f': {change.error}' if change.error else ''})"
+    note += "  (taken back since)" if change.undone_by is not None else ""
+    when = f"{change.created_at:%Y-%m-%d %H:%M:%S}"
+    write_line(f"{when}  run {change.run} {change.origin}  {display_path(change.path)}  {before} -> {after}{note}")

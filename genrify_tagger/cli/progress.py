@@ -1,0 +1,91 @@
+"""The live display of a scan: files, pace, time left, counts. It lives on stderr and vanishes when piped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import progress as bars
+
+from genrify_tagger.cli.report import STYLES
+from genrify_tagger.cli.state import State
+from genrify_tagger.config import LibrarySettings
+from genrify_tagger.library import discover
+from genrify_tagger.pipeline import Result, Summary
+
+
+class Progress:
+    """A progress line while a scan runs; nothing at all where nobody watches.
+
+    The number of files is counted by a second walk in a thread, so that the first song need not wait for it.
+
+    Parameters
+    ----------
+    state : State
+        Tells whether a person watches.
+    paths : sequence of str
+        What is scanned.
+    library : LibrarySettings
+        What of it is looked at.
+    """
+
+    def __init__(self, state: State, paths: Sequence[str], library: LibrarySettings) -> None:
+        self._counts = Summary()
+        self._paths = paths
+        self._library = library
+        self._bar = bars.Progress(
+            bars.SpinnerColumn(),
+            bars.BarColumn(bar_width=None),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[pace]}"),
+            bars.TimeRemainingColumn(compact=True),
+            bars.TextColumn("{task.fields[counts]}"),
+            console=state.console,
+            disable=not state.shows_progress,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, counts="", pace="")
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        if not self._bar.disable:
+            threading.Thread(target=self._count, name="genrify-count", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._bar.stop()
+
+    def advance(self, result: Result) -> None:
+        """Count a result."""
+        if self._bar.disable:
+            return
+        self._counts.add(result)
+        counts = "  ".join(f"[{STYLES[s]}]{n} {s}[/]" for s, n in sorted(self._counts.items()))
+        speed = self._bar.tasks[0].speed
+        pace = f"{speed:.1f} tracks/s" if speed else ""
+        self._bar.update(self._task, advance=1, counts=counts, pace=pace)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Make room for a line on stdout: on a terminal the bar would be in its way."""
+        if self._bar.disable:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            if not self._ended.is_set():
+                self._bar.start()
+
+    def _count(self) -> None:
+        library = self._library
+        total = 0
+        for _ in discover(self._paths, include=library.include, exclude=library.exclude, roots=library.roots):
+            total += 1
+            if self._ended.is_set():
+                return
+        self._bar.update(self._task, total=total)

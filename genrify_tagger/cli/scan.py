@@ -1,0 +1,158 @@
+"""`genrify-tag scan`: the main job."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.output import format_option, write_json
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from genrify_tagger.cli.progress import Progress
+    from genrify_tagger.pipeline import Result, Session, Summary
+
+
+@click.command(context_settings={"show_default": False})
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option("--dry-run", "-n", is_flag=True, help="Say what would happen; write nothing but the analysis cache.")
+@click.option(
+    "--existing",
+    type=click.Choice(["keep", "merge", "replace"]),
+    help="A file that has a genre: keep it (default), merge ours behind it, or replace it.",
+)
+@click.option("--min-confidence", type=float, metavar="0..1", help="Write nothing below this probability.")
+@click.option("--max-genres", type=int, metavar="N", help="How many genres a file gets at most.")
+@click.option("--field", metavar="NAME", help="Tag field to write, if not the genre field.")
+@click.option("--vocabulary", metavar="NAME", help="Which of the model's lists of genres to use.")
+@click.option("--segments", type=int, metavar="N", help="How many 3-second segments of a song to hear.")
+@click.option("--jobs", "-j", type=int, metavar="N", help="How many processes listen side by side.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match (repeatable).")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files that match (repeatable).")
+@click.option("--force", is_flag=True, help="Write even where a genre of ours was undone, removed or changed since.")
+@click.option("--reanalyse", is_flag=True, help="Listen to everything again, and renew the genres we wrote.")
+@click.option("--retry-failed", is_flag=True, help="Try files again that failed and have not changed since.")
+@format_option("text", "jsonl")
+@click.pass_obj
+@common_options
+def command(state: State, /, paths: tuple[str, ...], output_format: str, **options: Any) -> int:
+    """Listen to songs and write their genres.
+
+    PATHs are files and folders; without any, the roots in the settings are scanned. Files that have a genre are kept
+    as they are. Running it again goes on where it was interrupted, and opens only what is new or changed.
+
+    \b
+    Examples:
+      genrify-tag scan ~/Music --dry-run           say what would happen
+      genrify-tag scan ~/Music                     tag what has no genre
+      genrify-tag scan --min-confidence 0.8 .      write only what is very sure
+      genrify-tag scan --existing replace song.mp3
+      genrify-tag scan ~/Music --format jsonl > result.jsonl
+      genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
+    """  # noqa: D301
+    from genrify_tagger.pipeline import ScanOptions, open_session
+
+    own = {key: options.pop(key) for key in ("dry_run", "force", "reanalyse", "retry_failed")}
+    settings = state.settings(_overrides(options))
+    wanted = paths or settings.library.roots
+    if not wanted:
+        raise ConfigError("no PATH given and no roots in the settings", hint="try 'genrify-tag scan ~/Music'")
+    with interruptible(), open_session(settings) as session:
+        report = _Report(state, session, output_format, dry_run=own["dry_run"])
+        return report.scan(list(wanted), ScanOptions(**own))
+
+
+def _overrides(options: dict[str, Any]) -> dict[str, object]:
+    sections = {
+        "library": ("include", "exclude"),
+        "analysis": ("segments", "jobs", "vocabulary"),
+        "tagging": ("existing", "min_confidence", "max_genres", "field"),
+    }
+    return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end a command the way Ctrl-C does: the write in hand is finished, all so far is kept."""
+    import signal
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+@dataclass
+class _Report:
+    """Runs the scan and tells of it: results to stdout, progress and closing words to stderr."""
+
+    state: State
+    session: Session
+    output_format: str
+    dry_run: bool
+    listened: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def scan(self, paths: list[str], options: Any) -> int:
+        from genrify_tagger.cli.progress import Progress
+        from genrify_tagger.pipeline import booked, scan
+
+        interrupted = False
+        try:
+            with (
+                booked(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as booking,
+                Progress(self.state, paths, self.session.settings.library) as progress,
+                closing(scan(self.session, booking.run, paths, options)) as results,
+            ):
+                for result in results:
+                    self._tell(booking.counts.add(result), progress)
+        except KeyboardInterrupt:
+            interrupted = True
+            self._say("Interrupted; all so far is kept. The same command goes on from here.")
+        self._close(booking.counts, booking.run)
+        return 130 if interrupted else int(booking.counts["failed"] > 0)
+
+    def _tell(self, result: Result, progress: Progress) -> None:
+        from genrify_tagger.cli import report
+
+        self.listened += result.model != "" and not result.cached
+        progress.advance(result)
+        if self.output_format == "jsonl":
+            write_json(result.as_json())
+        elif self._is_shown(result):
+            with progress.aside():
+                self.state.out.print(report.line(result))
+
+    def _is_shown(self, result: Result) -> bool:
+        from genrify_tagger.cli.report import QUIET_STATUSES
+
+        if self.state.quiet:
+            return result.status == "failed"
+        return self.state.verbose or result.status not in QUIET_STATUSES
+
+    def _close(self, counts: Summary, run: int) -> None:
+        from genrify_tagger.cli import report
+
+        seconds = time.monotonic() - self.started
+        self._say(report.summary(counts, seconds=seconds, listened=self.listened, dry_run=self.dry_run))
+        for line in report.next_steps(counts, run=run, dry_run=self.dry_run):
+            self._say(line)
+
+    def _say(self, words: str) -> None:
+        if self.state.log_format == "json":
+            if not self.state.quiet:
+                click.echo(json.dumps({"level": "info", "logger": "genrify_tagger", "message": words}), err=True)
+        else:
+            self.state.console.print(words)

@@ -1,0 +1,135 @@
+"""`genrify-tag show`: one song from all sides."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.output import format_option, write_json
+from genrify_tagger.cli.state import State, common_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.text import Text
+
+    from genrify_tagger.pipeline import Portrait, Session
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("--vocabulary", metavar="NAME", help="Which of the model's lists of genres to use.")
+@format_option("text", "json")
+@click.pass_obj
+@common_options
+def command(state: State, file: str, vocabulary: str | None, output_format: str) -> None:
+    """Show all that is known of a song.
+
+    Its genre in the file, what is heard with which confidence, the score of every genre, the likeliest genre of each
+    segment, what the last scan remembered and what the journal knows. Nothing is written into the file; a song that
+    was never heard is listened to.
+
+    \b
+    Examples:
+      genrify-tag show song.mp3
+      genrify-tag show song.mp3 --format json
+    """  # noqa: D301
+    from genrify_tagger.pipeline import open_session, portray
+
+    with open_session(state.settings({"analysis.vocabulary": vocabulary})) as session:
+        portrait = portray(session, os.path.abspath(file))
+        if output_format == "json":
+            write_json(_as_json(session, portrait))
+            return
+        for line in _lines(session, portrait):
+            state.out.print(line)
+
+
+def _lines(session: Session, portrait: Portrait) -> Iterator[Text | str]:
+    from genrify_tagger.cli import report
+    from genrify_tagger.files import display_path, printable
+
+    decision, identity = portrait.decision, portrait.identity
+    heard = ", ".join(session.written_name(label) for label in decision.genres)
+    names = {label: session.written_name(label) for label in session.vocabulary.labels}
+    yield display_path(portrait.path)
+    yield f"  in the file    {printable(', '.join(portrait.snapshot.genres)) or '(no genre)'}"
+    yield f"  heard          {heard or f'unsure: {decision.reason}'}"
+    yield f"  confidence     {decision.confidence:.2f}"
+    yield f"  audio          {identity.container}, {report.duration(identity.duration)}, key {identity.audio_key}"
+    yield f"  model          {session.sidecar.id}{' (remembered)' if portrait.cached else ''}"
+    yield ""
+    yield "Scores"
+    yield from report.bars(decision.scores, names)
+    yield ""
+    yield "Timeline"
+    for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True):
+        yield f"  {_clock(start)}-{_clock(end)}  {names[label]:<10} {score:.2f}"
+    yield ""
+    yield from _memory(portrait)
+
+
+def _memory(portrait: Portrait) -> Iterator[str]:
+    from genrify_tagger.files import printable
+
+    record = portrait.record
+    if record is None:
+        yield "Last scan: never seen"
+    else:
+        note = printable(record.error or record.reason or "nothing to add")
+        yield f"Last scan: {record.status} ({note}), {record.seen_at:%Y-%m-%d %H:%M} UTC"
+    if not portrait.changes:
+        yield "Journal: never written"
+        return
+    yield "Journal"
+    for change in portrait.changes:
+        before = printable(", ".join(change.before_genres or ())) or "(none)"
+        after = printable(", ".join(change.after_genres or ())) or "(none)"
+        undone = ", taken back since" if change.undone_by else ""
+        when = f"{change.created_at:%Y-%m-%d %H:%M}"
+        yield f"  {when}  run {change.run} {change.origin}: {before} -> {after} ({change.state}{undone})"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
+
+
+def _as_json(session: Session, portrait: Portrait) -> dict[str, Any]:
+    from genrify_tagger.files import json_path
+
+    decision, identity, record = portrait.decision, portrait.identity, portrait.record
+    return {
+        "schema": 1,
+        **json_path(portrait.path),
+        "in_file": list(portrait.snapshot.genres),
+        "genres": [session.written_name(label) for label in decision.genres],
+        "confidence": decision.confidence,
+        "reason": decision.reason,
+        "scores": decision.scores,
+        "vocabulary": session.vocabulary.name,
+        "model": session.sidecar.id,
+        "cached": portrait.cached,
+        "audio_key": identity.audio_key,
+        "container": identity.container,
+        "duration": identity.duration,
+        "timeline": [
+            {"start": round(float(start), 3), "end": round(float(end), 3), "label": label, "score": score}
+            for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
+        ],
+        "last_scan": record and {"status": record.status, "reason": record.reason, "error": record.error},
+        "journal": [
+            {
+                "id": change.id,
+                "run": change.run,
+                "origin": change.origin,
+                "state": change.state,
+                "before": change.before_genres,
+                "after": change.after_genres,
+                "undone_by": change.undone_by,
+                "at": change.created_at.isoformat(),
+            }
+            for change in portrait.changes
+        ],
+    }
