@@ -1,0 +1,136 @@
+"""One APEv2 (or APEv1) tag as bytes: find the genre item and exchange it.
+
+References
+----------
+Hydrogenaudio wiki: APEv2 specification; APE tag item; APE tags header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags.model import GENRE, JOIN
+
+MAGIC = b"APETAGEX"
+FRAME = 32
+HAS_HEADER, IS_HEADER = 1 << 31, 1 << 29
+_BINARY = 0b010
+
+
+@dataclass(frozen=True)
+class ApeTag:
+    """An APE tag cut into its items.
+
+    Attributes
+    ----------
+    version : int
+        1000 or 2000.
+    flags : int
+        From the footer (or from the header if there is no footer).
+    header, footer : bytes
+        32 bytes each as in the file, or nothing.
+    items : tuple of bytes
+        The items as in the file.
+    tail : bytes
+        What lies between the last item and the footer, kept as it is.
+    """
+
+    version: int
+    header: bytes
+    footer: bytes
+    items: tuple[bytes, ...]
+    tail: bytes = b""
+
+    def build(self) -> bytes:
+        """Return the tag's bytes."""
+        body = b"".join(self.items) + self.tail
+        return _counted(self.header, self, body) + body + _counted(self.footer, self, body)
+
+    def with_items(self, items: Sequence[bytes]) -> ApeTag:
+        """Return the tag with other items."""
+        return replace(self, items=tuple(items))
+
+
+def _counted(frame: bytes, tag: ApeTag, body: bytes) -> bytes:
+    if not frame:
+        return b""
+    size = len(body) + (FRAME if tag.footer else 0)
+    return frame[:12] + size.to_bytes(4, "little") + len(tag.items).to_bytes(4, "little") + frame[20:]
+
+
+def new_tag() -> ApeTag:
+    """Return an APEv2 tag without items."""
+    head = MAGIC + (2000).to_bytes(4, "little") + bytes(8)
+    header = head + (HAS_HEADER | IS_HEADER).to_bytes(4, "little") + bytes(8)
+    footer = head + HAS_HEADER.to_bytes(4, "little") + bytes(8)
+    return ApeTag(2000, header, footer, ())
+
+
+def extent(frame: bytes) -> tuple[int, int]:
+    """Return the bytes before and after a header or footer that belong to its tag, (0, 0) if it is none."""
+    if len(frame) != FRAME or not frame.startswith(MAGIC):
+        return 0, 0
+    size, flags = int.from_bytes(frame[12:16], "little"), int.from_bytes(frame[20:24], "little")
+    if flags & IS_HEADER:
+        return 0, size
+    return max(0, size - FRAME) + (FRAME if flags & HAS_HEADER else 0), 0
+
+
+def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
+    """Cut a whole tag into its items.
+
+    Raises
+    ------
+    TagReadError
+        If the items do not add up.
+    """
+    front = data[:FRAME] if header else b""
+    back = data[len(data) - FRAME :] if footer else b""
+    if (front or MAGIC)[:8] != MAGIC:
+        raise TagReadError("the APEv2 tag's header is damaged")
+    body = data[len(front) : len(data) - len(back)]
+    frame = back or front
+    items, at = [], 0
+    for _ in range(int.from_bytes(frame[16:20], "little")):
+        nul = body.find(b"\0", at + 8)
+        if nul < 0:
+            raise TagReadError("the APEv2 tag is damaged")
+        end = nul + 1 + int.from_bytes(body[at : at + 4], "little")
+        if end > len(body):
+            raise TagReadError("the APEv2 tag is damaged")
+        items.append(body[at:end])
+        at = end
+    return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), body[at:])
+
+
+def field_values(item: bytes, field: str) -> tuple[str, ...] | None:
+    """Return the values of `field` that an item holds, None if it is another item."""
+    key, _, value = item[8:].partition(b"\0")
+    if key.decode("latin-1").casefold() != field.casefold():
+        return None
+    if (int.from_bytes(item[4:8], "little") >> 1) & 0b11 == 0b01:
+        return ()
+    return tuple(part for part in value.decode("utf-8", "replace").split("\0") if part)
+
+
+def make_item(tag: ApeTag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
+    """Return an item that says `genres`, with the spelling of the key and the flags of the one it replaces.
+
+    Raises
+    ------
+    WriteRefusedError
+        If an APEv1 tag, which has no encoding but ASCII, cannot hold the text.
+    """
+    key = former[8:].partition(b"\0")[0] if former else (b"Genre" if field == GENRE else field.encode("ascii"))
+    # Bits 1 and 2 tell text from binary; what replaces it is text.
+    flags = int.from_bytes(former[4:8], "little") & ~0b110 if former else 0
+    if tag.version >= 2000:
+        value = "\0".join(genres).encode("utf-8")
+    else:
+        text = JOIN.join(genres)
+        if not text.isascii():
+            raise WriteRefusedError(f"the APEv1 tag cannot hold {text!r}")
+        value = text.encode("ascii")
+    return len(value).to_bytes(4, "little") + flags.to_bytes(4, "little") + key + b"\0" + value

@@ -1,0 +1,187 @@
+"""Carry out a plan: the file is the old one or the new one at every instant, and the new one was proven first."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
+from genrify_tagger.files import FileStat, fingerprint
+from genrify_tagger.tags.attributes import Ownership, copy_attributes, copy_times
+from genrify_tagger.tags.inplace import rewrite_in_place
+from genrify_tagger.tags.model import Plan
+from genrify_tagger.tags.proof import prove
+from genrify_tagger.tags.scratch import scratch_file, sync_folder
+from genrify_tagger.tags.view import View
+
+Hardlinks = Literal["refuse", "break", "in-place"]
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+_NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
+
+
+def apply(
+    plan: Plan,
+    *,
+    audio_key: Callable[[str], str],
+    expected_key: str | None,
+    keep_mtime: bool = False,
+    hardlinks: Hardlinks = "refuse",
+    ownership: Ownership = "require",
+    backup_dir: str | None = None,
+) -> FileStat:
+    """Change the file as planned.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `plan_write` or `plan_restore`.
+    audio_key : callable
+        Gives a file's identity by its audio; called with the path of the new file before it takes the old one's place.
+    expected_key : str or None
+        The identity it must have; None to ask `audio_key` about the original first.
+    keep_mtime : bool
+        Keep access and modification time.
+    hardlinks : {"refuse", "break", "in-place"}
+        What to do with a file that has several names: refuse; give this name a file of its own; or rewrite the file
+        under all its names, with a full copy kept until that is proven.
+    ownership : {"require", "best-effort"}
+        Whether to refuse if owner, group, mode, ACLs or attributes cannot be kept.
+    backup_dir : str or None
+        Where the full copy for "in-place" goes; None for the file's own folder.
+
+    Returns
+    -------
+    FileStat
+        The fingerprint of the file as it is now.
+
+    Raises
+    ------
+    ChangedMeanwhileError
+        If the file is not as it was when the plan was made. Nothing was written.
+    WriteRefusedError
+        If something stands in the way (permissions, space, a proof that failed). Nothing was written.
+    """
+    with _plain_words(plan), _original(plan) as original:
+        if not plan.changes:
+            return plan.stat
+        in_place = _check_writable(plan, original, hardlinks)
+        key = audio_key(plan.target) if expected_key is None else expected_key
+        with scratch_file(os.path.dirname(plan.target)) as (path, descriptor):
+            _fill(plan, original, descriptor)
+            if not in_place:
+                copy_attributes(original, descriptor, ownership=ownership)
+            prove(plan, path)
+            if audio_key(path) != key:
+                raise WriteRefusedError("the audio would not be the same after the write")
+            if keep_mtime:
+                copy_times(os.fstat(original), descriptor)
+            os.fsync(descriptor)
+            if in_place:
+                return rewrite_in_place(plan, original, descriptor, backup_dir=backup_dir, keep_mtime=keep_mtime)
+            _replace(plan, original, path)
+        with contextlib.suppress(OSError):
+            sync_folder(os.path.dirname(plan.target))
+        return fingerprint(os.stat(plan.target))
+
+
+@contextlib.contextmanager
+def _original(plan: Plan) -> Iterator[int]:
+    descriptor = os.open(plan.target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if fingerprint(os.fstat(descriptor)) != plan.stat:
+            raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _check_writable(plan: Plan, original: int, hardlinks: Hardlinks) -> bool:
+    """Refuse what the user protects; return whether the file has to be rewritten in place."""
+    status = os.fstat(original)
+    # Replacing a file needs no permission on the file itself, and root may do anything: the mode is the user's word.
+    if not status.st_mode & stat.S_IWUSR or not os.access(plan.target, os.W_OK):
+        raise WriteRefusedError("the file is read-only", hint="make it writable (chmod u+w) to have it tagged")
+    if status.st_nlink < 2 or hardlinks == "break":
+        return False
+    if hardlinks == "refuse":
+        raise WriteRefusedError(
+            f"the file has {status.st_nlink} names (hard links)", hint='set tagging.hardlinks to "break" or "in-place"'
+        )
+    return True
+
+
+def _fill(plan: Plan, original: int, descriptor: int) -> None:
+    with os.fdopen(os.dup(original), "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
+        for block in View(source, plan.edits).blocks():
+            target.write(block)
+        target.flush()
+        os.fsync(descriptor)
+
+
+def _replace(plan: Plan, original: int, path: str) -> None:
+    """Put the new file in the old one's place, unless the old one is no longer what was planned for."""
+    if fingerprint(os.stat(plan.target, follow_symlinks=False)) != plan.stat:
+        raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+    if not _exchange(path, plan.target):
+        os.replace(path, plan.target)
+        return
+    # Now the temporary name holds what was replaced: look once more, and take it back if it is something else.
+    gone = os.stat(path, follow_symlinks=False)
+    if (gone.st_size, gone.st_mtime_ns, gone.st_ino) != (plan.stat.size, plan.stat.mtime_ns, plan.stat.inode):
+        _exchange(path, plan.target)
+        raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+
+
+def _exchange(first: str, second: str) -> bool:
+    """Swap two names in one step; return False where the file system cannot."""
+    rename = _renameat2()
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NO_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), second)
+
+
+@functools.cache
+def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return]
+
+
+_WORDS = {
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "there is no space left on the file system",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "there is no permission to write in the file's folder",
+    errno.EPERM: "the system does not allow the file to be replaced",
+    errno.EIO: "the disk reports an error",
+    errno.ENOENT: "the file is gone",
+    errno.ELOOP: "the file was replaced by a symbolic link",
+}
+
+
+@contextlib.contextmanager
+def _plain_words(plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except TagError as error:
+        error.path = error.path or plan.path
+        raise
+    except OSError as error:
+        words = _WORDS.get(error.errno or 0, error.strerror or str(error))
+        kind = ChangedMeanwhileError if error.errno in (errno.ENOENT, errno.ELOOP) else WriteRefusedError
+        raise kind(f"nothing was written: {words}", path=plan.path) from error

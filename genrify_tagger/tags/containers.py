@@ -1,0 +1,132 @@
+"""Tell by its bytes what a file is, and open its genre field with the container's own module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from genrify_tagger.errors import NotTaggableError, TagReadError
+from genrify_tagger.tags import asf, id3
+from genrify_tagger.tags.chunks import open_aiff, open_dsf, open_wav
+from genrify_tagger.tags.flac import open_flac
+from genrify_tagger.tags.model import State
+from genrify_tagger.tags.mp4 import open_mp4
+from genrify_tagger.tags.ogg import open_ogg
+from genrify_tagger.tags.stream import front_tags, open_stream
+from genrify_tagger.tags.view import View
+
+_APE_FIRST = {
+    b"MAC ": "ape",
+    b"MP+": "musepack",
+    b"MPCK": "musepack",
+    b"wvpk": "wavpack",
+    b"OFR ": "optimfrog",
+    b"tBaK": "tak",
+}
+_NO_PLACE = {
+    b"\x1a\x45\xdf\xa3": "Matroska and WebM files",
+    b"RF64": "RF64 files",
+    b"BW64": "BW64 files",
+    b"riff": "Wave64 files",
+    b"FRM8": "DSDIFF files",
+    b"ADIF": "raw AAC files",
+    b"caff": "Core Audio files",
+    b".snd": "AU files",
+    b"#!AM": "AMR files",
+    b"\x0b\x77": "raw AC-3 files",
+    b"MThd": "MIDI files",
+    b"APET": "files with an APEv2 tag in front",
+}
+_MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+_MPEG_SUFFIXES = {".mp3", ".mp2", ".mp1", ".mpga"}
+_SEARCH = 64 << 10
+_BITRATES_FREE, _BITRATES_BAD, _RATES_BAD = 0x00, 0xF0, 0x0C
+
+
+def open_state(view: View, field: str, path: str) -> State:
+    """Open the field of a file.
+
+    Parameters
+    ----------
+    view : View
+        The file, perhaps with edits laid over it.
+    field : str
+        "genre" or a custom name, as `names.check_field` gives it.
+    path : str
+        Only its suffix matters, and only where the bytes leave a doubt.
+
+    Raises
+    ------
+    NotTaggableError
+        If the container has no place for a genre, or is unknown.
+    TagReadError
+        If it is damaged.
+    """
+    if not view.size:
+        raise TagReadError("the file is empty")
+    front = front_tags(view)
+    start = front[-1][1] if front else 0
+    head = view.at(start, 16)
+    opener = _by_magic(head, start)
+    if opener is not None:
+        return opener(view, field)
+    for magic, what in _NO_PLACE.items():
+        if head.startswith(magic):
+            raise NotTaggableError(f"{what} have no place for a genre that this program can write safely")
+    return _mpeg(view, field, path, start, head, tagged=bool(front))
+
+
+def _by_magic(head: bytes, start: int) -> Callable[[View, str], State] | None:
+    if head.startswith(b"fLaC"):
+        return lambda view, field: open_flac(view, field, start)
+    name = next((name for magic, name in _APE_FIRST.items() if head.startswith(magic)), None)
+    if name is not None:
+        return lambda view, field: open_stream(view, field, name, primary="ape")
+    if head.startswith(b"TTA1"):
+        return lambda view, field: open_stream(view, field, "tta", primary="id3")
+    if start:
+        return None
+    if head.startswith(b"OggS"):
+        return open_ogg
+    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
+        return open_wav
+    if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):
+        return open_aiff
+    if head.startswith(b"DSD "):
+        return open_dsf
+    if head.startswith(asf.HEADER):
+        return asf.open_asf
+    return open_mp4 if head[4:8] in _MP4_ATOMS else None
+
+
+def _mpeg(view: View, field: str, path: str, start: int, head: bytes, *, tagged: bool) -> State:
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:
+        raise NotTaggableError("raw AAC files have no place for a genre that this program can write safely")
+    suffix = os.path.splitext(path)[1].lower()
+    if _is_mpeg(head) or ((tagged or suffix in _MPEG_SUFFIXES) and _has_mpeg(view.at(start, _SEARCH))):
+        return open_stream(view, field, "mp3", primary="id3")
+    if suffix in _MPEG_SUFFIXES:
+        raise TagReadError("there is no MPEG audio in the file")
+    raise NotTaggableError("this is no kind of audio file that can hold a genre")
+
+
+def _is_mpeg(head: bytes) -> bool:
+    """Return whether these four bytes begin a frame of MPEG audio (layer I to III)."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = head[1] & 0x18, head[1] & 0x06
+    return version != 0x08 and layer != 0 and head[2] & 0xF0 != _BITRATES_BAD and head[2] & 0x0C != _RATES_BAD
+
+
+def _has_mpeg(data: bytes) -> bool:
+    at = data.find(b"\xff")
+    while at >= 0:
+        if _is_mpeg(data[at : at + 4]):
+            return True
+        at = data.find(b"\xff", at + 1)
+    return False
+
+
+def is_id3(data: bytes) -> bool:
+    """Return whether an ID3v2 tag begins here."""
+    return id3.block_size(data) > 0

@@ -1,0 +1,147 @@
+"""FLAC: the genre stands in the Vorbis comment block; an ID3 tag in front or behind is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags import vorbis
+from genrify_tagger.tags.model import Edit, Piece, weave
+from genrify_tagger.tags.view import View
+
+_PADDING, _COMMENT = 1, 4
+_MAX_BLOCK = (1 << 24) - 1
+_MAX_BLOCKS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A metadata block; `start` is where its four bytes of header stand."""
+
+    kind: int
+    start: int
+    size: int
+    last: bool
+
+    @property
+    def end(self) -> int:
+        """Where the next block begins."""
+        return self.start + 4 + self.size
+
+
+def _header(kind: int, size: int, *, last: bool) -> bytes:
+    if size > _MAX_BLOCK:
+        raise WriteRefusedError("a metadata block would become larger than FLAC allows")
+    return bytes((kind | (0x80 if last else 0),)) + size.to_bytes(3, "big")
+
+
+@dataclass(frozen=True)
+class Flac:
+    """The genre field of a FLAC file."""
+
+    container: str
+    view: View
+    field: str
+    blocks: tuple[Block, ...]
+    block: Block | None
+    comment: vorbis.Comment
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The field's comments."""
+        return vorbis.pieces(self.comment, self.field)
+
+    @property
+    def voices(self) -> tuple[tuple[str, ...], ...]:
+        """What the comments say."""
+        return (vorbis.values(self.pieces),) if self.pieces else ()
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """Whether there is a comment block, and where the audio begins."""
+        return {"block": self.block is not None, "audio": self._relative_audio}
+
+    @property
+    def _relative_audio(self) -> int:
+        return self.blocks[-1].end - self.blocks[0].start
+
+    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
+        """Return one comment for each genre."""
+        return vorbis.compose(self.comment, self.field, genres)
+
+    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+        """Return the edits: the comment block, and the padding that makes up for its growth."""
+        if tuple(pieces) == self.pieces:
+            return []
+        woven = weave(vorbis.others(self.comment, self.field), pieces)
+        content = self.comment.with_comments(woven).build()
+        if self.block is None:
+            return self._insert(content, hints)
+        if not woven and hints.get("block") is False:
+            return self._remove(hints)
+        edit = Edit(self.block.start, self.block.end, _header(_COMMENT, len(content), last=self.block.last) + content)
+        return sorted([edit, *self._settle(len(content) - self.block.size, hints)], key=lambda edit: edit.start)
+
+    def _insert(self, content: bytes, hints: Mapping[str, Any]) -> list[Edit]:
+        # STREAMINFO must stay first.
+        info = self.blocks[0]
+        block = _header(_COMMENT, len(content), last=info.last) + content
+        flag = [Edit(info.start, info.start + 1, bytes((info.kind,)))] if info.last else []
+        return [*flag, Edit(info.end, info.end, block), *self._settle(len(block), hints)]
+
+    def _remove(self, hints: Mapping[str, Any]) -> list[Edit]:
+        assert self.block is not None
+        before = self.blocks[self.blocks.index(self.block) - 1]
+        flag = [Edit(before.start, before.start + 1, bytes((before.kind | 0x80,)))] if self.block.last else []
+        removed = self.block.end - self.block.start
+        return [*flag, Edit(self.block.start, self.block.end, b""), *self._settle(-removed, hints)]
+
+    def _settle(self, grown: int, hints: Mapping[str, Any]) -> list[Edit]:
+        """Let the last padding block take up what the comment grew or shrank by, where it can."""
+        padding = next((block for block in reversed(self.blocks) if block.kind == _PADDING), None)
+        wanted = hints.get("audio", self._relative_audio) - self._relative_audio
+        change = wanted - grown
+        if padding is None or not change or not 0 <= padding.size + change <= _MAX_BLOCK:
+            return []
+        size = padding.size + change
+        header = Edit(padding.start, padding.start + 4, _header(_PADDING, size, last=padding.last))
+        if change < 0:
+            return [header, Edit(padding.end + change, padding.end, b"")]
+        return [header, Edit(padding.end, padding.end, bytes(change))]
+
+    def others(self) -> list[bytes]:
+        """Return the vendor, every other comment, and every other block."""
+        blocks = [self.view.at(b.start + 1, b.size + 3) for b in self.blocks if b.kind not in (_PADDING, _COMMENT)]
+        rest = vorbis.others(self.comment, self.field)
+        vendor = [] if self.comment.vendor == vorbis.EMPTY.vendor else [self.comment.vendor]
+        return [*vendor, *rest, *blocks]
+
+
+def open_flac(view: View, field: str, start: int) -> Flac:
+    """Read the genre of a FLAC stream that begins at `start` (behind ID3 tags, if there are any).
+
+    Raises
+    ------
+    TagReadError
+        If the metadata blocks leave the file.
+    """
+    blocks = _blocks(view, start + 4)
+    block = next((block for block in blocks if block.kind == _COMMENT), None)
+    if block is None:
+        return Flac("flac", view, field, tuple(blocks), None, vorbis.EMPTY)
+    comment = vorbis.parse(view.exactly(block.start + 4, block.size, "Vorbis comment"))
+    return Flac("flac", view, field, tuple(blocks), block, comment)
+
+
+def _blocks(view: View, at: int) -> list[Block]:
+    blocks: list[Block] = []
+    while not blocks or not blocks[-1].last:
+        header = view.at(at, 4)
+        size = int.from_bytes(header[1:], "big")
+        if len(header) < 4 or at + 4 + size > view.size or len(blocks) >= _MAX_BLOCKS:
+            raise TagReadError("the FLAC file's metadata is cut off")
+        blocks.append(Block(header[0] & 0x7F, at, size, bool(header[0] & 0x80)))
+        at = blocks[-1].end
+    return blocks

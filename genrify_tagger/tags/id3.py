@@ -1,0 +1,382 @@
+"""One ID3v2 tag as bytes: find the genre frame and exchange it, leaving every other byte of the tag as it is.
+
+mutagen is not used to write ID3: it translates frames to another version, drops what it cannot parse and merges ID3v1
+into ID3v2. Here a tag is cut at its frame borders, and put together again around other genre frames.
+
+All versions keep their version. ID3v2.2, too: its genre frame (TCO) is as good as TCON to every reader, and converting
+the rest of the tag would touch frames that are not ours.
+
+References
+----------
+id3.org: ID3 tag version 2.2.0; 2.3.0; 2.4.0 main structure and native frames.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags.model import GENRE, JOIN
+from genrify_tagger.tags.names import resolve_id3, split_joined
+
+HEADER = 10
+UNSYNC, EXTENDED, FOOTER = 0x80, 0x40, 0x10
+_FRAME_ID = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]"), 4: re.compile(rb"[A-Z0-9]{4}")}
+_ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
+
+
+def syncsafe(number: int) -> bytes:
+    """Return 28 bits as four bytes of seven."""
+    return bytes((number >> shift) & 0x7F for shift in (21, 14, 7, 0))
+
+
+def from_syncsafe(data: bytes) -> int:
+    """Read four bytes of seven bits."""
+    return sum((byte & 0x7F) << shift for byte, shift in zip(data, (21, 14, 7, 0), strict=True))
+
+
+def unsync(data: bytes) -> bytes:
+    """Apply unsynchronisation: no ``FF`` is followed by what looks like a sync, or by ``00``, or by the end."""
+    out = re.sub(rb"\xff(?=[\xe0-\xff\x00])", b"\xff\x00", data)
+    return out + b"\0" if out.endswith(b"\xff") else out
+
+
+def resync(data: bytes) -> bytes:
+    """Take back unsynchronisation."""
+    return data.replace(b"\xff\x00", b"\xff")
+
+
+def block_size(header: bytes) -> int:
+    """Return the length of the tag that begins with `header` (ten bytes), 0 if none does."""
+    if (
+        len(header) < HEADER
+        or header[:3] != b"ID3"
+        or header[3] == 0xFF
+        or header[4] == 0xFF
+        or max(header[6:10]) > 0x7F
+    ):
+        return 0
+    footer = HEADER if header[3] >= 4 and header[5] & FOOTER else 0
+    return HEADER + from_syncsafe(header[6:10]) + footer
+
+
+@dataclass(frozen=True)
+class Tag:
+    """An ID3v2 tag cut at its frame borders.
+
+    Attributes
+    ----------
+    version, revision, flags : int
+        From the header.
+    extended : bytes
+        The extended header as in the file, or nothing.
+    frames : tuple of bytes
+        The frames as in the file (with whole-tag unsynchronisation still applied).
+    tail : bytes
+        What follows the frames and is no padding, kept as it is.
+    padding : int
+        Zero bytes behind it all.
+    wide : bool
+        Frame sizes of this ID3v2.4 tag use all eight bits of a byte (as old iTunes wrote them).
+    """
+
+    version: int
+    revision: int
+    flags: int
+    extended: bytes
+    frames: tuple[bytes, ...]
+    tail: bytes
+    padding: int
+    wide: bool = False
+
+    @property
+    def whole_unsync(self) -> bool:
+        """Whether unsynchronisation was applied to the tag as a whole (before ID3v2.4)."""
+        return self.version < 4 and bool(self.flags & UNSYNC)
+
+    @property
+    def place(self) -> str:
+        """Name of the kind of tag, within which frames can be exchanged byte by byte."""
+        return f"id3v2.{self.version}{'u' if self.flags & UNSYNC else ''}{'w' if self.wide else ''}"
+
+    @property
+    def size(self) -> int:
+        """Length of the whole tag in bytes."""
+        footer = HEADER if self.version >= 4 and self.flags & FOOTER else 0
+        return HEADER + len(self.extended) + sum(map(len, self.frames)) + len(self.tail) + self.padding + footer
+
+    def build(self) -> bytes:
+        """Return the tag's bytes."""
+        body = self.extended + b"".join(self.frames) + self.tail + bytes(self.padding)
+        if len(body) >= 1 << 28:
+            raise WriteRefusedError("the ID3 tag would become too large")
+        rest = bytes((self.version, self.revision, self.flags)) + syncsafe(len(body))
+        footer = b"3DI" + rest if self.version >= 4 and self.flags & FOOTER else b""
+        return b"ID3" + rest + body + footer
+
+    def with_frames(self, frames: Sequence[bytes], *, size: int) -> Tag:
+        """Return the tag with other frames, padded to `size` bytes in all if it is not longer anyway."""
+        bare = replace(self, frames=tuple(frames), padding=0)
+        footer = self.version >= 4 and self.flags & FOOTER
+        padded = replace(bare, padding=0 if footer else max(0, size - bare.size))
+        return replace(padded, extended=_renewed(self, padded))
+
+
+def empty_tag(version: int) -> Tag:
+    """Return a tag without frames."""
+    return Tag(version, 0, 0, b"", (), b"", 0)
+
+
+def parse(data: bytes) -> Tag:
+    """Cut a whole tag (header to footer) at its frame borders.
+
+    Raises
+    ------
+    TagReadError
+        If the version is unknown or the extended header leaves the tag.
+    """
+    version, revision, flags = data[3], data[4], data[5]
+    if version not in (2, 3, 4):
+        raise TagReadError(f"ID3v2.{version} is not known")
+    if version == 2 and flags & 0x40:
+        raise TagReadError("the ID3v2.2 tag is compressed")
+    body = data[HEADER : HEADER + from_syncsafe(data[6:10])]
+    borders = _Borders(body, on=version < 4 and bool(flags & UNSYNC))
+    start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
+    spans, end, wide = _spans(borders.plain, start, version)
+    frames = tuple(body[borders.raw(a) : borders.raw(b)] for a, b in spans)
+    rest = body[borders.raw(end) :]
+    padding = len(rest) if not rest.strip(b"\0") else 0
+    return Tag(version, revision, flags, body[: borders.raw(start)], frames, rest[: len(rest) - padding], padding, wide)
+
+
+class _Borders:
+    """Translate offsets in a tag after taking back unsynchronisation into offsets before."""
+
+    def __init__(self, body: bytes, *, on: bool) -> None:
+        zeros = [match.start() + 1 for match in re.finditer(rb"\xff\x00", body)] if on else []
+        self._dropped = [zero - index for index, zero in enumerate(zeros)]
+        self.plain = resync(body) if on else body
+
+    def raw(self, offset: int) -> int:
+        return offset + bisect_right(self._dropped, offset)
+
+
+def _extended_size(body: bytes, version: int) -> int:
+    size = 4 + int.from_bytes(body[:4], "big") if version == 3 else from_syncsafe(body[:4].rjust(4, b"\0"))
+    if not 6 <= size <= len(body):
+        raise TagReadError("the ID3 tag's extended header is damaged")
+    return size
+
+
+def _spans(body: bytes, start: int, version: int) -> tuple[list[tuple[int, int]], int, bool]:
+    spans, end, clean = _walk(body, start, version, wide=False)
+    if version == 4 and not clean:
+        others = _walk(body, start, version, wide=True)
+        if others[2]:
+            return others[0], others[1], True
+    return spans, end, False
+
+
+def _walk(body: bytes, start: int, version: int, *, wide: bool) -> tuple[list[tuple[int, int]], int, bool]:
+    """Return the spans of the frames, where they end, and whether nothing but padding follows."""
+    head = 6 if version == 2 else 10
+    spans: list[tuple[int, int]] = []
+    while start + head <= len(body):
+        header = body[start : start + head]
+        if not _FRAME_ID[version].fullmatch(header[: head // 2 if version == 2 else 4]):
+            break
+        number = header[3:6] if version == 2 else header[4:8]
+        if version == 4 and not wide and max(number) > 0x7F:
+            break
+        size = from_syncsafe(number) if version == 4 and not wide else int.from_bytes(number, "big")
+        if start + head + size > len(body):
+            break
+        spans.append((start, start + head + size))
+        start += head + size
+    return spans, start, not body[start:].strip(b"\0")
+
+
+def _renewed(old: Tag, new: Tag) -> bytes:
+    """Return the extended header of `new`: its checksum and padding size follow the frames if they were right."""
+    plain = resync(old.extended) if old.whole_unsync else old.extended
+    if old.version == 3 and len(plain) >= 10:
+        if int.from_bytes(plain[6:10], "big") == old.padding:
+            plain = plain[:6] + new.padding.to_bytes(4, "big") + plain[10:]
+        if plain[4] & 0x80 and plain[10:14] == _crc(old).to_bytes(4, "big"):
+            plain = plain[:10] + _crc(new).to_bytes(4, "big") + plain[14:]
+    elif old.version == 4 and len(plain) >= 6 and plain[5] & 0x20:
+        at = 6 + (1 if plain[5] & 0x40 else 0)
+        if plain[at : at + 6] == b"\x05" + _crc35(old):
+            plain = plain[:at] + b"\x05" + _crc35(new) + plain[at + 6 :]
+    else:
+        return old.extended
+    return unsync(plain) if old.whole_unsync else plain
+
+
+def _crc(tag: Tag) -> int:
+    data = b"".join(tag.frames) + tag.tail
+    if tag.version == 4:
+        data += bytes(tag.padding)
+    return zlib.crc32(resync(data) if tag.whole_unsync else data)
+
+
+def _crc35(tag: Tag) -> bytes:
+    crc = _crc(tag)
+    return bytes((crc >> shift) & 0x7F for shift in (28, 21, 14, 7, 0))
+
+
+def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
+    """Return the values of `field` that a frame holds, None if it is another frame.
+
+    Raises
+    ------
+    TagReadError
+        If it is the field's frame but encrypted or damaged.
+    """
+    if not frame.startswith(_frame_id(tag.version, field)):
+        return None
+    encoding, text = _text(_content(tag, frame))
+    values = _split(text, encoding)
+    if field != GENRE:
+        if not values or values[0].casefold() != field.casefold():
+            return None
+        values = values[1:]
+    values = [value for value in values if value]
+    named = resolve_id3(values) if field == GENRE else tuple(values)
+    return named if tag.version == 4 else split_joined(named)
+
+
+def _frame_id(version: int, field: str) -> bytes:
+    if version == 2:
+        return b"TCO" if field == GENRE else b"TXX"
+    return b"TCON" if field == GENRE else b"TXXX"
+
+
+def _content(tag: Tag, frame: bytes) -> bytes:
+    """Return a frame's body without what its flags wrapped around it."""
+    plain = resync(frame) if tag.whole_unsync else frame
+    if tag.version == 2:
+        return plain[6:]
+    flags, body = plain[9], plain[10:]
+    if tag.version == 3:
+        grouped, encrypted, packed, length = flags & 0x20, flags & 0x40, flags & 0x80, flags & 0x80
+    else:
+        grouped, encrypted, packed, length = flags & 0x40, flags & 0x04, flags & 0x08, flags & 0x01
+        if flags & 0x02 or tag.flags & UNSYNC:
+            body = resync(body)
+    if encrypted:
+        raise TagReadError("the genre in the ID3 tag is encrypted")
+    # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length behind it; all are skipped here.
+    body = body[(4 if length else 0) + (1 if grouped else 0) :]
+    try:
+        return zlib.decompressobj().decompress(body, 1 << 20) if packed else body
+    except zlib.error as error:
+        raise TagReadError("the genre in the ID3 tag is damaged") from error
+
+
+def _text(content: bytes) -> tuple[int, bytes]:
+    if not content:
+        return 0, b""
+    if content[0] >= len(_ENCODINGS):
+        raise TagReadError("the genre in the ID3 tag is in an unknown encoding")
+    return content[0], content[1:]
+
+
+def _split(data: bytes, encoding: int) -> list[str]:
+    """Decode NUL-separated texts, each of which may have its own byte order mark."""
+    if encoding in (1, 2):
+        data = data[: len(data) & ~1]
+        order = "utf-16-be" if encoding == 2 else "utf-16-le"
+        texts = []
+        for part in _split_wide(data):
+            if part[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                order = "utf-16-le" if part[:2] == b"\xff\xfe" else "utf-16-be"
+                part = part[2:]
+            texts.append(part.decode(order, "replace"))
+        return texts
+    return [part.decode(_ENCODINGS[encoding], "replace") for part in data.split(b"\0")]
+
+
+def _split_wide(data: bytes) -> list[bytes]:
+    parts, start = [], 0
+    for at in range(0, len(data), 2):
+        if data[at : at + 2] == b"\0\0":
+            parts.append(data[start:at])
+            start = at + 2
+    return [*parts, data[start:]]
+
+
+def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
+    """Return a frame, as it stands in this tag, that says `genres`.
+
+    Parameters
+    ----------
+    tag : Tag
+        The tag it is for.
+    field : str
+        "genre" or a custom name.
+    genres : sequence of str
+        Values; ID3v2.4 keeps them apart, earlier versions join them with "; ".
+    former : bytes or None
+        The frame it replaces, whose encoding (where it can hold the text), status flags and group are kept.
+    """
+    values = list(genres) if tag.version == 4 else [JOIN.join(genres)]
+    texts = values if field == GENRE else [field, *values]
+    encoding = _encoding_for(tag, "".join(texts), former)
+    body = bytes((encoding,)) + _encode(texts, encoding, version=tag.version)
+    name = _frame_id(tag.version, field)
+    if tag.version == 2:
+        frame = name + len(body).to_bytes(3, "big") + body
+        return unsync(frame) if tag.whole_unsync else frame
+    status, form, group = _kept_flags(tag, former)
+    body = group + body
+    if tag.version == 4 and tag.flags & UNSYNC:
+        body, form = unsync(body), form | 0x02
+    size = syncsafe(len(body)) if tag.version == 4 and not tag.wide else len(body).to_bytes(4, "big")
+    frame = name + size + bytes((status, form)) + body
+    return unsync(frame) if tag.whole_unsync else frame
+
+
+def _encoding_for(tag: Tag, text: str, former: bytes | None) -> int:
+    known = range(4) if tag.version == 4 else range(2)
+    if former is not None:
+        encoding = _text(_content(tag, former))[0]
+        if encoding in known and _fits(text, encoding):
+            return encoding
+    if _fits(text, 0) and (tag.version < 4 or text.isascii()):
+        return 0
+    return 3 if tag.version == 4 else 1
+
+
+def _fits(text: str, encoding: int) -> bool:
+    try:
+        text.encode(_ENCODINGS[encoding])
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _encode(texts: Sequence[str], encoding: int, *, version: int) -> bytes:
+    nul = b"\0\0" if encoding in (1, 2) else b"\0"
+    if encoding == 1:
+        return nul.join(b"\xff\xfe" + text.encode("utf-16-le") for text in texts)
+    return nul.join(text.encode(_ENCODINGS[encoding]) for text in texts)
+
+
+def _kept_flags(tag: Tag, former: bytes | None) -> tuple[int, int, bytes]:
+    """Return status flags, format flags and group byte for a frame that replaces `former`."""
+    if former is None:
+        return 0, 0, b""
+    plain = resync(former) if tag.whole_unsync else former
+    status, form = plain[8], plain[9]
+    grouped = 0x20 if tag.version == 3 else 0x40
+    if not form & grouped:
+        return status, 0, b""
+    # ID3v2.3 has the group's byte behind the decompressed size and the encryption's byte, ID3v2.4 first of all.
+    at = 10 + (4 if tag.version == 3 and form & 0x80 else 0)
+    return status, grouped, plain[at : at + 1]

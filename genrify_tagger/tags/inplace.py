@@ -1,0 +1,123 @@
+"""Rewrite a file that has several names (hard links) in place, with a full copy beside it until that is proven."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from genrify_tagger.errors import ChangedMeanwhileError, WriteRefusedError
+from genrify_tagger.files import FileStat, fingerprint
+from genrify_tagger.tags.attributes import copy_times
+from genrify_tagger.tags.model import Plan
+from genrify_tagger.tags.scratch import backup_name, scratch_file, sync_folder
+
+BLOCK = 1 << 20
+
+
+def backup_path(plan: Plan, *, backup_dir: str | None = None) -> str:
+    """Return where the full copy is kept while a plan is carried out in place.
+
+    The name follows from the file, so that it can be journalled before, and found again after a crash.
+
+    Parameters
+    ----------
+    plan : Plan
+        The change.
+    backup_dir : str or None
+        As for `apply`.
+    """
+    folder = os.path.dirname(plan.target) if backup_dir is None else backup_dir
+    return os.path.join(folder, backup_name(plan.target, plan.stat.inode))
+
+
+def rewrite_in_place(plan: Plan, original: int, fresh: int, *, backup_dir: str | None, keep_mtime: bool) -> FileStat:
+    """Copy the proven new content over the original's, under the protection of a full copy.
+
+    Parameters
+    ----------
+    plan : Plan
+        The change.
+    original, fresh : int
+        Descriptors of the file and of its new content.
+    backup_dir : str or None
+        Where the copy goes; None for the file's own folder.
+    keep_mtime : bool
+        Keep access and modification time.
+
+    Raises
+    ------
+    ChangedMeanwhileError, WriteRefusedError, OSError
+        If the file was left as it was, or put back.
+    """
+    backup = backup_path(plan, backup_dir=backup_dir)
+    if os.path.lexists(backup):
+        raise WriteRefusedError(
+            f"a copy from an interrupted write is in the way: {backup}", hint="run again to recover"
+        )
+    before = os.fstat(original)
+    descriptor = os.open(plan.target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _keep_copy(original, backup)
+        try:
+            if fingerprint(os.fstat(descriptor)) != plan.stat:
+                raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+            _overwrite(fresh, original, descriptor, backup)
+            if keep_mtime:
+                copy_times(before, descriptor)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(backup)
+        return fingerprint(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _keep_copy(original: int, backup: str) -> None:
+    folder = os.path.dirname(backup)
+    with scratch_file(folder) as (path, descriptor):
+        copy_content(original, descriptor)
+        os.fsync(descriptor)
+        # Only a finished copy ever has this name.
+        os.rename(path, backup)
+    sync_folder(folder)
+
+
+def _overwrite(fresh: int, original: int, target: int, backup: str) -> None:
+    try:
+        copy_content(fresh, target)
+        os.fsync(target)
+        if not same_content(fresh, target):
+            raise WriteRefusedError("the new content was not read back as it was written")
+    except BaseException:
+        copy = os.open(backup, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            copy_content(copy, target)
+            os.fsync(target)
+        finally:
+            os.close(copy)
+        raise
+
+
+def copy_content(source: int, target: int) -> None:
+    """Make the content of one open file that of another."""
+    size, at = os.fstat(source).st_size, 0
+    if size > os.fstat(target).st_size and hasattr(os, "posix_fallocate"):
+        # Rather find out now than half-way that there is no space.
+        os.posix_fallocate(target, 0, size)
+    while at < size:
+        block = os.pread(source, min(BLOCK, size - at), at)
+        if not block:
+            raise OSError("the file became shorter while it was read")
+        written = 0
+        while written < len(block):
+            written += os.pwrite(target, block[written:], at + written)
+        at += len(block)
+    os.ftruncate(target, size)
+
+
+def same_content(first: int, second: int) -> bool:
+    """Return whether two open files have the same content."""
+    size = os.fstat(first).st_size
+    if os.fstat(second).st_size != size:
+        return False
+    return all(os.pread(first, BLOCK, at) == os.pread(second, BLOCK, at) for at in range(0, size, BLOCK))

@@ -1,0 +1,220 @@
+"""The values that pass between reading, planning and writing a genre: pieces, snapshots, edits.
+
+A *piece* is one stretch of bytes that bears the genre (an ID3 frame, an APEv2 item, a Vorbis comment, the genre byte
+of an ID3v1 block), exactly as it stands in the file, with the place it holds among its neighbours. All pieces of a
+file together, serialised, are the *raw* form that the journal keeps: enough to put the field back as it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from genrify_tagger.errors import TagError
+from genrify_tagger.files import FileStat
+
+RAW_VERSION = 1
+JOIN = "; "
+GENRE = "genre"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One genre-bearing stretch of bytes.
+
+    Attributes
+    ----------
+    place : str
+        What it belongs to, such as ``"id3v2.3:0"`` (the first ID3v2 tag, version 2.3), ``"ape:0"``, ``"vorbis"``.
+    at : int
+        Its index among its neighbours, itself included.
+    data : bytes
+        Its bytes, as in the file.
+    """
+
+    place: str
+    at: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the bytes ``start:end`` of the original file by `new`."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The genre field of a file at one moment.
+
+    Attributes
+    ----------
+    container : str
+        Short name of the container, such as ``"mp3"``, ``"flac"``, ``"mp4"``.
+    genres : tuple of str
+        The genres as a person reads them: ``(17)``, ``13`` and the genre byte of ID3v1 are resolved.
+    raw : bytes or None
+        Opaque; everything needed to put the field back. None if the field is absent (absent is not empty).
+    """
+
+    container: str
+    genres: tuple[str, ...]
+    raw: bytes | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change that has been worked out but not made.
+
+    Attributes
+    ----------
+    path : str
+        The path that was asked for.
+    target : str
+        The file that will be replaced: `path` with symbolic links resolved.
+    field : str
+        "genre", or the name of the custom field.
+    before, after : Snapshot
+        The field now, and as it will be read back. The latter's raw form also tells how the file was laid out before.
+    stat : FileStat
+        Fingerprint of `target` when the plan was made.
+    changes : bool
+        False if the file already says what is wanted; then there is nothing to apply.
+    edits : tuple of Edit
+        What to replace in the file, in rising order and not overlapping.
+    """
+
+    path: str
+    target: str
+    field: str
+    before: Snapshot
+    after: Snapshot
+    stat: FileStat
+    changes: bool
+    edits: tuple[Edit, ...]
+
+
+class State(Protocol):
+    """What a container's module knows about the genre field of one open file."""
+
+    @property
+    def container(self) -> str:
+        """Short name of the container."""
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Everything that bears the field, in file order."""
+
+    @property
+    def voices(self) -> tuple[tuple[str, ...], ...]:
+        """The genres each place that has the field gives, the one players prefer first."""
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What must be known, besides the pieces, to lay the file out as it is now (JSON)."""
+
+    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
+        """Return the pieces that say `genres`."""
+
+    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+        """Return the edits that make `pieces` the field; `hints` is the `layout` to go back to, or empty."""
+
+    def others(self) -> list[bytes]:
+        """Return everything near the field that no edit may change."""
+
+
+def joined(genres: Iterable[str]) -> str:
+    """Return the form in which two lists of genres are compared, whatever the container does with several values."""
+    return JOIN.join(genres)
+
+
+def pack(state: State, field: str, genres: Sequence[str], *, former: Mapping[str, Any] | None = None) -> bytes:
+    """Serialise the field of a file.
+
+    Parameters
+    ----------
+    state : State
+        The open field.
+    field : str
+        "genre" or a custom name.
+    genres : sequence of str
+        As a person reads them.
+    former : mapping or None
+        The layout before the change whose outcome this is: where the field was absent, there is no raw form to hold it.
+    """
+    body: dict[str, Any] = {
+        "v": RAW_VERSION,
+        "container": state.container,
+        "field": field,
+        "genres": list(genres),
+        "pieces": [[piece.place, piece.at, base64.b64encode(piece.data).decode("ascii")] for piece in state.pieces],
+        "layout": state.layout,
+    }
+    if former is not None:
+        body["former"] = dict(former)
+    return json.dumps(body, separators=(",", ":"), sort_keys=True).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A raw form, opened: `layout` is the file's own, `former` the one before the change, if it was journalled."""
+
+    container: str
+    field: str
+    genres: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    layout: dict[str, Any]
+    former: dict[str, Any]
+
+
+def unpack(raw: bytes) -> Unpacked:
+    """Open a raw form.
+
+    Raises
+    ------
+    TagError
+        If it was not made by `pack`, or by a newer version of it.
+    """
+    try:
+        body = json.loads(raw)
+        if body["v"] != RAW_VERSION:
+            raise TagError("the journalled genre was written by another version of Genrify Tagger")
+        pieces = tuple(Piece(str(p), int(at), base64.b64decode(data, validate=True)) for p, at, data in body["pieces"])
+        return Unpacked(
+            body["container"], body["field"], tuple(body["genres"]), pieces, body["layout"], body.get("former", {})
+        )
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise TagError("the journalled genre is damaged") from error
+
+
+def same_genre(first: bytes | None, second: bytes | None) -> bool:
+    """Return whether two raw forms mean the same genres, however they are stored.
+
+    A tagger that saves the file again for another reason may change encoding, order or tag version; that is no change
+    of the genre. Absent and empty differ.
+    """
+    if first is None or second is None:
+        return first is second
+    return first == second or joined(unpack(first).genres) == joined(unpack(second).genres)
+
+
+def same_pieces(first: bytes | None, second: bytes | None) -> bool:
+    """Return whether two raw forms hold the very same bytes in the same places."""
+    if first is None or second is None:
+        return first is second
+    return unpack(first).pieces == unpack(second).pieces
+
+
+def weave(others: Sequence[bytes], pieces: Sequence[Piece]) -> list[bytes]:
+    """Put `pieces` among their neighbours, each at its index (at the end if there are fewer now)."""
+    woven = list(others)
+    for piece in sorted(pieces, key=lambda piece: piece.at):
+        woven.insert(min(piece.at, len(woven)), piece.data)
+    return woven

@@ -1,0 +1,89 @@
+"""Genres as people read them, and which names may be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mutagen._constants import GENRES
+from mutagen.id3 import TCON
+
+from genrify_tagger.errors import WriteRefusedError
+from genrify_tagger.tags.model import GENRE, JOIN
+
+SPLITTERS = ";/,|"
+NO_GENRE = 255
+_INDEX = {name.casefold(): index for index, name in reversed(list(enumerate(GENRES)))}
+
+
+def resolve_id3(values: Sequence[str]) -> tuple[str, ...]:
+    """Resolve the number forms of ID3, such as ``(17)``, ``13`` and ``(4)Eurodisco``."""
+    return tuple(TCON(encoding=3, text=list(values)).genres)  # type: ignore[no-untyped-call]
+
+
+def split_joined(values: Sequence[str]) -> tuple[str, ...]:
+    """Take apart what ID3v2.2 and ID3v2.3 hold as one text."""
+    return tuple(part for value in values for part in value.split(JOIN) if part)
+
+
+def from_v1(byte: int) -> tuple[str, ...]:
+    """Return the genre that a genre byte of ID3v1 means."""
+    if byte == NO_GENRE:
+        return ()
+    return (GENRES[byte],) if byte < len(GENRES) else ("Unknown",)
+
+
+def to_v1(genres: Sequence[str]) -> int:
+    """Return the genre byte of ID3v1 for the first of `genres` that has one."""
+    return next((_INDEX[name.casefold()] for name in genres if name.casefold() in _INDEX), NO_GENRE)
+
+
+def from_gnre(number: int) -> tuple[str, ...]:
+    """Return the genre that the legacy ``gnre`` atom of MP4 means (ID3v1's number plus one)."""
+    return (GENRES[number - 1],) if 1 <= number <= len(GENRES) else ("Unknown",)
+
+
+def check_genres(genres: Sequence[str], *, present: Sequence[str], path: str) -> tuple[str, ...]:
+    """Refuse names that would not be read back as they are written.
+
+    Names that the file already holds (`present`) may stay, whatever they are.
+
+    Raises
+    ------
+    WriteRefusedError
+        For an empty name, control characters, unpaired surrogates, and what players split on.
+    """
+    for name in genres:
+        if name not in present:
+            _check_name(name, path)
+    return tuple(genres)
+
+
+def _check_name(name: str, path: str) -> None:
+    if not name or name != name.strip():
+        raise WriteRefusedError(f"the genre name {name!r} is empty or padded with spaces", path=path)
+    if any(not c.isprintable() for c in name):
+        raise WriteRefusedError(f"the genre name {name!r} holds a character that cannot be printed", path=path)
+    for mark in SPLITTERS:
+        if mark in name:
+            raise WriteRefusedError(
+                f"the genre name {name!r} contains {mark!r}, on which players split names",
+                path=path,
+                hint="pass several genres one by one, or choose another name in [tagging.names]",
+            )
+
+
+def check_field(field: str) -> str:
+    """Return the field in canonical form: ``"genre"``, or a custom name in upper case.
+
+    Raises
+    ------
+    WriteRefusedError
+        If some container could not hold a field of that name.
+    """
+    if field.casefold() == GENRE:
+        return GENRE
+    if not 2 <= len(field) <= 64 or not field.isascii() or not field.isprintable() or "=" in field or ":" in field:
+        raise WriteRefusedError(f"the field name {field!r} does not fit every container", hint="use letters and _")
+    if field.upper() in {"ID3", "TAG", "OGGS", "MP+", "TITLE", "ARTIST", "ALBUM", "DATE", "TRACKNUMBER", "COMMENT"}:
+        raise WriteRefusedError(f"the field name {field!r} is taken by another field")
+    return field.upper()

@@ -1,0 +1,213 @@
+"""Read the genre of a file, and work out a change of it without making it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, TypeVar, cast
+
+from genrify_tagger.errors import ChangedMeanwhileError, TagError, TagReadError, WriteRefusedError
+from genrify_tagger.files import FileStat, file_stat, fingerprint
+from genrify_tagger.tags import names
+from genrify_tagger.tags.containers import open_state
+from genrify_tagger.tags.model import Edit, Piece, Plan, Snapshot, State, joined, pack, same_genre, unpack
+from genrify_tagger.tags.view import View
+
+T = TypeVar("T")
+
+
+def read(path: str, *, field: str = "genre") -> Snapshot:
+    """Read the genre of a file.
+
+    Parameters
+    ----------
+    path : str
+        The file; symbolic links are followed.
+    field : str
+        "genre", or the name of a custom field.
+
+    Raises
+    ------
+    NotTaggableError
+        If the container has no place for a genre.
+    TagReadError
+        If the file cannot be read, or its tags are damaged.
+    """
+    name = names.check_field(field)
+    return with_open(path, lambda file: snapshot(open_state(View(file), name, path), name))
+
+
+def stat_or_none(path: str) -> FileStat | None:
+    """Return the fingerprint of a file, None if it cannot be reached."""
+    try:
+        return file_stat(path)
+    except OSError:
+        return None
+
+
+def plan_write(path: str, genres: Sequence[str], *, field: str = "genre") -> Plan:
+    """Work out how to make `genres` the genre of a file; nothing is changed.
+
+    Parameters
+    ----------
+    path : str
+        The file; if it is a symbolic link, its target will be changed.
+    genres : sequence of str
+        Names as they are to be written; none at all removes the field.
+    field : str
+        "genre", or the name of a custom field.
+
+    Returns
+    -------
+    Plan
+        Its `changes` is False if every place in the file that has the genre says this already.
+
+    Raises
+    ------
+    WriteRefusedError
+        If a name cannot be written so that it would be read back, or the file cannot be changed safely.
+    NotTaggableError, TagReadError
+        As `read`.
+    """
+    name = names.check_field(field)
+
+    def want(state: State) -> Sequence[Piece] | None:
+        checked = names.check_genres(genres, present=heard(state), path=path)
+        wanted = joined(checked)
+        if joined(heard(state)) == wanted and all(joined(voice) == wanted for voice in state.voices):
+            return None
+        return state.compose(checked)
+
+    return _plan(path, name, want, {}, tuple(genres))
+
+
+def plan_restore(path: str, raw: bytes | None, *, field: str = "genre", expected: bytes | object | None = ...) -> Plan:
+    """Work out how to put the field back as a former raw form has it; nothing is changed.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    raw : bytes or None
+        From `Snapshot.raw`: what to go back to; None removes the field.
+    field : str
+        "genre", or the name of a custom field.
+    expected : bytes or None
+        What the field must mean now (`same_genre`); left out, it may be anything. The raw form that was journalled as
+        the outcome of the change to be undone also tells how the file was laid out before.
+
+    Raises
+    ------
+    ChangedMeanwhileError
+        If the field is not as `expected`: someone else changed it.
+    WriteRefusedError, NotTaggableError, TagReadError
+        As `plan_write`.
+    """
+    name = names.check_field(field)
+    wanted = None if raw is None else unpack(raw)
+    hints = wanted.layout if wanted else unpack(expected).former if isinstance(expected, bytes) else {}
+    pieces = wanted.pieces if wanted else ()
+
+    def want(state: State) -> Sequence[Piece] | None:
+        if expected is not ... and not same_genre(snapshot(state, name).raw, cast("bytes | None", expected)):
+            raise ChangedMeanwhileError("the genre was changed by someone else since", path=path)
+        return None if _contents(pieces) == _contents(state.pieces) else pieces
+
+    return _plan(path, name, want, hints, wanted.genres if wanted else ())
+
+
+def _plan(
+    path: str,
+    field: str,
+    want: Callable[[State], Sequence[Piece] | None],
+    hints: Mapping[str, Any],
+    genres: Sequence[str],
+) -> Plan:
+    target = os.path.realpath(path)
+
+    def work(file: BinaryIO) -> Plan:
+        seen = fingerprint(os.fstat(file.fileno()))
+        state = open_state(View(file), field, target)
+        before = snapshot(state, field)
+        pieces = want(state)
+        edits = () if pieces is None else _edits(file, state, pieces, hints, genres, field, target)
+        if not edits:
+            return Plan(path, target, field, before, before, seen, False, ())
+        after = snapshot(open_state(View(file, edits), field, target), field, former=state.layout)
+        return Plan(path, target, field, before, after, seen, True, edits)
+
+    return with_open(target, work, shown=path)
+
+
+def _edits(
+    file: BinaryIO,
+    state: State,
+    pieces: Sequence[Piece],
+    hints: Mapping[str, Any],
+    genres: Sequence[str],
+    field: str,
+    target: str,
+) -> tuple[Edit, ...]:
+    """Return edits after which the file is proven, by reading it through them, to say `genres` and to keep the rest."""
+    edits = tuple(state.splice(pieces, hints))
+    outcome = open_state(View(file, edits), field, target)
+    if _contents(outcome.pieces) != _contents(pieces):
+        # Pieces of another tag version or container than the file has now: say the same in its own way.
+        edits = tuple(state.splice(state.compose(genres), {}))
+        outcome = open_state(View(file, edits), field, target)
+    check_outcome(state, outcome, genres)
+    return edits
+
+
+def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
+    return sorted((piece.place, piece.data) for piece in pieces)
+
+
+def check_outcome(before: State, after: State, genres: Sequence[str]) -> None:
+    """Hold that a change says what it should and touches nothing else.
+
+    Raises
+    ------
+    WriteRefusedError
+        If it does not.
+    """
+    if joined(heard(after)) != joined(genres):
+        raise WriteRefusedError(f"the genre would be read back as {joined(heard(after))!r}, not {joined(genres)!r}")
+    if before.others() != after.others():
+        raise WriteRefusedError("writing the genre would change other tags of the file")
+
+
+def heard(state: State) -> tuple[str, ...]:
+    """Return the genres a person would read: what the first place that has any says."""
+    return next((voice for voice in state.voices if voice), ())
+
+
+def snapshot(state: State, field: str, *, former: Mapping[str, Any] | None = None) -> Snapshot:
+    """Return the field of an open file as a value."""
+    genres = heard(state)
+    raw = pack(state, field, genres, former=former) if state.pieces else None
+    return Snapshot(state.container, genres, raw)
+
+
+def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = None) -> T:
+    """Run `work` on a regular file opened for reading; name the file in what goes wrong.
+
+    Raises
+    ------
+    TagReadError
+        If it cannot be opened or read, or is no regular file.
+    """
+    name = path if shown is None else shown
+    try:
+        # Not to hang on a FIFO, nor to be led to a terminal.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise TagReadError("this is no regular file")
+            return work(file)
+    except TagError as error:
+        error.path = error.path or name
+        raise
+    except OSError as error:
+        raise TagReadError(f"the file cannot be read: {error.strerror or error}", path=name) from error

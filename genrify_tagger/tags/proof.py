@@ -1,0 +1,112 @@
+"""Prove that a new file says what was planned, and that nothing else in it changed, before it takes its place.
+
+The new file is read twice: by this package's own code, and by mutagen, which shares none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import mutagen
+from mutagen.aiff import AIFF
+from mutagen.apev2 import APEv2
+from mutagen.asf import ASF
+from mutagen.dsf import DSF
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3
+from mutagen.mp4 import MP4
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
+
+from genrify_tagger.errors import WriteRefusedError
+from genrify_tagger.tags.containers import open_state
+from genrify_tagger.tags.model import GENRE, Plan, State, same_pieces
+from genrify_tagger.tags.planning import check_outcome, snapshot, with_open
+from genrify_tagger.tags.view import View
+
+
+def _id3(file: BinaryIO) -> Any:
+    return ID3(file, translate=False)  # type: ignore[no-untyped-call]
+
+
+_OGG = [OggVorbis, OggOpus, OggSpeex, OggFLAC]
+_READERS: Mapping[str, Callable[[BinaryIO], Any]] = {
+    "mp3": _id3,
+    "tta": _id3,
+    "wav": WAVE,
+    "aiff": AIFF,
+    "dsf": DSF,
+    "flac": FLAC,
+    "ogg": lambda file: mutagen.File(file, options=_OGG),
+    "mp4": MP4,
+    "asf": ASF,
+}
+_GENRE_KEYS = {"TCON", "TCO", "\xa9gen", "gnre", "genre", "wm/genre"}
+_BROKEN = (mutagen.MutagenError, ValueError, KeyError, IndexError, EOFError, OverflowError, AssertionError)
+
+
+def prove(plan: Plan, path: str) -> None:
+    """Hold a finished file against the plan and the original.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was planned.
+    path : str
+        The new file.
+
+    Raises
+    ------
+    WriteRefusedError
+        If anything differs that should not.
+    """
+    with_open(path, lambda new: with_open(plan.target, lambda old: _prove_own(plan, View(old), View(new))))
+    if _mutagen_view(plan, plan.target) != _mutagen_view(plan, path):
+        raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
+
+
+def _prove_own(plan: Plan, old: View, new: View) -> None:
+    before, after = _state(old, plan), _state(new, plan)
+    check_outcome(before, after, plan.after.genres)
+    if not same_pieces(snapshot(after, plan.field).raw, plan.after.raw):
+        raise WriteRefusedError("the genre read back is not the one that was written")
+
+
+def _state(view: View, plan: Plan) -> State:
+    return open_state(view, plan.field, plan.target)
+
+
+def _mutagen_view(plan: Plan, path: str) -> Any:
+    """Return all fields but the genre as mutagen reads them, or the kind of error it ends with."""
+    reader = _READERS.get(plan.before.container, APEv2)
+    try:
+        with open(path, "rb") as file:
+            opened = reader(file)
+    except mutagen.id3.ID3NoHeaderError:
+        return []
+    except mutagen.apev2.APENoHeaderError:
+        return []
+    except _BROKEN as error:
+        return type(error).__name__
+    tags = getattr(opened, "tags", opened) if not isinstance(opened, ID3 | APEv2) else opened
+    return [] if tags is None else sorted(_fields(tags, plan.field), key=repr)
+
+
+def _fields(tags: Any, field: str) -> list[tuple[str, Any]]:
+    pairs = tags if isinstance(tags, list) else tags.items()
+    return [(key, _plain(value)) for key, value in pairs if not _is_field(key, field)]
+
+
+def _is_field(key: str, field: str) -> bool:
+    if field == GENRE:
+        return key in _GENRE_KEYS or key.lower() in _GENRE_KEYS
+    # "GENRIFY", "TXXX:GENRIFY", "----:com.apple.iTunes:GENRIFY"
+    return key.rpartition(":")[2].casefold() == field.casefold()
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | bytes | int) else repr(value)

@@ -1,0 +1,123 @@
+"""Temporary files beside the user's files: named so that no player or watcher takes them for music, and swept away.
+
+A name carries the process that made it, and the file is locked as long as that process works on it: a stray file is
+one whose process is gone and whose lock is free, also when the folder is shared between machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+
+_NAME = re.compile(r"\.genrify-(\d+)-(\d+)-[0-9a-f]{16}\.tmp")
+BACKUP_SUFFIX = ".bak"
+_TRIES = 100
+
+
+@contextlib.contextmanager
+def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
+    """Make a locked temporary file in `folder`; whatever holds its name in the end is removed.
+
+    Yields
+    ------
+    tuple of (str, int)
+        Its path, and a descriptor open for reading and writing.
+    """
+    path, descriptor = _create(folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield path, descriptor
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+def _create(folder: str) -> tuple[str, int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    pid = os.getpid()
+    for _ in range(_TRIES):
+        path = os.path.join(folder, f".genrify-{pid}-{_started(pid)}-{secrets.token_hex(8)}.tmp")
+        with contextlib.suppress(FileExistsError):
+            return path, os.open(path, flags, 0o600)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
+
+
+def _started(pid: int) -> int:
+    """Return when a process began (in the kernel's ticks), 0 if it does not exist or cannot be asked."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def sweep(folder: str) -> list[str]:
+    """Remove the temporary files that dead processes left in a folder.
+
+    Parameters
+    ----------
+    folder : str
+        Not searched further down.
+
+    Returns
+    -------
+    list of str
+        The paths removed. What cannot be removed is left for the next time.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    paths = (os.path.join(folder, name) for name in sorted(names) if _abandoned(name))
+    return [path for path in paths if _remove_unlocked(path)]
+
+
+def _abandoned(name: str) -> bool:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return False
+    pid, started = int(match[1]), int(match[2])
+    return not started or _started(pid) != started
+
+
+def _remove_unlocked(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def backup_name(target: str, inode: int) -> str:
+    """Return the name of the full copy that is kept while a file is rewritten in place."""
+    digest = hashlib.blake2b(os.fsencode(target) + b"\0" + str(inode).encode(), digest_size=8).hexdigest()
+    return f".genrify-{digest}{BACKUP_SUFFIX}"
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder last through a power cut, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)

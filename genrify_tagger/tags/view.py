@@ -1,0 +1,83 @@
+"""A file as it will be once edits are made to it, without making them."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+from genrify_tagger.errors import TagReadError
+from genrify_tagger.tags.model import Edit
+
+BLOCK = 1 << 20
+MAX_TAG = 64 << 20
+
+
+class View:
+    """Random access to an open file with edits laid over it.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The original, open for reading.
+    edits : sequence of Edit
+        In rising order, not overlapping.
+    """
+
+    def __init__(self, file: BinaryIO, edits: Sequence[Edit] = ()) -> None:
+        self._file = file
+        # (offset in the view, length, offset in the file or None, bytes)
+        self._runs: list[tuple[int, int, int | None, bytes]] = []
+        here, place = 0, 0
+        end = file.seek(0, io.SEEK_END)
+        for edit in edits:
+            assert place <= edit.start <= edit.end <= end, "edits overlap or leave the file"
+            here = self._add(here, edit.start - place, place, b"")
+            here = self._add(here, len(edit.new), None, edit.new)
+            place = edit.end
+        self.size = self._add(here, end - place, place, b"")
+        self._starts = [run[0] for run in self._runs]
+
+    def _add(self, here: int, length: int, place: int | None, data: bytes) -> int:
+        if length:
+            self._runs.append((here, length, place, data))
+        return here + length
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset` (fewer at the end of the file)."""
+        if offset < 0 or length <= 0:
+            return b""
+        parts: list[bytes] = []
+        for start, size, place, data in self._runs[max(0, bisect_right(self._starts, offset) - 1) :]:
+            if start >= offset + length:
+                break
+            low, high = max(offset, start), min(offset + length, start + size)
+            if low >= high:
+                continue
+            if place is None:
+                parts.append(data[low - start : high - start])
+            else:
+                self._file.seek(place + low - start)
+                parts.append(self._file.read(high - low))
+        return b"".join(parts)
+
+    def exactly(self, offset: int, length: int, what: str) -> bytes:
+        """Return `length` bytes of `what` (a tag, a header) that is to be held in memory.
+
+        Raises
+        ------
+        TagReadError
+            If the file ends before, or if that is more than `MAX_TAG` bytes.
+        """
+        if length > MAX_TAG:
+            raise TagReadError(f"the {what} is too large ({length >> 20} MiB)")
+        data = self.at(offset, length)
+        if len(data) != length:
+            raise TagReadError(f"the {what} is cut off")
+        return data
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the whole content, a block at a time."""
+        for offset in range(0, self.size, BLOCK):
+            yield self.at(offset, BLOCK)
