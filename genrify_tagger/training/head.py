@@ -1,0 +1,131 @@
+"""The classifier on top of the frozen embedding: a few small networks, averaged.
+
+The label of a clip leaves some classes open; the loss is the negative log of the probability that the network gives to
+all of them together (partial-label learning; Jin and Ghahramani, "Learning with multiple labels", NIPS 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.training.data import CLASSES, Clip, targets
+from genrify_tagger.training.export import Head, Layers
+from genrify_tagger.training.listening import Heard
+from genrify_tagger.training.musicnn import FloatArray
+
+CLASS_WEIGHT_CAP = 5.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a head is trained; the defaults are those of the shipped model."""
+
+    nets: int = 5
+    hidden: int = 128
+    input_dropout: float = 0.2
+    hidden_dropout: float = 0.5
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    epochs: int = 25
+    batch: int = 256
+
+
+def segment_weights(clips: Sequence[Clip], owner: npt.NDArray[np.int64]) -> FloatArray:
+    """Weigh segments so that clips count alike whatever their length, and rare classes up to five times as much.
+
+    Returns
+    -------
+    ndarray, shape (n_segments,)
+        Their mean is 1.
+    """
+    open_classes = targets(clips)
+    share = open_classes / np.maximum(open_classes.sum(axis=1, keepdims=True), 1)
+    per_clip = np.array([clip.weight for clip in clips], np.float32)
+    counts = np.bincount(owner, minlength=len(clips))
+    present = counts > 0
+    mass = (share * (per_clip * present)[:, np.newaxis]).sum(axis=0)
+    by_class = np.minimum(mass.max() / np.maximum(mass, 1e-9), CLASS_WEIGHT_CAP)
+    weights = (per_clip * (share @ by_class) / np.maximum(counts, 1))[owner]
+    return np.asarray(weights / weights.mean(), np.float32)
+
+
+def train_head(clips: Sequence[Clip], heard: Heard, *, seed: int, recipe: Recipe | None = None) -> Head:
+    """Train a head on the segments heard.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        All clips; `heard.owner` counts among them.
+    heard : Heard
+        The segments to train on.
+    seed : int
+    recipe : Recipe or None
+    """
+    import keras
+
+    recipe = recipe or Recipe()
+    keras.utils.set_random_seed(seed)
+    mean = heard.embedding.mean(axis=0)
+    deviation = heard.embedding.std(axis=0) + 1e-3
+    x = (heard.embedding - mean) / deviation
+    model = _model(x.shape[1], recipe)
+    steps = -(-len(x) // recipe.batch) * recipe.epochs
+    schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    model.compile(optimizer=optimizer, loss=[_partial_label_loss] * recipe.nets)
+    y, weights = targets(clips)[heard.owner], segment_weights(clips, heard.owner)
+    model.fit(
+        x,
+        [y] * recipe.nets,
+        sample_weight=[weights] * recipe.nets,
+        batch_size=recipe.batch,
+        epochs=recipe.epochs,
+        verbose=0,
+    )
+    return Head(mean=mean, deviation=deviation, nets=[_layers(model, number) for number in range(recipe.nets)])
+
+
+def _model(inputs: int, recipe: Recipe) -> Any:
+    """All nets side by side, so that one pass over the data trains them all."""
+    import keras
+    from keras import layers
+
+    x = keras.Input((inputs,))
+    outputs = []
+    for number in range(recipe.nets):
+        y = layers.Dropout(recipe.input_dropout)(x)
+        if recipe.hidden:
+            y = layers.Dense(recipe.hidden, activation="relu", name=f"hidden{number}")(y)
+            y = layers.Dropout(recipe.hidden_dropout)(y)
+        outputs.append(layers.Dense(len(CLASSES), activation="softmax", name=f"output{number}")(y))
+    return keras.Model(x, outputs)
+
+
+def _partial_label_loss(open_classes: Any, probabilities: Any) -> Any:
+    from keras import ops
+
+    return -ops.log(ops.sum(open_classes * probabilities, axis=-1) + 1e-7)
+
+
+def _layers(model: Any, number: int) -> Layers:
+    names = [f"{kind}{number}" for kind in ("hidden", "output")]
+    found = [layer for name in names for layer in model.layers if layer.name == name]
+    return [tuple(np.asarray(values, np.float32) for values in layer.get_weights()) for layer in found]  # type: ignore[misc]
+
+
+def predict(head: Head, embedding: FloatArray) -> FloatArray:
+    """Return the probabilities of the eleven classes, shape (n, 11), as the shipped graph computes them."""
+    x = (embedding - head.mean) / head.deviation
+    everyone = []
+    for net in head.nets:
+        y = x
+        for number, (kernel, bias) in enumerate(net):
+            y = (np.maximum(y, 0) if number else y) @ kernel + bias
+        powers = np.exp(y - y.max(axis=1, keepdims=True))
+        everyone.append(powers / powers.sum(axis=1, keepdims=True))
+    return np.asarray(np.mean(everyone, axis=0), np.float32)

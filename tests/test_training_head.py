@@ -1,0 +1,192 @@
+"""Training, validation and calibration of the head, on a toy world whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras")
+
+from genrify_tagger.classifier import Vocabulary
+from genrify_tagger.decision import decide
+from genrify_tagger.training import calibrate
+from genrify_tagger.training.data import CLASSES, GENRES, OUTSIDE, POP_ROCK, Clip
+from genrify_tagger.training.head import Recipe, predict, segment_weights, train_head
+from genrify_tagger.training.listening import Heard
+from genrify_tagger.training.validate import (
+    _auroc,
+    bootstrap,
+    cross_validate,
+    figures,
+    fold_numbers,
+    group_decisions,
+    group_of,
+    song_means,
+)
+
+QUICK = Recipe(nets=2, hidden=32, epochs=10, batch=32, learning_rate=1e-2)
+SEGMENTS = 6
+
+
+def clip(number, *, allowed, part="allmusic", artist=None, weight=1.0, single=True, answers=None):
+    allowed = frozenset(allowed)
+    answers = allowed - {OUTSIDE} if answers is None else frozenset(answers)
+    return Clip(f"{part}/{number}", part, artist or f"artist {number // 2}", allowed, answers, weight, single)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Clips of four kinds, each kind a direction of the embedding; artists have two clips each."""
+    kinds = [{"blues"}, {"jazz"}, POP_ROCK, {OUTSIDE}]
+    clips = [clip(number, allowed=kinds[number // 2 % 4]) for number in range(80)]
+    clips += [clip(number, allowed={"jazz"}, part="gtzan_valid", artist="gtzan valid") for number in range(80, 90)]
+    clips += [clip(number, allowed={"metal"}, part="gtzan_train", artist="gtzan train") for number in range(90, 100)]
+    rng = np.random.default_rng(0)
+    centres = {"blues": 0, "jazz": 1, "metal": 2, OUTSIDE: 3}
+    owner = np.repeat(np.arange(len(clips)), SEGMENTS)
+    embedding = rng.normal(size=(len(owner), 200)) * 0.5
+    for row, number in enumerate(owner):
+        embedding[row, centres[min(clips[number].allowed)]] += 4
+    return clips, Heard(embedding.astype(np.float32), owner)
+
+
+@pytest.fixture(scope="module")
+def run(world):
+    clips, heard = world
+    return cross_validate(clips, heard, heard, seed=0, recipe=QUICK)
+
+
+def test_clips_count_alike_and_rare_classes_up_to_five_times():
+    clips = [clip(n, allowed={"jazz"}) for n in range(10)] + [clip(10, allowed={"blues"})]
+    owner = np.array([0] * 20 + list(range(1, 10)) + [10] * 2)
+    weights = segment_weights(clips, owner)
+    per_clip = np.bincount(owner, weights)
+    assert weights.mean() == pytest.approx(1)
+    assert per_clip[0] == pytest.approx(per_clip[1], rel=1e-5)
+    assert per_clip[10] == pytest.approx(5 * per_clip[1], rel=1e-5)
+
+
+def test_a_head_learns_with_labels_left_open(world):
+    clips, heard = world
+    joint = song_means(
+        predict(train_head(clips, heard, seed=1, recipe=QUICK), heard.embedding), heard.owner, len(clips)
+    )
+    np.testing.assert_allclose(joint.sum(axis=1), 1, atol=1e-5)
+    open_mass = [sum(row[CLASSES.index(name)] for name in c.allowed) for c, row in zip(clips, joint, strict=True)]
+    assert np.mean(open_mass) > 0.8
+
+
+def test_the_same_seed_gives_the_same_head(world):
+    clips, heard = world
+    first, second = (train_head(clips, heard, seed=3, recipe=QUICK) for _ in range(2))
+    for one, other in zip(first.nets, second.nets, strict=True):
+        for (kernel, bias), (kernel2, bias2) in zip(one, other, strict=True):
+            np.testing.assert_allclose(kernel, kernel2, atol=1e-5)
+            np.testing.assert_allclose(bias, bias2, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_artist_is_on_both_sides(world, seed):
+    clips, _ = world
+    folds = fold_numbers(clips, seed)
+    by_artist = {}
+    for c, fold in zip(clips, folds, strict=True):
+        if c.part == "allmusic":
+            by_artist.setdefault(c.artist, set()).add(fold)
+    assert all(len(found) == 1 for found in by_artist.values())
+    assert set(folds[:80]) == {0, 1, 2, 3, 4}
+    assert (folds[90:] == -1).all()
+
+
+def test_cross_validation_judges_all_but_what_it_always_trains_on(world, run):
+    clips, _ = world
+    judged = np.isfinite(run).all(axis=1)
+    assert judged[:90].all()
+    assert not judged[90:].any()
+    found = figures(clips, [run])
+    assert found["micro"]["value"] > 0.9
+    assert found["micro"]["n"] == 60
+    assert found["micro"]["low"] <= found["micro"]["value"] <= found["micro"]["high"]
+    assert found["auroc_outside"]["value"] > 0.9
+
+
+def test_groups_are_single_genre_allmusic_clips():
+    assert group_of(clip(0, allowed=POP_ROCK)) == "pop/rock"
+    assert group_of(clip(0, allowed={"blues"})) == "blues"
+    assert group_of(clip(0, allowed={"classical"})) is None
+    assert group_of(clip(0, allowed={"blues"}, single=False)) is None
+    assert group_of(clip(0, allowed={"blues"}, part="gtzan_valid")) is None
+    assert group_of(clip(0, allowed={OUTSIDE})) is None
+
+
+def test_pop_rock_and_metal_decide_together():
+    row = np.zeros((1, 11), np.float32)
+    for name, value in (("jazz", 0.4), ("pop", 0.25), ("rock", 0.2), ("metal", 0.05)):
+        row[0, CLASSES.index(name)] = value
+    assert group_decisions(row) == ["pop/rock"]
+
+
+def test_intervals_draw_artists_not_clips():
+    one_artist = [clip(n, allowed={"jazz"}, artist="same") for n in range(10)]
+    values = np.arange(10)
+    found = bootstrap(one_artist, np.ones(10, bool), lambda chosen: float(values[chosen].mean()))
+    assert found == {"value": 4.5, "low": 4.5, "high": 4.5, "n": 10.0}
+
+
+def test_calibration_is_what_decide_computes(world, run):
+    clips, _ = world
+    songs, weights = calibrate.judged(clips, [run]), calibrate.library_weights(clips, [run])
+    numbers = calibrate.fit(songs, weights)
+    confidence = calibrate.confidences(songs, numbers)
+    vocabulary = Vocabulary("gtzan", "single", GENRES, "gtzan", "outside", {}, numbers, 0.5)
+    for row in (0, 17, 55, 85):
+        outputs = {
+            "gtzan": songs.conditional[row : row + 1].astype(np.float32),
+            "outside": np.float32([[1 - songs.inside[row]]]),
+        }
+        decision = decide(outputs, np.float32([-20]), vocabulary)
+        assert decision.confidence == pytest.approx(confidence[row], abs=2e-3)
+
+
+def test_confidence_is_fitted_to_how_often_it_is_right():
+    """Songs whose top score overstates: right in seven of ten cases, whatever the network says."""
+    rng = np.random.default_rng(0)
+    top = rng.uniform(0.85, 0.99, 3000)
+    conditional = np.full((3000, 10), ((1 - top) / 9)[:, None])
+    conditional[:, 0] = top
+    hits = rng.random(3000) < 0.7
+    answers = np.zeros((3000, 10), bool)
+    answers[np.arange(3000), np.where(hits, 0, 1)] = True
+    songs = calibrate.Judged(conditional, np.full(3000, 0.9), answers, hits)
+    numbers = calibrate.fit(songs, np.ones(3000))
+    confidence = calibrate.confidences(songs, numbers)
+    assert confidence == pytest.approx(0.7, abs=0.05)
+    assert calibrate.calibration_error(confidence, hits) < 0.03
+    assert calibrate.calibration_error(top, hits) > 0.2
+    assert numbers["temperature"] > 1.5
+
+
+def test_the_threshold_is_the_lowest_that_is_precise_enough():
+    confidence = np.array([0.95, 0.9, 0.8, 0.7, 0.6])
+    hits = np.array([True, True, True, False, False])
+    assert calibrate.choose_threshold(confidence, hits, np.ones(5), precision=0.99) == 0.71
+    assert calibrate.choose_threshold(confidence, hits, np.ones(5), precision=0.7) == 0.61
+    assert calibrate.choose_threshold(confidence, ~hits, np.ones(5), precision=0.9) == 1.0
+    light = np.array([1, 1, 1, 0.01, 1])
+    assert calibrate.choose_threshold(confidence, hits, light, precision=0.99) == 0.61
+
+
+def test_a_library_has_one_song_in_ten_outside():
+    clips = [clip(n, allowed={"jazz"}) for n in range(18)] + [clip(n, allowed={OUTSIDE}) for n in range(18, 38)]
+    clips.append(clip(38, allowed={"jazz"}, single=False))
+    run = np.full((len(clips), 11), 1 / 11, np.float32)
+    weights = calibrate.library_weights(clips, [run, run])
+    assert weights.shape == (78,)
+    assert weights[18:38].sum() / weights[:38].sum() == pytest.approx(0.1)
+    assert weights[38] == 0
+
+
+def test_area_under_the_curve_counts_ties_half():
+    scores, positive = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])
+    assert _auroc(scores, positive) == pytest.approx(0.875)
+    assert np.isnan(_auroc(scores, np.zeros(4, bool)))
