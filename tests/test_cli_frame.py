@@ -32,7 +32,7 @@ RUN = [sys.executable, "-m", "genrify_tagger"]
 @pytest.fixture
 def environ(tmp_path):
     """An environment without settings, with a home of its own."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("GENRIFY_", "XDG_", "LC_", "LANG"))}
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("GENRIFY_", "XDG_", "LC_", "LANG", "PYTHONUN"))}
     return {**kept, "HOME": str(tmp_path), "NO_COLOR": "1", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
 
 
