@@ -79,7 +79,7 @@ def refuse(url: str) -> None:
         with open_store(url) as store:
             store.start_run("scan")
     except StoreError as error:
-        print(type(error).__name__, error)
+        print(type(error).__name__, f"{error.path}: {error}")
 
 
 def upgrade(url: str, head: str, scripts: str, start: str) -> None:

@@ -430,7 +430,7 @@ class TestJournal:
         assert done.returncode == -signal.SIGKILL
         assert [change.path for change in store.pending_changes()] == ["/a"]
         assert [run.status for run in store.runs()] == ["interrupted"]
-        assert check(url) == ["1 changes were begun and not finished; the next run settles them"]
+        assert check(url) == ["1 change was begun and not finished; the next run settles that"]
 
 
 class TestTogether:

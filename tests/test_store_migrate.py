@@ -191,7 +191,7 @@ def test_tables_of_others_on_a_shared_server() -> None:
     url = new_postgres_url()
     with Store(parsed(url)) as bare, bare.write() as connection:
         connection.exec_driver_sql("CREATE TABLE files (id INTEGER)")
-    with pytest.raises(StoreError, match="database of another program"):
+    with pytest.raises(StoreError, match="belongs to another program"):
         open_store(url)
 
 

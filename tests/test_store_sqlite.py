@@ -76,6 +76,14 @@ class TestOpening:
         open_store("sqlite:///~/music.db").close()
         assert (tmp_path / "music.db").exists()
 
+    @pytest.mark.parametrize("name", ["what? 100% #1.db", "caf\udce9.db", "new\nline.db"])
+    def test_a_path_will_do_whatever_its_name(self, tmp_path: Path, name: str) -> None:
+        with open_store(str(tmp_path / name)) as store:
+            store.start_run("scan")
+            store.backup(str(tmp_path / f"copy of {name}"))
+        assert sorted(os.listdir(tmp_path)) == sorted([name, f"copy of {name}"])
+        assert check(str(tmp_path / name)) == []
+
     def test_pragmas(self, tmp_path: Path) -> None:
         with open_store(sqlite_url(tmp_path)) as store:
             with store.read() as connection:
@@ -122,10 +130,10 @@ class TestOpening:
 
     def test_an_unreachable_server_in_plain_words_without_its_password(self) -> None:
         pytest.importorskip("psycopg")
-        with pytest.raises(StoreError, match="database server cannot be used") as raised:
+        with pytest.raises(StoreError, match="cannot be used") as raised:
             open_store("postgresql://tagger:secret@127.0.0.1:1/music?connect_timeout=2&password=secret2")
-        assert "secret" not in f"{raised.value} {raised.value.path}"
-        assert raised.value.path == "postgresql+psycopg://tagger:***@127.0.0.1:1/music"
+        assert "secret" not in str(raised.value)
+        assert "postgresql+psycopg://tagger:***@127.0.0.1:1/music" in str(raised.value)
 
 
 class TestNetworkFolders:
@@ -217,7 +225,6 @@ class TestFullDisk:
         assert int(kept) > 3
         assert kind == "StoreError"
         assert "disk" in words
-        assert "genrify.db" in words
         with open_store(url) as store:
             assert store.counts() == {"failed": int(kept)}
         assert check(url) == []
@@ -243,7 +250,7 @@ class TestFullDisk:
         assert int(kept) > 3
         assert (kind, words) == (
             "StoreError",
-            f"no space left for the database {tmp_path}/small/genrify.db; make room, then run it again",
+            "no space left for the database; make room, then run it again",
         )
         assert second == f"{{'failed': {kept}}} []"
 
@@ -265,7 +272,7 @@ class TestPermission:
         database.parent.chmod(0o555)
         database.chmod(0o666)
         assert self.refusal(database) == (
-            f"StoreError the database {database} cannot be written: its folder is read-only; "
+            f"StoreError {database}: the database cannot be written: its folder is read-only; "
             "name another place with the setting database.url"
         )
 
@@ -283,7 +290,7 @@ class TestPermission:
         open_to_all.chmod(0o555)
         words = self.refusal(open_to_all / "new" / "genrify.db")
         assert words.startswith(
-            f"StoreError the database's folder {open_to_all}/new cannot be created: permission denied"
+            f"StoreError {open_to_all}/new: the database's folder cannot be created: permission denied"
         )
 
     def test_a_folder_is_no_database(self, tmp_path: Path) -> None:
@@ -310,9 +317,9 @@ class TestDamage:
         with pytest.raises(StoreCorruptError, match="genrify-tag db check") as raised:
             open_store(sqlite_url(tmp_path))
         assert raised.value.path == str(file)
-        assert str(file) in str(raised.value)
+        assert "damaged, or this is none" in str(raised.value)
         assert file.read_text() == "Dear diary, " * 1000
-        assert "damaged or not a database" in check(sqlite_url(tmp_path))[0]
+        assert check(sqlite_url(tmp_path))[0].startswith(f"{file}: the database is damaged")
 
     def test_damaged_pages(self, tmp_path: Path) -> None:
         url = sqlite_url(tmp_path)
@@ -350,7 +357,7 @@ class TestDamage:
         file = tmp_path / "genrify.db"
         with closing(sqlite3.connect(file)) as connection:
             connection.execute("CREATE TABLE items (id INTEGER)")
-        with pytest.raises(StoreError, match="database of another program"):
+        with pytest.raises(StoreError, match="belongs to another program"):
             open_store(sqlite_url(tmp_path))
         assert rows(file, "SELECT name FROM sqlite_master") == [("items",)]
         assert check(sqlite_url(tmp_path)) == ["this is no database of Genrify Tagger, or an empty one"]
@@ -385,7 +392,7 @@ class TestBackup:
     def test_nothing_is_overwritten(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("precious")
         with open_store(sqlite_url(tmp_path)) as store:
-            with pytest.raises(StoreError, match="precious exists"):
+            with pytest.raises(StoreError, match="the file exists"):
                 store.backup(str(tmp_path / "precious"))
             with pytest.raises(StoreError, match="exists"):
                 store.backup(str(tmp_path / "genrify.db"))
@@ -395,7 +402,7 @@ class TestBackup:
     def test_nowhere_to_write(self, tmp_path: Path) -> None:
         with (
             open_store(sqlite_url(tmp_path)) as store,
-            pytest.raises(StoreError, match=r"backup .* cannot be written: no such file or directory"),
+            pytest.raises(StoreError, match="backup cannot be written: no such file or directory"),
         ):
             store.backup(str(tmp_path / "none" / "copy.db"))
 

@@ -53,7 +53,7 @@ def open_store(url: str) -> Store:
     Parameters
     ----------
     url : str
-        SQLAlchemy URL: "sqlite:////folder/file.db" or "postgresql://user@host/name".
+        "sqlite:////folder/file.db", "/folder/file.db" or "postgresql://user@host/name".
 
     Raises
     ------

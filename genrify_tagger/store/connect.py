@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from json import dumps
+from json import dumps, loads
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.store.network import is_network_folder
-from genrify_tagger.store.wording import ELSEWHERE, plain_words, shown
+from genrify_tagger.store.wording import ELSEWHERE, plain_words
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
@@ -33,7 +33,6 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        self.name = shown(url)
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.network = self.is_sqlite and is_network_folder(os.path.dirname(self.file))
         self._engine = _engine(url)
@@ -99,7 +98,7 @@ class Database:
         """Refuse to write into a file that has lost its name: SQLite would not mind, and the journal would be lost."""
         if self.is_sqlite and self._inode() != self._opened:
             hint = "run it again"
-            raise StoreError(f"the database {self.name} was moved or deleted while in use", path=self.name, hint=hint)
+            raise StoreError("the database was moved or deleted while in use", path=self.file, hint=hint)
 
     def _inode(self) -> int | None:
         """Return what tells an SQLite file from another at its path; network file systems may change their minds."""
@@ -116,13 +115,15 @@ class Database:
 
 
 def parsed(url: str) -> URL:
-    """Parse a SQLAlchemy URL and settle what it leaves open.
+    """Parse a SQLAlchemy URL, or the absolute path of an SQLite file, and settle what it leaves open.
 
     Raises
     ------
     StoreError
         If it is none, or names a kind of database that is not supported, or SQLite's memory.
     """
+    if os.path.isabs(url):
+        return URL.create("sqlite", database=url)
     try:
         found = make_url(url)
         backend = found.get_backend_name()
@@ -152,13 +153,12 @@ def make_folder(path: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StoreError(
-            f"the database's folder {folder} cannot be created: {reason}", path=path, hint=ELSEWHERE
-        ) from error
+        raise StoreError(f"the database's folder cannot be created: {reason}", path=folder, hint=ELSEWHERE) from error
 
 
 def _engine(url: URL, *, wait: float = BUSY_SECONDS, foreign_keys: bool = True, **options: Any) -> Engine:
-    options["json_serializer"] = dumps  # ASCII, hence surrogates survive in both databases
+    # Written in ASCII, hence surrogates survive in both databases.
+    options |= {"json_serializer": dumps, "json_deserializer": _from_json}
     if "poolclass" not in options:
         options |= {"max_overflow": -1}  # a thread never waits for a connection
     if url.get_backend_name() != "sqlite":
@@ -180,6 +180,10 @@ def _engine(url: URL, *, wait: float = BUSY_SECONDS, foreign_keys: bool = True, 
             connection.exec_driver_sql(statement)
 
     return engine
+
+
+def _from_json(data: str) -> Any:
+    return [] if data == "[]" else loads(data)  # most lists are empty
 
 
 def _server_engine(url: URL, **options: Any) -> Engine:

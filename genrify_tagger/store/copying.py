@@ -28,14 +28,14 @@ def copy_sqlite(source: str, copy: str) -> None:
         _rename_to_new(partial, copy)
         _sync(os.path.dirname(os.path.abspath(copy)))
     except FileExistsError as error:
-        raise StoreError(f"{copy} exists", path=copy, hint="name another file") from error
+        raise StoreError("the file exists", path=copy, hint="name another file") from error
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
             raise
-        raise StoreError(f"no space left for the backup {copy}", path=copy) from error
+        raise StoreError("no space left for the backup", path=copy) from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"the backup {copy} cannot be written: {reason}", path=copy) from error
+        raise StoreError(f"the backup cannot be written: {reason}", path=copy) from error
     finally:
         if os.path.lexists(partial):
             os.unlink(partial)

@@ -78,7 +78,7 @@ def check(url: str) -> list[str]:
     Parameters
     ----------
     url : str
-        SQLAlchemy URL.
+        As for `open_store`.
 
     Returns
     -------
@@ -93,12 +93,12 @@ def check(url: str) -> list[str]:
     settled = parsed(url)
     database = Database(settled)
     if database.is_sqlite and not os.path.exists(database.file):
-        return [f"there is no database at {database.name}"]
+        return [f"there is no database at {database.file}"]
     try:
         with database.read() as connection:
             return [*_damage(connection), *_state(connection)]
     except StoreError as error:
-        return [str(error)]
+        return [f"{error.path}: {error}" if error.path else str(error)]
     finally:
         database.close()
 
@@ -122,7 +122,8 @@ def _state(connection: Connection) -> list[str]:
             f"its tables are at revision {revision}, this program's at {HEAD}; the next command upgrades an older one"
         ]
     pending = _count(connection, select(func.count()).select_from(CHANGES).where(CHANGES.c.state == PENDING))
-    return [f"{pending} changes were begun and not finished; the next run settles them"] if pending else []
+    begun = "1 change was" if pending == 1 else f"{pending} changes were"
+    return [f"{begun} begun and not finished; the next run settles that"] if pending else []
 
 
 def _count(connection: Connection, query: Select[Any]) -> int:

@@ -14,7 +14,7 @@ from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.models import Base
-from genrify_tagger.store.wording import DAMAGED
+from genrify_tagger.store.wording import DAMAGED, ELSEWHERE, shown
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -76,11 +76,7 @@ def _refuse_foreign(connection: Connection, database: Database, revision: str | 
     if not database.is_sqlite:  # a server's database may be shared, as long as no names collide
         present &= set(Base.metadata.tables)
     if present:
-        raise StoreError(
-            f"{database.name} is a database of another program",
-            path=database.name,
-            hint="name another one with the setting database.url",
-        )
+        raise StoreError(f"{_called(database)} belongs to another program", path=_path(database), hint=ELSEWHERE)
 
 
 def _refuse_newer(config: Config, database: Database, revision: str | None) -> None:
@@ -89,9 +85,9 @@ def _refuse_newer(config: Config, database: Database, revision: str | None) -> N
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise StoreNewerError(
-            f"the database {database.name} was written by a newer Genrify Tagger",
-            path=database.name,
-            hint="upgrade the program, or name another database with the setting database.url",
+            f"{_called(database)} was written by a newer Genrify Tagger",
+            path=_path(database),
+            hint=f"upgrade the program, or {ELSEWHERE}",
         )
 
 
@@ -118,7 +114,15 @@ def _upgrade(config: Config, head: str) -> None:
 def _check_references(connection: Connection, database: Database) -> None:
     """Hold a migration to SQLite's foreign keys, which are off while it rebuilds tables."""
     if database.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-        raise StoreCorruptError(f"records of {database.name} lack what they refer to", path=database.name, hint=DAMAGED)
+        raise StoreCorruptError("records lack what they refer to", path=database.file, hint=DAMAGED)
+
+
+def _path(database: Database) -> str | None:
+    return database.file if database.is_sqlite else None
+
+
+def _called(database: Database) -> str:
+    return "the database" if database.is_sqlite else f"the database at {shown(database.url)}"
 
 
 def _name_of_copy(file: str, revision: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -24,14 +25,22 @@ def in_batches(items: Iterable[Item], size: int = PAGE) -> Iterator[list[Item]]:
 
 def below(path: ColumnElement[str], folder: str) -> ColumnElement[bool]:
     """Return the condition that a path lies in `folder` or deeper, as a range of bytes that an index serves."""
-    trunk = folder.rstrip(os.sep)
-    return and_(path >= trunk + os.sep, path < trunk + chr(ord(os.sep) + 1))
+    return and_(path >= folder.rstrip(os.sep) + os.sep, path < end_of(folder))
+
+
+def end_of(folder: str) -> str:
+    """Return the first path in order of bytes that comes after everything in `folder`."""
+    return folder.rstrip(os.sep) + chr(ord(os.sep) + 1)
 
 
 def upsert(connection: Connection, table: Table) -> Insert:
     """Return an INSERT of whole rows into `table` that replaces rows with the same primary key."""
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(table)
+    return _upsert(connection.dialect.name, table)
+
+
+@cache  # building it costs more than running it
+def _upsert(dialect: str, table: Table) -> Insert:
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     keys = {column.name for column in table.primary_key}
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
