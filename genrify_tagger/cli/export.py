@@ -51,7 +51,7 @@ def command(state: State, folder: str | None, output_format: str) -> None:
     """  # noqa: D301
     from genrify_tagger.pipeline import open_memory
 
-    under = os.path.abspath(folder) if folder else None
+    under = os.path.realpath(folder) if folder else None
     if output_format == "csv":
         _write_row(FIELDS)
     with open_memory(state.settings()) as store:

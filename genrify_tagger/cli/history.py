@@ -40,7 +40,7 @@ def command(state: State, run: int | None, path: str | None, limit: int, all_run
         if run is None and path is None:
             _tell_runs(store, limit, output_format, all_runs=all_runs)
             return
-        under = os.path.abspath(path) if path is not None else None
+        under = os.path.realpath(path) if path is not None else None
         for change in store.changes(run=run, under=under, limit=limit):
             _tell_change(change, output_format)
 

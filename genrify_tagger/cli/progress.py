@@ -11,8 +11,7 @@ from rich import progress as bars
 from genrify_tagger.cli.report import STYLES
 from genrify_tagger.cli.state import State
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.library import discover
-from genrify_tagger.pipeline import Result, Summary
+from genrify_tagger.pipeline import Result, Summary, discovered
 
 
 class Progress:
@@ -82,9 +81,8 @@ class Progress:
                 self._bar.start()
 
     def _count(self) -> None:
-        library = self._library
         total = 0
-        for _ in discover(self._paths, include=library.include, exclude=library.exclude, roots=library.roots):
+        for _ in discovered(self._library, self._paths):
             total += 1
             if self._ended.is_set():
                 return

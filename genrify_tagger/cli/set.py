@@ -46,6 +46,8 @@ def command(state: State, words: tuple[str, ...], remove: bool, field: str | Non
 
 def _sort(words: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]]:
     """Tell files from genres: the files come first, and exist."""
+    from genrify_tagger.pipeline import is_audio
+
     files: list[str] = []
     for word in words:
         if not os.path.lexists(word):
@@ -53,7 +55,7 @@ def _sort(words: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]
         files.append(word)
     genres = list(words[len(files) :])
     for genre in genres:
-        if os.sep in genre or os.path.splitext(genre)[1].lower() in _suffixes():
+        if os.sep in genre or is_audio(genre):
             raise click.UsageError(f"no such file: '{genre}' (files come first, genres after them)")
     if not files:
         raise click.UsageError(f"no such file: '{words[0]}'")
@@ -62,9 +64,3 @@ def _sort(words: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]
     if not remove and not genres:
         raise click.UsageError("no genre given (--none removes the genre)")
     return files, genres
-
-
-def _suffixes() -> frozenset[str]:
-    from genrify_tagger.library import NOT_TAGGABLE, TAGGABLE
-
-    return TAGGABLE | NOT_TAGGABLE

@@ -36,7 +36,7 @@ def command(state: State, folder: str | None, listed: str | None, output_format:
     """  # noqa: D301
     from genrify_tagger.pipeline import open_memory
 
-    under = os.path.abspath(folder) if folder else None
+    under = os.path.realpath(folder) if folder else None
     with open_memory(state.settings()) as store:
         if listed:
             _list(store.files_under(under, [listed]), output_format)

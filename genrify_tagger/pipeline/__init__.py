@@ -4,10 +4,11 @@ The command line, the watcher, the web page and the beets plugin call these func
 their back.
 """
 
+from genrify_tagger.library import is_audio
 from genrify_tagger.pipeline.human import set_genres
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
-from genrify_tagger.pipeline.scan import scan
+from genrify_tagger.pipeline.scan import discovered, scan
 from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
@@ -22,6 +23,8 @@ __all__ = [
     "booked",
     "changes_of_run",
     "changes_under",
+    "discovered",
+    "is_audio",
     "last_changing_run",
     "open_memory",
     "open_session",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:
 def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: str, undoes: int | None) -> int:
     return session.store.begin_change(
         run=run,
-        path=plan.path,
+        path=plan.target,
         field=session.settings.tagging.field,
         before=plan.before.raw,
         after=plan.after.raw,
@@ -109,7 +110,8 @@ def past(change: ChangeRecord | None, snapshot: Snapshot, audio_key: str) -> Pas
 
 def remember(session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]) -> None:
     """Update what the store knows of a file after a change that no scan made, so that no scan is surprised."""
-    known = session.store.files([path]).get(path)
+    target = os.path.realpath(path)
+    known = session.store.files([target]).get(target)
     if known is not None:
         changed = replace(known, stat=stat, status=status, reason=reason, error=None, after=tuple(genres))
         session.store.save_files([changed])

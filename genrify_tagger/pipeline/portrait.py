@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from genrify_tagger import tags
@@ -60,7 +61,8 @@ def portray(session: Session, path: str) -> Portrait:
         If the file cannot be read or listened to.
     """
     stat = file_stat(path)
-    record = session.store.files([path]).get(path)
+    target = os.path.realpath(path)
+    record = session.store.files([target]).get(target)
     snapshot = tags.read(path, field=session.settings.tagging.field)
     identity = identify(session, path, stat, record)
     analysis, cached = analysis_of(session, path, identity)
@@ -73,7 +75,7 @@ def portray(session: Session, path: str) -> Portrait:
         decision=decide_on(session, analysis),
         timeline=_timeline(session, analysis),
         record=record,
-        changes=tuple(session.store.changes(path=path)),
+        changes=tuple(session.store.changes(path=target)),
     )
 
 

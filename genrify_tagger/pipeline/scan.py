@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
+from genrify_tagger.config import LibrarySettings
 from genrify_tagger.files import FileStat
 from genrify_tagger.library import Candidate, Problem, discover
 from genrify_tagger.pipeline.results import Result
@@ -47,18 +48,18 @@ def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions)
     Closing the generator early (as an interrupt does) ends all listening, lets writes in hand finish, and keeps what
     is done.
     """
-    library = session.settings.library
-    found = discover(paths, include=library.include, exclude=library.exclude, roots=library.roots)
+    found = discovered(session.settings.library, paths)
     songs = 0
     pool = ThreadPoolExecutor(session.workers.jobs + 2, thread_name_prefix="genrify")
     window: deque[Result | Future[Result]] = deque()
     try:
         while batch := list(islice(found, BATCH)):
-            known = session.store.files([item.path for item in batch])
-            songs += sum(isinstance(item, Candidate) for item in batch)
+            candidates = [item for item in batch if isinstance(item, Candidate)]
+            known = session.store.files([item.target for item in candidates])
+            songs += len(candidates)
             _mark_found(session, known, options)
             for item in batch:
-                window.append(_begin(session, run, item, known.get(item.path), options, pool))
+                window.append(_begin(session, run, item, known, options, pool))
                 while window and (len(window) > WINDOW * session.workers.jobs or _is_done(window[0])):
                     yield _result(window.popleft())
         while window:
@@ -69,6 +70,11 @@ def scan(session: Session, run: int, paths: Sequence[str], options: ScanOptions)
         session.stop.set()
         session.workers.interrupt()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def discovered(library: LibrarySettings, paths: Iterable[str]) -> Iterator[Candidate | Problem]:
+    """Find the songs under `paths`, by the settings' patterns."""
+    return discover(paths, include=library.include, exclude=library.exclude, roots=library.roots)
 
 
 def _is_done(entry: Result | Future[Result]) -> bool:
@@ -83,16 +89,17 @@ def _begin(
     session: Session,
     run: int,
     item: Candidate | Problem,
-    record: FileRecord | None,
+    known: Mapping[str, FileRecord],
     options: ScanOptions,
     pool: ThreadPoolExecutor,
 ) -> Result | Future[Result]:
     if isinstance(item, Problem):
         return Result(path=item.path, status="failed", error=item.error)
+    record = known.get(item.target)
     if not item.taggable:
         return Result(path=item.path, status="skipped", reason="this kind of file has no place for a genre")
     if record is not None and _is_unchanged(session, record, item.stat, options):
-        return _remembered(record)
+        return _remembered(item.path, record)
     return pool.submit(process, session, run, item, record, options)
 
 
@@ -107,11 +114,11 @@ def _is_unchanged(session: Session, record: FileRecord, stat: FileStat, options:
     return same_model or record.status != "unsure"
 
 
-def _remembered(record: FileRecord) -> Result:
+def _remembered(path: str, record: FileRecord) -> Result:
     failed = record.status == "failed"
     before = f"{record.status}: {record.reason}" if record.reason else record.status
     return Result(
-        path=record.path,
+        path=path,
         status="failed" if failed else "unchanged",
         reason="failed before; --retry-failed tries again" if failed else f"was {before}",
         genres=record.genres,
@@ -136,6 +143,6 @@ def _mark_found(session: Session, known: Mapping[str, FileRecord], options: Scan
 def _mark_missing(session: Session, paths: Sequence[str]) -> None:
     """Remember which files of the scanned folders are gone; never called where nothing was found (a lost mount)."""
     for root in paths:
-        gone = (path for path in session.store.paths_under(os.path.abspath(root)) if not os.path.lexists(path))
+        gone = (path for path in session.store.paths_under(os.path.realpath(root)) if not os.path.lexists(path))
         while batch := list(islice(gone, BATCH)):
             session.store.mark_missing(batch)

@@ -95,7 +95,7 @@ def process(session: Session, run: int, item: Candidate, record: FileRecord | No
     """
     result, stat, identity = _outcome(session, run, item, record, options)
     if not options.dry_run:
-        session.store.save_files([_record(session, result, stat, identity)])
+        session.store.save_files([_record(session, item.target, result, stat, identity)])
     return result
 
 
@@ -199,7 +199,7 @@ def _tag(
     options: ScanOptions,
 ) -> tuple[Result, FileStat]:
     field = session.settings.tagging.field
-    change = session.store.last_change(item.path, identity.audio_key, field=field)
+    change = session.store.last_change(item.target, identity.audio_key, field=field)
     verdict = judge(
         snapshot.genres,
         heard.decision,
@@ -238,9 +238,9 @@ def _tag(
         return replace(result, status="failed", error=plain_words(error), after=snapshot.genres), item.stat
 
 
-def _record(session: Session, result: Result, stat: FileStat, identity: Identity | None) -> FileRecord:
+def _record(session: Session, path: str, result: Result, stat: FileStat, identity: Identity | None) -> FileRecord:
     return FileRecord(
-        path=result.path,
+        path=path,
         stat=stat,
         audio_key=identity.audio_key if identity else None,
         status=result.status,

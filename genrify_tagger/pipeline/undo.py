@@ -28,7 +28,7 @@ def last_changing_run(session: Session) -> int | None:
 def changes_under(session: Session, path: str) -> list[ChangeRecord]:
     """Return, for a file or each file below a folder, the newest change of ours that still stands."""
     newest: dict[str, ChangeRecord] = {}
-    for change in session.store.changes(under=os.path.abspath(path)):
+    for change in session.store.changes(under=os.path.realpath(path)):
         if _is_standing(change) and change.origin != "undo":
             newest.setdefault(change.path, change)
     return list(newest.values())
