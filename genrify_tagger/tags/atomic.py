@@ -95,7 +95,7 @@ def apply(
 def _original(plan: Plan) -> Iterator[int]:
     descriptor = os.open(plan.target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if fingerprint(os.fstat(descriptor)) != plan.stat:
+        if fingerprint(os.fstat(descriptor)) != plan.stat or os.path.realpath(plan.path) != plan.target:
             raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
         yield descriptor
     finally:
@@ -106,8 +106,11 @@ def _check_writable(plan: Plan, original: int, hardlinks: Hardlinks) -> bool:
     """Refuse what the user protects; return whether the file has to be rewritten in place."""
     status = os.fstat(original)
     # Replacing a file needs no permission on the file itself, and root may do anything: the mode is the user's word.
-    if not status.st_mode & stat.S_IWUSR or not os.access(plan.target, os.W_OK):
+    if not status.st_mode & stat.S_IWUSR:
         raise WriteRefusedError("the file is read-only", hint="make it writable (chmod u+w) to have it tagged")
+    if not os.access(plan.target, os.W_OK):
+        read_only = os.fstatvfs(original).f_flag & os.ST_RDONLY
+        raise OSError(errno.EROFS, "") if read_only else WriteRefusedError("there is no permission to change the file")
     if status.st_nlink < 2 or hardlinks == "break":
         return False
     if hardlinks == "refuse":
@@ -135,8 +138,18 @@ def _replace(plan: Plan, original: int, path: str) -> None:
     # Now the temporary name holds what was replaced: look once more, and take it back if it is something else.
     gone = os.stat(path, follow_symlinks=False)
     if (gone.st_size, gone.st_mtime_ns, gone.st_ino) != (plan.stat.size, plan.stat.mtime_ns, plan.stat.inode):
-        _exchange(path, plan.target)
+        _give_back(path, plan.target)
         raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+
+
+def _give_back(path: str, target: str) -> None:
+    try:
+        exchanged = _exchange(path, target)
+    except OSError:
+        exchanged = False
+    if not exchanged:
+        # Theirs must stay, whatever becomes of ours.
+        os.rename(path, target)
 
 
 def _exchange(first: str, second: str) -> bool:

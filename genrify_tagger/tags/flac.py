@@ -105,11 +105,13 @@ class Flac:
         change = wanted - grown
         if padding is None or not change or not 0 <= padding.size + change <= _MAX_BLOCK:
             return []
-        size = padding.size + change
-        header = Edit(padding.start, padding.start + 4, _header(_PADDING, size, last=padding.last))
-        if change < 0:
-            return [header, Edit(padding.end + change, padding.end, b"")]
-        return [header, Edit(padding.end, padding.end, bytes(change))]
+        header = Edit(padding.start, padding.start + 4, _header(_PADDING, padding.size + change, last=padding.last))
+        if change > 0:
+            return [header, Edit(padding.end, padding.end, bytes(change))]
+        # Only what is nothing but padding is taken: a block with a wrong length would reach into the audio.
+        if self.view.at(padding.end + change, -change).strip(b"\0"):
+            return []
+        return [header, Edit(padding.end + change, padding.end, b"")]
 
     def others(self) -> list[bytes]:
         """Return the vendor, every other comment, and every other block."""

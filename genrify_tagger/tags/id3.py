@@ -131,6 +131,26 @@ def empty_tag(version: int) -> Tag:
     return Tag(version, 0, 0, b"", (), b"", 0)
 
 
+def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
+    """Return what an ID3v1 block (128 bytes) says, but for its genre, as frames of ID3v2.4.
+
+    The same frames as mutagen shows for such a file, so that nothing changes for who reads it through mutagen.
+    """
+    texts = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93], b"TDRC": block[93:97]}
+    comment = block[97:125] if block[125] == 0 and block[126] else block[97:127]
+    bodies = {name: _v1_text(text) for name, text in texts.items()}
+    frames = [(name, b"\0" + text) for name, text in bodies.items() if text]
+    if _v1_text(comment):
+        frames.append((b"COMM", b"\0engID3v1 Comment\0" + _v1_text(comment)))
+    if len(comment) == 28:
+        frames.append((b"TRCK", b"\0" + str(block[126]).encode("ascii")))
+    return tuple(name + syncsafe(len(body)) + bytes(2) + body for name, body in frames)
+
+
+def _v1_text(field: bytes) -> bytes:
+    return field.split(b"\0")[0].strip()
+
+
 def parse(data: bytes) -> Tag:
     """Cut a whole tag (header to footer) at its frame borders.
 

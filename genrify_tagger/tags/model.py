@@ -82,7 +82,7 @@ class Plan:
     field : str
         "genre", or the name of the custom field.
     before, after : Snapshot
-        The field now, and as it will be read back. The latter's raw form also tells how the file was laid out before.
+        The field now, and as it will be read back; each also tells how the file is laid out on the other side.
     stat : FileStat
         Fingerprint of `target` when the plan was made.
     changes : bool
@@ -135,7 +135,14 @@ def joined(genres: Iterable[str]) -> str:
     return JOIN.join(genres)
 
 
-def pack(state: State, field: str, genres: Sequence[str], *, former: Mapping[str, Any] | None = None) -> bytes:
+def pack(
+    state: State,
+    field: str,
+    genres: Sequence[str],
+    *,
+    layout: Mapping[str, Any] | None = None,
+    across: Mapping[str, Any] | None = None,
+) -> bytes:
     """Serialise the field of a file.
 
     Parameters
@@ -146,8 +153,11 @@ def pack(state: State, field: str, genres: Sequence[str], *, former: Mapping[str
         "genre" or a custom name.
     genres : sequence of str
         As a person reads them.
-    former : mapping or None
-        The layout before the change whose outcome this is: where the field was absent, there is no raw form to hold it.
+    layout : mapping or None
+        How the file is laid out, if more is to be kept than the state tells.
+    across : mapping or None
+        The layout on the other side of the change that this is journalled with: where the field is absent there, that
+        side has no raw form to hold it.
     """
     body: dict[str, Any] = {
         "v": RAW_VERSION,
@@ -155,23 +165,23 @@ def pack(state: State, field: str, genres: Sequence[str], *, former: Mapping[str
         "field": field,
         "genres": list(genres),
         "pieces": [[piece.place, piece.at, base64.b64encode(piece.data).decode("ascii")] for piece in state.pieces],
-        "layout": state.layout,
+        "layout": state.layout if layout is None else dict(layout),
     }
-    if former is not None:
-        body["former"] = dict(former)
+    if across is not None:
+        body["across"] = dict(across)
     return json.dumps(body, separators=(",", ":"), sort_keys=True).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A raw form, opened: `layout` is the file's own, `former` the one before the change, if it was journalled."""
+    """A raw form, opened: `layout` is the file's own, `across` the one on the other side of the journalled change."""
 
     container: str
     field: str
     genres: tuple[str, ...]
     pieces: tuple[Piece, ...]
     layout: dict[str, Any]
-    former: dict[str, Any]
+    across: dict[str, Any]
 
 
 def unpack(raw: bytes) -> Unpacked:
@@ -188,7 +198,7 @@ def unpack(raw: bytes) -> Unpacked:
             raise TagError("the journalled genre was written by another version of Genrify Tagger")
         pieces = tuple(Piece(str(p), int(at), base64.b64decode(data, validate=True)) for p, at, data in body["pieces"])
         return Unpacked(
-            body["container"], body["field"], tuple(body["genres"]), pieces, body["layout"], body.get("former", {})
+            body["container"], body["field"], tuple(body["genres"]), pieces, body["layout"], body.get("across", {})
         )
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise TagError("the journalled genre is damaged") from error

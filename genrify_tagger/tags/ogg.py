@@ -250,7 +250,7 @@ def open_ogg(view: View, field: str) -> Ogg:
     pages, packets = _header_packets(view, first)
     is_flac = _first_bytes(view, first, 5) == b"\x7fFLAC"
     prefix = packets[0][:4] if is_flac else mark
-    if not packets[0].startswith(prefix) or (is_flac and packets[0][0] & 0x7F != 4):
+    if not packets[0].startswith(prefix) or (is_flac and (len(prefix) < 4 or prefix[0] & 0x7F != 4)):
         raise TagReadError("the Ogg file's comment header is damaged")
     comment = vorbis.parse(packets[0][len(prefix) :])
     return Ogg("ogg", view, field, tuple(pages), tuple(packets), prefix, is_flac, comment)

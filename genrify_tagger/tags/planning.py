@@ -106,7 +106,7 @@ def plan_restore(path: str, raw: bytes | None, *, field: str = "genre", expected
     """
     name = names.check_field(field)
     wanted = None if raw is None else unpack(raw)
-    hints = wanted.layout if wanted else unpack(expected).former if isinstance(expected, bytes) else {}
+    hints = wanted.layout if wanted else unpack(expected).across if isinstance(expected, bytes) else {}
     pieces = wanted.pieces if wanted else ()
 
     def want(state: State) -> Sequence[Piece] | None:
@@ -129,15 +129,54 @@ def _plan(
     def work(file: BinaryIO) -> Plan:
         seen = fingerprint(os.fstat(file.fileno()))
         state = open_state(View(file), field, target)
-        before = snapshot(state, field)
         pieces = want(state)
         edits = () if pieces is None else _edits(file, state, pieces, hints, genres, field, target)
         if not edits:
+            before = snapshot(state, field)
             return Plan(path, target, field, before, before, seen, False, ())
-        after = snapshot(open_state(View(file, edits), field, target), field, former=state.layout)
+        changed = View(file, edits)
+        outcome = open_state(changed, field, target)
+        layout = _reversible_layout(state, outcome, View(file), changed)
+        before = snapshot(state, field, layout=layout, across=outcome.layout)
+        after = snapshot(outcome, field, across=layout)
         return Plan(path, target, field, before, after, seen, True, edits)
 
     return with_open(target, work, shown=path)
+
+
+def _reversible_layout(before: State, after: State, old: View, new: View) -> dict[str, Any]:
+    """Return the layout to go back to; where that would not give the very same file, the former bytes go with it."""
+    layout = before.layout
+    restored = View(new, after.splice(before.pieces, layout))
+    if restored.size == old.size and all(a == b for a, b in zip(restored.blocks(), old.blocks(), strict=True)):
+        return layout
+    return {**layout, "image": new.inverse()}
+
+
+def replay(file: BinaryIO, before_raw: bytes | None, after_raw: bytes | None, *, field: str, target: str) -> View:
+    """Return what a journalled change made of a file, given the file as it was before.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The former content.
+    before_raw, after_raw : bytes or None
+        As journalled with the change.
+    field : str
+        As journalled.
+    target : str
+        The file's path, for its suffix.
+
+    Raises
+    ------
+    TagError
+        If the change cannot be worked out any more.
+    """
+    wanted = None if after_raw is None else unpack(after_raw)
+    hints = wanted.layout if wanted else unpack(before_raw).across if before_raw is not None else {}
+    state = open_state(View(file), field, target)
+    genres = wanted.genres if wanted else ()
+    return View(file, _edits(file, state, wanted.pieces if wanted else (), hints, genres, field, target))
 
 
 def _edits(
@@ -150,7 +189,8 @@ def _edits(
     target: str,
 ) -> tuple[Edit, ...]:
     """Return edits after which the file is proven, by reading it through them, to say `genres` and to keep the rest."""
-    edits = tuple(state.splice(pieces, hints))
+    image = View(file).inverted(hints["image"]) if "image" in hints else None
+    edits = tuple(state.splice(pieces, hints) if image is None else image)
     outcome = open_state(View(file, edits), field, target)
     if _contents(outcome.pieces) != _contents(pieces):
         # Pieces of another tag version or container than the file has now: say the same in its own way.
@@ -183,10 +223,16 @@ def heard(state: State) -> tuple[str, ...]:
     return next((voice for voice in state.voices if voice), ())
 
 
-def snapshot(state: State, field: str, *, former: Mapping[str, Any] | None = None) -> Snapshot:
-    """Return the field of an open file as a value."""
+def snapshot(
+    state: State,
+    field: str,
+    *,
+    layout: Mapping[str, Any] | None = None,
+    across: Mapping[str, Any] | None = None,
+) -> Snapshot:
+    """Return the field of an open file as a value; see `pack` for what can go with it."""
     genres = heard(state)
-    raw = pack(state, field, genres, former=former) if state.pieces else None
+    raw = pack(state, field, genres, layout=layout, across=across) if state.pieces else None
     return Snapshot(state.container, genres, raw)
 
 

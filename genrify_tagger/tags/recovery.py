@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from typing import Literal
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
 
 from genrify_tagger.errors import TagError
-from genrify_tagger.tags.inplace import BLOCK, copy_content, same_content
+from genrify_tagger.tags.inplace import copy_content, same_content
 from genrify_tagger.tags.model import same_genre, same_pieces
-from genrify_tagger.tags.planning import plan_restore, read, with_open
+from genrify_tagger.tags.planning import read, replay
 from genrify_tagger.tags.scratch import backup_name, sync_folder
 from genrify_tagger.tags.view import View
 
@@ -44,8 +44,10 @@ def recover(
     {"before", "after", "other"}
         What the file holds. "other" if someone else changed it since, or it cannot be read.
     """
-    if backup is not None and os.path.isfile(backup) and not _settle_in_place(path, after_raw, backup, field):
-        return "other"
+    if backup is not None and os.path.isfile(backup):
+        change = _Change(os.path.realpath(path), before_raw, after_raw, field)
+        if not _settle_in_place(change, backup):
+            return "other"
     try:
         now = read(path, field=field).raw
     except TagError:
@@ -58,65 +60,49 @@ def recover(
     return "other"
 
 
-def _settle_in_place(path: str, after_raw: bytes | None, backup: str, field: str) -> bool:
-    """Make a file that was being rewritten in place whole again; return False if it is not that file's copy."""
-    target = os.path.realpath(path)
+@dataclass(frozen=True, slots=True)
+class _Change:
+    target: str
+    before_raw: bytes | None
+    after_raw: bytes | None
+    field: str
+
+
+def _settle_in_place(change: _Change, backup: str) -> bool:
+    """Make a file that was being rewritten in place whole again; return False if that cannot be told."""
     try:
-        descriptor = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        copy = os.open(backup, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        inode = os.fstat(descriptor).st_ino
-        if os.path.basename(backup) != backup_name(target, inode):
-            return False
-        if not same_content(copy, descriptor) and not _is_complete(descriptor, after_raw, backup, field):
-            if not _is_mixture(descriptor, after_raw, backup, field):
+        with open(change.target, "r+b") as file, open(backup, "rb") as copy:
+            if os.path.basename(backup) != backup_name(change.target, os.fstat(file.fileno()).st_ino):
                 return False
-            copy_content(copy, descriptor)
-            os.fsync(descriptor)
-    except (OSError, TagError):
-        return False
-    finally:
-        os.close(descriptor)
-        os.close(copy)
-    with contextlib.suppress(OSError):
+            if not same_content(copy.fileno(), file.fileno()) and not _put_back(change, file, copy):
+                return False
         os.unlink(backup)
         sync_folder(os.path.dirname(backup))
+    except (OSError, TagError):
+        return False
     return True
 
 
-def _is_complete(descriptor: int, after_raw: bytes | None, backup: str, field: str) -> bool:
-    return _compare(descriptor, after_raw, backup, field, mixed=False)
-
-
-def _is_mixture(descriptor: int, after_raw: bytes | None, backup: str, field: str) -> bool:
-    return _compare(descriptor, after_raw, backup, field, mixed=True)
-
-
-def _compare(descriptor: int, after_raw: bytes | None, backup: str, field: str, *, mixed: bool) -> bool:
-    """Return whether a file is what the change makes of the copy, or page by page either that or the copy."""
-    plan = plan_restore(backup, after_raw, field=field)
-
-    def work(file: object) -> bool:
-        old, new = View(file), View(file, plan.edits)  # type: ignore[arg-type]
-        size = os.fstat(descriptor).st_size
-        if not mixed and size != new.size:
-            return False
-        return size <= max(old.size, new.size) and all(
-            _page_fits(os.pread(descriptor, _PAGE, at), at, old, new, mixed=mixed) for at in range(0, size, _PAGE)
-        )
-
-    return with_open(backup, work)
-
-
-def _page_fits(page: bytes, at: int, old: View, new: View, *, mixed: bool) -> bool:
-    fresh, former = new.at(at, _PAGE), old.at(at, _PAGE)
-    if page == fresh:
+def _put_back(change: _Change, file: BinaryIO, copy: BinaryIO) -> bool:
+    """Restore a half-written file; return False if it is neither half-written nor finished."""
+    old = View(copy)
+    new = replay(copy, change.before_raw, change.after_raw, field=change.field, target=change.target)
+    pages = [_page(View(file), old, new, at) for at in range(0, View(file).size, _PAGE)]
+    if View(file).size == new.size and all(page == "new" for page in pages):
         return True
-    longest = max(len(fresh), len(former))
-    choices = {fresh.ljust(longest, b"\0"), former.ljust(longest, b"\0"), bytes(longest)}
-    return mixed and page.ljust(longest, b"\0") in choices
+    if View(file).size > max(old.size, new.size) or "other" in pages:
+        return False
+    copy_content(copy.fileno(), file.fileno())
+    os.fsync(file.fileno())
+    return True
 
 
-__all__ = ["BLOCK", "Outcome", "recover"]
+def _page(now: View, old: View, new: View, at: int) -> str:
+    """Say whose a page is: of the new content, the old, or (while it was not written yet) nobody's."""
+    page, fresh, former = now.at(at, _PAGE), new.at(at, _PAGE), old.at(at, _PAGE)
+    if page == fresh:
+        return "new"
+    longest = max(len(fresh), len(former), len(page))
+    page, fresh, former = (part.ljust(longest, b"\0") for part in (page, fresh, former))
+    written = next((i for i, pair in enumerate(zip(page, fresh, strict=True)) if pair[0] != pair[1]), longest)
+    return "between" if page[written:] in (former[written:], bytes(longest - written)) else "other"

@@ -118,15 +118,13 @@ class Stream:
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one piece for the container's own tag, and for every other tag that exists."""
         byte = names.to_v1(genres) if self.v1 is not None and self.field == GENRE else names.NO_GENRE
-        # A new ID3v2 tag would hide what an ID3v1 tag says; if the genre fits into the latter, none is made.
-        enough = joined(names.from_v1(byte)) == joined(genres)
-        wanted = [placed for placed in self.tags if self._wanted(placed) and not (enough and self._missing(placed))]
+        # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
+        enough = self.primary == "id3" and joined(names.from_v1(byte)) == joined(genres)
+        wanted = [
+            placed for placed in self.tags if self._wanted(placed) and not (enough and placed.start == placed.end)
+        ]
         made = [piece for placed in wanted for piece in compose_in(placed, self.field, genres)]
         return (*made, *([] if byte == names.NO_GENRE else [Piece("id3v1", 0, bytes((byte,)))]))
-
-    @staticmethod
-    def _missing(placed: Placed) -> bool:
-        return placed.start == placed.end
 
     def _wanted(self, placed: Placed) -> bool:
         if placed.name.startswith(self.primary) and placed.name.endswith(":0"):
@@ -152,10 +150,16 @@ class Stream:
             return []
         others = [part for part in placed.parts if placed.values(part, self.field) is None]
         woven = weave(others, wanted)
-        if not woven and not placed.tag.tail and sizes.get(placed.name) == 0:
+        if tuple(woven) == self._inherited(placed) and not placed.tag.tail and sizes.get(placed.name) == 0:
             return [Edit(placed.start, placed.end, b"")]
         grow = sizes[placed.name] - (placed.end - placed.start) if placed.name in sizes else 0
         return [Edit(placed.start, placed.end, placed.rebuilt(woven, grow=grow))]
+
+    def _inherited(self, placed: Placed) -> tuple[bytes, ...]:
+        """Return what a tag that is made where none was begins with: what ID3v1 says, which it would hide otherwise."""
+        if self.v1 is None or self.primary != "id3" or not isinstance(placed.tag, id3.Tag):
+            return ()
+        return id3.frames_of_v1(self.view.at(self.v1 - trailer.V1_GENRE, trailer.V1_SIZE))
 
     def others(self) -> list[bytes]:
         """Return every other frame and item of the tags, and ID3v1 without its genre byte."""
@@ -184,12 +188,13 @@ def open_stream(view: View, field: str, container: str, *, primary: str) -> Stre
     behind = trailer.blocks(view, audio)
     id3_spans = front + [(block.start, block.end) for block in behind if block.kind == "id3"]
     tags = [_id3_tag(view, span, index) for index, span in enumerate(id3_spans)]
+    v1 = next((block.start + trailer.V1_GENRE for block in behind if block.kind == "v1"), None)
     if not front and primary == "id3":
         tags = [replace(placed, name=_named(placed.tag, index + 1)) for index, placed in enumerate(tags)]
-        fresh = id3.empty_tag(NEW_ID3)
+        known = () if v1 is None else id3.frames_of_v1(view.at(v1 - trailer.V1_GENRE, trailer.V1_SIZE))
+        fresh = replace(id3.empty_tag(NEW_ID3), frames=known)
         tags.insert(0, Placed(_named(fresh, 0), 0, 0, fresh))
     tags += _ape_tags(view, behind, audio, make=primary == "ape")
-    v1 = next((block.start + trailer.V1_GENRE for block in behind if block.kind == "v1"), None)
     return Stream(container, view, field, primary, tuple(tags), v1)
 
 

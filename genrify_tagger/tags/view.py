@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from genrify_tagger.errors import TagReadError
+from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags.model import Edit
 
 BLOCK = 1 << 20
 MAX_TAG = 64 << 20
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+class Readable(Protocol):
+    """What a view needs of the file it is laid over."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset and return it."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes from there."""
 
 
 class View:
@@ -19,20 +35,23 @@ class View:
 
     Parameters
     ----------
-    file : BinaryIO
-        The original, open for reading.
+    file : Readable
+        The original, open for reading; a view itself will do.
     edits : sequence of Edit
         In rising order, not overlapping.
     """
 
-    def __init__(self, file: BinaryIO, edits: Sequence[Edit] = ()) -> None:
+    def __init__(self, file: Readable, edits: Sequence[Edit] = ()) -> None:
         self._file = file
+        self._edits = tuple(edits)
+        self._place = 0
         # (offset in the view, length, offset in the file or None, bytes)
         self._runs: list[tuple[int, int, int | None, bytes]] = []
         here, place = 0, 0
         end = file.seek(0, io.SEEK_END)
         for edit in edits:
-            assert place <= edit.start <= edit.end <= end, "edits overlap or leave the file"
+            if not place <= edit.start <= edit.end <= end:
+                raise WriteRefusedError("the file's tags overlap")
             here = self._add(here, edit.start - place, place, b"")
             here = self._add(here, len(edit.new), None, edit.new)
             place = edit.end
@@ -62,6 +81,25 @@ class View:
                 parts.append(self._file.read(high - low))
         return b"".join(parts)
 
+    def inverse(self) -> dict[str, Any]:
+        """Return what takes the edits back, to be kept as JSON and used through `inverted`."""
+        kept, shift = [], 0
+        for edit in self._edits:
+            self._file.seek(edit.start)
+            old = self._file.read(edit.end - edit.start)
+            kept.append([edit.start + shift, len(edit.new), _digest(edit.new), base64.b64encode(old).decode("ascii")])
+            shift += len(edit.new) - len(old)
+        return {"size": self.size, "edits": kept}
+
+    def inverted(self, image: Mapping[str, Any]) -> list[Edit] | None:
+        """Return the edits that an `inverse` means, None if the file is not what it was made for."""
+        if self.size != image["size"]:
+            return None
+        for start, length, digest, _ in image["edits"]:
+            if _digest(self.at(start, length)) != digest:
+                return None
+        return [Edit(start, start + length, base64.b64decode(old)) for start, length, _, old in image["edits"]]
+
     def exactly(self, offset: int, length: int, what: str) -> bytes:
         """Return `length` bytes of `what` (a tag, a header) that is to be held in memory.
 
@@ -76,6 +114,15 @@ class View:
         if len(data) != length:
             raise TagReadError(f"the {what} is cut off")
         return data
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset and return it, so that another view can be laid over this one."""
+        self._place = offset + (self.size if whence == io.SEEK_END else 0)
+        return self._place
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes from there."""
+        return self.at(self._place, self.size if size < 0 else size)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the whole content, a block at a time."""
