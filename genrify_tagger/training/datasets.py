@@ -1,0 +1,268 @@
+"""Labelled music on disk: which files there are, what they are, and what belongs together.
+
+Four layouts are read:
+
+* *folders*: a folder for each genre with its clips in it, as GTZAN is published;
+* *fma*: `tracks.csv` as the Free Music Archive dataset publishes it (see `training.fma`);
+* *csv*: a table of files and labels, several labels separated by ";", with an optional column that says which files
+  belong together (the artist);
+* *library*: any folder of tagged music; the genres are read from the files.
+
+References
+----------
+G. Tzanetakis and P. Cook, "Musical genre classification of audio signals", IEEE Trans. Speech and Audio 10(5), 2002.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genrify_tagger.errors import ConfigError, TagError
+from genrify_tagger.training.data import GENRES
+from genrify_tagger.training.fma import METADATA, read_tracks, tracks_csv
+from genrify_tagger.training.labels import answers, plain
+
+LAYOUTS = ("folders", "fma", "csv", "library")
+AUDIO_SUFFIXES = frozenset(
+    [
+        ".aac",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".ape",
+        ".au",
+        ".dsf",
+        ".flac",
+        ".m4a",
+        ".mp3",
+        ".mp4",
+        ".mpc",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".spx",
+        ".wav",
+        ".wma",
+        ".wv",
+    ]
+)
+FILE_COLUMNS = ("file", "path", "filename")
+LABEL_COLUMNS = ("genres", "genre", "labels", "label")
+GROUP_COLUMNS = ("artist", "group")
+SEPARATOR = ";"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled file.
+
+    Attributes
+    ----------
+    path : str
+    name : str
+        How lists and reports call it: its path within the dataset, with slashes and without suffix.
+    labels : tuple of str
+        In the spelling of `labels.plain`; the first tells most.
+    group : str
+        What belongs together and must not be on both sides of a split (the artist); the clip's own name if unknown.
+    """
+
+    path: str
+    name: str
+    labels: tuple[str, ...]
+    group: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Clips, and what was left out."""
+
+    name: str
+    clips: tuple[Clip, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def only(self, names: Iterable[str]) -> Dataset:
+        """Return the dataset with only the clips named (see `Clip.name`; suffixes are ignored)."""
+        wanted = {without_suffix(name) for name in names}
+        return replace(self, clips=tuple(clip for clip in self.clips if clip.name in wanted))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a table of files and labels; None for the usual ones."""
+
+    file: str | None = None
+    label: str | None = None
+    group: str | None = None
+
+
+def open_dataset(source: str, *, columns: Columns | None = None, subset: str | None = None) -> Dataset:
+    """List a dataset.
+
+    Parameters
+    ----------
+    source : str
+        A path, with the layout before it if it cannot be told from what is there: ``fma:~/fma``, ``library:~/Music``.
+    columns : Columns or None
+        For the layout *csv*.
+    subset : str or None
+        For the layout *fma*: small, medium or large; None for all.
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing, or nothing of that layout.
+    """
+    layout, path = _layout(source)
+    if layout == "fma":
+        dataset = _fma(path, subset)
+    elif layout == "csv":
+        dataset = _table(path, columns or Columns())
+    else:
+        dataset = _folders(path) if layout == "folders" else _library(path)
+    if not dataset.clips:
+        raise ConfigError("no labelled audio in it", path=str(path), hint=_explain(layout))
+    return dataset
+
+
+def without_suffix(name: str) -> str:
+    """Return a path with slashes and without a suffix of audio: `blues/blues.00001.wav` is `blues/blues.00001`."""
+    stem, suffix = os.path.splitext(name.strip().replace(os.sep, "/"))
+    return stem if suffix.casefold() in AUDIO_SUFFIXES else name.strip().replace(os.sep, "/")
+
+
+def read_list(path: str) -> list[str]:
+    """Read a list of clips, one name a line, such as GTZAN's fault-filtered lists."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"cannot read the list: {error.strerror}", path=path) from error
+    return [without_suffix(line) for line in lines if line.strip()]
+
+
+def _layout(source: str) -> tuple[str, Path]:
+    prefix, separator, rest = source.partition(":")
+    named = bool(separator) and prefix in LAYOUTS
+    path = Path(rest if named else source).expanduser()
+    if not path.exists():
+        raise ConfigError("no such dataset", path=str(path))
+    return (prefix if named else _guess(path)), path
+
+
+def _guess(path: Path) -> str:
+    if path.is_file():
+        return "csv"
+    if tracks_csv(path) is not None:
+        return "fma"
+    if (path / "labels.csv").is_file():
+        return "csv"
+    folders = [entry.name for entry in path.iterdir() if entry.is_dir()]
+    return "folders" if sum(plain(name) in GENRES for name in folders) >= min(2, len(folders) or 1) else "library"
+
+
+def _explain(layout: str) -> str:
+    return f"read as {layout!r}; say another layout before the path, such as {LAYOUTS[0]}:PATH ({', '.join(LAYOUTS)})"
+
+
+def _folders(root: Path) -> Dataset:
+    clips = []
+    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
+        for path in audio_files(folder):
+            name = without_suffix(str(path.relative_to(root)))
+            clips.append(Clip(str(path), name, (plain(folder.name),), name))
+    return Dataset(root.name, tuple(clips))
+
+
+def audio_files(root: Path) -> list[Path]:
+    """Return every file below a folder whose suffix is one of audio, sorted."""
+    found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names if not name.startswith("."))
+    return sorted(path for path in found if path.suffix.casefold() in AUDIO_SUFFIXES)
+
+
+def _table(path: Path, columns: Columns) -> Dataset:
+    table = path if path.is_file() else path / "labels.csv"
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        header = reader.fieldnames or ()
+        file_column = _column(header, columns.file, FILE_COLUMNS, table)
+        label_column = _column(header, columns.label, LABEL_COLUMNS, table)
+        group_column = _optional_column(header, columns.group, GROUP_COLUMNS, table)
+        rows = list(reader)
+    clips, problems = [], []
+    for row in rows:
+        at = table.parent / row[file_column]
+        name = without_suffix(row[file_column])
+        labels = tuple(plain(label) for label in row[label_column].split(SEPARATOR) if label.strip())
+        if not at.is_file():
+            problems.append(Problem(str(at), "no such file"))
+        elif not labels:
+            problems.append(Problem(str(at), "no label"))
+        else:
+            clips.append(Clip(str(at), name, labels, _group(row[group_column] if group_column else "") or name))
+    return Dataset(table.parent.name or table.stem, tuple(clips), tuple(problems))
+
+
+def _optional_column(header: Sequence[str], wanted: str | None, usual: Sequence[str], table: Path) -> str | None:
+    if wanted is None and not set(usual) & set(header):
+        return None
+    return _column(header, wanted, usual, table)
+
+
+def _column(header: Sequence[str], wanted: str | None, usual: Sequence[str], table: Path) -> str:
+    candidates = [wanted] if wanted else list(usual)
+    for name in candidates:
+        if name in header:
+            return name
+    raise ConfigError(f"no column {' or '.join(candidates)} among {', '.join(header)}", path=str(table))
+
+
+def _group(artist: str) -> str:
+    """Return an artist's name as something to compare: the same whatever its case and punctuation."""
+    return "".join(letter for letter in artist.casefold() if letter.isalnum())
+
+
+def _fma(root: Path, subset: str | None) -> Dataset:
+    clips, problems = [], []
+    for track in read_tracks(root, subset):
+        name = f"{track.id // 1000:03d}/{track.id:06d}"
+        if track.path is None:
+            problems.append(Problem(str(root / f"{name}.mp3"), "no such file"))
+        else:
+            clips.append(Clip(track.path, name, (plain(track.genre),), _group(track.artist) or name))
+    return Dataset(f"{root.name} {subset or METADATA}", tuple(clips), tuple(problems))
+
+
+def _library(root: Path) -> Dataset:
+    clips, problems = [], []
+    for path in audio_files(root):
+        genres, reason = _genres_in(path)
+        labels = tuple(plain(genre) for genre in genres)
+        name = without_suffix(str(path.relative_to(root)))
+        # By the usual layout Artist/Album/song, the first folder is what belongs together.
+        group = name.split("/")[0] if "/" in name else name
+        if answers(labels):
+            clips.append(Clip(str(path), name, labels, group))
+        else:
+            problems.append(Problem(str(path), reason or "no genre of the ten in it"))
+    return Dataset(root.name, tuple(clips), tuple(problems))
+
+
+def _genres_in(path: Path) -> tuple[tuple[str, ...], str | None]:
+    from genrify_tagger import tags
+
+    try:
+        return tags.read(str(path)).genres, None
+    except TagError as error:
+        return (), str(error)

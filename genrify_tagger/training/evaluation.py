@@ -1,0 +1,251 @@
+"""The one way any model is judged: the shipped one, one of your own, and the seed's baselines alike.
+
+A model gives `Predictions`; `evaluate` turns them into a `Report`. A clip is judged if its labels say one thing
+(several only if asked); where a label leaves several genres open ("Pop/Rock"), any of them is right, and the *groups*
+(pop, rock and metal count as one) give the confusion matrix and macro figure. Clips outside the vocabulary are not
+judged but counted: how many of them would have got a genre all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.training import metrics
+from genrify_tagger.training.datasets import Clip, Problem
+from genrify_tagger.training.labels import group, meaning
+from genrify_tagger.training.metrics import Array, Bin, GenreFigures, Interval, Operating
+
+SCHEMA = 1
+WORST = 25
+DEFAULT_THRESHOLD = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """What a model made of one clip.
+
+    Attributes
+    ----------
+    clip : Clip
+    segments : ndarray, shape (n_segments, n_labels)
+        Scores of each segment.
+    scores : ndarray, shape (n_labels,)
+        Scores of the whole.
+    confidence : float
+        Claimed probability that the best label is right.
+    """
+
+    clip: Clip
+    segments: npt.NDArray[np.float32]
+    scores: Array
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model made of a dataset.
+
+    Attributes
+    ----------
+    model : str
+    dataset : str
+    protocol : str
+        How trained and judged music were kept apart; empty if the model came as it is.
+    labels : tuple of str
+    tracks : tuple of Track
+    min_confidence : float
+        From which on the model would write a genre.
+    problems : tuple of Problem
+        Files that could not be heard.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    labels: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    min_confidence: float = DEFAULT_THRESHOLD
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A track that was named wrongly."""
+
+    file: str
+    truth: tuple[str, ...]
+    said: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Clips none of the labels fits, and the share of them that would have got one."""
+
+    n: int
+    written: float
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Figures with pop, rock and metal as one, over tracks of exactly one group."""
+
+    n: int
+    micro: Interval
+    macro: Interval
+    labels: tuple[str, ...]
+    confusion: list[list[int]]
+    genres: dict[str, GenreFigures]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything said about a model on a dataset; intervals are 95%, over tracks."""
+
+    model: str
+    dataset: str
+    protocol: str
+    labels: tuple[str, ...]
+    n_tracks: int
+    n_segments: int
+    n_ambiguous: int
+    segment_accuracy: Interval
+    track_accuracy: Interval
+    n_labelled: int
+    macro_recall: Interval
+    genres: dict[str, GenreFigures]
+    confusion: list[list[int]]
+    grouped: Grouped
+    calibration_error: float
+    reliability: list[Bin]
+    coverage: list[Operating]
+    at_default: Operating
+    outside: Outside
+    worst: list[Mistake]
+    problems: list[Problem]
+
+
+def answers_of(clip: Clip, labels: Sequence[str]) -> frozenset[str]:
+    """Return which labels of a vocabulary are right for a clip; none if it lies outside."""
+    found = [frozenset({label}) if label in labels else meaning(label) & set(labels) for label in clip.labels]
+    return frozenset[str]().union(*found)
+
+
+def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
+    """Judge a model.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    several : bool
+        Also judge clips with more than one label; any of them is right.
+    """
+    labels = predictions.labels
+    eligible = [track for track in predictions.tracks if several or len(track.clip.labels) == 1]
+    inside = [track for track in eligible if answers_of(track.clip, labels)]
+    outside = [track for track in predictions.tracks if not answers_of(track.clip, labels)]
+    answers = _truths([answers_of(track.clip, labels) for track in inside], labels)
+    scores = np.array([track.scores for track in inside], np.float64).reshape(-1, len(labels))
+    confidence = np.array([track.confidence for track in inside])
+    hits = metrics.hits(scores, answers)
+    matrix, macro = _single(scores, answers)
+    bins = metrics.reliability(confidence, hits)
+    return Report(
+        model=predictions.model,
+        dataset=predictions.dataset,
+        protocol=predictions.protocol,
+        labels=labels,
+        n_tracks=len(inside),
+        n_segments=sum(len(track.segments) for track in inside),
+        n_ambiguous=len(predictions.tracks) - len(eligible),
+        segment_accuracy=metrics.segment_accuracy(*_segments_right(inside, answers)),
+        track_accuracy=metrics.accuracy(hits),
+        n_labelled=int(matrix.sum()),
+        macro_recall=macro,
+        genres=dict(zip(labels, metrics.genre_figures(matrix), strict=True)),
+        confusion=matrix.tolist(),
+        grouped=_grouped(scores, answers, labels),
+        calibration_error=metrics.calibration_error(bins),
+        reliability=bins,
+        coverage=metrics.coverage_curve(confidence, hits) if inside else [],
+        at_default=metrics.operating_point(confidence, hits, predictions.min_confidence),
+        outside=_outside(outside, predictions.min_confidence),
+        worst=_worst(inside, labels, hits),
+        problems=list(predictions.problems),
+    )
+
+
+def to_json(report: Report) -> str:
+    """Return a report as JSON; what cannot be said is null."""
+    return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def _truths(answers: Sequence[frozenset[str]], labels: Sequence[str]) -> metrics.Truths:
+    return np.array([[label in right for label in labels] for right in answers], bool).reshape(-1, len(labels))
+
+
+def _segments_right(tracks: Sequence[Track], answers: metrics.Truths) -> tuple[list[int], list[int]]:
+    rights = [int(right[np.argmax(track.segments, axis=1)].sum()) for track, right in zip(tracks, answers, strict=True)]
+    return rights, [len(track.segments) for track in tracks]
+
+
+def _single(scores: Array, answers: metrics.Truths) -> tuple[metrics.Indices, Interval]:
+    """Return confusions and macro recall over the tracks of exactly one right label."""
+    one = answers.sum(axis=1) == 1
+    truth, said = np.argmax(answers[one], axis=1), metrics.best(scores[one])
+    n_labels = answers.shape[1]
+    return metrics.confusion(truth, said, n_labels), metrics.macro_recall(truth, said, n_labels)
+
+
+def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> Grouped:
+    names = tuple(dict.fromkeys(group(label) for label in labels))
+    member = np.array([[group(label) == name for name in names] for label in labels], np.float64)
+    in_groups = (answers.astype(np.float64) @ member) > 0
+    one = in_groups.sum(axis=1) == 1
+    truth, said = np.argmax(in_groups[one], axis=1), metrics.best((scores @ member)[one])
+    matrix = metrics.confusion(truth, said, len(names))
+    return Grouped(
+        n=int(one.sum()),
+        micro=metrics.accuracy(truth == said),
+        macro=metrics.macro_recall(truth, said, len(names)),
+        labels=names,
+        confusion=matrix.tolist(),
+        genres=dict(zip(names, metrics.genre_figures(matrix), strict=True)),
+    )
+
+
+def _outside(tracks: Sequence[Track], threshold: float) -> Outside:
+    written = [track.confidence >= threshold for track in tracks]
+    return Outside(len(tracks), float(np.mean(written)) if written else float("nan"))
+
+
+def _worst(tracks: Sequence[Track], labels: Sequence[str], hits: metrics.Truths) -> list[Mistake]:
+    """Return the most confident mistakes."""
+    wrong = [track for track, hit in zip(tracks, hits, strict=True) if not hit]
+    wrong.sort(key=lambda track: (-track.confidence, track.clip.name))
+    return [
+        Mistake(
+            file=track.clip.name,
+            truth=track.clip.labels,
+            said=labels[int(np.argmax(track.scores))],
+            confidence=track.confidence,
+        )
+        for track in wrong[:WORST]
+    ]

@@ -1,0 +1,156 @@
+"""The seed's feature table: made from a dataset, written and read as CSV, held against the published one."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.training.datasets import Clip, Problem, without_suffix
+from genrify_tagger.training.parallel import each
+from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, Described, describe_file
+
+COLUMNS = ("filename", "length", *FEATURES, "label")
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Rows of features.
+
+    Attributes
+    ----------
+    files : tuple of str
+        As published: file name for a whole clip, with the segment's number before the suffix for a segment.
+    lengths : ndarray of int, shape (n,)
+        Samples at 22,050 Hz.
+    values : ndarray, shape (n, 57)
+    labels : tuple of str
+    """
+
+    files: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """How close a column is to the published one: correlation, and median and 95th percentile of the difference.
+
+    Differences are relative to the published column's standard deviation over the clips, since several columns have
+    their values around zero.
+    """
+
+    column: str
+    correlation: float
+    median: float
+    high: float
+
+
+def describe_clips(
+    clips: Sequence[Clip], *, seconds: int = 3, jobs: int = 0, progress: bool = True
+) -> tuple[list[tuple[Clip, Described]], list[Problem]]:
+    """Compute the features of every clip, of its 3-second segments or of its whole.
+
+    Returns
+    -------
+    described : list of (Clip, Described)
+        In the order of the clips, without the broken ones.
+    problems : list of Problem
+    """
+    size = SEGMENT_SAMPLES if seconds == 3 else None
+    tasks = [(clip.path, size) for clip in clips]
+    title = "Computing features" if progress else ""
+    found: list[tuple[Clip, Described]] = []
+    problems = []
+    for clip, (_, described, reason) in zip(clips, each(describe_file, tasks, jobs=jobs, title=title), strict=True):
+        if described is None:
+            problems.append(Problem(clip.path, reason or "no result"))
+        else:
+            found.append((clip, described))
+    return found, problems
+
+
+def tabulate(described: Sequence[tuple[Clip, Described]], *, seconds: int = 3) -> FeatureTable:
+    """Lay the features of clips out as one table; a clip's label is its first."""
+    rows = [(clip, number, one) for clip, one in described for number in range(len(one.lengths))]
+    return FeatureTable(
+        files=tuple(_file_name(clip, number, seconds) for clip, number, _ in rows),
+        lengths=np.array([one.lengths[number] for _, number, one in rows], np.int64),
+        values=np.array([one.table[number] for _, number, one in rows]).reshape(-1, len(FEATURES)),
+        labels=tuple(clip.labels[0] for clip, _, _ in rows),
+    )
+
+
+def _file_name(clip: Clip, number: int, seconds: int) -> str:
+    path = Path(clip.path)
+    return f"{path.stem}.{number}{path.suffix}" if seconds == 3 else path.name
+
+
+def write_table(table: FeatureTable, file: TextIO) -> None:
+    """Write a table with the columns as published."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name, length, values, label in zip(table.files, table.lengths, table.values, table.labels, strict=True):
+        writer.writerow([name, int(length), *(repr(float(value)) for value in values), label])
+
+
+def read_table(path: str) -> FeatureTable:
+    """Read a table, ours or the published one.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or has other columns.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise ConfigError(f"cannot read the table: {error.strerror}", path=path) from error
+    if not rows or not set(COLUMNS) <= set(rows[0]):
+        raise ConfigError("no table of the seed's features", path=path)
+    return FeatureTable(
+        files=tuple(row["filename"] for row in rows),
+        lengths=np.array([int(row["length"]) for row in rows]),
+        values=np.array([[float(row[name]) for name in FEATURES] for row in rows]),
+        labels=tuple(row["label"] for row in rows),
+    )
+
+
+def compare(ours: FeatureTable, published: FeatureTable) -> tuple[int, list[Closeness]]:
+    """Hold the clips that both tables have against each other, column by column.
+
+    Returns
+    -------
+    n : int
+        Number of clips in both.
+    columns : list of Closeness
+
+    Raises
+    ------
+    ConfigError
+        If fewer than three clips are in both.
+    """
+    theirs = {without_suffix(name): row for name, row in zip(published.files, published.values, strict=True)}
+    names = [without_suffix(name) for name in ours.files]
+    both = [(row, theirs[name]) for name, row in zip(names, ours.values, strict=True) if name in theirs]
+    if len(both) < 3:
+        raise ConfigError(
+            "fewer than three clips are in both tables", hint="compare tables of whole clips: --seconds 30"
+        )
+    x, y = (np.array(side) for side in zip(*both, strict=True))
+    return len(both), [_closeness(name, x[:, at], y[:, at]) for at, name in enumerate(FEATURES)]
+
+
+def _closeness(name: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Closeness:
+    difference = np.abs(x - y) / max(float(y.std()), 1e-12)
+    constant = x.std() == 0 or y.std() == 0
+    correlation = float("nan") if constant else float(np.corrcoef(x, y)[0, 1])
+    return Closeness(name, correlation, float(np.median(difference)), float(np.percentile(difference, 95)))

@@ -1,0 +1,215 @@
+"""The training run: epochs, validation, checkpoints, early stopping; goes on where it was stopped.
+
+A run lives in a folder: `last.keras` and `run.json` after every epoch (what to go on from), `best.keras` whenever the
+validation loss is the lowest so far.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.features import log_mel
+from genrify_tagger.training.augmentation import Recipe
+from genrify_tagger.training.batches import Batches
+from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut
+from genrify_tagger.training.networks import open_label_loss
+
+VALIDATION_SEGMENTS = 4
+LAST, BEST, STATE = "last.keras", "best.keras", "run.json"
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs, steps, batch : int
+        At most so many epochs, of so many batches, of so many segments.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    patience : int
+        Epochs without a lower validation loss after which to stop.
+    seed : int
+    recipe : Recipe
+        Augmentation.
+    """
+
+    epochs: int = 30
+    steps: int = 60
+    batch: int = 32
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    patience: int = 6
+    seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went: mean training loss, validation loss, share of validation clips that are right."""
+
+    loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Clips with what their labels leave open, shape (n_clips, n_classes)."""
+
+    entries: Sequence[Decoded]
+    targets: FloatArray
+
+
+def fit(
+    build: Callable[[], Any],
+    training: Material,
+    validation: Material,
+    options: Options,
+    folder: Path,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> tuple[Any, list[Epoch]]:
+    """Train a network, or go on with a run that was stopped.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network afresh.
+    training, validation : Material
+    options : Options
+    folder : Path
+    tell : callable
+        Gets a line about every epoch.
+
+    Returns
+    -------
+    model : keras.Model
+        The best one.
+    history : list of Epoch
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds a run with other options or other music.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = _identity(training, validation, options)
+    history = _read_state(folder, identity)
+    keras.utils.set_random_seed(options.seed)
+    model = keras.models.load_model(folder / LAST) if history else _compiled(build(), options)
+    mel, owner = validation_mel(validation.entries)
+    for epoch in range(len(history), options.epochs):
+        if _stale(history) >= options.patience:
+            tell(f"no better since epoch {len(history) - options.patience}; stopped")
+            break
+        history.append(_epoch(model, training, validation, (mel, owner), options, epoch))
+        _write_state(folder, identity, history, model)
+        done = history[-1]
+        tell(
+            f"epoch {epoch + 1}/{options.epochs}: loss {done.loss:.3f}, validation loss {done.validation_loss:.3f}, "
+            f"{100 * done.validation_accuracy:.1f}% of {len(validation.entries)} validation clips right"
+        )
+    return keras.models.load_model(folder / BEST), history
+
+
+def validation_mel(entries: Sequence[Decoded]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Return evenly spaced segments of every clip, (n, 187, 96), and the number of the clip each is of, (n,)."""
+    segments, owner = [], []
+    for number, entry in enumerate(entries):
+        y = entry.load()
+        n = max(1, min(VALIDATION_SEGMENTS, len(y) // SEGMENT_SAMPLES))
+        for start in np.linspace(0, max(0, len(y) - SEGMENT_SAMPLES), n + 2, dtype=int)[1:-1]:
+            segments.append(cut(y, int(start)))
+            owner.append(number)
+    return np.concatenate([log_mel(one[np.newaxis]) for one in segments]), np.array(owner)
+
+
+def clip_means(values: FloatArray, owner: npt.NDArray[np.int64]) -> FloatArray:
+    """Average segments into clips, shape (n_clips, n_columns)."""
+    return np.stack([values[owner == number].mean(axis=0) for number in range(int(owner.max()) + 1)])
+
+
+def _epoch(
+    model: Any,
+    training: Material,
+    validation: Material,
+    heard: tuple[FloatArray, npt.NDArray[np.int64]],
+    options: Options,
+    epoch: int,
+) -> Epoch:
+    batches = Batches(
+        training.entries,
+        training.targets,
+        options.recipe,
+        batch=options.batch,
+        steps=options.steps,
+        seed=options.seed,
+        epoch=epoch,
+    )
+    loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][0]
+    means = clip_means(np.asarray(model.predict(heard[0], verbose=0)), heard[1])
+    right = validation.targets[np.arange(len(means)), means.argmax(axis=1)] > 0
+    open_mass = (means * validation.targets).sum(axis=1)
+    return Epoch(float(loss), float(-np.log(open_mass + 1e-7).mean()), float(right.mean()))
+
+
+def _compiled(model: Any, options: Options) -> Any:
+    optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay, clipnorm=1.0)
+    model.compile(optimizer=optimizer, loss=open_label_loss)
+    return model
+
+
+def _stale(history: Sequence[Epoch]) -> int:
+    """Return for how many epochs the validation loss has not been lower than before."""
+    losses = [epoch.validation_loss for epoch in history]
+    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+
+
+def _identity(training: Material, validation: Material, options: Options) -> dict[str, Any]:
+    """Return what must be the same for a run to be gone on with; it may be given more epochs or patience."""
+    same = {key: value for key, value in asdict(options).items() if key not in ("epochs", "patience")}
+    clips = {name: len(part.entries) for name, part in (("training", training), ("validation", validation))}
+    return {**same, **clips, "classes": int(training.targets.shape[1])}
+
+
+def _read_state(folder: Path, identity: dict[str, Any]) -> list[Epoch]:
+    if not (folder / STATE).exists():
+        return []
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    if state["identity"] != json.loads(json.dumps(identity)):
+        differing = [key for key in identity if state["identity"].get(key) != json.loads(json.dumps(identity[key]))]
+        raise ConfigError(
+            f"holds a run with another {', '.join(differing)}", path=str(folder), hint="name another folder"
+        )
+    return [Epoch(**epoch) for epoch in state["history"]]
+
+
+def _write_state(folder: Path, identity: dict[str, Any], history: Sequence[Epoch], model: Any) -> None:
+    """Save the model, then what says that it was saved; each appears whole or not at all."""
+    if not _stale(history):
+        _save(model, folder / BEST)
+    _save(model, folder / LAST)
+    partial = folder / f"{STATE}.partial"
+    state = {"identity": identity, "history": [asdict(epoch) for epoch in history]}
+    partial.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, folder / STATE)
+
+
+def _save(model: Any, path: Path) -> None:
+    partial = path.with_name(f"partial-{path.name}")
+    model.save(partial)
+    os.replace(partial, path)

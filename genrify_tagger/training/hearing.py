@@ -1,0 +1,101 @@
+"""A finished model (flatbuffer and sidecar) hears a dataset the way the tagger would."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.classifier import load_sidecar
+from genrify_tagger.decision import decide
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.training.datasets import Dataset, Problem
+from genrify_tagger.training.evaluation import Predictions, Track
+from genrify_tagger.training.parallel import each
+
+if TYPE_CHECKING:
+    from genrify_tagger.classifier import Classifier
+
+SEGMENTS = 8
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A clip's segments as a model hears them: activations by output, intervals (s) and levels (dBFS)."""
+
+    outputs: dict[str, FloatArray]
+    intervals: FloatArray
+    levels: FloatArray
+
+
+def hear(
+    datasets: Sequence[Dataset], sidecar_path: str | None, *, vocabulary: str = "gtzan", jobs: int = 0
+) -> Predictions:
+    """Let a model hear datasets.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+    sidecar_path : str or None
+        None for the shipped model.
+    vocabulary : str
+    jobs : int
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    ConfigError
+        If it has no such vocabulary.
+    """
+    sidecar = load_sidecar(sidecar_path)
+    if vocabulary not in sidecar.vocabularies:
+        raise ConfigError(
+            f"the model has no vocabulary {vocabulary!r}", hint=f"it has {', '.join(sidecar.vocabularies)}"
+        )
+    chosen = sidecar.vocabularies[vocabulary]
+    clips = [clip for dataset in datasets for clip in dataset.clips]
+    problems = [problem for dataset in datasets for problem in dataset.problems]
+    tracks = []
+    tasks = [(clip.path, sidecar_path) for clip in clips]
+    for clip, (_, heard, reason) in zip(clips, each(hear_file, tasks, jobs=jobs, title="Listening"), strict=True):
+        if heard is None:
+            problems.append(Problem(clip.path, reason or "no result"))
+            continue
+        decision = decide(heard.outputs, heard.levels, chosen)
+        scores = np.array([decision.scores[label] for label in chosen.labels])
+        tracks.append(Track(clip, heard.outputs[chosen.output], scores, decision.confidence))
+    return Predictions(
+        model=sidecar.id,
+        dataset=" + ".join(dataset.name for dataset in datasets),
+        protocol="",
+        labels=chosen.labels,
+        tracks=tuple(tracks),
+        min_confidence=chosen.min_confidence,
+        problems=tuple(problems),
+    )
+
+
+def hear_file(task: tuple[str, str | None], segments: int = SEGMENTS) -> Heard:
+    """Hear one file with the model of a sidecar (None for the shipped one); runs in a process of its own."""
+    from genrify_tagger.audio import load_segments
+    from genrify_tagger.features import log_mel
+
+    path, sidecar_path = task
+    heard = load_segments(path, n_segments=segments)
+    outputs = _classifier(sidecar_path).predict(log_mel(heard.y))
+    power = np.mean(np.square(heard.y, dtype=np.float64), axis=1)
+    return Heard(outputs, heard.intervals, (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32))
+
+
+@functools.cache
+def _classifier(sidecar_path: str | None) -> Classifier:
+    from genrify_tagger.classifier import Classifier
+
+    return Classifier(sidecar_path)

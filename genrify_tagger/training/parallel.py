@@ -1,0 +1,70 @@
+"""The same work on many files, in processes that may die, with progress on stderr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from genrify_tagger.errors import GenrifyError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(
+    work: Callable[[T], R], items: Sequence[T], *, jobs: int = 0, time_limit: float = 120.0, title: str = ""
+) -> Iterator[tuple[T, R | None, str | None]]:
+    """Do `work` on every item, in order of the items.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module, so that it can be named to another process.
+    items : sequence
+    jobs : int
+        Number of processes; 0 for one on each core.
+    time_limit : float
+        Seconds for one item.
+    title : str
+        What the progress line says; empty for no progress.
+
+    Yields
+    ------
+    item, result, reason
+        `result` is None where `reason` says why there is none.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    jobs = min(jobs or usable_cores(), max(1, len(items)))
+    with ProcessPool(max_workers=jobs, context=get_context("spawn"), initializer=_single_threaded) as pool:
+        results = pool.map(work, items, timeout=time_limit).result()
+        rows = track(items, description=title, console=Console(stderr=True), disable=not title, transient=True)
+        for item in rows:
+            try:
+                yield item, next(results), None
+            except (GenrifyError, ValueError, MemoryError, TimeoutError, ProcessExpired) as error:
+                yield item, None, _reason(error, time_limit)
+
+
+def _single_threaded() -> None:
+    """One thread for each process: the processes are the parallelism."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = "1"
+
+
+def _reason(error: Any, time_limit: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"took longer than {time_limit:g} s"
+    if isinstance(error, ProcessExpired):
+        return "the process died on it"
+    return str(error) or type(error).__name__

@@ -1,0 +1,167 @@
+"""The seed's hand-made features: 57 numbers for 3 or 30 seconds of music, computed with librosa.
+
+The table published with GTZAN on Kaggle was made this way: 22,050 Hz, librosa's defaults (frames of 2048 samples every
+512), mean and variance over the frames; `harmony` and `perceptr` are mean and variance of the samples of the harmonic
+and the percussive part (Fitzgerald's median filtering); `tempo` is one number.
+
+References
+----------
+B. McFee et al., "librosa: audio and music signal analysis in Python", SciPy 2015.
+D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.errors import DecodeError
+
+SAMPLE_RATE = 22050
+SEGMENT_SAMPLES = 66149  # as in the published table of 3-second segments: a tenth of a clip of 30 seconds
+N_FFT, HOP, N_MFCC = 2048, 512, 20
+SMALL_MFCC = 13
+SMALL_FRAMES = 130
+SHORTEST = SAMPLE_RATE  # samples; tempo and separation mean nothing below a second
+
+_SPECTRAL = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
+_SIGNALS = ("harmony", "perceptr")
+_PAIRS = (*_SPECTRAL, *_SIGNALS)
+FEATURES = (
+    *(f"{name}_{statistic}" for name in _PAIRS for statistic in ("mean", "var")),
+    "tempo",
+    *(f"mfcc{number}_{statistic}" for number in range(1, N_MFCC + 1) for statistic in ("mean", "var")),
+)
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Described:
+    """The segments of one clip, as the seed's models see them.
+
+    Attributes
+    ----------
+    lengths : ndarray of int, shape (n,)
+        Samples at 22,050 Hz.
+    table : ndarray, shape (n, 57)
+        One column for each of `FEATURES`.
+    mfcc : ndarray, shape (n, 130, 13)
+        The first 13 MFCC frame by frame, for the models that look at those; repeated or cut to 130 frames (3 s).
+    """
+
+    lengths: npt.NDArray[np.int64]
+    table: npt.NDArray[np.float64]
+    mfcc: FloatArray
+
+
+def describe_file(task: tuple[str, int | None]) -> Described:
+    """Decode a file and describe its segments; runs in a process of its own.
+
+    Parameters
+    ----------
+    task : (path, segment_samples)
+        None for one segment: the whole clip.
+
+    Raises
+    ------
+    DecodeError
+        If it cannot be decoded or lasts less than a second.
+    """
+    path, segment_samples = task
+    y = decode_at(path, SAMPLE_RATE)
+    if len(y) < SHORTEST:
+        raise DecodeError("less than a second of audio in it", path=path)
+    return describe(y, segment_samples)
+
+
+def decode_at(path: str, sample_rate: int) -> FloatArray:
+    """Decode a whole file to mono at a sample rate of choice; the tagger's own decoder knows only 16 kHz.
+
+    Raises
+    ------
+    DecodeError
+        If there is no audio in it that can be decoded.
+    """
+    import av
+
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
+    pieces: list[FloatArray] = []
+    try:
+        with av.open(path) as container:
+            for frame in container.decode(audio=0):
+                frame.pts = None
+                pieces += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+            pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise DecodeError(f"cannot be decoded: {error}", path=path) from error
+    if not pieces:
+        raise DecodeError("no audio in it can be decoded", path=path)
+    return np.concatenate(pieces)
+
+
+def describe(y: FloatArray, segment_samples: int | None = SEGMENT_SAMPLES) -> Described:
+    """Cut a clip (samples at 22,050 Hz) into segments and describe each; a rest shorter than a segment is dropped."""
+    size = min(segment_samples or len(y), len(y))
+    segments = [y[start : start + size] for start in range(0, len(y) - size + 1, size)]
+    rows = [describe_segment(segment) for segment in segments]
+    return Described(
+        lengths=np.full(len(segments), size),
+        table=np.array([[row[name] for name in FEATURES] for row, _ in rows]),
+        mfcc=np.stack([mfcc for _, mfcc in rows]),
+    )
+
+
+def describe_segment(y: FloatArray) -> tuple[Mapping[str, float], FloatArray]:
+    """Compute the 57 features of one segment by name, and its first 13 MFCC, shape (130, 13)."""
+    import librosa
+
+    complex_spectrum = librosa.stft(y, n_fft=N_FFT, hop_length=HOP)
+    magnitude = np.abs(complex_spectrum)
+    power = magnitude**2
+    mel = librosa.feature.melspectrogram(S=power, sr=SAMPLE_RATE)
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=N_MFCC)
+    harmonic, percussive = librosa.decompose.hpss(complex_spectrum)
+    centroid = librosa.feature.spectral_centroid(S=magnitude, sr=SAMPLE_RATE)
+    series = {
+        "chroma_stft": _chroma(power),
+        "rms": librosa.feature.rms(y=y),
+        "spectral_centroid": centroid,
+        "spectral_bandwidth": librosa.feature.spectral_bandwidth(S=magnitude, sr=SAMPLE_RATE, centroid=centroid),
+        "rolloff": librosa.feature.spectral_rolloff(S=magnitude, sr=SAMPLE_RATE),
+        "zero_crossing_rate": librosa.feature.zero_crossing_rate(y),
+        "harmony": librosa.istft(harmonic, hop_length=HOP, length=len(y)),
+        "perceptr": librosa.istft(percussive, hop_length=HOP, length=len(y)),
+        **{f"mfcc{number}": row for number, row in enumerate(mfcc, start=1)},
+    }
+    found = {f"{name}_mean": float(np.mean(values)) for name, values in series.items()}
+    found |= {f"{name}_var": float(np.var(values)) for name, values in series.items()}
+    found["tempo"] = _tempo(mel)
+    return found, _frames(mfcc[:SMALL_MFCC].T)
+
+
+def _chroma(power: FloatArray) -> FloatArray:
+    import librosa
+
+    with warnings.catch_warnings():
+        # Of silence: librosa warns that it has no tuning, and takes 0.
+        warnings.filterwarnings("ignore", message="Trying to estimate tuning from empty frequency set")
+        chroma: FloatArray = librosa.feature.chroma_stft(S=power, sr=SAMPLE_RATE)
+    return chroma
+
+
+def _tempo(mel: FloatArray) -> float:
+    import librosa
+
+    onsets = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=SAMPLE_RATE, hop_length=HOP)
+    return float(librosa.feature.tempo(onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=HOP)[0])
+
+
+def _frames(mfcc: FloatArray) -> FloatArray:
+    """Bring MFCC (n, 13) to 130 frames, by repeating a shorter segment."""
+    repeats = -(-SMALL_FRAMES // len(mfcc))
+    return np.tile(mfcc, (repeats, 1))[:SMALL_FRAMES].astype(np.float32)

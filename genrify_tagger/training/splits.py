@@ -1,0 +1,99 @@
+"""Who is trained on and who is judged.
+
+Music cut into segments can be split in ways that differ by forty points in what they promise. A split *by segment*
+puts pieces of one recording on both sides; it measures how well a recording is recognised, not its genre, and is
+called leaky here wherever its number is printed. A split by track keeps recordings together, one by group keeps
+artists together, and given lists can do more still (GTZAN's fault-filtered lists leave out repetitions and wrong
+labels).
+
+References
+----------
+B. L. Sturm, "The GTZAN dataset: its contents, its faults, their effects on evaluation, and its future use", 2013.
+A. Flexer, "A closer look on artist filters for musical genre classification", ISMIR 2007.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.errors import ConfigError
+
+Indices = npt.NDArray[np.int64]
+
+LEAKY = "leaky"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to split.
+
+    Attributes
+    ----------
+    name : str
+        As in tables: "segment (leaky)", "track", "artist", "lists".
+    folds : tuple of (train, test)
+        Row numbers; every row is tested at most once.
+    """
+
+    name: str
+    folds: tuple[tuple[Indices, Indices], ...]
+
+    @property
+    def leaky(self) -> bool:
+        """Whether pieces of one recording are on both sides."""
+        return LEAKY in self.name
+
+
+def by_segment(labels: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
+    """Split single rows, as the seed did: leaky."""
+    from sklearn.model_selection import StratifiedKFold
+
+    rows = np.arange(len(labels))
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return Protocol(f"segment ({LEAKY})", tuple(splitter.split(rows, list(labels))))
+
+
+def by_track(labels: Sequence[str], tracks: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
+    """Split so that a recording is on one side only."""
+    return Protocol("track", _grouped(labels, tracks, folds, seed))
+
+
+def by_group(labels: Sequence[str], groups: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
+    """Split so that an artist is on one side only."""
+    return Protocol("artist", _grouped(labels, groups, folds, seed))
+
+
+def by_lists(tracks: Sequence[str], train: Sequence[str], test: Sequence[str]) -> Protocol:
+    """Split as given lists say; rows of tracks on neither are left out.
+
+    Raises
+    ------
+    ConfigError
+        If a track is on both lists, or either list names none of the tracks.
+    """
+    both = sorted(set(train) & set(test))
+    if both:
+        raise ConfigError(f"{both[0]} is on both lists")
+    names = np.array(tracks)
+    parts = [np.flatnonzero(np.isin(names, list(part))) for part in (train, test)]
+    if not all(len(part) for part in parts):
+        raise ConfigError("a list names none of the dataset's clips", hint="names are paths within the dataset")
+    return Protocol("lists", ((parts[0], parts[1]),))
+
+
+def _grouped(
+    labels: Sequence[str], groups: Sequence[str], folds: int, seed: int
+) -> tuple[tuple[Indices, Indices], ...]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A rare label is in some folds only: that is how small data is, and the figures say how many tracks there are.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        found = list(splitter.split(np.arange(len(labels)), list(labels), list(groups)))
+    return tuple(found)
