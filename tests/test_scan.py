@@ -1,0 +1,307 @@
+"""The main job through the installed program: tag, keep, leave alone, remember, take back."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import mutagen
+import pytest
+from mediafile import MediaFile
+from watchdog.events import FileSystemEventHandler
+from watchdog.observers import Observer
+
+from tests import media
+
+SURE = ("--min-confidence", "0.05")  # the short clips are no test of the model: what it hears is written
+
+
+@pytest.fixture
+def library(tmp_path):
+    folder = tmp_path / "music"
+    for kind in media.KINDS:
+        media.make(kind, folder / kind)
+    return folder
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def title(path):
+    return mutagen.File(path, easy=True).get("title")
+
+
+def test_every_container_is_tagged_and_taken_back_byte_for_byte(program, library):
+    before = contents(library)
+    titles = {str(path): title(path) for path in before}
+    results = program.scan(library, *SURE)
+    assert [r["status"] for r in results] == ["tagged"] * len(media.KINDS)
+    for result in results:
+        assert result["before"] == [] and result["after"] == result["genres"] and len(result["after"]) == 1
+        assert abs(sum(result["scores"].values()) - 1) < 1e-3 and len(result["scores"]) == 10
+        assert result["duration"] == pytest.approx(15, abs=0.2)
+        assert title(result["path"]) == titles[result["path"]]
+        if not result["path"].endswith((".oga", ".spx")):  # mediafile knows neither FLAC in Ogg nor Speex
+            assert MediaFile(result["path"]).genres == result["after"]
+    assert not list(library.rglob(".*"))
+    undone = program("undo")
+    assert f"Changed {len(media.KINDS)} files" in undone.stderr
+    assert contents(library) == before
+
+
+class Opened(FileSystemEventHandler):
+    """Notes which files are opened, by anyone."""
+
+    def __init__(self):
+        self.paths = set()
+
+    def on_opened(self, event):
+        if not event.is_directory:
+            self.paths.add(event.src_path)
+
+
+def opened_during(folder, work):
+    handler, observer = Opened(), Observer()
+    observer.schedule(handler, str(folder), recursive=True)
+    observer.start()
+    try:
+        outcome = work()
+        time.sleep(0.5)
+    finally:
+        observer.stop()
+        observer.join()
+    return handler.paths, outcome
+
+
+def test_a_second_scan_opens_no_audio_file(program, library):
+    opened, first = opened_during(library, lambda: program.scan(library, *SURE))
+    assert {r["path"] for r in first} <= opened  # so the test can see it
+    opened, second = opened_during(library, lambda: program.scan(library, *SURE))
+    assert not opened
+    assert {r["status"] for r in second} == {"unchanged"} and all(r["cached"] for r in second)
+    assert [r["scores"] for r in second] == [r["scores"] for r in first]
+    assert [r["genres"] for r in second] == [r["genres"] for r in first]
+
+
+def test_existing_genres_are_kept_merged_or_replaced(program, tmp_path):
+    song = media.make("flac", tmp_path / "music", genre="Shoegaze")
+    kept = program.scan(song, *SURE)[0]
+    assert (kept["status"], kept["after"], kept["before"]) == ("kept", ["Shoegaze"], ["Shoegaze"])
+    assert kept["scores"]  # it was listened to all the same
+    merged = program.scan(song, *SURE, "--existing", "merge")[0]
+    assert merged["status"] == "tagged" and merged["after"] == ["Shoegaze", *merged["genres"]]
+    assert MediaFile(song).genres == merged["after"]
+    program("undo")
+    assert MediaFile(song).genres == ["Shoegaze"]
+
+
+def test_replace_is_asked_for(program, tmp_path):
+    song = media.make("mp3-v2.4", tmp_path / "music", genre="Shoegaze")
+    replaced = program.scan(song, *SURE, "--existing", "replace")[0]
+    assert replaced["status"] == "tagged" and MediaFile(song).genres == replaced["genres"] != ["Shoegaze"]
+
+
+@pytest.mark.parametrize("junk", ["Other", "unknown"])
+def test_junk_counts_as_no_genre(program, tmp_path, junk):
+    song = media.make("m4a-aac", tmp_path / "music", genre=junk)
+    assert program.scan(song, *SURE)[0]["status"] == "tagged"
+    assert MediaFile(song).genres != [junk]
+
+
+def test_unsure_writes_nothing(program, tmp_path):
+    song = media.make("opus", tmp_path / "music")
+    before = song.read_bytes()
+    result = program.scan(song, "--min-confidence", "1")[0]
+    assert result["status"] == "unsure" and "below 1" in result["reason"] and result["genres"] == []
+    assert song.read_bytes() == before
+    assert str(song) in program("status", "--list", "unsure").stdout
+
+
+def test_a_dry_run_writes_nothing_and_says_the_same(program, tmp_path):
+    song = media.make("ogg-vorbis", tmp_path / "music")
+    before, stat = song.read_bytes(), song.stat()
+    planned = program.scan(song, *SURE, "--dry-run")[0]
+    assert (song.read_bytes(), song.stat().st_mtime_ns) == (before, stat.st_mtime_ns)
+    done = program.scan(song, *SURE)[0]
+    assert done["cached"] and not planned["cached"]
+    assert {k: v for k, v in planned.items() if k != "cached"} == {k: v for k, v in done.items() if k != "cached"}
+
+
+def test_retagging_moving_and_touching_cost_no_second_hearing_but_new_audio_does(program, tmp_path):
+    song = media.make("mp3-vbr", tmp_path / "music", genre="Own")
+    assert program.scan(song)[0]["cached"] is False
+    tags = MediaFile(song)
+    tags.title = "Another title, so long that the tag has to grow " * 50
+    tags.save()
+    os.utime(song)
+    moved = song.rename(song.with_name("elsewhere.mp3"))
+    again = program.scan(moved)[0]
+    assert (again["status"], again["cached"]) == ("kept", True)
+    media.make("mp3-vbr", tmp_path / "music", "elsewhere", source=media.CLASSICAL, genre="Own")
+    assert program.scan(moved)[0]["cached"] is False
+
+
+def test_settings_change_the_outcome_without_a_second_hearing(program, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    assert program.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
+    sure = program.scan(song, *SURE)[0]
+    assert (sure["status"], sure["cached"]) == ("tagged", True)
+
+
+@pytest.mark.parametrize("how", ["undo", "remove", "change"])
+def test_what_a_human_took_back_is_not_written_again(program, tmp_path, how):
+    song = media.make("flac", tmp_path / "music")
+    program.scan(song, *SURE)
+    if how == "undo":
+        program("undo", "--path", song)
+    else:
+        tags = MediaFile(song)
+        tags.genres = None if how == "remove" else ["My own"]
+        tags.save()
+    after = MediaFile(song).genres
+    for options in ([], ["--existing", "replace"], ["--reanalyse"]):
+        result = program.scan(song, *SURE, *options)[0]
+        assert result["status"] in {"skipped", "kept"} and "--force" in result["reason"]
+        assert MediaFile(song).genres == after
+    forced = program.scan(song, *SURE, "--existing", "replace", "--force")[0]
+    assert forced["status"] == "tagged" and MediaFile(song).genres == forced["genres"]
+
+
+def test_that_holds_for_a_moved_file_too(program, tmp_path):
+    song = media.make("mp3-v2.3", tmp_path / "music")
+    program.scan(song, *SURE)
+    program("undo")
+    moved = song.rename(tmp_path / "music" / "moved.mp3")
+    assert program.scan(moved, *SURE)[0]["status"] == "skipped"
+
+
+def test_a_humans_word_is_never_overruled(program, tmp_path):
+    song = media.make("m4a-alac", tmp_path / "music")
+    program("set", song, "Bossa Nova", "hiphop")
+    assert MediaFile(song).genres == ["Bossa Nova", "Hip-Hop"]
+    result = program.scan(song, *SURE, "--existing", "replace", "--force", "--reanalyse")[0]
+    assert (result["status"], result["reason"]) == ("kept", "set by hand")
+    program("undo")
+    assert MediaFile(song).genres is None
+    program("set", "--none", song)
+
+
+def test_undo_refuses_where_somebody_changed_the_genre_since(program, tmp_path):
+    one = media.make("flac", tmp_path / "music", "one")
+    two = media.make("flac", tmp_path / "music", "two")
+    program.scan(tmp_path / "music", *SURE)
+    tags = MediaFile(one)
+    tags.genres = ["Mine"]
+    tags.save()
+    done = program("undo", status=1)
+    assert "one.flac" in done.stdout and "1 left alone" in done.stderr
+    assert MediaFile(one).genres == ["Mine"] and MediaFile(two).genres is None
+
+
+def test_undo_can_be_undone_and_follows_moved_files(program, tmp_path):
+    song = media.make("opus", tmp_path / "music")
+    written = program.scan(song, *SURE)[0]["after"]
+    moved = song.rename(tmp_path / "music" / "moved.opus")
+    program.scan(moved, *SURE)
+    program("undo", "1")
+    assert MediaFile(moved).genres is None
+    assert "already" in program("undo", "1", status=1).stderr
+    undo_run = json.loads(program("history", "--format", "jsonl").stdout.splitlines()[0])
+    assert undo_run["command"] == "undo"
+    program("undo", str(undo_run["run"]))
+    assert MediaFile(moved).genres == written
+
+
+def test_names_protection_fields_and_globs(program, tmp_path):
+    folder = tmp_path / "music"
+    song = media.make("flac", folder)
+    book = media.make("mp3-v2.4", folder, "book", genre="Audiobook")
+    media.make("wav", folder, "left out")
+    (program.home / "settings.toml").write_text(
+        '[tagging]\nprotected = ["audiobook"]\nexisting = "replace"\nmin_confidence = 0.01\n'
+        "[tagging.names]\n" + "\n".join(f'{label} = "My {label}"' for label in ("jazz", "classical", "rock", "pop"))
+    )
+    results = {
+        os.path.basename(r["path"]): r
+        for r in program.scan(
+            "--config", program.home / "settings.toml", folder, "--exclude", "*.wav", "--field", "MOOD"
+        )
+    }
+    assert set(results) == {"song.flac", "book.mp3"}
+    assert MediaFile(song).genres is None and MediaFile(book).genres == ["Audiobook"]
+    results = {
+        os.path.basename(r["path"]): r
+        for r in program.scan("--config", program.home / "settings.toml", folder, "--exclude", "*.wav")
+    }
+    assert results["book.mp3"]["status"] == "skipped" and MediaFile(book).genres == ["Audiobook"]
+    assert MediaFile(song).genres == results["song.flac"]["after"] == [f"My {top(results['song.flac'])}"]
+
+
+def top(result):
+    return max(result["scores"], key=result["scores"].get)
+
+
+def test_the_output_is_for_people_and_the_summary_names_the_next_command(program, library):
+    done = program("scan", library, *SURE)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(media.KINDS) and all(line.startswith("tagged") for line in lines)
+    assert f"{len(media.KINDS)} tagged" in done.stderr and "genrify-tag undo 1" in done.stderr
+    again = program("scan", library, *SURE)
+    assert again.stdout == "" and f"{len(media.KINDS)} unchanged" in again.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_is_done_and_the_next_scan_resumes(program, tmp_path, sent):
+    folder = tmp_path / "music"
+    master = media.master("mp3-v2.3")
+    folder.mkdir()
+    for number in range(120):
+        (folder / f"{number:03}.mp3").write_bytes(master.read_bytes() + b"\0" * number)
+    before = master.read_bytes()
+    process = subprocess.Popen(
+        program.command("scan", folder, *SURE, "--format", "jsonl", "--reanalyse", "--segments", "2"),
+        env=program.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(sent)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and "goes on from here" in err and "Traceback" not in err
+    assert not list(folder.glob(".*"))
+    told = out.count('"tagged"') + 1
+    tagged = sum(path.read_bytes() != before + b"\0" * int(path.stem) for path in folder.iterdir())
+    assert 0 < told <= tagged < 120
+    rest = program.scan(folder, *SURE, "--segments", "2")
+    statuses = [r["status"] for r in rest]
+    assert statuses.count("unchanged") == tagged and statuses.count("tagged") == 120 - tagged
+    run = json.loads(program("history", "--format", "jsonl").stdout.splitlines()[-1])
+    assert (run["status"], run["changed"]) == ("interrupted", tagged)
+
+
+def test_a_scan_imports_no_training_library(program, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    done = program("scan", song, PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if "|" in line}
+    assert "mutagen" in imported
+    assert not imported & {"tensorflow", "librosa", "sklearn", "matplotlib", "av", "ai_edge_litert", "flask"}
+
+
+def test_show_status_export_and_history_tell_of_the_song(program, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    shown = json.loads(program("show", song, "--format", "json").stdout)
+    assert shown["in_file"] == [] and shown["last_scan"] is None and len(shown["timeline"]) >= 4
+    assert MediaFile(song).genres is None
+    written = program.scan(song, *SURE)[0]
+    assert written["cached"]
+    text = program("show", song).stdout
+    assert "█" in text and "Timeline" in text and "run 1 scan: (none) -> " in text
+    assert json.loads(program("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
+    exported = json.loads(program("export", "--format", "jsonl").stdout)
+    assert (exported["path"], exported["after"], exported["scores"]) == (str(song), written["after"], written["scores"])
+    assert program("export").stdout.splitlines()[0].startswith("path,status,")
+    assert str(song) in program("history", "--path", tmp_path).stdout
