@@ -29,6 +29,12 @@ COMMANDS = {
         "history": "List what was changed, and when.",
         "export": "Print the library as CSV or JSON Lines.",
     },
+    "Workbench (needs the extra 'train')": {
+        "evaluate": "Judge a model on labelled music.",
+        "train": "Train a model on music of your own.",
+        "features": "Compute a table of sound features.",
+        "plot": "Draw a song.",
+    },
     "Set up": {
         "config": "Show, find or create the settings.",
         "db": "Check, back up or tidy the database.",

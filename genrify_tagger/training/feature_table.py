@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,14 @@ def read_table(path: str) -> FeatureTable:
         values=np.array([[float(row[name]) for name in FEATURES] for row in rows]),
         labels=tuple(row["label"] for row in rows),
     )
+
+
+def is_table(path: str) -> bool:
+    """Return whether a file is a table of these features, by its first line."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return set(COLUMNS) <= set(file.readline().strip().split(","))
 
 
 def compare(ours: FeatureTable, published: FeatureTable) -> tuple[int, list[Closeness]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.decision import decide
-from genrify_tagger.errors import ConfigError
+from genrify_tagger.errors import ConfigError, ModelError
 from genrify_tagger.training.datasets import Dataset, Problem
 from genrify_tagger.training.evaluation import Predictions, Track
 from genrify_tagger.training.parallel import each
@@ -35,7 +36,12 @@ class Heard:
 
 
 def hear(
-    datasets: Sequence[Dataset], sidecar_path: str | None, *, vocabulary: str = "gtzan", jobs: int = 0
+    datasets: Sequence[Dataset],
+    sidecar_path: str | None,
+    *,
+    vocabulary: str = "gtzan",
+    jobs: int = 0,
+    progress: bool = True,
 ) -> Predictions:
     """Let a model hear datasets.
 
@@ -64,7 +70,9 @@ def hear(
     problems = [problem for dataset in datasets for problem in dataset.problems]
     tracks = []
     tasks = [(clip.path, sidecar_path) for clip in clips]
-    for clip, (_, heard, reason) in zip(clips, each(hear_file, tasks, jobs=jobs, title="Listening"), strict=True):
+    for clip, (_, heard, reason) in zip(
+        clips, each(hear_file, tasks, jobs=jobs, title="Listening" if progress else ""), strict=True
+    ):
         if heard is None:
             problems.append(Problem(clip.path, reason or "no result"))
             continue
@@ -92,6 +100,22 @@ def hear_file(task: tuple[str, str | None], segments: int = SEGMENTS) -> Heard:
     outputs = _classifier(sidecar_path).predict(log_mel(heard.y))
     power = np.mean(np.square(heard.y, dtype=np.float64), axis=1)
     return Heard(outputs, heard.intervals, (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32))
+
+
+def sidecar_of(path: str) -> str:
+    """Return the sidecar of a model named by its sidecar or its folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if not os.path.isdir(path):
+        return path
+    found = os.path.join(path, "genrify.json")
+    if not os.path.exists(found):
+        raise ModelError("no model in this folder", path=path, hint="it should hold genrify.json and genrify.tflite")
+    return found
 
 
 @functools.cache

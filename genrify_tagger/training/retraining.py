@@ -45,6 +45,8 @@ class Plan:
         Names of clips to validate on; None for a fifth of the artists.
     cache : Path or None
     jobs : int
+    progress : bool
+        Whether to show how far decoding is.
     """
 
     vocabulary: str = "gtzan"
@@ -54,6 +56,7 @@ class Plan:
     validation: Sequence[str] | None = None
     cache: Path | None = None
     jobs: int = 0
+    progress: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def train(
     """
     begun = time.monotonic()
     weights, tags = (None, None) if plan.scratch else published(plan, tell)
-    entries, problems = decode([clip for one in datasets for clip in one.clips], plan.cache, jobs=plan.jobs)
+    clips = [clip for one in datasets for clip in one.clips]
+    entries, problems = decode(clips, plan.cache, jobs=plan.jobs, progress=plan.progress)
     target = choose(plan.vocabulary, [entry.clip for entry in entries])
     training, validation = share_out(entries, target, plan.validation, seed=options.seed)
     tell(

@@ -1,0 +1,70 @@
+"""`genrify-tag features`: the seed's feature table."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.output import table, write_line
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_problems
+
+if TYPE_CHECKING:
+    from genrify_tagger.training.feature_table import FeatureTable
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE", help="Where to write; else stdout.")
+@click.option(
+    "--seconds", type=click.Choice(["3", "30"]), default="3", show_default=True, help="A row for 3 s or 30 s."
+)
+@click.option("--compare", metavar="TABLE", help="Say how close the columns are to those of a published table.")
+@dataset_options()
+@click.pass_obj
+@common_options
+def command(
+    state: State, /, dataset: str, output: str | None, seconds: str, compare: str | None, jobs: int, **options: Any
+) -> int:
+    """Compute a table of sound features.
+
+    57 features of every 3 or 30 seconds, as in the tables published with GTZAN: chroma, RMS, spectral centroid,
+    bandwidth, rolloff, zero crossings, harmonic and percussive part, tempo and 20 MFCC. DATASET is a folder with a
+    folder for each genre, a CSV of files and labels, an FMA dataset, or a tagged library.
+
+    \b
+    Examples:
+      genrify-tag features gtzan/ -o features_3_sec.csv
+      genrify-tag features gtzan/ --seconds 30 -o features_30_sec.csv --compare published.csv
+    """  # noqa: D301
+    from genrify_tagger.training.extra import require
+
+    require("librosa")
+    from genrify_tagger.training.feature_table import describe_clips, read_table, tabulate, write_table
+
+    published = read_table(compare) if compare else None
+    (opened,) = open_datasets([dataset], options)
+    described, problems = describe_clips(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
+    found = tabulate(described, seconds=int(seconds))
+    if output:
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            write_table(found, file)
+    else:
+        write_table(found, sys.stdout)
+    state.console.print(f"{len(found.files):,} rows of {len(described):,} clips")
+    if published is not None:
+        _compare(found, published)
+    return tell_problems(state, [*opened.problems, *problems])
+
+
+def _compare(found: FeatureTable, published: FeatureTable) -> None:
+    from genrify_tagger.training.feature_table import compare
+
+    n, columns = compare(found, published)
+    write_line(f"{n} clips in both tables; differences in standard deviations of the published column")
+    rows = [[one.column, f"{one.correlation:.4f}", f"{one.median:.4f}", f"{one.high:.4f}"] for one in columns]
+    headers = ("column", "correlation", "median", "95%")
+    for line in table(headers, rows, right=headers[1:]):
+        write_line(line)

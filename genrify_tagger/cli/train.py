@@ -1,0 +1,90 @@
+"""`genrify-tag train`: a model of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from genrify_tagger.cli.output import write_line
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_problems
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
+@click.option("--output", "-o", required=True, metavar="FOLDER", help="Where the run and the model are kept.")
+@click.option("--from-scratch", is_flag=True, help="Begin with a small CNN that knows nothing, not with MSD_musicnn.")
+@click.option("--weights", metavar="WHEEL", help="The wheel musicnn 0.1.0, if it is not to be fetched from PyPI.")
+@click.option(
+    "--tune",
+    type=click.Choice(["head", "mid", "all"]),
+    default="mid",
+    show_default=True,
+    help="What is trained of MSD_musicnn besides the head: nothing, its mid-end and dense layer, or all of it.",
+)
+@click.option(
+    "--labels",
+    "vocabulary",
+    type=click.Choice(["gtzan", "own"]),
+    default="gtzan",
+    show_default=True,
+    help="The ten genres (and whether any of them fits), or the labels of the datasets as they are.",
+)
+@click.option("--validation-list", metavar="LIST", help="Clips to validate on; else a fifth of the artists.")
+@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="At most.")
+@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Batches in an epoch.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Segments in a batch.")
+@click.option("--learning-rate", type=float, default=5e-4, show_default=True, help="Of AdamW.")
+@click.option("--patience", type=click.IntRange(1), default=6, show_default=True, help="Epochs without gain, to stop.")
+@click.option("--no-augmentation", is_flag=True, help="Train on the sound as it is.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything left to chance.")
+@click.option("--cache", metavar="FOLDER", help="Where decoded music is kept.")
+@dataset_options()
+@click.pass_obj
+@common_options
+def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
+    """Train a model on music of your own.
+
+    Writes `model.keras`, the flatbuffer and sidecar that the tagger runs, a model card and a picture of the run.
+    Interrupted, the same command goes on where it was.
+
+    \b
+    Examples:
+      genrify-tag train gtzan/ allmusic/labels.csv -o mymodel
+      genrify-tag train library:~/Music -o mymodel --labels own
+      genrify-tag evaluate mymodel other_music/
+    """  # noqa: D301
+    from genrify_tagger.training.extra import require
+
+    require("tensorflow", "matplotlib")
+    from genrify_tagger.training.retraining import train
+
+    opened = open_datasets(datasets, options)
+    plan, how = _plan(options, progress=state.shows_progress)
+    trained = train(opened, Path(options["output"]), plan, how, tell=state.console.print)
+    write_line(f"{trained.folder}: Keras and LiteRT agree within {trained.agreement:.1e}")
+    return tell_problems(state, trained.problems)
+
+
+def _plan(options: dict[str, Any], *, progress: bool) -> tuple[Any, Any]:
+    """Sort the options into what to train on and how."""
+    from genrify_tagger.training.augmentation import NOTHING, Recipe
+    from genrify_tagger.training.datasets import read_list
+    from genrify_tagger.training.fitting import Options
+    from genrify_tagger.training.retraining import Plan
+
+    validation, weights, cache = (options[name] for name in ("validation_list", "weights", "cache"))
+    plan = Plan(
+        vocabulary=options["vocabulary"],
+        tune=options["tune"],
+        scratch=options["from_scratch"],
+        wheel=Path(weights) if weights else None,
+        validation=read_list(validation) if validation else None,
+        cache=Path(cache) if cache else None,
+        jobs=options["jobs"],
+        progress=progress,
+    )
+    same = {name: options[name] for name in ("epochs", "steps", "batch", "learning_rate", "patience", "seed")}
+    return plan, Options(**same, recipe=NOTHING if options["no_augmentation"] else Recipe())
