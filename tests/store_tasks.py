@@ -67,6 +67,16 @@ def _save(store: Store, number: int) -> None:
     store.save_files([FileRecord(path=f"/music/{number}", status="failed", error="x" * 100_000)])
 
 
+def backup(url: str, copy: str, limit: str) -> None:
+    """Copy the database where files may have `limit` bytes only; print the error."""
+    with open_store(url) as store:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+        try:
+            store.backup(copy)
+        except StoreError as error:
+            print(f"{error.path}: {error}")
+
+
 def counts(url: str) -> None:
     """Print the number of files by status and what `check` finds."""
     with open_store(url) as store:
