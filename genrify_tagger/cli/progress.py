@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich import progress as bars
 
@@ -27,9 +27,13 @@ class Progress:
         What is scanned.
     library : LibrarySettings
         What of it is looked at.
+    raw_output : bool
+        Whether stdout gets lines for programs: no bar may come between them on a terminal.
     """
 
-    def __init__(self, state: State, paths: Sequence[str], library: LibrarySettings) -> None:
+    def __init__(
+        self, state: State, paths: Sequence[str], library: LibrarySettings, *, raw_output: bool = False
+    ) -> None:
         self._counts = Summary()
         self._paths = paths
         self._library = library
@@ -41,7 +45,9 @@ class Progress:
             bars.TimeRemainingColumn(compact=True),
             bars.TextColumn("{task.fields[counts]}"),
             console=state.console,
-            disable=not state.shows_progress,
+            disable=not state.shows_progress or (raw_output and sys.stdout.isatty()),
+            # Lines on the same terminal are printed above the bar; a pipe must get them untouched.
+            redirect_stdout=sys.stdout.isatty(),
             transient=True,
         )
         self._task = self._bar.add_task("", total=None, counts="", pace="")
@@ -66,19 +72,6 @@ class Progress:
         speed = self._bar.tasks[0].speed
         pace = f"{speed:.1f} tracks/s" if speed else ""
         self._bar.update(self._task, advance=1, counts=counts, pace=pace)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Make room for a line on stdout: on a terminal the bar would be in its way."""
-        if self._bar.disable:
-            yield
-            return
-        self._bar.stop()
-        try:
-            yield
-        finally:
-            if not self._ended.is_set():
-                self._bar.start()
 
     def _count(self) -> None:
         total = 0

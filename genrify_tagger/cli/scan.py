@@ -113,7 +113,9 @@ class _Report:
         try:
             with (
                 booked(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as booking,
-                Progress(self.state, paths, self.session.settings.library) as progress,
+                Progress(
+                    self.state, paths, self.session.settings.library, raw_output=self.output_format == "jsonl"
+                ) as progress,
                 closing(scan(self.session, booking.run, paths, options)) as results,
             ):
                 for result in results:
@@ -132,8 +134,7 @@ class _Report:
         if self.output_format == "jsonl":
             write_json(result.as_json())
         elif self._is_shown(result):
-            with progress.aside():
-                self.state.out.print(report.line(result))
+            self.state.out.print(report.line(result))
 
     def _is_shown(self, result: Result) -> bool:
         from genrify_tagger.cli.report import QUIET_STATUSES
