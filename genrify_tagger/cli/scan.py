@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -65,7 +66,8 @@ def command(state: State, /, paths: tuple[str, ...], output_format: str, **optio
     wanted = paths or settings.library.roots
     if not wanted:
         raise ConfigError("no PATH given and no roots in the settings", hint="try 'genrify-tag scan ~/Music'")
-    with interruptible(), open_session(settings) as session:
+    files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
+    with interruptible(), open_session(settings, files=files) as session:
         report = _Report(state, session, output_format, dry_run=own["dry_run"])
         return report.scan(list(wanted), ScanOptions(**own))
 

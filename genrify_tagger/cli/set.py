@@ -34,7 +34,7 @@ def command(state: State, words: tuple[str, ...], remove: bool, field: str | Non
 
     files, genres = _sort(words, remove=remove)
     paths = [os.path.abspath(file) for file in files]
-    with open_session(state.settings({"tagging.field": field})) as session:
+    with open_session(state.settings({"tagging.field": field}), files=1) as session:
         return carry_out(
             state,
             session,

@@ -38,7 +38,7 @@ def command(state: State, file: str, vocabulary: str | None, output_format: str)
     """  # noqa: D301
     from genrify_tagger.pipeline import open_session, portray
 
-    with open_session(state.settings({"analysis.vocabulary": vocabulary})) as session:
+    with open_session(state.settings({"analysis.vocabulary": vocabulary}), files=1) as session:
         portrait = portray(session, os.path.abspath(file))
         if output_format == "json":
             write_json(_as_json(session, portrait))

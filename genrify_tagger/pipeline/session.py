@@ -93,8 +93,15 @@ class Booking:
 
 
 @contextmanager
-def open_session(settings: Settings) -> Iterator[Session]:
+def open_session(settings: Settings, *, files: int | None = None) -> Iterator[Session]:
     """Open what a run needs, settle what an earlier run left unfinished, and close it all at the end.
+
+    Parameters
+    ----------
+    settings : Settings
+        The effective settings.
+    files : int or None
+        How many files there will be at most, if that is known: no more processes than that are started.
 
     Raises
     ------
@@ -109,7 +116,7 @@ def open_session(settings: Settings) -> Iterator[Session]:
             memory_limit=settings.analysis.memory_limit_mb << 20,
         )
         workers = Workers(
-            jobs=settings.analysis.jobs or processors(),
+            jobs=_jobs(settings.analysis.jobs, files),
             segments=settings.analysis.segments,
             sidecar=settings.analysis.model or None,
             limits=limits,
@@ -152,6 +159,11 @@ def booked(session: Session, command: str, arguments: Sequence[str], *, dry_run:
     finally:
         if not dry_run:
             session.store.finish_run(booking.run, status, booking.counts)
+
+
+def _jobs(wanted: int, files: int | None) -> int:
+    jobs = wanted or processors()
+    return jobs if files is None else min(jobs, max(files, 1))
 
 
 def processors() -> int:
