@@ -1,7 +1,8 @@
 """Containers that keep an ID3v2 tag in a chunk of their own: WAV, AIFF and DSF.
 
-A WAV file may name its genre in a LIST-INFO chunk (IGNR) as well, which some players prefer: it is read where the ID3
-tag has none, kept in step where it exists, and never made.
+A WAV file may have its tags in a LIST-INFO chunk as well or instead, and players that read it (FFmpeg, MPD) do not look
+into the ID3 chunk then. So the genre is read there (IGNR) where the ID3 tag has none, and written there too if the
+chunk exists; it is never made.
 """
 
 from __future__ import annotations
@@ -106,10 +107,16 @@ class Chunked:
         return {"file": self.view.size, "form": form, "own": own, "pad": base64.b64encode(pad).decode()}
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the genre frame, and the IGNR entry if there was one."""
-        entries = self._ignr()
-        made = [Piece("ignr", entries[0].at, _make_ignr(genres, entries[0].data))] if entries and genres else []
-        return (*compose_in(self.placed, self.field, genres), *made)
+        """Return the genre frame, and the IGNR entry if there is a LIST-INFO chunk."""
+        made = compose_in(self.placed, self.field, genres)
+        if genres and self.info is not None and self.field == GENRE:
+            former = self._ignr()
+            entries = self._entries()
+            # Behind an entry without its pad byte, or a damaged one, another would not be found.
+            end = 0 if sum(map(len, entries)) % 2 else len(entries)
+            at = former[0].at if former else end
+            made.append(Piece("ignr", at, _make_ignr(genres)))
+        return tuple(made)
 
     def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
         """Return the edits: LIST-INFO, the ID3 chunk, and the length of the form."""
@@ -189,9 +196,9 @@ def _ignr_values(entry: bytes) -> tuple[str, ...]:
     return (value,) if value else ()
 
 
-def _make_ignr(genres: Sequence[str], former: bytes) -> bytes:
+def _make_ignr(genres: Sequence[str]) -> bytes:
     text = JOIN.join(genres).encode("utf-8") + b"\0"
-    return former[:4] + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
+    return b"IGNR" + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
 
 
 def open_wav(view: View, field: str) -> Chunked:
