@@ -1,0 +1,16 @@
+"""Every shape of tags on real audio: what other people's files look like."""
+
+from __future__ import annotations
+
+from tests import corpus_chunks, corpus_mp3, corpus_mp4, corpus_rest, corpus_xiph
+from tests.shapes import Built, Shape
+
+__all__ = ["SHAPES", "Built", "Shape"]
+
+SHAPES: tuple[Shape, ...] = (
+    *corpus_mp3.shapes,
+    *corpus_xiph.shapes,
+    *corpus_mp4.shapes,
+    *corpus_chunks.shapes,
+    *corpus_rest.shapes,
+)
