@@ -27,8 +27,7 @@ KERNELS = {
 NORMS = (1, 204, 204, 51, 51, 51, 64, 64, 64, 1506, 200)
 
 
-@pytest.fixture(scope="module")
-def weights():
+def random_weights() -> dict[str, np.ndarray]:
     """Random weights of the published shapes: most front-end filters are zero, and half the scales negative."""
     rng = np.random.default_rng(0)
     made = {}
@@ -45,6 +44,11 @@ def weights():
         made[f"{name}/moving_mean"] = rng.normal(size=size) * 0.1
         made[f"{name}/moving_variance"] = rng.random(size) + 0.1
     return {name: np.asarray(values, np.float32) for name, values in made.items()}
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return random_weights()
 
 
 @pytest.fixture(scope="module")

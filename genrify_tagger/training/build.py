@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     calibration, threshold = _calibrate(clips, runs)
     head = train_head(clips, train.of(_trained_on(clips)), seed=options.seed)
     flatbuffer = export.convert(export.assemble(weights, head))
-    description = _description(musicnn.read_tags(options.wheel), calibration, threshold)
-    export.write_model(options.out, flatbuffer, version=VERSION, description=description)
+    about = description(musicnn.read_tags(options.wheel), calibration, threshold)
+    export.write_model(options.out, flatbuffer, version=VERSION, description=about)
     (options.out / LICENCE).write_text(musicnn.read_licence(options.wheel), encoding="utf-8")
     _report("built", {"bytes": len(flatbuffer), "minutes": (time.monotonic() - begun) / 60})
 
@@ -93,7 +93,8 @@ def _calibrate(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> tuple[dict[
     return calibration, threshold
 
 
-def _description(tags: list[str], calibration: dict[str, float], threshold: float) -> dict[str, Any]:
+def description(tags: list[str], calibration: dict[str, float], threshold: float) -> dict[str, Any]:
+    """Return what the sidecar says of front end, vocabularies and outputs."""
     gtzan = {
         "kind": "single",
         "labels": list(GENRES),

@@ -49,7 +49,7 @@ def fold_numbers(clips: Sequence[Clip], seed: int) -> npt.NDArray[np.int64]:
 
     folds = np.full(len(clips), -1)
     turn = np.array([index for index, clip in enumerate(clips) if clip.part in ("allmusic", "more")])
-    labels = ["+".join(sorted(clips[index].allowed)) for index in turn]
+    labels = _strata([clips[index] for index in turn.tolist()])
     artists = [clips[index].artist for index in turn]
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for fold, (_, chosen) in enumerate(splitter.split(turn, labels, artists)):
@@ -57,6 +57,12 @@ def fold_numbers(clips: Sequence[Clip], seed: int) -> npt.NDArray[np.int64]:
     valid = np.array([index for index, clip in enumerate(clips) if clip.part == "gtzan_valid"])
     folds[valid] = np.arange(len(valid)) % FOLDS
     return folds
+
+
+def _strata(clips: Sequence[Clip]) -> list[str]:
+    """Name each clip's label; labels too rare to be in every fold share one name."""
+    names = ["+".join(sorted(clip.allowed)) for clip in clips]
+    return [name if names.count(name) >= FOLDS else "rare" for name in names]
 
 
 def song_means(values: FloatArray, owner: npt.NDArray[np.int64], n_clips: int) -> FloatArray:
