@@ -30,6 +30,19 @@ class Demuxer:
     container: InputContainer
     stream: AudioStream
 
+    def packets(self) -> Iterator[av.Packet[AudioStream]]:
+        """Demux the stream from where it stands, going on behind damage as long as there is something behind it."""
+        progress = True
+        while progress:
+            progress = False
+            try:
+                for packet in self.container.demux(self.stream):
+                    progress = True
+                    yield packet
+                return
+            except av.FFmpegError:
+                continue
+
 
 @contextmanager
 def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
@@ -62,7 +75,7 @@ def _open_container(source: Source) -> InputContainer:
             metadata_errors="replace",
             buffer_size=1 << 16,
         )
-    except (av.InvalidDataError, av.PermissionError) as error:
+    except av.FFmpegError as error:
         raise DecodeError("not an audio file FFmpeg knows", path=source.path) from error
 
 

@@ -42,9 +42,12 @@ def find_flac(source: Source) -> FlacStream | None:
     first = _skip_metadata(source)
     block_size = int.from_bytes(info[8:10], "big")  # the smallest one: of all frames but the last, if fixed
     head = source.read(first, 32)
-    begin, last = _parse(head, block_size), _last_frame(source, first, head[:2], block_size)
     packed = int.from_bytes(info[18:22], "big")
-    if begin is None or last is None or not packed >> 12:
+    begin = _parse(head, block_size)
+    if begin is None or not packed >> 12:
+        return None
+    last = _last_frame(source, first, head[:2], block_size)
+    if last is None:
         return None
     return FlacStream(packed >> 12, (packed >> 9 & 7) + 1, first, last.end - begin.sample)
 

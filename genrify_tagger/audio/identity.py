@@ -12,6 +12,7 @@ from genrify_tagger.audio.demuxer import Demuxer, open_audio
 from genrify_tagger.audio.flac import FlacStream, find_flac
 from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
 from genrify_tagger.audio.source import Source, open_source
+from genrify_tagger.errors import DecodeError
 
 KEY_VERSION = 1
 
@@ -127,16 +128,20 @@ def _ogg(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
     return audio.stream.duration  # FFmpeg takes it from the last page that is really there
 
 
-def _demuxed(_: Source, audio: Demuxer, digest: hashlib.blake2b) -> int:
+def _demuxed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int:
     """Digest all packets as FFmpeg demuxes them; returns ticks."""
     first = last = None
-    for packet in audio.container.demux(audio.stream):
+    found = False
+    for packet in audio.packets():
         if not packet.size:
             continue
+        found = True
         digest.update(packet)
         if packet.pts is not None:
             first = packet.pts if first is None else min(first, packet.pts)
             last = max(last or 0, packet.pts + (packet.duration or 0))
+    if not found:
+        raise DecodeError("no audio in it can be read", path=source.path)
     return 0 if first is None or last is None else last - first
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.filter import Graph
 
 # Channels are weighed as ITU-R BS.775 has it and scaled so that the sum cannot clip: stereo becomes the mean.
 _BLOCK = 1 << 14  # samples resampled at once: few calls, and yet small enough that memory is reused, not mapped anew
-_CONVERT = "{rate}:out_chlayout=mono:out_sample_fmt=flt:rematrix_maxval=1"
+_CONVERT = "aresample={rate}:out_chlayout=mono:out_sample_fmt=flt:rematrix_maxval=1"
 
 
 class Mixer:
@@ -74,14 +75,22 @@ class Mixer:
 
 class _Graph:
     def __init__(self, sample_format: str, layout: str, rate: int, sample_rate: int) -> None:
+        try:
+            self._build(sample_format, layout, rate, _CONVERT.format(rate=sample_rate))
+        except av.ArgumentError:
+            # more channels than any speaker layout has: their mean
+            count = AudioLayout(layout).nb_channels
+            mean = "pan=mono|c0=" + "+".join(f"{1 / count}*c{n}" for n in range(count))
+            self._build(sample_format, layout, rate, mean, _CONVERT.format(rate=sample_rate))
+
+    def _build(self, sample_format: str, layout: str, rate: int, *filters: str) -> None:
         self._graph = Graph()
         self._source = self._graph.add_abuffer(
             sample_rate=rate, format=sample_format, layout=layout, time_base=Fraction(1, rate)
         )
         self._sink = self._graph.add("abuffersink")
-        self._graph.link_nodes(
-            self._source, self._graph.add("aresample", _CONVERT.format(rate=sample_rate)), self._sink
-        ).configure()
+        chain = [self._graph.add(*(name.split("=", 1))) for name in filters]
+        self._graph.link_nodes(self._source, *chain, self._sink).configure()
 
     def push(self, frame: AudioFrame | None) -> list[npt.NDArray[np.float32]]:
         if frame is not None:

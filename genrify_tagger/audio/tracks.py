@@ -22,6 +22,7 @@ from genrify_tagger.audio.source import Source
 
 _RESERVOIR = 1024  # bytes before a frame that it may borrow bits from, and then some
 _PREROLL = 0.1  # seconds decoded before the wanted moment: overlap and predictors of the codecs
+_MPC8_TRUSTED = 4  # FFmpeg 8 mistakes the time of a Musepack file's second seek point, which is before this packet
 
 
 class Track(Protocol):
@@ -80,13 +81,16 @@ class _DemuxedTrack:
 
     def frames(self, start: float) -> Iterator[AudioFrame]:
         container, stream = self._audio.container, self._audio.stream
-        container.seek(self.zero + max(0, int((start - _PREROLL) / self.time_base)), stream=stream)
-        for packet in container.demux(stream):
+        target = max(0, int((start - _PREROLL) / self.time_base))
+        if container.format.name == "mpc8" and target < _MPC8_TRUSTED:
+            target = 0
+        container.seek(self.zero + target, stream=stream)
+        for packet in self._audio.packets():
             yield from _decode(stream.codec_context, packet)
 
 
 def _decode(context: AudioCodecContext, packet: av.Packet[Any]) -> list[AudioFrame]:
     try:
         return context.decode(packet)
-    except (av.InvalidDataError, av.EOFError):
-        return []  # a damaged packet: go on behind it
+    except av.FFmpegError:
+        return []  # a damaged packet, or one of another kind in a chain of streams: go on behind it
