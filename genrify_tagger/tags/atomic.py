@@ -182,6 +182,7 @@ _WORDS = {
     errno.EACCES: "there is no permission to write in the file's folder",
     errno.EPERM: "the system does not allow the file to be replaced",
     errno.EIO: "the disk reports an error",
+    errno.EFBIG: "the file would be larger than the system allows",
     errno.ENOENT: "the file is gone",
     errno.ELOOP: "the file was replaced by a symbolic link",
 }
