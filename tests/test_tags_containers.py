@@ -18,7 +18,7 @@ import pytest
 from genrify_tagger import tags
 from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
-from genrify_tagger.tags import ogg
+from genrify_tagger.tags import ogg, ogg_pages
 from genrify_tagger.tags.view import View
 from tests import tagging
 from tests.media import JAZZ, ffmpeg, make, need, run
@@ -131,9 +131,9 @@ def check_pages(path: Path) -> None:
     with open(path, "rb") as file:
         view, at, expected = View(file), 0, {}
         while at < view.size:
-            page = ogg.read_page(view, at)
+            page = ogg_pages.read_page(view, at)
             data = view.at(at, page.end - at)
-            assert ogg.checksum(data[:22] + bytes(4) + data[26:]) == int.from_bytes(data[22:26], "little")
+            assert ogg_pages.checksum(data[:22] + bytes(4) + data[26:]) == int.from_bytes(data[22:26], "little")
             assert page.number == expected.get(page.serial, 0)
             expected[page.serial] = page.number + 1
             at = page.end
@@ -177,7 +177,7 @@ def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
         lacing = b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,))
         made = bytearray(view.at(page.start, 26) + bytes((len(lacing),)) + lacing + packet)
         made[22:26] = bytes(4)
-        made[22:26] = ogg.checksum(bytes(made)).to_bytes(4, "little")
+        made[22:26] = ogg_pages.checksum(bytes(made)).to_bytes(4, "little")
         data = view.at(0, page.start) + made + view.at(page.end, view.size)
     path.write_bytes(data)
     tagging.check_round_trip(path, ["Jazz"])
@@ -382,6 +382,20 @@ def test_dsf(tmp_path: Path, tagged: bool) -> None:
     back = tags.plan_restore(str(path), plan.before.raw, expected=plan.after.raw)
     tags.apply(back, audio_key=lambda _: "same", expected_key="same")
     assert path.read_bytes() == head + form + data + own
+
+
+def test_tta(tmp_path: Path) -> None:
+    path = tmp_path / "song.tta"
+    ffmpeg("-i", JAZZ, "-t", "2", "-map_metadata", "-1", "-c:a", "tta", path)
+    tagging.check_round_trip(path, ["Jazz"])
+    assert mutagen.File(path).tags["TCON"].genres == ["Jazz"]
+
+
+def test_id3_where_it_does_not_belong_is_refused(tmp_path: Path) -> None:
+    path = wav(tmp_path)
+    path.write_bytes(tag(3, texts(3, TITLE[3])) + path.read_bytes())
+    with pytest.raises(NotTaggableError, match="ID3 tag in front"):
+        tags.read(str(path))
 
 
 # ASF

@@ -94,6 +94,18 @@ def test_plain_tags_of_every_version(tmp_path: Path, version: int, padding: int,
     assert tagging.exiftool_genre(path) == "Jazz"
 
 
+def test_mpd_sees_every_version(tmp_path: Path) -> None:
+    for version in (2, 3, 4):
+        folder = tmp_path / "music" / str(version)
+        folder.mkdir(parents=True)
+        body = texts(version, TITLE[version]) + PIC[version]
+        path = folder / "song.mp3"
+        path.write_bytes(tag(version, body) + audio(tmp_path))
+        tagging.write(path, "Jazz")
+    with tagging.mpd_genres(tmp_path / "music", tmp_path) as shown:
+        assert shown == {f"{version}/song.mp3": ["Jazz"] for version in (2, 3, 4)}
+
+
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("former", [None, b"\x01\xff\xfeR\0o\0c\0k\0"])
 @pytest.mark.parametrize("tail", [b"", bytes(300)])

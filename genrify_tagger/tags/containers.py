@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from genrify_tagger.errors import NotTaggableError, TagReadError
-from genrify_tagger.tags import asf, id3
+from genrify_tagger.tags import asf
 from genrify_tagger.tags.chunks import open_aiff, open_dsf, open_wav
 from genrify_tagger.tags.flac import open_flac
 from genrify_tagger.tags.model import State
@@ -40,7 +40,7 @@ _NO_PLACE = {
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _MPEG_SUFFIXES = {".mp3", ".mp2", ".mp1", ".mpga"}
 _SEARCH = 64 << 10
-_BITRATES_FREE, _BITRATES_BAD, _RATES_BAD = 0x00, 0xF0, 0x0C
+_BITRATES_BAD, _RATES_BAD = 0xF0, 0x0C
 
 
 def open_state(view: View, field: str, path: str) -> State:
@@ -77,6 +77,11 @@ def open_state(view: View, field: str, path: str) -> State:
 
 
 def _by_magic(head: bytes, start: int) -> Callable[[View, str], State] | None:
+    return _streamed(head, start) or _boxed(head, start)
+
+
+def _streamed(head: bytes, start: int) -> Callable[[View, str], State] | None:
+    """Return the opener of a container that may stand behind ID3 tags."""
     if head.startswith(b"fLaC"):
         return lambda view, field: open_flac(view, field, start)
     name = next((name for magic, name in _APE_FIRST.items() if head.startswith(magic)), None)
@@ -84,8 +89,18 @@ def _by_magic(head: bytes, start: int) -> Callable[[View, str], State] | None:
         return lambda view, field: open_stream(view, field, name, primary="ape")
     if head.startswith(b"TTA1"):
         return lambda view, field: open_stream(view, field, "tta", primary="id3")
-    if start:
-        return None
+    return None
+
+
+def _boxed(head: bytes, start: int) -> Callable[[View, str], State] | None:
+    """Return the opener of a container that has a place of its own for everything."""
+    opener = _box_opener(head)
+    if opener is not None and start:
+        raise NotTaggableError("the file has an ID3 tag in front that does not belong there")
+    return opener
+
+
+def _box_opener(head: bytes) -> Callable[[View, str], State] | None:
     if head.startswith(b"OggS"):
         return open_ogg
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
@@ -115,7 +130,12 @@ def _is_mpeg(head: bytes) -> bool:
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] & 0x18, head[1] & 0x06
-    return version != 0x08 and layer != 0 and head[2] & 0xF0 != _BITRATES_BAD and head[2] & 0x0C != _RATES_BAD
+    return (
+        version != 0x08
+        and layer != 0
+        and head[2] & _BITRATES_BAD != _BITRATES_BAD
+        and head[2] & _RATES_BAD != _RATES_BAD
+    )
 
 
 def _has_mpeg(data: bytes) -> bool:
@@ -125,8 +145,3 @@ def _has_mpeg(data: bytes) -> bool:
             return True
         at = data.find(b"\xff", at + 1)
     return False
-
-
-def is_id3(data: bytes) -> bool:
-    """Return whether an ID3v2 tag begins here."""
-    return id3.block_size(data) > 0

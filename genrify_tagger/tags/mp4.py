@@ -18,63 +18,11 @@ from typing import Any
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import names
 from genrify_tagger.tags.model import GENRE, Edit, Piece, weave
+from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
 from genrify_tagger.tags.view import View
 
 _TEXT, _MEAN = b"\xa9gen", b"com.apple.iTunes"
-_PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"moof", b"traf", b"mfra", b"edts", b"dinf"}
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
-_MAX_ATOMS = 200_000
-
-
-@dataclass(frozen=True, slots=True)
-class Atom:
-    """An atom: `start` is where its header stands, `body` where its content begins."""
-
-    name: bytes
-    start: int
-    body: int
-    end: int
-
-
-def atoms(view: View, start: int, end: int) -> list[Atom]:
-    """List the atoms between two offsets.
-
-    Raises
-    ------
-    TagReadError
-        If one leaves its parent.
-    """
-    found: list[Atom] = []
-    while start + 8 <= end:
-        head = view.at(start, 16)
-        size, body = int.from_bytes(head[:4], "big"), start + 8
-        if size == 1:
-            size, body = int.from_bytes(head[8:16], "big"), start + 16
-        elif size == 0:
-            # "To the end of the file" at top level; inside udta it is QuickTime's terminator.
-            if end != view.size:
-                break
-            size = end - start
-        if size < body - start or start + size > end or len(found) >= _MAX_ATOMS:
-            raise TagReadError("the MP4 file is damaged or cut off")
-        found.append(Atom(head[4:8], start, body, start + size))
-        start += size
-    return found
-
-
-def _first(found: Sequence[Atom], name: bytes) -> Atom | None:
-    return next((atom for atom in found if atom.name == name), None)
-
-
-def _inside(view: View, atom: Atom) -> list[Atom]:
-    return atoms(view, _content_start(view, atom), atom.end)
-
-
-def _content_start(view: View, atom: Atom) -> int:
-    # "meta" is a full atom (four bytes of version and flags) in MP4, and a plain one in QuickTime.
-    if atom.name == b"meta" and view.at(atom.body + 4, 4) != b"hdlr":
-        return atom.body + 4
-    return atom.body
 
 
 def _make(name: bytes, content: bytes) -> bytes:
@@ -147,8 +95,6 @@ class Mp4:
         grown = sum(len(each.new) - (each.end - each.start) for each in edits)
         if grown:
             edits += self._resize(self.path[:depth], grown) + self._shift(edit.end, grown)
-        elif depth == 4:
-            edits += []
         return sorted(edits, key=lambda each: each.start)
 
     def _tag_edit(self, children: Sequence[bytes], hints: Mapping[str, Any]) -> tuple[Edit, int]:
@@ -165,20 +111,20 @@ class Mp4:
             made = _make(b"meta", bytes(4) + _make(b"hdlr", _HANDLER) + made)
         if len(self.path) < 2:
             made = _make(b"udta", made)
-        inner = _inside(self.view, self.path[-1])
+        inner = inside(self.view, self.path[-1])
         # Behind the last child, but before QuickTime's terminator.
-        at = inner[-1].end if inner else _content_start(self.view, self.path[-1])
+        at = inner[-1].end if inner else content_start(self.view, self.path[-1])
         return Edit(at, at, made), len(self.path)
 
     def _alone(self, depth: int) -> bool:
         """Return whether nothing but what a write here makes is in the atoms below `depth`."""
         made = {b"udta": {b"meta"}, b"meta": {b"hdlr", b"ilst"}}
-        return all({a.name for a in _inside(self.view, p)} <= made[p.name] for p in self.path[depth:3])
+        return all({a.name for a in inside(self.view, p)} <= made[p.name] for p in self.path[depth:3])
 
     def _settle(self, edit: Edit, depth: int, hints: Mapping[str, Any]) -> list[Edit]:
         if depth != 3 or len(self.path) != 4:
             return []
-        free = next((atom for atom in _inside(self.view, self.path[2]) if atom.start == edit.end), None)
+        free = next((atom for atom in inside(self.view, self.path[2]) if atom.start == edit.end), None)
         size = self.path[0].end - self.path[0].start
         change = int(hints.get("moov", size)) - size - (len(edit.new) - (edit.end - edit.start))
         if free is None or free.name != b"free" or free.body - free.start != 8 or not change:
@@ -203,58 +149,12 @@ class Mp4:
         return edits
 
     def _shift(self, border: int, by: int) -> list[Edit]:
-        """Correct the offsets of all that stands behind `border`."""
         if all(atom.end <= border or atom is self.path[0] for atom in self.top):
             return []
-        edits = []
-        for atom in self._leaves():
-            if atom.name in (b"stco", b"co64"):
-                edits.append(self._shift_table(atom, border, by))
-            elif atom.name == b"tfhd" and self.view.at(atom.body + 3, 1)[0] & 1:
-                edits.append(self._shift_numbers(atom.body + 8, 1, 8, border, by))
-            elif atom.name == b"tfra":
-                edits += self._shift_fragments(atom, border, by)
-            elif atom.name in (b"iloc", b"saio"):
-                raise WriteRefusedError(
-                    f"the MP4 file has a table of offsets ({atom.name.decode()}) that cannot be moved"
-                )
-        return edits
-
-    def _shift_table(self, atom: Atom, border: int, by: int) -> Edit:
-        width = 4 if atom.name == b"stco" else 8
-        count = int.from_bytes(self.view.at(atom.body + 4, 4), "big")
-        if atom.body + 8 + count * width > atom.end:
-            raise TagReadError("the MP4 file's table of offsets is damaged")
-        return self._shift_numbers(atom.body + 8, count, width, border, by)
-
-    def _shift_numbers(self, at: int, count: int, width: int, border: int, by: int) -> Edit:
-        data = self.view.exactly(at, count * width, "table of offsets")
-        numbers = (int.from_bytes(data[i : i + width], "big") for i in range(0, len(data), width))
-        moved = [number + by if number >= border else number for number in numbers]
-        if any(number >= 1 << (8 * width) for number in moved):
-            raise WriteRefusedError("the MP4 file is too long for its table of offsets")
-        return Edit(at, at + len(data), b"".join(number.to_bytes(width, "big") for number in moved))
-
-    def _shift_fragments(self, atom: Atom, border: int, by: int) -> list[Edit]:
-        wide = self.view.at(atom.body, 1)[0] == 1
-        sizes = int.from_bytes(self.view.at(atom.body + 8, 4), "big")
-        count = int.from_bytes(self.view.at(atom.body + 12, 4), "big")
-        time = 8 if wide else 4
-        step = 2 * time + sum(((sizes >> shift) & 3) + 1 for shift in (4, 2, 0))
-        if atom.body + 16 + count * step > atom.end:
-            raise TagReadError("the MP4 file's table of fragments is damaged")
-        places = range(atom.body + 16 + time, atom.body + 16 + time + count * step, step)
-        return [self._shift_numbers(place, 1, time, border, by) for place in places]
+        return shift_offsets(self.view, self._leaves(), border, by)
 
     def _leaves(self) -> Iterator[Atom]:
-        """Yield the atoms without known children, below all but the media data."""
-        stack = list(reversed(self.top))
-        while stack:
-            atom = stack.pop()
-            if atom.name in _PARENTS or (atom.name == b"meta" and len(self.path) > 2 and atom == self.path[2]):
-                stack.extend(reversed(_inside(self.view, atom)))
-            else:
-                yield atom
+        return leaves(self.view, self.top, self.path[2] if len(self.path) > 2 else None)
 
     def others(self) -> list[bytes]:
         """Return every other atom of the tag, and a hash of every other atom but the tables of offsets."""
@@ -313,7 +213,7 @@ def open_mp4(view: View, field: str) -> Mp4:
         If there is no moov, or atoms leave their parents.
     """
     top = atoms(view, 0, view.size)
-    moov = _first(top, b"moov")
+    moov = first_of(top, b"moov")
     if moov is None:
         raise TagReadError("the MP4 file has no index (moov); it is damaged or cut off")
     return Mp4("mp4", view, field, tuple(top), _tag_path(view, moov))
@@ -321,10 +221,10 @@ def open_mp4(view: View, field: str) -> Mp4:
 
 def _tag_path(view: View, moov: Atom) -> tuple[Atom, ...]:
     paths = []
-    for udta in [atom for atom in _inside(view, moov) if atom.name == b"udta"]:
+    for udta in [atom for atom in inside(view, moov) if atom.name == b"udta"]:
         path = [moov, udta]
         for name in (b"meta", b"ilst"):
-            found = _first(_inside(view, path[-1]), name)
+            found = first_of(inside(view, path[-1]), name)
             if found is None:
                 break
             path.append(found)

@@ -15,6 +15,8 @@ from genrify_tagger.tags.model import Edit, Piece, Plan, Snapshot, State, joined
 from genrify_tagger.tags.view import View
 
 T = TypeVar("T")
+# Not to hang on a FIFO, nor to be led to a terminal. Not every system has all of them.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 def read(path: str, *, field: str = "genre") -> Snapshot:
@@ -147,8 +149,7 @@ def _plan(
 def _reversible_layout(before: State, after: State, old: View, new: View) -> dict[str, Any]:
     """Return the layout to go back to; where that would not give the very same file, the former bytes go with it."""
     layout = before.layout
-    restored = View(new, after.splice(before.pieces, layout))
-    if restored.size == old.size and all(a == b for a, b in zip(restored.blocks(), old.blocks(), strict=True)):
+    if View(new, after.splice(before.pieces, layout)).restores(old):
         return layout
     return {**layout, "image": new.inverse()}
 
@@ -192,12 +193,18 @@ def _edits(
     image = View(file).inverted(hints["image"]) if "image" in hints else None
     edits = tuple(state.splice(pieces, hints) if image is None else image)
     outcome = open_state(View(file, edits), field, target)
-    if _contents(outcome.pieces) != _contents(pieces):
+    if not _has_places(outcome, pieces) or joined(heard(outcome)) != joined(genres):
         # Pieces of another tag version or container than the file has now: say the same in its own way.
         edits = tuple(state.splice(state.compose(genres), {}))
         outcome = open_state(View(file, edits), field, target)
     check_outcome(state, outcome, genres)
     return edits
+
+
+def _has_places(outcome: State, pieces: Sequence[Piece]) -> bool:
+    """Return whether pieces found their places; tags that only repeat the genre may be gone by now."""
+    missing = {piece.place for piece in pieces} - {piece.place for piece in outcome.pieces}
+    return all(place.startswith(("id3v1", "ape", "ignr")) for place in missing)
 
 
 def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
@@ -246,9 +253,7 @@ def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = N
     """
     name = path if shown is None else shown
     try:
-        # Not to hang on a FIFO, nor to be led to a terminal.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with os.fdopen(os.open(path, _FLAGS), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TagReadError("this is no regular file")
             return work(file)

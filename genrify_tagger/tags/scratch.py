@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import secrets
 import stat
 from collections.abc import Iterator
+
+from genrify_tagger.errors import WriteRefusedError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    HAS_LOCKS = False
+else:
+    HAS_LOCKS = True
 
 _NAME = re.compile(r"\.genrify-(\d+)-(\d+)-[0-9a-f]{16}\.tmp")
 BACKUP_SUFFIX = ".bak"
@@ -30,6 +38,8 @@ def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
     tuple of (str, int)
         Its path, and a descriptor open for reading and writing.
     """
+    if not HAS_LOCKS:
+        raise WriteRefusedError("files can be changed safely on Linux and macOS only")
     path, descriptor = _create(folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +92,7 @@ def sweep(folder: str) -> list[str]:
 
 def _abandoned(name: str) -> bool:
     match = _NAME.fullmatch(name)
-    if match is None:
+    if match is None or not HAS_LOCKS:
         return False
     pid, started = int(match[1]), int(match[2])
     return not started or _started(pid) != started

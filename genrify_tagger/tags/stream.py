@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from genrify_tagger.errors import TagReadError
-from genrify_tagger.tags import ape, id3, names, trailer
+from genrify_tagger.tags import ape, id3, id3_frames, names, trailer
 from genrify_tagger.tags.model import GENRE, Edit, Piece, joined, weave
 from genrify_tagger.tags.view import View
 
@@ -37,13 +37,13 @@ class Placed:
     def values(self, part: bytes, field: str) -> tuple[str, ...] | None:
         """Return what `part` says of the field, None if it is about something else."""
         if isinstance(self.tag, id3.Tag):
-            return id3.field_values(self.tag, part, field)
+            return id3_frames.field_values(self.tag, part, field)
         return ape.field_values(part, field)
 
     def make(self, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
         """Return a frame or item that says `genres`."""
         if isinstance(self.tag, id3.Tag):
-            return id3.make_frame(self.tag, field, genres, former)
+            return id3_frames.make_frame(self.tag, field, genres, former)
         return ape.make_item(self.tag, field, genres, former)
 
     def rebuilt(self, parts: Sequence[bytes], *, grow: int) -> bytes:
@@ -159,7 +159,7 @@ class Stream:
         """Return what a tag that is made where none was begins with: what ID3v1 says, which it would hide otherwise."""
         if self.v1 is None or self.primary != "id3" or not isinstance(placed.tag, id3.Tag):
             return ()
-        return id3.frames_of_v1(self.view.at(self.v1 - trailer.V1_GENRE, trailer.V1_SIZE))
+        return id3_frames.frames_of_v1(self.view.at(self.v1 - trailer.V1_GENRE, trailer.V1_SIZE))
 
     def others(self) -> list[bytes]:
         """Return every other frame and item of the tags, and ID3v1 without its genre byte."""
@@ -191,7 +191,7 @@ def open_stream(view: View, field: str, container: str, *, primary: str) -> Stre
     v1 = next((block.start + trailer.V1_GENRE for block in behind if block.kind == "v1"), None)
     if not front and primary == "id3":
         tags = [replace(placed, name=_named(placed.tag, index + 1)) for index, placed in enumerate(tags)]
-        known = () if v1 is None else id3.frames_of_v1(view.at(v1 - trailer.V1_GENRE, trailer.V1_SIZE))
+        known = () if v1 is None else id3_frames.frames_of_v1(view.at(v1 - trailer.V1_GENRE, trailer.V1_SIZE))
         fresh = replace(id3.empty_tag(NEW_ID3), frames=known)
         tags.insert(0, Placed(_named(fresh, 0), 0, 0, fresh))
     tags += _ape_tags(view, behind, audio, make=primary == "ape")

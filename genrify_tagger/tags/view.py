@@ -100,6 +100,38 @@ class View:
                 return None
         return [Edit(start, start + length, base64.b64decode(old)) for start, length, _, old in image["edits"]]
 
+    def restores(self, base: View) -> bool:
+        """Return whether this view, laid over another one of `base`'s file, shows `base` again, reading only edits."""
+        inner = self._file
+        if self.size != base.size or not isinstance(inner, View):
+            return False
+        for start, length, place, data in self._runs:
+            if place is None:
+                if data != base.at(start, length):
+                    return False
+            elif not all(inner._is_at(place + i, start + i, n, base) for i, n in inner._steps(place, length)):
+                return False
+        return True
+
+    def _steps(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Cut a stretch of the view at the borders of its runs: (offset in the stretch, length)."""
+        for start, size, _, _ in self._runs[max(0, bisect_right(self._starts, offset) - 1) :]:
+            if start >= offset + length:
+                break
+            low, high = max(offset, start), min(offset + length, start + size)
+            if low < high:
+                yield low - offset, high - low
+
+    def _is_at(self, offset: int, wanted: int, length: int, base: View) -> bool:
+        """Return whether a stretch within one run is what `base` has at `wanted`."""
+        start, _, place, _ = self._runs[bisect_right(self._starts, offset) - 1]
+        if place is not None and place + offset - start == wanted:
+            return True
+        return all(
+            self.at(offset + i, min(BLOCK, length - i)) == base.at(wanted + i, min(BLOCK, length - i))
+            for i in range(0, length, BLOCK)
+        )
+
     def exactly(self, offset: int, length: int, what: str) -> bytes:
         """Return `length` bytes of `what` (a tag, a header) that is to be held in memory.
 
