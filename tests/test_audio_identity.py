@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 import struct
 import zlib
@@ -250,6 +251,21 @@ def test_chained_ogg(tmp_path: Path) -> None:
     info = probe(str(chain))
     assert info.key != audio_key(str(one))
     assert info.duration > 14
+
+
+def test_dsf_and_tta_survive_edits_of_tags(tmp_path: Path) -> None:
+    bits = random.Random(5).randbytes(4096 * 100)
+    form = struct.pack("<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 1, 1, 2822400, 1, len(bits) * 8, 4096, 0)
+    data = struct.pack("<4sQ", b"data", 12 + len(bits)) + bits
+    dsf = tmp_path / "song.dsf"
+    dsf.write_bytes(struct.pack("<4sQQQ", b"DSD ", 28, 28 + len(form) + len(data), 0) + form + data)
+    tta = tmp_path / "song.tta"
+    media.ffmpeg("-i", media.JAZZ, tta)
+    for path, seconds in ((dsf, len(bits) * 8 / 2822400), (tta, 15.019)):
+        before = probe(str(path))
+        assert before.duration == pytest.approx(seconds, abs=0.02)
+        grow(path, FILLING)
+        assert probe(str(path)) == before
 
 
 def test_mp2(tmp_path: Path) -> None:

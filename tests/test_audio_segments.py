@@ -299,6 +299,15 @@ def test_film_is_heard_by_its_first_sound_track(tmp_path: Path) -> None:
     assert min(correlations(segments, decode_all(str(path)), tolerance=0.025)) > 0.99
 
 
+@pytest.mark.parametrize("name", ["song.tta", "song.aac", "song.ac3", "song.caf", "song.mka", "song.ts", "song.avi"])
+def test_other_containers(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    media.ffmpeg("-i", media.JAZZ, path)
+    segments = load_segments(str(path))
+    assert len(segments.y) == 5
+    assert min(correlations(segments, decode_all(str(path)), tolerance=0.025)) > 0.99
+
+
 def test_what_is_no_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp3"
     os.mkfifo(pipe)

@@ -110,7 +110,7 @@ def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | N
     entries = audio.stream.index_entries
     if not audio.container.format.name.startswith("mov,") or not len(entries) or len(entries) != audio.stream.frames:
         return None
-    table = np.array([(entry.pos, entry.size) for entry in entries], np.int64)
+    table = np.fromiter(((entry.pos, entry.size) for entry in entries), np.dtype((np.int64, 2)), len(entries))
     ends = table.sum(axis=1)
     breaks = np.flatnonzero(ends[:-1] != table[1:, 0])
     for start, end in zip(table[np.append(0, breaks + 1), 0], ends[np.append(breaks, -1)], strict=True):
