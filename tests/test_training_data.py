@@ -41,6 +41,15 @@ def clips(tmp_path):
     return {clip.path: clip for clip in read_clips(tmp_path)}
 
 
+def test_sounds_that_are_no_music_teach_outside_and_are_held_out_by_kind(clips):
+    made = [clip for path, clip in clips.items() if path.startswith("synthetic/")]
+    assert {clip.allowed for clip in made} == {frozenset({"outside"})}
+    assert {clip.answers for clip in made} == {frozenset()}
+    assert {clip.artist for clip in made} == {
+        f"synthetic {kind}" for kind in ("noise", "band", "tones", "hum", "clicks")
+    }
+
+
 def test_clips_on_neither_list_are_left_out(clips):
     gtzan = {path: clip.part for path, clip in clips.items() if "gtzan" in path}
     assert gtzan == {

@@ -62,11 +62,12 @@ def _judged_clips(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> tuple[np
 def library_weights(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> Array:
     """Weigh the judged songs like those of a library, shape (n,).
 
-    Songs with several genres at their source have no weight: what is right for them is too vague to calibrate by.
+    Songs with several genres at their source have no weight, for what is right for them is too vague to calibrate by;
+    nor have sounds that are no music.
     """
     _, kept = _judged_clips(clips, runs)
     known = np.array([clip.single and bool(clip.answers) for clip in kept])
-    outside = np.array([not clip.answers for clip in kept])
+    outside = np.array([not clip.answers and clip.part != "synthetic" for clip in kept])
     share = OUTSIDE_SHARE / (1 - OUTSIDE_SHARE) * known.sum() / max(1, outside.sum())
     return np.tile(np.where(known, 1.0, np.where(outside, share, 0.0)), len(runs))
 
@@ -136,10 +137,10 @@ def populations(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> dict[str, 
     """Name the sets of songs that calibration is reported on; rows as in `judged`."""
     _, kept = _judged_clips(clips, runs)
     masks = {
-        "all judged": [True for _ in kept],
         "one genre, of the ten": [clip.single and bool(clip.answers) for clip in kept],
         "several genres, some of the ten": [not clip.single and bool(clip.answers) for clip in kept],
-        "none of the ten": [not clip.answers for clip in kept],
+        "none of the ten": [not clip.answers and clip.part != "synthetic" for clip in kept],
+        "no music": [clip.part == "synthetic" for clip in kept],
         "GTZAN validation list": [clip.part == "gtzan_valid" for clip in kept],
     }
     return {name: np.tile(np.array(mask), len(runs)) for name, mask in masks.items()}

@@ -21,6 +21,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger.training import synthetic
+
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 OUTSIDE = "outside"
 CLASSES = (*GENRES, OUTSIDE)
@@ -37,9 +39,10 @@ ALLMUSIC = {
 }
 SLIVER_WEIGHT = 0.1
 MULTI_GENRE_WEIGHT = 0.5
+SYNTHETIC_WEIGHT = 0.5
 LOWEST_SAMPLE_RATE = 16000
 
-Part = Literal["gtzan_train", "gtzan_valid", "slivers_train", "slivers_valid", "allmusic", "more"]
+Part = Literal["gtzan_train", "gtzan_valid", "slivers_train", "slivers_valid", "allmusic", "more", "synthetic"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ class Clip:
 def read_clips(shared: Path) -> list[Clip]:
     """List every clip under the folder of shared data, in a fixed order."""
     data = shared / "data"
-    return [*_gtzan(data, "gtzan", 1.0), *_gtzan(data, "gtzan_slivers", SLIVER_WEIGHT), *_allmusic(data), *_more(data)]
+    slivers = _gtzan(data, "gtzan_slivers", SLIVER_WEIGHT)
+    return [*_gtzan(data, "gtzan", 1.0), *slivers, *_allmusic(data), *_more(data), *_synthetic()]
 
 
 def targets(clips: Sequence[Clip]) -> npt.NDArray[np.float32]:
@@ -118,6 +122,13 @@ def _more(data: Path) -> Iterator[Clip]:
         path = f"more/{row['file']}"
         artist = _artist(row["artist"]) or path
         yield Clip(path, "more", artist, answers or frozenset({OUTSIDE}), answers, weight, True)
+
+
+def _synthetic() -> Iterator[Clip]:
+    """Sounds that are no music; a kind is held out as a whole, as an artist is."""
+    for name in synthetic.names():
+        kind = f"synthetic {synthetic.kind_of(name)}"
+        yield Clip(name, "synthetic", kind, frozenset({OUTSIDE}), frozenset(), SYNTHETIC_WEIGHT, True)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.features import FRONT_END_ID, log_mel
+from genrify_tagger.training import synthetic
 from genrify_tagger.training.data import Clip
 from genrify_tagger.training.musicnn import FloatArray, Weights
 from genrify_tagger.training.prune import build
@@ -55,7 +56,7 @@ def listen(clips: Sequence[Clip], shared: Path, weights: Weights, cache: Path) -
         network = build(weights)
         arrays: dict[str, Any] = {}
         for name, cut in (("train", _dense_segments), ("judge", _sought_segments)):
-            rows = [_embed(network, cut(str(shared / "data" / clip.path))) for clip in clips]
+            rows = [_embed(network, _segments(clip, shared, cut)) for clip in clips]
             arrays[name] = np.concatenate(rows)
             arrays[f"{name}_owner"] = np.repeat(np.arange(len(clips)), [len(row) for row in rows])
         cache.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,10 @@ def listen(clips: Sequence[Clip], shared: Path, weights: Weights, cache: Path) -
     with np.load(kept) as stored:
         train, judge = (Heard(stored[name], stored[f"{name}_owner"]) for name in ("train", "judge"))
     return train, judge
+
+
+def _segments(clip: Clip, shared: Path, cut: Callable[[str], FloatArray]) -> FloatArray:
+    return synthetic.make(clip.path) if clip.part == "synthetic" else cut(str(shared / "data" / clip.path))
 
 
 def _dense_segments(path: str) -> FloatArray:

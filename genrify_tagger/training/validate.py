@@ -48,7 +48,7 @@ def fold_numbers(clips: Sequence[Clip], seed: int) -> npt.NDArray[np.int64]:
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = np.full(len(clips), -1)
-    turn = np.array([index for index, clip in enumerate(clips) if clip.part in ("allmusic", "more")])
+    turn = np.array([index for index, clip in enumerate(clips) if clip.part in ("allmusic", "more", "synthetic")])
     labels = _strata([clips[index] for index in turn.tolist()])
     artists = [clips[index].artist for index in turn]
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)

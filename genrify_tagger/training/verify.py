@@ -57,5 +57,6 @@ def agreement(expected: FloatArray, got: FloatArray) -> tuple[float, float]:
 
 
 def sample_mel(clips: Sequence[Clip], shared: Path, *, every: int = 8) -> FloatArray:
-    """Return one log-mel segment (n, 187, 96) of every so many clips."""
-    return log_mel(np.concatenate([load_segments(str(shared / "data" / clip.path)).y[:1] for clip in clips[::every]]))
+    """Return one log-mel segment (n, 187, 96) of every so many clips of music."""
+    music = [clip for clip in clips if clip.part != "synthetic"][::every]
+    return log_mel(np.concatenate([load_segments(str(shared / "data" / clip.path)).y[:1] for clip in music]))
