@@ -73,9 +73,8 @@ def test_damaged_files(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("unsync", [False, True])
 def test_damaged_id3_tags(tmp_path: Path, version: int, unsync: bool) -> None:
     audio = make("mp3-bare", tmp_path).read_bytes()[:3000]
-    body = (
-        texts(version, TITLE[version], (b"TCON" if version > 2 else b"TCO", b"Oldies")) + PIC[version][:99] + bytes(30)
-    )
+    genre = (GENRE[version], b"Oldies")
+    body = texts(version, TITLE[version], genre) + PIC[version][:99] + bytes(30)
     front = tag(version, unsynchronised(body) if unsync else body, 0x80 if unsync else 0)
     dice = random.Random(version)
     path, after = tmp_path / "damaged.mp3", tmp_path / "after.mp3"
