@@ -165,8 +165,10 @@ def fit_logistic(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed)).fit(x, y)
+    with threadpool_limits(1):  # more threads only get in one another's way on a problem this small
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed)).fit(x, y)
     known = np.unique(y)
 
     def predict(rows: FloatArray) -> FloatArray:

@@ -64,6 +64,8 @@ class Predictions:
         From which on the model would write a genre.
     problems : tuple of Problem
         Files that could not be heard.
+    trained_on : frozenset of str or None
+        Names of the clips the model was trained on; None if nobody wrote them down.
     """
 
     model: str
@@ -73,6 +75,7 @@ class Predictions:
     tracks: tuple[Track, ...]
     min_confidence: float = DEFAULT_THRESHOLD
     problems: tuple[Problem, ...] = ()
+    trained_on: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,10 @@ class Grouped:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything said about a model on a dataset; intervals are 95%, over tracks."""
+    """Everything said about a model on a dataset; intervals are 95%, over tracks.
+
+    `n_trained_on` of the tracks judged were trained on, which makes the figures worthless; None if it is not known.
+    """
 
     model: str
     dataset: str
@@ -116,6 +122,7 @@ class Report:
     n_tracks: int
     n_segments: int
     n_ambiguous: int
+    n_trained_on: int | None
     segment_accuracy: Interval
     track_accuracy: Interval
     n_labelled: int
@@ -165,6 +172,7 @@ def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
         n_tracks=len(inside),
         n_segments=sum(len(track.segments) for track in inside),
         n_ambiguous=len(predictions.tracks) - len(eligible),
+        n_trained_on=_met(inside, predictions.trained_on),
         segment_accuracy=metrics.segment_accuracy(*_segments_right(inside, answers)),
         track_accuracy=metrics.accuracy(hits),
         n_labelled=int(matrix.sum()),
@@ -195,6 +203,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value
+
+
+def _met(tracks: Sequence[Track], trained_on: frozenset[str] | None) -> int | None:
+    return None if trained_on is None else sum(track.clip.name in trained_on for track in tracks)
 
 
 def _truths(answers: Sequence[frozenset[str]], labels: Sequence[str]) -> metrics.Truths:

@@ -160,11 +160,19 @@ def _epoch(
         seed=options.seed,
         epoch=epoch,
     )
+    _reseed(model, options.seed, epoch)
     loss = model.fit(batches, epochs=1, shuffle=False, verbose=0).history["loss"][0]
     means = clip_means(np.asarray(model.predict(heard[0], verbose=0)), heard[1])
     right = validation.targets[np.arange(len(means)), means.argmax(axis=1)] > 0
     open_mass = (means * validation.targets).sum(axis=1)
     return Epoch(float(loss), float(-np.log(open_mass + 1e-7).mean()), float(right.mean()))
+
+
+def _reseed(model: Any, seed: int, epoch: int) -> None:
+    """Start the randomness of dropout anew, so that an epoch is the same wherever the run was stopped before."""
+    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for number, state in enumerate(states):
+        state.assign(np.array([seed + 1000 * epoch + number, 0], np.uint32))
 
 
 def _compiled(model: Any, options: Options) -> Any:

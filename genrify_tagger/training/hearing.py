@@ -14,7 +14,7 @@ import numpy.typing as npt
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.decision import decide
 from genrify_tagger.errors import ConfigError, ModelError
-from genrify_tagger.training.datasets import Dataset, Problem
+from genrify_tagger.training.datasets import Dataset, Problem, read_list
 from genrify_tagger.training.evaluation import Predictions, Track
 from genrify_tagger.training.parallel import each
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from genrify_tagger.classifier import Classifier
 
 SEGMENTS = 8
+TRAINED_ON = "trained_on.txt"
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -86,6 +87,7 @@ def hear(
         labels=chosen.labels,
         tracks=tuple(tracks),
         min_confidence=chosen.min_confidence,
+        trained_on=trained_on(sidecar_path),
         problems=tuple(problems),
     )
 
@@ -116,6 +118,12 @@ def sidecar_of(path: str) -> str:
     if not os.path.exists(found):
         raise ModelError("no model in this folder", path=path, hint="it should hold genrify.json and genrify.tflite")
     return found
+
+
+def trained_on(sidecar_path: str | None) -> frozenset[str] | None:
+    """Return the names of the clips a model was trained on, if a list of them lies beside its sidecar."""
+    path = os.path.join(os.path.dirname(load_sidecar(sidecar_path).flatbuffer), TRAINED_ON)
+    return frozenset(read_list(path)) if os.path.exists(path) else None
 
 
 @functools.cache

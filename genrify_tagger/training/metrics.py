@@ -167,9 +167,9 @@ def operating_point(confidence: Array, hits: Truths, threshold: float) -> Operat
     decided = confidence >= threshold
     return Operating(
         threshold=float(threshold),
-        coverage=float(decided.mean()),
+        coverage=float(decided.mean()) if len(decided) else float("nan"),
         precision=float(hits[decided].mean()) if decided.any() else float("nan"),
-        wrong=float((decided & ~hits).mean()),
+        wrong=float((decided & ~hits).mean()) if len(decided) else float("nan"),
     )
 
 

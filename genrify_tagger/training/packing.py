@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,18 @@ def assemble(model: Any, target: Target, weights: musicnn.Weights | None) -> Any
     # The sidecar always lists tags; a network from scratch has none but its labels.
     outputs["tags"] = inside * 1.0 if weights is None else prune.tag_probabilities(embedding, weights)
     return keras.Model(mel, outputs, name="genrify")
+
+
+def frozen(model: Any) -> Callable[[Any], Any]:
+    """Return a network as a function whose weights are constants, since the runtime has no variables."""
+    trained = [variable.numpy() for variable in model.trainable_variables]
+    other = [variable.numpy() for variable in model.non_trainable_variables]
+
+    def call(mel: Any) -> Any:
+        outputs, _ = model.stateless_call(trained, other, mel, training=False)
+        return outputs
+
+    return call
 
 
 def describe(

@@ -18,6 +18,7 @@ from genrify_tagger.training import export, fitting, musicnn, networks, packing,
 from genrify_tagger.training.datasets import Dataset, Problem
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
 from genrify_tagger.training.fitting import Epoch, Material, Options
+from genrify_tagger.training.hearing import TRAINED_ON
 from genrify_tagger.training.report_plots import plot_history
 from genrify_tagger.training.vocabularies import Target, choose, open_table
 
@@ -107,7 +108,7 @@ def train(
     assembled = packing.assemble(model, target, weights)
     size = int(assembled.output["embedding"].shape[1])
     description = packing.describe(target, tags, size, calibration, threshold)
-    export.write_model(folder, export.convert(assembled), version=VERSION, description=description)
+    export.write_model(folder, export.convert(packing.frozen(assembled)), version=VERSION, description=description)
     model.save(folder / MODEL)
     agreement = packing.check(model, target, folder, mel[:CHECKED_SEGMENTS])
     left_out = [*(problem for one in datasets for problem in one.problems), *problems]
@@ -123,6 +124,8 @@ def train(
         threshold=threshold,
         problems=left_out,
     )
+    names = sorted({entry.clip.name for part in (training, validation) for entry in part.entries})
+    (folder / TRAINED_ON).write_text("\n".join(names) + "\n", encoding="utf-8")
     plot_history(history, folder / HISTORY)
     (folder / CARD).write_text(card(trained, datasets, plan, options), encoding="utf-8")
     return trained

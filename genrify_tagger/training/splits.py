@@ -91,6 +91,8 @@ def _grouped(
 ) -> tuple[tuple[Indices, Indices], ...]:
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if len(set(groups)) < folds:
+        raise ConfigError(f"{len(set(groups))} recordings or artists are too few for {folds} folds")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A rare label is in some folds only: that is how small data is, and the figures say how many tracks there are.

@@ -39,6 +39,8 @@ def text(report: Report) -> list[str]:
     """Return a report as lines for people."""
     lines = [f"{report.model} on {report.dataset}" + (f", split by {report.protocol}" if report.protocol else "")]
     leaky = f" ({LEAKY})" if LEAKY in report.protocol else ""
+    if report.n_trained_on:
+        lines.append(f"  {report.n_trained_on} of these tracks were trained on: the figures promise nothing")
     lines += [
         f"  segments right   {report.segment_accuracy} of {report.n_segments}{leaky}",
         f"  tracks right     {report.track_accuracy} of {report.n_tracks}{leaky}",

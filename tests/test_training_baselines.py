@@ -1,0 +1,111 @@
+"""The seed's models, under leaky and honest protocols."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.training import baselines
+from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline
+from genrify_tagger.training.datasets import Clip
+from genrify_tagger.training.evaluation import evaluate
+from genrify_tagger.training.feature_table import FeatureTable
+from genrify_tagger.training.seed_features import FEATURES
+from tests.workbench import need_library
+
+TRACKS_OF_LABEL, SEGMENTS = 12, 5
+
+
+def rows(*, signal: float, seed: int = 0) -> Rows:
+    """Make up segments whose features are those of their recording, and a little of their label."""
+    rng = np.random.default_rng(seed)
+    clips, table = [], []
+    for label in ("jazz", "rock", "blues"):
+        of_label = signal * rng.standard_normal(57)
+        for number in range(TRACKS_OF_LABEL):
+            of_track = of_label + rng.standard_normal(57)
+            name = f"{label}/{number}"
+            clips += [Clip(name, name, (label,), f"artist {label} {number // 2}")] * SEGMENTS
+            table += [of_track + 0.1 * rng.standard_normal(57) for _ in range(SEGMENTS)]
+    values = np.array(table)
+    mfcc = np.repeat(values[:, None, :13], 130, axis=1).astype(np.float32)
+    return Rows("made up", tuple(clips), values, mfcc)
+
+
+def accuracy(name, material, protocol, lists=None):
+    split = make_protocol(protocol, material, lists=lists, seed=0)
+    return evaluate(run_baseline(name, material, split)).segment_accuracy.value
+
+
+def test_the_leaky_protocol_rewards_knowing_the_recording():
+    """Features that say nothing of the genre: honest splits give chance, the leaky one near certainty."""
+    material = rows(signal=0.0)
+    assert accuracy("seed-logistic", material, "segment") > 0.9
+    assert accuracy("seed-logistic", material, "track") < 0.6
+    assert accuracy("seed-logistic", material, "artist") < 0.6
+
+
+def test_every_track_is_judged_once_by_a_model_that_did_not_meet_it():
+    material = rows(signal=2.0)
+    split = make_protocol("artist", material, lists=None, seed=0)
+    predictions = run_baseline("seed-logistic", material, split)
+    assert len(predictions.tracks) == 3 * TRACKS_OF_LABEL
+    assert all(track.segments.shape == (SEGMENTS, 3) for track in predictions.tracks)
+    assert predictions.labels == ("blues", "jazz", "rock")
+    assert evaluate(predictions).track_accuracy.value > 0.8
+
+
+def test_lists_say_who_is_judged():
+    material = rows(signal=2.0)
+    names = sorted({clip.name for clip in material.clips})
+    split = make_protocol("lists", material, lists=(names[::2], names[1::4]), seed=0)
+    judged = {track.clip.name for track in run_baseline("seed-logistic", material, split).tracks}
+    assert judged == set(names[1::4])
+    with pytest.raises(ConfigError, match="no lists"):
+        make_protocol("lists", material, lists=None, seed=0)
+
+
+def test_a_feature_table_knows_tracks_but_no_artists():
+    files = tuple(f"jazz.{number:05d}.{part}.wav" for number in range(6) for part in range(2))
+    table = FeatureTable(files, np.full(12, 66149), np.zeros((12, 57)), ("jazz",) * 12)
+    material = rows_of_table("table", table)
+    assert [clip.name for clip in material.clips[:3]] == ["jazz/jazz.00000", "jazz/jazz.00000", "jazz/jazz.00001"]
+    whole = FeatureTable(("jazz.00000.wav",), np.array([661794]), np.zeros((1, 57)), ("jazz",))
+    assert rows_of_table("table", whole).clips[0].name == "jazz/jazz.00000"
+    with pytest.raises(ConfigError, match="artists"):
+        make_protocol("artist", material, lists=None, seed=0)
+    with pytest.raises(ConfigError, match="MFCC frames"):
+        run_baseline("seed-cnn", material, make_protocol("track", material, lists=None, seed=0))
+
+
+@pytest.mark.parametrize("name", ["seed-dense", "seed-cnn"])
+def test_the_networks_learn(name, monkeypatch):
+    need_library("tensorflow")
+    monkeypatch.setattr(baselines, "DENSE_EPOCHS", 8)
+    monkeypatch.setattr(baselines, "CNN_EPOCHS", 20)
+    monkeypatch.setattr(baselines, "BATCH", 16)
+    material = rows(signal=2.0)
+    names = sorted({clip.name for clip in material.clips})
+    lists = (names[::2], names[1::2])
+    first = accuracy(name, material, "lists", lists)
+    assert first > 0.5  # chance is a third
+    assert accuracy(name, material, "lists", lists) == first
+
+
+def test_the_dense_network_is_the_seeds():
+    need_library("tensorflow")
+    captured = []
+    x = np.zeros((8, len(FEATURES)), np.float32)
+
+    def keep(network, *_):
+        captured.append(network)
+        return lambda rows: rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "_fit_keras", keep)
+        baselines.fit_dense(x, np.zeros(8, int), 10, 0)
+    (network,) = captured
+    units = [layer.units for layer in network.layers if hasattr(layer, "units")]
+    assert units == [512, 256, 128, 128, 10]
+    assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.2] * 4

@@ -1,0 +1,139 @@
+"""The seed's feature table."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from genrify_tagger.errors import ConfigError, DecodeError
+from genrify_tagger.training.datasets import open_dataset
+from genrify_tagger.training.feature_table import (
+    COLUMNS,
+    compare,
+    describe_clips,
+    is_table,
+    read_table,
+    tabulate,
+    write_table,
+)
+from genrify_tagger.training.seed_features import (
+    FEATURES,
+    SAMPLE_RATE,
+    SEGMENT_SAMPLES,
+    decode_at,
+    describe,
+    describe_segment,
+)
+from tests import media
+from tests.workbench import need_library, tones, write_wav
+
+need_library("librosa")
+
+# As published with GTZAN on Kaggle.
+PUBLISHED_START = "filename,length,chroma_stft_mean,chroma_stft_var,rms_mean,rms_var,spectral_centroid_mean"
+PUBLISHED_END = "mfcc20_mean,mfcc20_var,label"
+
+
+def sine(hertz, seconds=3.0, amplitude=0.5):
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (amplitude * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+def test_columns_are_as_published():
+    line = ",".join(COLUMNS)
+    assert line.startswith(PUBLISHED_START) and line.endswith(PUBLISHED_END)
+    assert (len(FEATURES), len(COLUMNS)) == (57, 60)
+    assert COLUMNS.index("tempo") == 18
+
+
+def test_features_of_a_sine_are_what_they_must_be():
+    found, mfcc = describe_segment(sine(1000.0))
+    assert found["rms_mean"] == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
+    assert found["spectral_centroid_mean"] == pytest.approx(1000, rel=0.05)
+    assert found["zero_crossing_rate_mean"] == pytest.approx(2 * 1000 / SAMPLE_RATE, rel=0.03)
+    assert found["rolloff_mean"] == pytest.approx(1000, rel=0.05)
+    assert found["harmony_var"] == pytest.approx(0.125, rel=0.05)
+    assert found["perceptr_var"] < 0.01
+    assert mfcc.shape == (130, 13)
+
+
+def test_percussion_is_percussive():
+    clicks = np.zeros(3 * SAMPLE_RATE, np.float32)
+    clicks[:: SAMPLE_RATE // 2] = 1.0
+    found, _ = describe_segment(clicks)
+    assert found["perceptr_var"] > 10 * found["harmony_var"]
+    assert found["tempo"] == pytest.approx(120, rel=0.03)
+
+
+def test_the_same_numbers_as_librosa_one_by_one():
+    import librosa
+
+    y = decode_at(str(media.JAZZ), SAMPLE_RATE)[:SEGMENT_SAMPLES]
+    found, _ = describe_segment(y)
+    expected = {
+        "chroma_stft_mean": librosa.feature.chroma_stft(y=y, sr=SAMPLE_RATE).mean(),
+        "spectral_bandwidth_mean": librosa.feature.spectral_bandwidth(y=y, sr=SAMPLE_RATE).mean(),
+        "harmony_var": librosa.effects.harmonic(y).var(),
+        "perceptr_var": librosa.effects.percussive(y).var(),
+        "tempo": librosa.feature.tempo(y=y, sr=SAMPLE_RATE)[0],
+        "mfcc1_mean": librosa.feature.mfcc(y=y, sr=SAMPLE_RATE, n_mfcc=20)[0].mean(),
+        "mfcc20_var": librosa.feature.mfcc(y=y, sr=SAMPLE_RATE, n_mfcc=20)[19].var(),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-3)
+
+
+def test_silence_has_features_too():
+    found, _ = describe_segment(np.zeros(SEGMENT_SAMPLES, np.float32))
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_segments_of_a_clip():
+    described = describe(sine(440.0, 7.0))
+    assert described.table.shape == (2, 57) and described.mfcc.shape == (2, 130, 13)
+    assert described.lengths.tolist() == [SEGMENT_SAMPLES, SEGMENT_SAMPLES]
+    assert describe(sine(440.0, 7.0), None).lengths.tolist() == [7 * SAMPLE_RATE]
+
+
+def test_decoding_at_another_rate(tmp_path):
+    path = write_wav(tmp_path / "tone.wav", sine(1000.0, 2.0), SAMPLE_RATE)
+    y = decode_at(str(path), 8000)
+    assert len(y) == pytest.approx(16000, abs=8)
+    with pytest.raises(DecodeError):
+        decode_at(str(tmp_path / "nothing.wav"), 8000)
+
+
+def test_a_table_of_a_dataset(tmp_path):
+    root = tones(tmp_path / "set", labels=("jazz", "rock"), clips=2, seconds=4.0)
+    (root / "jazz/jazz.00054.wav").write_bytes(b"RIFF, but not really")
+    clips = open_dataset(str(root)).clips
+    described, problems = describe_clips(clips, jobs=1, progress=False)
+    assert [problem.path.rpartition("/")[2] for problem in problems] == ["jazz.00054.wav"]
+    table = tabulate(described)
+    assert table.files[0] == "jazz.00000.0.wav" and set(table.labels) == {"jazz", "rock"}
+    text = io.StringIO()
+    write_table(table, text)
+    path = tmp_path / "features_3_sec.csv"
+    path.write_text(text.getvalue())
+    assert next(csv.reader(io.StringIO(text.getvalue()))) == list(COLUMNS)
+    assert is_table(str(path)) and not is_table(str(tmp_path))
+    again = read_table(str(path))
+    assert (again.values == table.values).all() and again.files == table.files
+
+
+def test_comparing_tables(tmp_path):
+    root = tones(tmp_path / "set", labels=("jazz", "rock"), clips=2, seconds=2.0)
+    described, _ = describe_clips(open_dataset(str(root)).clips, seconds=30, jobs=1, progress=False)
+    table = tabulate(described, seconds=30)
+    assert table.files[0] == "jazz.00000.wav"
+    n, columns = compare(table, table)
+    assert n == 4 and all(column.median == 0 for column in columns)
+    centroid = next(column for column in columns if column.column == "spectral_centroid_mean")
+    assert centroid.correlation == pytest.approx(1)
+    with pytest.raises(ConfigError, match="fewer than three"):
+        compare(table, tabulate(described[:1], seconds=30))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigError, match="no table"):
+        read_table(str(tmp_path / "other.csv"))

@@ -1,0 +1,55 @@
+"""What the tests of the workbench share: the extra `train`, and datasets of generated tones."""
+
+from __future__ import annotations
+
+import importlib.util
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media import in_ci
+
+SAMPLE_RATE = 16000
+# Of Keras 3.15 with TensorFlow 2.21, whose tensors convert to NumPy 2 the old way; nothing of ours.
+KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+
+
+def need_library(*names: str) -> None:
+    """Without a library of the extra `train`, skip on a user's machine and fail in CI; to be called at import."""
+    absent = [name for name in names if importlib.util.find_spec(name) is None]
+    if not absent:
+        return
+    reason = f"{', '.join(absent)} not installed: pip install 'genrify-tagger[train]'"
+    if in_ci():
+        raise RuntimeError(reason)
+    pytest.skip(reason, allow_module_level=True)
+
+
+def write_wav(path: Path, y: np.ndarray, sample_rate: int = SAMPLE_RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes((np.clip(y, -1, 1) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def sound(label: str, number: int, seconds: float = 4.0) -> np.ndarray:
+    """Return a sound a small network learns to tell: a low chord, a high tone, or noise, never twice the same."""
+    rng = np.random.default_rng([number, sum(label.encode())])
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    if label == "metal":
+        return 0.3 * rng.standard_normal(len(time))
+    base = {"classical": 220.0, "reggae": 80.0}.get(label, 1500.0) * rng.uniform(0.95, 1.05)
+    return sum(0.2 * np.sin(2 * np.pi * base * ratio * time) for ratio in (1, 1.5, 2)) * rng.uniform(0.5, 1)
+
+
+def tones(folder: Path, labels=("classical", "metal", "reggae"), clips: int = 6, seconds: float = 4.0) -> Path:
+    """Build a dataset in the layout of GTZAN: a folder for each genre."""
+    for label in labels:
+        for number in range(clips):
+            write_wav(folder / label / f"{label}.{number:05d}.wav", sound(label, number, seconds))
+    return folder
