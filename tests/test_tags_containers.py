@@ -184,6 +184,15 @@ def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
     assert b"\x01must stay" in path.read_bytes()
 
 
+def test_ogg_behind_an_id3_tag_leaves_that_alone(tmp_path: Path) -> None:
+    path = make("ogg-vorbis", tmp_path)
+    front = tag(3, texts(3, TITLE[3]) + bytes(10))
+    path.write_bytes(front + path.read_bytes())
+    tagging.check_round_trip(path, ["Jazz"])
+    assert path.read_bytes().startswith(front)
+    assert tagging.ffprobe_tags(path)["genre"] == "Jazz"
+
+
 def test_ogg_with_video_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "film.ogg"
     ffmpeg(

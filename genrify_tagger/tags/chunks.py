@@ -52,7 +52,7 @@ def list_chunks(view: View, order: Literal["little", "big"]) -> list[Chunk]:
         head = view.at(at, _HEAD)
         size = int.from_bytes(head[4:], order)
         if at + _HEAD + size > view.size:
-            raise TagReadError(f"the file is cut off: its {head[:4]!r} chunk should be longer")
+            raise TagReadError("the file is cut off, or a length in it is wrong")
         end = min(at + _HEAD + size + size % 2, view.size)
         chunks.append(Chunk(head[:4], at, size, end))
         at = end

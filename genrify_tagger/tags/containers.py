@@ -84,6 +84,8 @@ def _streamed(head: bytes, start: int) -> Callable[[View, str], State] | None:
     """Return the opener of a container that may stand behind ID3 tags."""
     if head.startswith(b"fLaC"):
         return lambda view, field: open_flac(view, field, start)
+    if head.startswith(b"OggS"):
+        return lambda view, field: open_ogg(view, field, start)
     name = next((name for magic, name in _APE_FIRST.items() if head.startswith(magic)), None)
     if name is not None:
         return lambda view, field: open_stream(view, field, name, primary="ape")
@@ -101,8 +103,6 @@ def _boxed(head: bytes, start: int) -> Callable[[View, str], State] | None:
 
 
 def _box_opener(head: bytes) -> Callable[[View, str], State] | None:
-    if head.startswith(b"OggS"):
-        return open_ogg
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
         return open_wav
     if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):

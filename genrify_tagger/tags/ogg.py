@@ -153,8 +153,8 @@ class Ogg:
         return [self.comment.vendor, *vorbis.others(self.comment, self.field), *self.packets[1:]]
 
 
-def open_ogg(view: View, field: str) -> Ogg:
-    """Read the genre of the first audio stream of an Ogg file.
+def open_ogg(view: View, field: str, start: int = 0) -> Ogg:
+    """Read the genre of the first audio stream of an Ogg file that begins at `start` (behind ID3 tags, if any).
 
     Raises
     ------
@@ -163,7 +163,7 @@ def open_ogg(view: View, field: str) -> Ogg:
     TagReadError
         If the pages of the header are damaged.
     """
-    first, mark = _audio_stream(view)
+    first, mark = _audio_stream(view, start)
     pages, packets = header_packets(view, first)
     is_flac = _first_bytes(view, first, 5) == b"\x7fFLAC"
     prefix = packets[0][:4] if is_flac else mark
@@ -177,8 +177,7 @@ def _first_bytes(view: View, page: Page, length: int) -> bytes:
     return view.at(page.body, min(length, page.end - page.body))
 
 
-def _audio_stream(view: View) -> tuple[Page, bytes]:
-    at = 0
+def _audio_stream(view: View, at: int) -> tuple[Page, bytes]:
     while at < view.size:
         page = read_page(view, at)
         if not page.flags & FIRST:
