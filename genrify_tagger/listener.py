@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HAS_TIMER = hasattr(signal, "setitimer")
 STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
 
 
@@ -116,12 +117,25 @@ def _limit_memory(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def guarded(task: Callable[[], T]) -> T:
-    """Run a task so that its errors can travel: FFmpeg's own memory error does not survive pickling."""
+def guarded(task: Callable[[], T], time_limit: float) -> T:
+    """Run a task so that its errors can travel, in a process that ends if it takes too long.
+
+    Parameters
+    ----------
+    task : callable
+        What to do.
+    time_limit : float
+        Seconds. They are counted by a timer of the kernel: the clock may be set, and the machine may sleep, meanwhile.
+    """
+    if HAS_TIMER:
+        signal.setitimer(signal.ITIMER_REAL, time_limit)  # nobody handles its signal, so it kills
     try:
         return task()
     except MemoryError:
-        raise MemoryError from None
+        raise MemoryError from None  # FFmpeg's own does not survive pickling
+    finally:
+        if HAS_TIMER:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def probe(path: str) -> Sound:

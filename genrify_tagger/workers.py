@@ -138,9 +138,11 @@ class Workers:
                 if attempt == ATTEMPTS:
                     raise WorkerError("the worker processes do not start", path=path, hint="see --verbose") from None
             except TimeoutError:
-                raise WorkerTimeoutError(f"took longer than {self._limits.time_limit:g} s", path=path) from None
+                raise self._timeout(path) from None
             except ProcessExpired as error:
-                raise self._crash(path, error) from None
+                # Who stops a service ends all its processes at once; that is no file's fault either.
+                if error.exitcode != -signal.SIGTERM or attempt == ATTEMPTS:
+                    raise self._crash(path, error) from None
             except MemoryError:
                 limit = self._limits.memory_limit >> 20
                 raise WorkerMemoryError(f"needs more than {limit} MB of memory", path=path) from None
@@ -165,7 +167,10 @@ class Workers:
                 threading.Thread(target=self._stop_when_idle, name="genrify-idle", daemon=True).start()
             pool = self._pool
             try:
-                future: ProcessFuture[T] = pool.schedule(listener.guarded, (task,), timeout=self._limits.time_limit)
+                limit = self._limits.time_limit
+                # The pool goes by the clock, and would take a clock that is set forward for a file that hangs.
+                timeout = None if listener.HAS_TIMER else limit
+                future: ProcessFuture[T] = pool.schedule(listener.guarded, (task, limit), timeout=timeout)
             except RuntimeError as error:  # pebble's word for a pool that broke or was stopped
                 self._pool = None
                 raise BrokenProcessPool from error
@@ -212,11 +217,16 @@ class Workers:
             if self._pool is not pool or self._stop_pool(only_if=self._idle):
                 return
 
-    def _crash(self, path: str, error: ProcessExpired) -> WorkerCrashedError:
+    def _timeout(self, path: str) -> WorkerTimeoutError:
+        return WorkerTimeoutError(f"took longer than {self._limits.time_limit:g} s", path=path)
+
+    def _crash(self, path: str, error: ProcessExpired) -> WorkerError:
         words = self._last_words(error.pid)
         if words:
             log.debug("worker %s on %r said: %s", error.pid, path, words)
         code = error.exitcode or 0
+        if listener.HAS_TIMER and code == -signal.SIGALRM:
+            return self._timeout(path)
         how = signal.strsignal(-code) if code < 0 else f"exit status {code}"
         return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)
 

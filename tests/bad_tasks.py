@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 
 
@@ -15,6 +16,19 @@ def crash() -> None:
 def hang() -> None:
     while True:
         time.sleep(0.1)
+
+
+def end_own_process_once(marker: str) -> str:
+    if os.path.exists(marker):
+        return "done"
+    open(marker, "w").close()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    return "not reached"
+
+
+def rest() -> None:
+    time.sleep(2)
 
 
 def eat_memory() -> None:

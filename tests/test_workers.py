@@ -1,8 +1,10 @@
+import functools
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +63,67 @@ def test_a_crash_leaves_a_neighbour_alone(tmp_path):
         crashing.start()
         assert all(listens(pool, tmp_path / str(i)) for i in range(3))
         crashing.join()
+
+
+def test_a_worker_that_is_told_to_end_is_no_files_fault(workers, tmp_path):
+    task = functools.partial(bad_tasks.end_own_process_once, str(tmp_path / "marker"))
+    assert workers._call("good.mp3", task, interruptible=True) == "done"
+
+
+CLOCK = textwrap.dedent(
+    """
+    import os
+    import time
+
+    real = time.time
+    shift = os.environ["CLOCK_SHIFT"]
+    time.time = lambda: real() + os.stat(shift).st_size  # seconds
+    """
+)
+SHIFTING = textwrap.dedent(
+    """
+    import os
+    import threading
+    import time
+    from genrify_tagger.errors import WorkerTimeoutError
+    from genrify_tagger.listener import Limits
+    from genrify_tagger.workers import Workers
+    from tests import bad_tasks
+
+    def shifted(seconds, task):
+        timer = threading.Timer(0.5, os.truncate, [os.environ["CLOCK_SHIFT"], seconds])
+        timer.start()
+        try:
+            return pool._call("a", task, interruptible=True)
+        finally:
+            timer.join()
+
+    with Workers(jobs=1, segments=4, limits=Limits(time_limit=6)) as pool:
+        shifted(10_000, bad_tasks.rest)
+        assert time.time() - time.monotonic() > 10_000, "the clock was not set"
+        try:
+            shifted(0, bad_tasks.hang)
+        except WorkerTimeoutError:
+            print("ended")
+    """
+)
+
+
+def test_the_clock_may_be_set_forward_and_back_while_a_file_is_heard(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(CLOCK)
+    (tmp_path / "shift").touch()
+    (tmp_path / "shifting.py").write_text(SHIFTING)
+    environment = _environment()
+    environment |= {"CLOCK_SHIFT": str(tmp_path / "shift"), "PYTHONPATH": f"{tmp_path}:{environment['PYTHONPATH']}"}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "shifting.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=100,
+    )
+    assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
 
 
 def test_text_is_no_audio(workers, tmp_path):
@@ -136,6 +199,5 @@ def test_workers_are_silent_and_do_not_run_the_main_module_again(tmp_path):
 
 def _environment():
     import os
-    from pathlib import Path
 
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
