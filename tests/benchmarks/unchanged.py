@@ -47,7 +47,7 @@ def _build(music: Path, database: Path, size: int) -> None:
         album = music / f"{number // 1000:03}" / f"{number // 12:06}"
         album.mkdir(parents=True, exist_ok=True)
         (album / f"{number:06}.mp3").touch()
-    settings = load_settings(overrides={"database.url": str(database)}, environ={}).settings
+    settings = load_settings(overrides={"database.url": str(database)}).settings
     with open_session(settings) as session:
         scores = dict.fromkeys(session.vocabulary.labels, 0.1)
         batch = []
