@@ -56,9 +56,10 @@ def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
       genrify-tag train library:~/Music -o mymodel --labels own
       genrify-tag evaluate mymodel other_music/
     """  # noqa: D301
-    from genrify_tagger.training.extra import require
+    from genrify_tagger.training.extra import load_tensorflow, require
 
     require("tensorflow", "matplotlib")
+    load_tensorflow()
     from genrify_tagger.training.retraining import train
 
     opened = open_datasets(datasets, options)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Clip, Problem, without_suffix
 from genrify_tagger.training.evaluation import Predictions, Track
+from genrify_tagger.training.extra import load_tensorflow
 from genrify_tagger.training.feature_table import FeatureTable
 from genrify_tagger.training.seed_features import FEATURES, SMALL_MFCC, Described
 from genrify_tagger.training.splits import Protocol, by_group, by_lists, by_segment, by_track
@@ -181,6 +182,7 @@ def fit_logistic(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict
 
 def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the dense network on the scaled table."""
+    load_tensorflow()
     import keras
     from keras import layers
 
@@ -193,6 +195,7 @@ def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
 
 def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the small convolutional network on MFCC frames."""
+    load_tensorflow()
     import keras
     from keras import layers
 

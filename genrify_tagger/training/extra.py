@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 from genrify_tagger.errors import ConfigError
 
@@ -27,3 +30,24 @@ def require(*libraries: str) -> None:
     absent = missing(libraries or LIBRARIES)
     if absent:
         raise ConfigError(f"this needs {' and '.join(absent)}", hint=INSTALL)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without its remarks about graphics cards and instruction sets, which no setting stops."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quietly():
+        importlib.import_module("tensorflow")
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Send what C code prints to stderr nowhere."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

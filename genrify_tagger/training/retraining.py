@@ -17,6 +17,7 @@ from genrify_tagger.errors import ConfigError, ModelError
 from genrify_tagger.training import export, fitting, musicnn, networks, packing, splits
 from genrify_tagger.training.datasets import Dataset, Problem
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
+from genrify_tagger.training.extra import quietly
 from genrify_tagger.training.fitting import Epoch, Material, Options
 from genrify_tagger.training.hearing import TRAINED_ON
 from genrify_tagger.training.report_plots import plot_history
@@ -108,7 +109,9 @@ def train(
     assembled = packing.assemble(model, target, weights)
     size = int(assembled.output["embedding"].shape[1])
     description = packing.describe(target, tags, size, calibration, threshold)
-    export.write_model(folder, export.convert(packing.frozen(assembled)), version=VERSION, description=description)
+    with quietly():
+        flatbuffer = export.convert(packing.frozen(assembled))
+    export.write_model(folder, flatbuffer, version=VERSION, description=description)
     model.save(folder / MODEL)
     agreement = packing.check(model, target, folder, mel[:CHECKED_SEGMENTS])
     left_out = [*(problem for one in datasets for problem in one.problems), *problems]

@@ -1,0 +1,76 @@
+"""The workbench's commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from genrify_tagger.errors import ConfigError
+from genrify_tagger.training.extra import INSTALL, missing, require
+from tests import media
+from tests.workbench import need_library, tones
+
+
+def test_a_missing_library_is_one_line_that_says_what_to_install():
+    with pytest.raises(ConfigError) as caught:
+        require("json", "no_such_library")
+    assert str(caught.value) == f"this needs no_such_library; {INSTALL}"
+    assert "\n" not in str(caught.value) and missing(["json"]) == []
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    root = tones(tmp_path_factory.mktemp("music") / "gtzan", labels=("classical", "metal"), clips=5, seconds=3.2)
+    (root / "metal/broken.wav").write_bytes(b"RIFF, but not really")
+    return root
+
+
+def test_features(program, music, tmp_path):
+    need_library("librosa")
+    target = tmp_path / "features_3_sec.csv"
+    done = program("features", music, "-o", target, "--jobs", "1", status=1)
+    with target.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10 and {row["label"] for row in rows} == {"classical", "metal"}
+    assert "broken.wav" in done.stderr and "10 rows of 10 clips" in done.stderr
+
+
+def test_plot(program, tmp_path):
+    need_library("librosa", "matplotlib")
+    done = program("plot", media.JAZZ, "--panels", "waveform,timeline", "-o", tmp_path / "song.svg")
+    assert done.stdout.strip() == str(tmp_path / "song.svg")
+    assert "Jazz" in (tmp_path / "song.svg").read_text() or (tmp_path / "song.svg").stat().st_size > 10_000
+    assert "no panel 'colour'" in program("plot", media.JAZZ, "--panels", "colour", status=2).stderr
+    assert "cannot" in program("plot", tmp_path / "nothing.mp3", status=1).stderr
+
+
+def test_evaluate_the_shipped_model(program, tmp_path):
+    need_library("librosa", "matplotlib", "tensorflow")
+    media.make("opus", tmp_path / "music/jazz", "vibes")
+    media.make("flac", tmp_path / "music/classical", "dance", source=media.CLASSICAL)
+    done = program("evaluate", "shipped", tmp_path / "music", "-o", tmp_path / "out", "--format", "json", "-j", "1")
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert json.loads(done.stdout) == scores
+    assert (scores["n_tracks"], scores["track_accuracy"]["value"]) == (2, 1.0)
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"confusion.png", "reliability.png"}
+
+
+def test_evaluate_a_seed_model(program, music):
+    need_library("librosa", "matplotlib", "tensorflow")
+    arguments = ["--protocol", "segment", "--protocol", "track", "--format", "markdown", "-j", "1"]
+    done = program("evaluate", "seed-logistic", music, *arguments, status=1)
+    header, _, leaky, honest = done.stdout.strip().splitlines()
+    assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
+    assert "did you mean" in program("evaluat", "x", status=2).stderr
+    assert "no model 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
+
+
+def test_train_wants_more_than_one_label(program, tmp_path):
+    need_library("tensorflow", "matplotlib")
+    root = tones(tmp_path / "set", labels=("metal",), clips=2)
+    command = ["train", f"folders:{root}", "-o", tmp_path / "out", "--from-scratch", "--labels", "own"]
+    done = program(*command, "--cache", tmp_path / "cache", "-j", "1", status=2)
+    assert "only one label" in done.stderr
+    assert not (tmp_path / "out").exists()
