@@ -76,6 +76,10 @@ class ChangedMeanwhileError(WriteRefusedError):
     """Another program changed the file after it was read, so nothing was written."""
 
 
+class UnfinishedWriteError(TagError):
+    """A write could neither be finished nor taken back; it stays open in the journal and the next start settles it."""
+
+
 class StoreError(GenrifyError):
     """The database cannot be used."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.pipeline.journalled import book, remember, write
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
@@ -32,6 +32,11 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
     ------
     Result
         "tagged", "kept" where the file says so already (it is guarded from then on all the same), or "failed".
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
     """
     names = tuple(written_form(session, genre) for genre in genres)
     for path in paths:
@@ -39,6 +44,8 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
             return
         try:
             yield _set_one(session, run, path, names)
+        except StoreError:
+            raise  # no single file's failure
         except (GenrifyError, OSError) as error:
             yield Result(path=path, status="failed", error=plain_words(error))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.errors import GenrifyError, UnfinishedWriteError
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.verdict import Past
@@ -50,9 +53,16 @@ def write(
     ------
     TagError, WorkerError, OSError
         If nothing was written.
+    UnfinishedWriteError
+        If only the next start can settle what was written: the change stays open in the journal until then.
     """
-    tagging = session.settings.tagging
     key = audio_key or session.workers.audio_key(plan.target)
+    with undisturbed():
+        return _write(session, run, plan, origin=origin, key=key, undoes=undoes)
+
+
+def _write(session: Session, run: int, plan: Plan, *, origin: str, key: str, undoes: int | None) -> FileStat:
+    tagging = session.settings.tagging
     change = _begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
     try:
         stat = tags.apply(
@@ -63,11 +73,35 @@ def write(
             hardlinks=tagging.hardlinks,
             ownership=tagging.ownership,
         )
+    except UnfinishedWriteError:
+        raise
     except (GenrifyError, OSError) as error:
         session.store.finish_change(change, "failed", error=str(error))
         raise
     session.store.finish_change(change, "done", stat_after=stat)
     return stat
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM until the write in hand is finished; they take effect at the end of the block.
+
+    Only the main thread is ever interrupted by them, hence elsewhere there is nothing to put off.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:

@@ -16,7 +16,7 @@ from genrify_tagger import store as stores
 from genrify_tagger import tags
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.config import Settings
-from genrify_tagger.errors import ConfigError, InterruptedScanError
+from genrify_tagger.errors import ConfigError, InterruptedScanError, UnfinishedWriteError
 from genrify_tagger.files import display_path
 from genrify_tagger.listener import Limits
 from genrify_tagger.pipeline.results import Summary
@@ -176,12 +176,40 @@ def processors() -> int:
 def reconcile(store: Store) -> None:
     """Settle changes that were journalled but whose end is unknown, because a run was killed while writing.
 
-    The file itself tells whether the new genre reached it; left-over temporary files are removed.
+    The file itself tells whether the new genre reached it; left-over temporary files are removed. Where the disk is
+    away or does not allow it, that is left for a later start.
     """
-    for change in store.pending_changes():
-        state, error = _settle(change)
+    pending = store.pending_changes()
+    # All of them first: the temporary files of one folder are swept away together.
+    reachable = [change for change in pending if _is_reachable(change) and _has_given_back(change)]
+    for change in reachable:
+        try:
+            state, error = _settle(change)
+        except UnfinishedWriteError as unsettled:
+            _warn(change, str(unsettled))
+            continue
         store.finish_change(change.id, state, stat_after=tags.stat_or_none(change.path), error=error)
-        log.warning("an earlier run was cut off while writing %s: %s", display_path(change.path), error or "it is done")
+        _warn(change, error or "it is done")
+
+
+def _is_reachable(change: ChangeRecord) -> bool:
+    """Tell a file that is gone from one whose disk is away, as far as one can."""
+    folder = os.path.dirname(change.path)
+    return os.path.lexists(change.path) or (os.path.isdir(folder) and change.backup is None)
+
+
+def _has_given_back(change: ChangeRecord) -> bool:
+    try:
+        if change.stat_before is not None:
+            tags.give_back_exchanged(change.path, change.stat_before)
+    except UnfinishedWriteError as error:
+        _warn(change, str(error))
+        return False
+    return True
+
+
+def _warn(change: ChangeRecord, words: str) -> None:
+    log.warning("an earlier run was cut off while writing %s: %s", display_path(change.path), words)
 
 
 def _settle(change: ChangeRecord) -> tuple[str, str | None]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.pipeline.journalled import remember, write
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
@@ -52,6 +52,11 @@ def undo(session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run
     ------
     Result
         "tagged" for a file that was given its former genre back, "failed" where that is refused.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
     """
     for change in changes:
         if session.stop.is_set():
@@ -59,6 +64,8 @@ def undo(session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run
         path = _whereabouts(session, change)
         try:
             yield _undo_one(session, run, change, path, dry_run=dry_run)
+        except StoreError:
+            raise  # no single file's failure
         except (GenrifyError, OSError) as error:
             yield Result(
                 path=path,

@@ -10,7 +10,7 @@ from genrify_tagger.tags.atomic import apply
 from genrify_tagger.tags.inplace import backup_path
 from genrify_tagger.tags.model import Plan, Snapshot, same_genre
 from genrify_tagger.tags.planning import plan_restore, plan_write, read, stat_or_none
-from genrify_tagger.tags.recovery import recover
+from genrify_tagger.tags.recovery import give_back_exchanged, recover
 from genrify_tagger.tags.scratch import sweep
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Snapshot",
     "apply",
     "backup_path",
+    "give_back_exchanged",
     "plan_restore",
     "plan_write",
     "read",

@@ -67,6 +67,8 @@ def apply(
         If the file is not as it was when the plan was made. Nothing was written.
     WriteRefusedError
         If something stands in the way (permissions, space, a proof that failed). Nothing was written.
+    UnfinishedWriteError
+        If it ended so badly that only the next start can tell or settle what was written (`recover`, `sweep`).
     """
     with _plain_words(plan), _original(plan) as original:
         if not plan.changes:
@@ -86,9 +88,11 @@ def apply(
             if in_place:
                 return rewrite_in_place(plan, original, descriptor, backup_dir=backup_dir, keep_mtime=keep_mtime)
             _replace(plan, original, path)
+            # Of our file, even if somebody has replaced it already.
+            written = fingerprint(os.fstat(descriptor))
         with contextlib.suppress(OSError):
             sync_folder(os.path.dirname(plan.target))
-        return fingerprint(os.stat(plan.target))
+        return written
 
 
 @contextlib.contextmanager
@@ -136,13 +140,24 @@ def _replace(plan: Plan, original: int, path: str) -> None:
         os.replace(path, plan.target)
         return
     # Now the temporary name holds what was replaced: look once more, and take it back if it is something else.
-    gone = os.stat(path, follow_symlinks=False)
-    if (gone.st_size, gone.st_mtime_ns, gone.st_ino) != (plan.stat.size, plan.stat.mtime_ns, plan.stat.inode):
-        _give_back(path, plan.target)
+    if not is_same(os.stat(path, follow_symlinks=False), plan.stat):
+        give_back(path, plan.target)
         raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
 
 
-def _give_back(path: str, target: str) -> None:
+def is_same(found: os.stat_result, planned: FileStat) -> bool:
+    """Return whether a file that was given another name meanwhile is what was planned for."""
+    return (found.st_size, found.st_mtime_ns, found.st_ino) == (planned.size, planned.mtime_ns, planned.inode)
+
+
+def give_back(path: str, target: str) -> None:
+    """Put a file that was taken by mistake back in its place.
+
+    Raises
+    ------
+    OSError
+        If that is not possible.
+    """
     try:
         exchanged = _exchange(path, target)
     except OSError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
-from genrify_tagger.errors import ChangedMeanwhileError, WriteRefusedError
+from genrify_tagger.errors import ChangedMeanwhileError, UnfinishedWriteError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint
 from genrify_tagger.tags.attributes import copy_times
 from genrify_tagger.tags.model import Plan
-from genrify_tagger.tags.scratch import backup_name, scratch_file, sync_folder
+from genrify_tagger.tags.scratch import backup_name, remove, scratch_file, sync_folder
 
 BLOCK = 1 << 20
 
@@ -48,25 +47,22 @@ def rewrite_in_place(plan: Plan, original: int, fresh: int, *, backup_dir: str |
     ------
     ChangedMeanwhileError, WriteRefusedError, OSError
         If the file was left as it was, or put back.
+    UnfinishedWriteError
+        If it could not be put back, and the copy was kept.
     """
     backup = backup_path(plan, backup_dir=backup_dir)
     if os.path.lexists(backup):
         raise WriteRefusedError(
             f"a copy from an interrupted write is in the way: {backup}", hint="run again to recover"
         )
-    before = os.fstat(original)
     descriptor = os.open(plan.target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _keep_copy(original, backup)
-        try:
-            if fingerprint(os.fstat(descriptor)) != plan.stat:
-                raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
-            _overwrite(fresh, original, descriptor, backup)
-            if keep_mtime:
-                copy_times(before, descriptor)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(backup)
+        if fingerprint(os.fstat(descriptor)) != plan.stat:
+            remove(backup)
+            raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+        _overwrite(fresh, descriptor, backup, times=os.fstat(original) if keep_mtime else None)
+        remove(backup)
         return fingerprint(os.fstat(descriptor))
     finally:
         os.close(descriptor)
@@ -79,23 +75,38 @@ def _keep_copy(original: int, backup: str) -> None:
         os.fsync(descriptor)
         # Only a finished copy ever has this name.
         os.rename(path, backup)
-    sync_folder(folder)
+    try:
+        sync_folder(folder)
+    except OSError:
+        remove(backup)
+        raise
 
 
-def _overwrite(fresh: int, original: int, target: int, backup: str) -> None:
+def _overwrite(fresh: int, target: int, backup: str, *, times: os.stat_result | None) -> None:
     try:
         copy_content(fresh, target)
         os.fsync(target)
         if not same_content(fresh, target):
             raise WriteRefusedError("the new content was not read back as it was written")
+        if times is not None:
+            copy_times(times, target)
     except BaseException:
+        _put_back(target, backup)
+        remove(backup)
+        raise
+
+
+def _put_back(target: int, backup: str) -> None:
+    try:
         copy = os.open(backup, os.O_RDONLY | os.O_CLOEXEC)
         try:
             copy_content(copy, target)
             os.fsync(target)
         finally:
             os.close(copy)
-        raise
+    except OSError as error:
+        words = f"the file is half-written and cannot be put back ({error.strerror or error}); {backup} is a copy"
+        raise UnfinishedWriteError(words, hint="the next start puts it back") from error
 
 
 def copy_content(source: int, target: int) -> None:

@@ -6,15 +6,47 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from genrify_tagger.errors import TagError
+from genrify_tagger.errors import TagError, UnfinishedWriteError
+from genrify_tagger.files import FileStat
+from genrify_tagger.tags.atomic import give_back, is_same
 from genrify_tagger.tags.inplace import copy_content, same_content
 from genrify_tagger.tags.model import same_genre, same_pieces
 from genrify_tagger.tags.planning import read, replay
-from genrify_tagger.tags.scratch import backup_name, sync_folder
+from genrify_tagger.tags.scratch import backup_name, exchanged_for, sync_folder
 from genrify_tagger.tags.view import View
 
 Outcome = Literal["before", "after", "other"]
 _PAGE = 4096
+
+
+def give_back_exchanged(path: str, planned: FileStat) -> None:
+    """Put back what another program had put at `path` just before a write that was cut off took it for the old file.
+
+    To be called for each pending change before anything is swept away.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    planned : FileStat
+        What the write meant to replace.
+
+    Raises
+    ------
+    UnfinishedWriteError
+        If it is there and cannot be put back.
+    """
+    target = os.path.realpath(path)
+    stray = exchanged_for(target)
+    if stray is None:
+        return
+    try:
+        found = os.stat(stray, follow_symlinks=False)
+        if found.st_ino != os.stat(target).st_ino and not is_same(found, planned):
+            give_back(stray, target)
+    except OSError as error:
+        words = f"another program's file, saved as {stray}, cannot be put back: {error.strerror or error}"
+        raise UnfinishedWriteError(words, path=path) from error
 
 
 def recover(
@@ -43,6 +75,11 @@ def recover(
     -------
     {"before", "after", "other"}
         What the file holds. "other" if someone else changed it since, or it cannot be read.
+
+    Raises
+    ------
+    UnfinishedWriteError
+        If it may be half-written and cannot be put back now.
     """
     if backup is not None and os.path.isfile(backup):
         change = _Change(os.path.realpath(path), before_raw, after_raw, field)
@@ -78,8 +115,11 @@ def _settle_in_place(change: _Change, backup: str) -> bool:
                 return False
         os.unlink(backup)
         sync_folder(os.path.dirname(backup))
-    except (OSError, TagError):
+    except (FileNotFoundError, TagError):
         return False
+    except OSError as error:
+        words = f"it may be half-written, and cannot be put back as it is in {backup}: {error.strerror or error}"
+        raise UnfinishedWriteError(words, path=change.target) from error
     return True
 
 
@@ -98,11 +138,16 @@ def _put_back(change: _Change, file: BinaryIO, copy: BinaryIO) -> bool:
 
 
 def _page(now: View, old: View, new: View, at: int) -> str:
-    """Say whose a page is: of the new content, the old, or (while it was not written yet) nobody's."""
+    """Say whose a page is: of the new content, or between both (cut off while written or put back), or nobody's."""
     page, fresh, former = now.at(at, _PAGE), new.at(at, _PAGE), old.at(at, _PAGE)
     if page == fresh:
         return "new"
     longest = max(len(fresh), len(former), len(page))
     page, fresh, former = (part.ljust(longest, b"\0") for part in (page, fresh, former))
-    written = next((i for i, pair in enumerate(zip(page, fresh, strict=True)) if pair[0] != pair[1]), longest)
-    return "between" if page[written:] in (former[written:], bytes(longest - written)) else "other"
+    return "between" if _is_cut_off(page, fresh, former) or _is_cut_off(page, former, fresh) else "other"
+
+
+def _is_cut_off(page: bytes, writing: bytes, over: bytes) -> bool:
+    """Whether a page has the one content from its start up to somewhere, and from there the other's, or none yet."""
+    written = next((i for i, pair in enumerate(zip(page, writing, strict=True)) if pair[0] != pair[1]), len(page))
+    return page[written:] in (over[written:], bytes(len(page) - written))

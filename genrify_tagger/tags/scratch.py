@@ -1,7 +1,8 @@
 """Temporary files beside the user's files: named so that no player or watcher takes them for music, and swept away.
 
 A name carries the process that made it, and the file is locked as long as that process works on it: a stray file is
-one whose process is gone and whose lock is free, also when the folder is shared between machines.
+one whose process is gone and whose lock is free, also when the folder is shared between machines. The name carries the
+file's own inode number, too: under a name that has another one, there is what the new file was exchanged for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 
-from genrify_tagger.errors import WriteRefusedError
+from genrify_tagger.errors import UnfinishedWriteError, WriteRefusedError
 
 try:
     import fcntl
@@ -24,7 +25,7 @@ except ImportError:  # pragma: no cover
 else:
     HAS_LOCKS = True
 
-_NAME = re.compile(r"\.genrify-(\d+)-(\d+)-[0-9a-f]{16}\.tmp")
+_NAME = re.compile(r"\.genrify-(\d+)-(\d+)-[0-9a-f]{16}(?:-(\d+))?\.tmp")
 BACKUP_SUFFIX = ".bak"
 _TRIES = 100
 
@@ -37,6 +38,11 @@ def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
     ------
     tuple of (str, int)
         Its path, and a descriptor open for reading and writing.
+
+    Raises
+    ------
+    UnfinishedWriteError
+        If it cannot be removed.
     """
     if not HAS_LOCKS:
         raise WriteRefusedError("files can be changed safely on Linux and macOS only")
@@ -45,9 +51,25 @@ def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield path, descriptor
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
         os.close(descriptor)
+        remove(path)
+
+
+def remove(path: str) -> None:
+    """Remove a file of ours.
+
+    Raises
+    ------
+    UnfinishedWriteError
+        If that is not possible.
+    """
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        words = f"the temporary file {path} cannot be removed: {error.strerror or error}"
+        raise UnfinishedWriteError(words, hint="the next start does that, and settles what was written") from error
 
 
 def _create(folder: str) -> tuple[str, int]:
@@ -56,8 +78,19 @@ def _create(folder: str) -> tuple[str, int]:
     for _ in range(_TRIES):
         path = os.path.join(folder, f".genrify-{pid}-{_started(pid)}-{secrets.token_hex(8)}.tmp")
         with contextlib.suppress(FileExistsError):
-            return path, os.open(path, flags, 0o600)
+            return _named_by_inode(path, os.open(path, flags, 0o600))
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
+
+
+def _named_by_inode(path: str, descriptor: int) -> tuple[str, int]:
+    try:
+        named = f"{path.removesuffix('.tmp')}-{os.fstat(descriptor).st_ino}.tmp"
+        os.rename(path, named)
+    except OSError:
+        os.close(descriptor)
+        remove(path)
+        raise
+    return named, descriptor
 
 
 def _started(pid: int) -> int:
@@ -88,6 +121,20 @@ def sweep(folder: str) -> list[str]:
         return []
     paths = (os.path.join(folder, name) for name in sorted(names) if _abandoned(name))
     return [path for path in paths if _remove_unlocked(path)]
+
+
+def exchanged_for(path: str) -> str | None:
+    """Return the stray file that `path` was exchanged for by a process that died right then, if there is one."""
+    try:
+        folder, inode = os.path.dirname(path), os.stat(path).st_ino
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is not None and match[3] == str(inode) and _abandoned(name):
+            return os.path.join(folder, name)
+    return None
 
 
 def _abandoned(name: str) -> bool:

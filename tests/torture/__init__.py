@@ -1,0 +1,1 @@
+"""Torture: processes killed, disks that fail, files changed by others, at every moment of a write."""

@@ -1,0 +1,128 @@
+"""Songs of every container and shape, each with the two only contents that it may ever have: the old and the new.
+
+What is written is the same bytes each time, so whatever moment a process is killed at, a file must afterwards be byte
+for byte one of the two. That both hold the same audio is found out by FFmpeg, which has no part in writing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import mutagen
+from mutagen.id3 import ID3
+
+from genrify_tagger import tags
+from genrify_tagger.audio import audio_key
+from tests import media
+
+GENRE = "Drum and Bass"
+STRANGER = 23456  # a user and group that need not exist
+
+
+@dataclass(frozen=True)
+class Song:
+    """A file under torture: where it is, its other name (a hard link) if any, its two contents."""
+
+    path: Path
+    old: bytes
+    new: bytes
+    twin: Path | None = None
+
+    def is_old(self) -> bool:
+        """Whether it is as it was; False if as it is to be; anything else fails."""
+        content = self.path.read_bytes()
+        assert content in (self.old, self.new), f"{self.path} is damaged"
+        return content == self.old
+
+
+@functools.cache
+def clip() -> Path:
+    """Three seconds of music: writes are to be many."""
+    target = media.master("flac").with_name("clip.flac")
+    media.ffmpeg("-t", "3", "-i", media.JAZZ, "-map_metadata", "-1", "-c:a", "flac", target)
+    return target
+
+
+def id3(path: Path, version: int, padding: int) -> None:
+    opened = ID3(path)
+    opened.save(path, v2_version=version, padding=lambda _: padding)
+
+
+def id3v22(path: Path) -> None:
+    """Put an ID3v2.2 tag before bare MPEG frames, by hand, as no writer of it is left."""
+    text = b"\0A title"
+    frame = b"TT2" + len(text).to_bytes(3, "big") + text
+    path.write_bytes(b"ID3\2\0\0" + bytes([0, 0, 0, len(frame)]) + frame + path.read_bytes())
+
+
+def flac_without_padding(path: Path) -> None:
+    opened = mutagen.File(path)
+    opened.save(padding=lambda _: 0)
+
+
+def apev2(path: Path) -> None:
+    opened = mutagen.apev2.APEv2()
+    opened["Genre"] = "Oldies"
+    opened.save(path)
+
+
+SHAPES = {
+    "v22": ("mp3-bare", id3v22),
+    "v23-tight": ("mp3-v2.3", lambda path: id3(path, 3, 0)),
+    "v23-padded": ("mp3-v2.3", lambda path: id3(path, 3, 3000)),
+    "v24-tight": ("mp3-v2.4", lambda path: id3(path, 4, 0)),
+    "v24-padded": ("mp3-v2.4", lambda path: id3(path, 4, 3000)),
+    "with-apev2": ("mp3-v2.3", apev2),
+    "flac-tight": ("flac", flac_without_padding),
+}
+SPECIMENS = (*(f"{kind}:{genre}" for kind in media.KINDS for genre in ("", "Oldies")), *SHAPES)
+
+
+@functools.cache
+def original(specimen: str) -> Path:
+    """Return the file a specimen is copied from."""
+    kind, _, genre = specimen.partition(":")
+    if kind not in SHAPES:
+        return media.master(kind, clip(), genre=genre if genre and kind != "mp3-bare" else None)
+    base, shape = SHAPES[kind]
+    made = media.make(base, clip().parent / "shapes", kind, source=clip())
+    shape(made)
+    return made
+
+
+@functools.cache
+def contents(specimen: str, genre: str = GENRE) -> tuple[bytes, bytes]:
+    """Return a specimen's two contents, having seen to it that another program finds the same audio in both."""
+    old = original(specimen)
+    new = Path(shutil.copy(old, old.with_name(f"new-{specimen.replace(':', '-')}{old.suffix}")))
+    tags.apply(tags.plan_write(str(new), [genre]), audio_key=audio_key, expected_key=None)
+    assert packets(old) == packets(new)
+    return old.read_bytes(), new.read_bytes()
+
+
+def packets(path: Path) -> bytes:
+    """Return FFmpeg's own digest of a file's audio packets."""
+    return media.run(
+        media.need("ffmpeg"), "-v", "error", "-i", path, "-map", "0:a", "-c", "copy", "-f", "md5", "-"
+    ).stdout
+
+
+def place(specimen: str, folder: Path, *, name: str | None = None, linked: bool = False, owned: bool = False) -> Song:
+    """Put a fresh copy of a specimen into `folder`; perhaps with a second name elsewhere, or another owner."""
+    old, new = contents(specimen)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ((name or specimen.replace(":", "-")) + original(specimen).suffix)
+    path.write_bytes(old)
+    if owned:
+        os.chmod(path, 0o640)
+        os.chown(path, STRANGER, STRANGER)
+    twin = None
+    if linked:
+        twin = folder.parent / f"{folder.name}-twins" / path.name
+        twin.parent.mkdir(exist_ok=True)
+        os.link(path, twin)
+    return Song(path, old, new, twin)
