@@ -99,5 +99,6 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
 def _genres(result: Result) -> str:
     if result.status == "failed":
         return ""
-    shown = ", ".join(result.genres) or "-"
+    leaning = f"{max(result.scores, key=result.scores.__getitem__)}?" if result.scores else "-"
+    shown = ", ".join(result.genres) or leaning
     return f"{shown} {result.confidence:.2f}" if result.confidence is not None else shown
