@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from tests.torture import songs
 from tests.torture.harness import Server, server
-from tests.torture.server import CALLS
+from tests.torture.server import CALLS, LOOKS, WHEN
 from tests.torture.songs import GENRE
-from tests.torture.state import check_all, fresh_database, start_again, strays
+from tests.torture.state import check_all, fresh_database, pending, start_again, strays
 
 IN_PLACE = {"hardlinks": "in-place"}
 
@@ -72,3 +73,88 @@ def test_a_disk_that_fails_for_good_while_a_file_is_rewritten_in_place(tmp_path)
                 check_all(database, tmp_path / "music", [song])
                 song.path.unlink()
                 song.twin.unlink()
+
+
+def save_in_place(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(THEIRS)
+        file.truncate()
+
+
+def save_by_renaming(path: Path) -> None:
+    fresh = path.with_name("theirs.new")
+    fresh.write_bytes(THEIRS)
+    fresh.rename(path)
+
+
+THEIRS = b"what another program has saved"
+OTHERS = {"in place": save_in_place, "by renaming": save_by_renaming}
+
+
+@pytest.fixture(scope="module")
+def stopper():
+    with server(songs.clip(), f"{','.join(CALLS | LOOKS)}:signal=STOP") as started:
+        yield started
+
+
+def save_at_each(stopper: Server, tmp_path: Path, save: str, calls: dict[str, int]) -> int:
+    """Have the file saved by another program after each of these calls (in strides); return how many those were."""
+    points = 0
+    for call, stride in calls.items():
+        stopped, nth = True, 1
+        while stopped:
+            database = fresh_database(tmp_path / "genrify.db")
+            song = songs.place("mp3-v2.3:", tmp_path / "music")
+            meanwhile = functools.partial(OTHERS[save], song.path)
+            outcome = stopper.run("set", database, [song.path], meanwhile, genres=[GENRE], hits=[(call, nth)])
+            stopped, nth, points = outcome.stopped, nth + stride, points + 1
+            assert outcome.status == 0
+            assert song.path.read_bytes() == THEIRS or not stopped, (call, nth, outcome.results)
+            assert strays(tmp_path / "music") == []
+            assert pending(database) == 0
+            song.path.unlink()
+    return points
+
+
+@pytest.mark.parametrize("save", OTHERS)
+def test_another_program_saves_the_file_in_the_middle_of_a_write(stopper, tmp_path, save):
+    calls = {"newfstatat": 4, "write": 1, "fsync": 1, "fchmod": 1, "renameat2": 1, "unlink": 1}
+    points = save_at_each(stopper, tmp_path, save, calls)
+    print(f"saved {save}: {points} moments")
+    assert points > 20
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("save", OTHERS)
+def test_another_program_saves_the_file_after_any_call_of_a_write(stopper, tmp_path, save):
+    points = save_at_each(stopper, tmp_path, save, dict.fromkeys(CALLS | LOOKS, 1))
+    print(f"saved {save}: {points} moments")
+    assert points > 100
+
+
+@pytest.mark.parametrize("save", OTHERS)
+def test_killed_right_after_taking_what_another_program_has_saved(tmp_path, save):
+    # To put theirs back would be the second exchange.
+    with server(songs.clip(), "newfstatat:signal=STOP", "renameat2:signal=KILL") as stopper:
+
+        def saved_at(nth: int) -> tuple[bool, bool]:
+            """Return whether there was such a look at the file, and whether theirs was taken and had to be put back."""
+            database = fresh_database(tmp_path / "genrify.db")
+            song = songs.place("mp3-v2.3:", tmp_path / "music")
+            meanwhile = functools.partial(OTHERS[save], song.path)
+            hits = [("newfstatat", nth), ("renameat2", 2)]
+            stopped = stopper.run("set", database, [song.path], meanwhile, genres=[GENRE], hits=hits).stopped
+            taken = stopped and song.path.read_bytes() == song.new
+            start_again(database)
+            assert song.path.read_bytes() == (THEIRS if stopped else song.new), nth
+            assert strays(tmp_path / "music") == []
+            assert pending(database) == 0
+            song.path.unlink()
+            return stopped, taken
+
+        low, high = 1, WHEN
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if saved_at(middle)[0] else (low, middle)
+        back = next(back for back in range(low) if saved_at(low - back)[1])
+        print(f"taken {back} looks before the last")
