@@ -344,6 +344,8 @@ FORMS: dict[str, tuple[bytes, tuple[str, ...] | None]] = {
     "slash": (b"\0Rock/Pop", None),
     "comma": (b"\0Rock, Pop", None),
     "joined": (b"\0Rock; Pop", None),
+    "endless-number": (b"\0" + b"1" * 5000, None),
+    "line-break": (b"\0Rock\nPop", None),
     "trailing-nuls": (b"\0Rock\0\0\0", ("Rock",)),
     "spaces": (b"\0 Rock ", None),
     "only-encoding": (b"\0", ()),
@@ -366,6 +368,7 @@ FORMS: dict[str, tuple[bytes, tuple[str, ...] | None]] = {
     "several-utf16": (b"\x01\xff\xfeR\0\0\0\xff\xfeP\0", None),
     "long": (b"\0" + b"Rock" * 5000, None),
 }
+REFUSED = {"bad-encoding": "unknown encoding", "endless-number": "damaged"}
 for _form, (_body, _said) in FORMS.items():
     for number in (2, 3, 4):
         _name = "TCO" if number == 2 else "TCON"
@@ -376,7 +379,7 @@ for _form, (_body, _said) in FORMS.items():
             ],
             kept=functools.partial(some_frames, number),
             genres=_said,
-            refused="unknown encoding" if _form == "bad-encoding" else None,
+            refused=REFUSED.get(_form),
         )
 for number in (2, 3, 4):
     add(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags.model import GENRE, JOIN
+from genrify_tagger.tags.model import GENRE, JOIN, check_count
 
 MAGIC = b"APETAGEX"
 FRAME = 32
@@ -92,8 +92,10 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
         raise TagReadError("the APEv2 tag's header is damaged")
     body = data[len(front) : len(data) - len(back)]
     frame = back or front
+    count = int.from_bytes(frame[16:20], "little")
+    check_count(count, "APEv2 items")
     items, at = [], 0
-    for _ in range(int.from_bytes(frame[16:20], "little")):
+    for _ in range(count):
         nul = body.find(b"\0", at + 8)
         if nul < 0:
             raise TagReadError("the APEv2 tag is damaged")

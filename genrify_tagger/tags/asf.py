@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags.model import GENRE, Edit, Piece, weave
+from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
 from genrify_tagger.tags.view import View
 
 
@@ -54,6 +54,7 @@ def _sized(guid: bytes, body: bytes) -> bytes:
 def _records(data: bytes) -> list[bytes]:
     """Cut one of the three objects of attributes into its records."""
     count, at, found = int.from_bytes(data[24:26], "little"), 26, []
+    check_count(count, "ASF attributes")
     for _ in range(count):
         end = at + _record_size(data[:16], data[at:])
         if end > len(data):

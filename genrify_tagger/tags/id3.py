@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags.model import check_count
 
 HEADER = 10
 UNSYNC, EXTENDED, FOOTER = 0x80, 0x40, 0x10
@@ -194,6 +195,7 @@ def _walk(body: bytes, start: int, version: int, *, wide: bool) -> tuple[list[tu
         if start + head + size > len(body):
             break
         spans.append((start, start + head + size))
+        check_count(len(spans), "ID3 frames")
         start += head + size
     return spans, start, not body[start:].strip(b"\0")
 

@@ -10,6 +10,7 @@ from genrify_tagger.tags.id3 import UNSYNC, Tag, resync, syncsafe, unsync
 from genrify_tagger.tags.model import GENRE, JOIN
 from genrify_tagger.tags.names import resolve_id3, split_joined
 
+_MAX_INFLATED = 1 << 16
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
@@ -56,10 +57,18 @@ def _content(tag: Tag, frame: bytes) -> bytes:
         raise TagReadError("the genre in the ID3 tag is encrypted")
     # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length behind it; all are skipped here.
     body = body[(4 if length else 0) + (1 if grouped else 0) :]
+    return _inflated(body) if packed else body
+
+
+def _inflated(body: bytes) -> bytes:
+    packer = zlib.decompressobj()
     try:
-        return zlib.decompressobj().decompress(body, 1 << 20) if packed else body
+        content = packer.decompress(body, _MAX_INFLATED)
     except zlib.error as error:
         raise TagReadError("the genre in the ID3 tag is damaged") from error
+    if packer.unconsumed_tail:
+        raise TagReadError("the genre in the ID3 tag is too long")
+    return content
 
 
 def _text(content: bytes) -> tuple[int, bytes]:

@@ -14,12 +14,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from genrify_tagger.errors import TagError
+from genrify_tagger.errors import TagError, TagReadError
 from genrify_tagger.files import FileStat
 
 RAW_VERSION = 1
 JOIN = "; "
 GENRE = "genre"
+MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more is no song but an attack on whoever reads it
+MAX_TAGS = 64  # tags, one behind the other
+
+
+def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:
+    """Refuse a tag with so many parts that reading it would take long.
+
+    Raises
+    ------
+    TagReadError
+        If there are more than `limit` of `what`.
+    """
+    if count > limit:
+        raise TagReadError(f"the file has more than {limit} {what}")
 
 
 @dataclass(frozen=True, slots=True)

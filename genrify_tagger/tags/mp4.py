@@ -17,7 +17,7 @@ from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import names
-from genrify_tagger.tags.model import GENRE, Edit, Piece, weave
+from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
 from genrify_tagger.tags.view import View
 
@@ -54,6 +54,7 @@ class Mp4:
         ilst = self.path[3]
         body = self.view.exactly(ilst.body, ilst.end - ilst.body, "MP4 tag")
         spans = atoms(self.view, ilst.body, ilst.end)
+        check_count(len(spans), "MP4 tags")
         parts = [body[atom.start - ilst.body : atom.end - ilst.body] for atom in spans]
         rest = body[spans[-1].end - ilst.body if spans else 0 :]
         return [*parts, rest] if rest else parts
@@ -188,6 +189,7 @@ def _split(atom: bytes) -> list[bytes]:
         if size < 8:
             break
         parts.append(atom[at : at + size])
+        check_count(len(parts), "MP4 values")
         at += size
     return parts
 

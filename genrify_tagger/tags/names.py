@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mutagen._constants import GENRES
 from mutagen.id3 import TCON
 
-from genrify_tagger.errors import WriteRefusedError
-from genrify_tagger.tags.model import GENRE, JOIN
+from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags.model import GENRE, JOIN, check_count
 
 SPLITTERS = ";/,|"
 NO_GENRE = 255
@@ -16,8 +16,18 @@ _INDEX = {name.casefold(): index for index, name in reversed(list(enumerate(GENR
 
 
 def resolve_id3(values: Sequence[str]) -> tuple[str, ...]:
-    """Resolve the number forms of ID3, such as ``(17)``, ``13`` and ``(4)Eurodisco``."""
-    return tuple(TCON(encoding=3, text=list(values)).genres)  # type: ignore[no-untyped-call]
+    """Resolve the number forms of ID3, such as ``(17)``, ``13`` and ``(4)Eurodisco``.
+
+    Raises
+    ------
+    TagReadError
+        If there are far too many values, or a number far too long.
+    """
+    check_count(len(values), "genres")
+    try:
+        return tuple(TCON(encoding=3, text=list(values)).genres)  # type: ignore[no-untyped-call]
+    except ValueError as error:  # Python does not convert thousands of digits
+        raise TagReadError("the genre in the ID3 tag is damaged") from error
 
 
 def split_joined(values: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from genrify_tagger.errors import TagReadError
 from genrify_tagger.tags import ape, id3, id3_frames, names, trailer
-from genrify_tagger.tags.model import GENRE, Edit, Piece, joined, weave
+from genrify_tagger.tags.model import GENRE, MAX_TAGS, Edit, Piece, check_count, joined, weave
 from genrify_tagger.tags.view import View
 
 # A tag made where none was: the version that mutagen, mediafile and Picard write by default.
@@ -177,6 +177,7 @@ def front_tags(view: View) -> list[tuple[int, int]]:
         if at + size > view.size:
             raise TagReadError("the ID3 tag is cut off")
         spans.append((at, at + size))
+        check_count(len(spans), "ID3 tags", limit=MAX_TAGS)
         at += size
     return spans
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genrify_tagger.tags import ape, id3
+from genrify_tagger.tags.model import MAX_TAGS, check_count
 from genrify_tagger.tags.view import View
 
 V1_SIZE, V1_GENRE = 128, 127
@@ -28,6 +29,7 @@ def blocks(view: View, front: int) -> list[Block]:
     end = view.size
     while (block := _last(view, front, end, after=found[0] if found else None)) is not None:
         found.insert(0, block)
+        check_count(len(found), "tags behind the audio", limit=MAX_TAGS)
         end = block.start
     return found
 

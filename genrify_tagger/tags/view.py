@@ -13,7 +13,7 @@ from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags.model import Edit
 
 BLOCK = 1 << 20
-MAX_TAG = 64 << 20
+MAX_TAG = 20 << 20  # held in memory up to seven times while a change is planned and proven
 
 
 def _digest(data: bytes) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError
-from genrify_tagger.tags.model import GENRE, Piece
+from genrify_tagger.tags.model import GENRE, Piece, check_count
 
 PLACE = "vorbis"
 
@@ -54,6 +54,7 @@ def parse(data: bytes) -> Comment:
     at += 4
     if count > len(data) // 4:
         raise TagReadError("the Vorbis comment is damaged")
+    check_count(count, "Vorbis comments")
     comments = []
     for _ in range(count):
         comment, at = _take(data, at)
