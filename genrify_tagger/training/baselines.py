@@ -29,7 +29,7 @@ DENSE_UNITS = (512, 256, 128, 128)
 DROPOUT = 0.2
 DENSE_EPOCHS = 100
 CNN_EPOCHS = 30
-BATCH = 64
+BATCH = 128
 PROTOCOLS = ("segment", "track", "artist", "lists")
 
 FloatArray = npt.NDArray[np.float32]

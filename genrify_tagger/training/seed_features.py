@@ -157,7 +157,11 @@ def _chroma(power: FloatArray) -> FloatArray:
 def _tempo(mel: FloatArray) -> float:
     import librosa
 
-    onsets = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=SAMPLE_RATE, hop_length=HOP)
+    # The median over bands, as librosa's beat tracker takes it: so the published table was made. With the mean every
+    # third clip gets another tempo.
+    onsets = librosa.onset.onset_strength(
+        S=librosa.power_to_db(mel), sr=SAMPLE_RATE, hop_length=HOP, aggregate=np.median
+    )
     return float(librosa.feature.tempo(onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=HOP)[0])
 
 
