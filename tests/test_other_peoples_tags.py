@@ -24,6 +24,7 @@ from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import DecodeError, TagError
 from tests import corpus_mp3, listing, media
 from tests.corpus import SHAPES, Shape
+from tests.program import Program
 
 # What a tag that has to be made brings with it, and what it takes over from an ID3v1 tag that it would hide.
 NEW = re.compile(
@@ -201,3 +202,25 @@ def test_the_corpus_is_broad() -> None:
         ".wma",
     } <= set(kinds)
     media.need("exiftool")
+
+
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+def test_the_installed_program_scans_the_corpus_and_takes_it_back(step: int, corpus: Round, program: Program) -> None:
+    folder = program.home / "music"
+    folder.mkdir()
+    cases = list(corpus.cases.values())[::step]
+    for case in cases:
+        shutil.copy(case.original, folder)
+    results = program.scan(folder, "--existing", "replace", "--min-confidence", "0.05", status=None)
+    before = {case.original.name: case.original.read_bytes() for case in cases}
+    assert {Path(result["path"]).name for result in results} == set(before)
+    for result in results:
+        path = Path(result["path"])
+        changed = path.read_bytes() != before[path.name]
+        assert changed == (result["status"] == "tagged"), result
+        assert changed or result["error"] or result["reason"], result
+    tagged = [result for result in results if result["status"] == "tagged"]
+    assert len(tagged) > 0.9 * len(results)
+    undone = program("undo")
+    assert f"Changed {len(tagged)} files" in undone.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -78,8 +78,13 @@ def prove(plan: Plan, path: str) -> None:
         If anything differs that should not.
     """
     with_open(path, lambda new: with_open(plan.target, lambda old: _prove_own(plan, View(old), View(new))))
-    if _mutagen_view(plan, plan.target) != _mutagen_view(plan, path):
-        raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
+    former = _mutagen_view(plan, plan.target)
+    if former == _mutagen_view(plan, path):
+        return
+    if isinstance(former, str):
+        # The new file could be read, but putting the damage back could not be proven.
+        raise WriteRefusedError("the tags are damaged where the genre is, so a change could not be taken back safely")
+    raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
 
 
 def _prove_own(plan: Plan, old: View, new: View) -> None:
