@@ -75,7 +75,7 @@ def _cache() -> Path:
 
 
 def master(kind: str, source: Path = JAZZ, *, genre: str | None = None) -> Path:
-    """Return a cached file of `kind` (see KINDS) made from `source`, with TAGS and perhaps a genre; do not change it."""
+    """Return a cached file of `kind` (see KINDS), with TAGS and perhaps a genre; it is not to be changed."""
     suffix = {"musepack": ".mpc", "ape": ".ape"}.get(kind) or ENCODERS[kind][0]
     made = _cache() / f"{kind}-{source.stem}-{genre or 'none'}{suffix}"
     if not made.exists():

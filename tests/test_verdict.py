@@ -68,4 +68,5 @@ def test_our_own_genre_changes_only_on_a_new_hearing():
 
 def test_protected_genres_are_left_alone():
     rules = replace(RULES, existing="replace", protected=("Audiobook",))
-    assert verdict(("audiobook",), rules=rules, force=True) == Verdict("skipped", reason="audiobook is a protected genre")
+    spared = verdict(("audiobook",), rules=rules, force=True)
+    assert spared == Verdict("skipped", reason="audiobook is a protected genre")

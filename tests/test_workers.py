@@ -57,12 +57,19 @@ def test_a_bad_file_costs_only_itself(workers, tmp_path, task, error, words):
 def test_a_crash_leaves_a_neighbour_alone(tmp_path):
     with Workers(jobs=2, segments=4) as pool:
         listens(pool, tmp_path)
-        crashing = threading.Thread(
-            target=lambda: pytest.raises(WorkerCrashedError, pool._call, "x", bad_tasks.crash, interruptible=True)
-        )
+        crashes = []
+
+        def crash():
+            try:
+                pool._call("x", bad_tasks.crash, interruptible=True)
+            except WorkerCrashedError as error:
+                crashes.append(error)
+
+        crashing = threading.Thread(target=crash)
         crashing.start()
         assert all(listens(pool, tmp_path / str(i)) for i in range(3))
         crashing.join()
+        assert len(crashes) == 1
 
 
 def test_a_worker_that_is_told_to_end_is_no_files_fault(workers, tmp_path):
