@@ -48,6 +48,8 @@ class Vocabulary:
         What turns activations into a probability of being right; see `decision`.
     min_confidence : float
         Below it nothing is written unless the user says otherwise.
+    alike : frozenset of str
+        Labels that are hard to tell from one another.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Vocabulary:
     names: Mapping[str, str]
     calibration: Mapping[str, float]
     min_confidence: float
+    alike: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Sidecar:
     Attributes
     ----------
     id : str
-        Stamped into every stored result; differs between any two models.
+        Stamped into every stored result. Computed from everything the sidecar says, the flatbuffer's hash included, so
+        that another calibration or threshold is another model.
     version : str
     flatbuffer : str
         Path of the flatbuffer.
@@ -141,7 +145,7 @@ def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
     if not vocabularies:
         raise ValueError("it has no vocabulary")
     return Sidecar(
-        id=_text(content, "id"),
+        id=model_id(content),
         version=_text(content, "version"),
         flatbuffer=os.path.join(folder, file_name),
         sha256=_text(content, "sha256"),
@@ -150,6 +154,13 @@ def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
         tags=_texts(content, "tags"),
         embedding_size=int(_number(content, "embedding_size")),
     )
+
+
+def model_id(content: Mapping[str, Any]) -> str:
+    """Return the id of the model a sidecar describes: its version, and a hash of all else but an id written there."""
+    meaningful = {key: value for key, value in content.items() if key != "id"}
+    digest = hashlib.sha256(json.dumps(meaningful, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return f"{_text(content, 'version')}-{digest[:8]}"
 
 
 def _vocabulary(name: str, entry: Any) -> Vocabulary:
@@ -173,6 +184,7 @@ def _vocabulary(name: str, entry: Any) -> Vocabulary:
         names=names,
         calibration={key: _number(calibration, key) for key in calibration},
         min_confidence=min_confidence,
+        alike=frozenset(_texts(entry, "alike")) if entry.get("alike") else frozenset(),
     )
 
 

@@ -3,13 +3,15 @@
 A song's score is the mean over the segments that can be heard. With an `outside` output each segment counts by the
 probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the
 mean. Scores are then tempered (Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
-in the top label is a logistic function of its odds and of the odds that any label fits (Platt scaling), fitted on songs
-the network had not met, by artists it had not met.
+in the top label is a logistic function of its odds, of the odds of the labels it is hard to tell from, and of the odds
+that any label fits (Platt scaling), fitted on songs the network had not met, by artists it had not met.
+
+Where labels do not exclude one another, each score is calibrated by itself and is the confidence in its label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,7 +46,11 @@ class Labels(Protocol):
 
     @property
     def calibration(self) -> Mapping[str, float]:
-        """Numbers `temperature`, `bias`, `top`, `inside` and `companion`; see `decide`."""
+        """Numbers by name; see `decide`."""
+
+    @property
+    def alike(self) -> Collection[str]:
+        """Labels that are hard to tell from one another."""
 
     @property
     def min_confidence(self) -> float:
@@ -90,9 +96,11 @@ def decide(
     levels : ndarray, shape (n_segments,)
         RMS level of each segment, dBFS; silent ones have no vote.
     vocabulary : Labels
-        The labels, and what calibrates them: `temperature` divides the scores' logarithms (default 1), `bias`, `top`
-        and `inside` (defaults 0, 1, 0) weigh the log odds of the top score and of the song being inside the
-        vocabulary, and `companion` (default 0.3) is the score from which on further genres are given.
+        The labels, and what calibrates them. Single: `temperature` divides the scores' logarithms (default 1), `bias`,
+        `top`, `group` and `inside` (defaults 0, 1, 0, 0) weigh the log odds of the top score, of the summed scores of
+        the labels alike with it and of the song being inside the vocabulary, and `companion` (default 0.3) is the score
+        from which on further genres are given. Multi: `slope` (default 1) and `bias:<label>` (default 0) weigh the log
+        odds of every label, and further genres are given from `min_confidence` on.
     min_confidence : float or None
         None for the vocabulary's own.
     max_genres : int
@@ -107,11 +115,11 @@ def decide(
     if not audible.any():
         return Decision((), 0.0, _even_scores(vocabulary), "silence")
     scores, inside = song_scores(activations, audible, vocabulary)
-    confidence = calibrated_confidence(scores, inside, vocabulary.calibration)
+    confidence = _confidence(scores, inside, vocabulary)
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:
         return Decision((), confidence, by_label, f"confidence {_below(confidence, threshold)}")
-    return Decision(_best(by_label, vocabulary, max_genres), confidence, by_label, None)
+    return Decision(_best(by_label, vocabulary, max_genres, threshold), confidence, by_label, None)
 
 
 def song_scores(
@@ -122,7 +130,7 @@ def song_scores(
     Returns
     -------
     scores : ndarray, shape (n_labels,)
-        Tempered; they sum to 1 where labels exclude one another.
+        Calibrated; they sum to 1 where labels exclude one another.
     inside : float
         Probability that any label fits.
     """
@@ -134,14 +142,28 @@ def song_scores(
     inside = float(weights.mean())
     weights = np.maximum(weights, _EPSILON)
     mean = np.average(values, axis=0, weights=weights)
-    return _temper(mean, vocabulary), inside
+    return (_each_by_itself if vocabulary.kind == "multi" else _temper)(mean, vocabulary), inside
 
 
-def calibrated_confidence(scores: Array, inside: float, calibration: Mapping[str, float]) -> float:
+def _confidence(scores: Array, inside: float, vocabulary: Labels) -> float:
+    if vocabulary.kind == "multi":
+        return float(scores.max())
+    alike = [index for index, label in enumerate(vocabulary.labels) if label in vocabulary.alike]
+    return calibrated_confidence(float(scores.max()), group_score(scores, alike), inside, vocabulary.calibration)
+
+
+def group_score(scores: Array, alike: Sequence[int]) -> float:
+    """Return the summed scores of the columns alike with the best one; the best score if there are none."""
+    best = int(scores.argmax())
+    return float(scores[list(alike)].sum()) if best in alike else float(scores[best])
+
+
+def calibrated_confidence(top: float, group: float, inside: float, calibration: Mapping[str, float]) -> float:
     """Return the probability that the label with the highest score is right."""
     evidence = (
         calibration.get("bias", 0.0)
-        + calibration.get("top", 1.0) * log_odds(float(scores.max()))
+        + calibration.get("top", 1.0) * log_odds(top)
+        + calibration.get("group", 0.0) * log_odds(group)
         + calibration.get("inside", 0.0) * log_odds(inside)
     )
     return float(1 / (1 + np.exp(-evidence)))
@@ -155,16 +177,20 @@ def log_odds(probability: float) -> float:
 
 def _temper(mean: Array, vocabulary: Labels) -> Array:
     temperature = vocabulary.calibration.get("temperature", 1.0)
-    if vocabulary.kind == "multi":
-        odds = np.array([log_odds(float(value)) for value in mean])
-        return np.asarray(1 / (1 + np.exp(-odds / temperature)))
     logs = np.log(np.maximum(mean, _EPSILON)) / temperature
     powers = np.exp(logs - logs.max())
     return np.asarray(powers / powers.sum())
 
 
-def _best(scores: Mapping[str, float], vocabulary: Labels, max_genres: int) -> tuple[str, ...]:
-    companion = vocabulary.calibration.get("companion", 0.3)
+def _each_by_itself(mean: Array, vocabulary: Labels) -> Array:
+    numbers = vocabulary.calibration
+    odds = np.array([log_odds(float(value)) for value in mean])
+    biases = np.array([numbers.get(f"bias:{label}", 0.0) for label in vocabulary.labels])
+    return np.asarray(1 / (1 + np.exp(-(numbers.get("slope", 1.0) * odds + biases))))
+
+
+def _best(scores: Mapping[str, float], vocabulary: Labels, max_genres: int, threshold: float) -> tuple[str, ...]:
+    companion = threshold if vocabulary.kind == "multi" else vocabulary.calibration.get("companion", 0.3)
     ranked = sorted(scores, key=lambda label: -scores[label])
     further = [label for label in ranked[1:max_genres] if scores[label] >= companion]
     return (ranked[0], *further)

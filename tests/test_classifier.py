@@ -71,12 +71,13 @@ def test_outputs_are_named_and_are_probabilities(classifier):
     assert {name: values.shape[1] for name, values in got.items()} == {
         "gtzan": 10,
         "outside": 1,
+        "broad": len(classifier.sidecar.vocabularies["broad"].labels),
         "tags": 50,
         "embedding": 200,
     }
     assert all(values.dtype == np.float32 for values in got.values())
     np.testing.assert_allclose(got["gtzan"].sum(axis=1), 1, atol=1e-5)
-    for name in ("gtzan", "outside", "tags"):
+    for name in ("gtzan", "outside", "broad", "tags"):
         assert got[name].min() >= 0
         assert got[name].max() <= 1
 
@@ -123,9 +124,28 @@ def test_the_shipped_sidecar():
     assert gtzan.kind == "single"
     assert 0.3 < gtzan.min_confidence < 1
     assert sidecar.id.startswith(sidecar.version)
-    assert sidecar.id.endswith(sidecar.sha256[:8])
     assert len(sidecar.tags) == 50
     assert not any(mark in name for name in gtzan.names.values() for mark in ";/,|")
+
+
+def test_the_shipped_sidecar_has_a_broad_vocabulary():
+    broad = load_sidecar().vocabularies["broad"]
+    assert broad.kind == "multi"
+    assert broad.outside is None
+    assert {*GENRES, "electronic", "folk", "rnb", "soul", "latin", "newage", "ambient", "punk", "funk", "spoken"} <= {
+        *broad.labels
+    }
+    assert broad.names["rnb"] == "R&B"
+    assert not any(mark in name for name in broad.names.values() for mark in ";/,|")
+    assert 0.3 < broad.min_confidence < 1
+
+
+def test_the_id_differs_with_the_threshold_and_not_with_an_id_written_there(model):
+    shipped = load_sidecar(str(model)).id
+    assert load_sidecar(change(model, id="mine")).id == shipped
+    vocabularies = json.loads(model.read_text())["vocabularies"]
+    vocabularies["gtzan"]["min_confidence"] += 0.01
+    assert load_sidecar(change(model, vocabularies=vocabularies)).id != shipped
 
 
 def test_the_shipped_model_was_trained_on_the_front_end_in_use():
@@ -165,8 +185,6 @@ def test_sidecar_of_another_schema(model, content):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("id", ""),
-        ("id", 3),
         ("version", None),
         ("flatbuffer", "../genrify.tflite"),
         ("sha256", []),
@@ -237,8 +255,8 @@ def test_flatbuffer_that_is_none(model):
 
 def test_vocabulary_the_flatbuffer_cannot_answer(model):
     vocabularies = json.loads(model.read_text())["vocabularies"]
-    vocabularies["gtzan"]["output"] = "broad"
-    with pytest.raises(ModelError, match="no output 'broad' of 10 columns"):
+    vocabularies["gtzan"]["output"] = "narrow"
+    with pytest.raises(ModelError, match="no output 'narrow' of 10 columns"):
         Classifier(change(model, vocabularies=vocabularies))
 
 

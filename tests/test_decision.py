@@ -24,6 +24,7 @@ class Three:
     outside: str | None = "outside"
     calibration: Mapping[str, float] = field(default_factory=dict)
     min_confidence: float = 0.6
+    alike: tuple[str, ...] = ()
 
 
 def heard(rows, outside=None, levels=None, vocabulary=None, **options) -> Decision:
@@ -109,6 +110,28 @@ def test_labels_that_do_not_exclude_one_another_keep_their_own_scores():
     assert decision.genres == ("blues", "rock")
 
 
+def test_a_label_alike_with_others_gains_by_what_they_have():
+    calibration = {"top": 0.5, "group": 0.5}
+    alone, together = (
+        heard([[0.1, 0.5, 0.4]], vocabulary=Three(calibration=calibration, alike=alike)).confidence
+        for alike in ((), ("jazz", "rock"))
+    )
+    assert alone == pytest.approx(0.5, abs=1e-6)
+    assert together == pytest.approx(0.75, abs=1e-6)  # the odds 1 and 9, half of each
+    other = heard([[0.6, 0.2, 0.2]], vocabulary=Three(calibration=calibration, alike=("jazz", "rock")))
+    assert other.confidence == pytest.approx(0.6, abs=1e-6)
+
+
+def test_each_label_that_excludes_no_other_has_a_bias_of_its_own():
+    vocabulary = Three(kind="multi", outside=None, calibration={"slope": 2.0, "bias:rock": 3.0})
+    decision = heard([[0.8, 0.5, 0.5]], vocabulary=vocabulary, max_genres=3)
+    assert decision.scores == pytest.approx({"blues": 16 / 17, "jazz": 0.5, "rock": 0.952574}, abs=1e-5)
+    assert decision.genres == ("rock", "blues")
+    assert decision.confidence == pytest.approx(0.952574, abs=1e-5)
+    picky = heard([[0.8, 0.5, 0.5]], vocabulary=vocabulary, max_genres=3, min_confidence=0.95)
+    assert picky.genres == ("rock",)
+
+
 def test_temperature_sharpens_and_flattens():
     row = [[0.2, 0.5, 0.3]]
     sharp, plain, flat = (
@@ -134,13 +157,14 @@ def test_whatever_comes_confidence_is_a_probability_and_scores_sum_to_one(rows, 
     assert (decision.genres == ()) or decision.scores[decision.genres[0]] == max(decision.scores.values())
 
 
-def test_confidence_rises_with_both_kinds_of_evidence():
-    calibration = {"bias": -0.5, "top": 0.8, "inside": 0.4}
-    by_top = [calibrated_confidence(np.array([top, 1 - top]), 0.7, calibration) for top in (0.5, 0.7, 0.9, 1.0)]
-    by_inside = [calibrated_confidence(np.array([0.8, 0.2]), inside, calibration) for inside in (0.0, 0.3, 0.9, 1.0)]
-    assert by_top == sorted(by_top)
-    assert by_inside == sorted(by_inside)
-    assert len({*by_top, *by_inside}) == 8
+def test_confidence_rises_with_every_kind_of_evidence():
+    calibration = {"bias": -0.5, "top": 0.8, "group": 0.3, "inside": 0.4}
+    by_top = [calibrated_confidence(top, 0.9, 0.7, calibration) for top in (0.5, 0.7, 0.9, 1.0)]
+    by_group = [calibrated_confidence(0.4, group, 0.7, calibration) for group in (0.4, 0.6, 0.8, 1.0)]
+    by_inside = [calibrated_confidence(0.8, 0.9, inside, calibration) for inside in (0.0, 0.3, 0.9, 1.0)]
+    for values in (by_top, by_group, by_inside):
+        assert values == sorted(values)
+    assert len({*by_top, *by_group, *by_inside}) == 12
 
 
 def test_log_odds_stay_finite():

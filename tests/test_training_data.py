@@ -48,6 +48,9 @@ def test_sounds_that_are_no_music_teach_outside_and_are_held_out_by_kind(clips):
     assert {clip.artist for clip in made} == {
         f"synthetic {kind}" for kind in ("noise", "band", "tones", "hum", "clicks")
     }
+    voices = [clip for path, clip in clips.items() if path.startswith("speech/")]
+    assert {clip.allowed for clip in voices} == {frozenset({"outside"})}
+    assert {clip.artist for clip in voices} == {f"speech {voice}" for voice in ("awb", "kal16", "rms", "slt")}
 
 
 def test_clips_on_neither_list_are_left_out(clips):
@@ -76,6 +79,7 @@ def test_of_several_genres_the_first_teaches_and_any_is_right(clips):
     assert clip.allowed == {"jazz"}
     assert clip.answers == {"jazz", *POP_ROCK}
     assert (clip.weight, clip.single) == (0.5, False)
+    assert clip.names == ("Jazz", "Pop/Rock")
 
 
 def test_outside_is_taught_only_by_what_is_wholly_outside(clips):

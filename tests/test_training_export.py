@@ -9,11 +9,15 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from genrify_tagger.classifier import Classifier
+from genrify_tagger.classifier import Classifier, load_sidecar
+from genrify_tagger.training import broad
+from genrify_tagger.training.broad import predict_broad
 from genrify_tagger.training.build import description
 from genrify_tagger.training.export import Head, assemble, convert, write_model
 from genrify_tagger.training.head import predict
 from tests.test_training_prune import random_weights
+
+ABOUT = description([f"tag {number}" for number in range(50)], ({"temperature": 1.1}, 0.7), ({"slope": 1.2}, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +30,12 @@ def shipped(tmp_path_factory):
 
     nets = [[layer(200, 16), layer(16, 11)], [layer(200, 11)]]
     head = Head(rng.normal(size=200).astype(np.float32), np.full(200, 2, np.float32), nets)
-    network = assemble(random_weights(), head)
+    labels = len(broad.TRAINED)
+    several = Head(np.zeros(200, np.float32), np.ones(200, np.float32), [[layer(200, 8), layer(8, labels)]] * 2)
+    network = assemble(random_weights(), head, several, list(range(len(broad.TAGGED))))
     folder = tmp_path_factory.mktemp("model")
-    tags = [f"tag {number}" for number in range(50)]
-    write_model(folder, convert(network), version="9", description=description(tags, {"temperature": 1.1}, 0.7))
-    return network, head, folder
+    write_model(folder, convert(network), version="9", description=ABOUT)
+    return network, head, several, folder
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +44,42 @@ def mel():
 
 
 def test_the_runtime_gives_what_keras_gives(shipped, mel):
-    network, _, folder = shipped
+    network, _, _, folder = shipped
     got, expected = Classifier(str(folder / "genrify.json")).predict(mel), network.predict_on_batch(mel)
-    assert set(got) == {"gtzan", "outside", "tags", "embedding"}
+    assert set(got) == {"gtzan", "outside", "broad", "tags", "embedding"}
     for name, values in got.items():
         np.testing.assert_allclose(values, expected[name], atol=2e-3, rtol=1e-3, err_msg=name)
 
 
 def test_genres_and_outside_are_one_distribution_taken_apart(shipped, mel):
-    network, head, _ = shipped
+    network, head, _, _ = shipped
     got = network.predict_on_batch(mel)
     joint = predict(head, np.asarray(got["embedding"]))
     np.testing.assert_allclose(got["outside"], joint[:, -1:], atol=1e-4)
     np.testing.assert_allclose(got["gtzan"] * (1 - got["outside"]), joint[:, :-1], atol=1e-4)
 
 
-def test_the_id_tells_models_apart(shipped):
-    _, _, folder = shipped
+def test_broad_is_its_own_head_and_a_few_tags(shipped, mel):
+    network, _, several, _ = shipped
+    got = network.predict_on_batch(mel)
+    n = len(broad.TRAINED)
+    np.testing.assert_allclose(got["broad"][:, :n], predict_broad(several, np.asarray(got["embedding"])), atol=1e-4)
+    np.testing.assert_allclose(got["broad"][:, n:], got["tags"][:, : len(broad.TAGGED)], atol=1e-6)
+
+
+def test_the_id_tells_models_apart(tmp_path):
+    first = write_model(tmp_path / "a", b"one", version="9", description=ABOUT)
+    assert write_model(tmp_path / "b", b"one", version="9", description=ABOUT) == first
+    assert load_sidecar(str(tmp_path / "a/genrify.json")).id == first
+    other = description([f"tag {number}" for number in range(50)], ({"temperature": 1.1}, 0.71), ({"slope": 1.2}, 0.5))
+    ids = {first, write_model(tmp_path / "c", b"two", version="9", description=ABOUT)}
+    ids |= {write_model(tmp_path / "d", b"one", version="9", description=other)}
+    assert len(ids) == 3
+    assert all(one.startswith("9-") for one in ids)
+
+
+def test_the_sidecar_holds_what_was_said(shipped):
+    _, _, _, folder = shipped
     content = json.loads((folder / "genrify.json").read_text())
-    assert content["id"] == f"9-{content['sha256'][:8]}"
     assert content["vocabularies"]["gtzan"]["min_confidence"] == 0.7
     assert content["front_end"]["n_fft"] == 512

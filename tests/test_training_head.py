@@ -14,7 +14,7 @@ from genrify_tagger.training.data import CLASSES, GENRES, OUTSIDE, POP_ROCK, Cli
 from genrify_tagger.training.head import Recipe, predict, segment_weights, train_head
 from genrify_tagger.training.listening import Heard
 from genrify_tagger.training.validate import (
-    _auroc,
+    auroc,
     bootstrap,
     cross_validate,
     figures,
@@ -136,9 +136,10 @@ def test_intervals_draw_artists_not_clips():
 def test_calibration_is_what_decide_computes(world, run):
     clips, _ = world
     songs, weights = calibrate.judged(clips, [run]), calibrate.library_weights(clips, [run])
-    numbers = calibrate.fit(songs, weights)
-    confidence = calibrate.confidences(songs, numbers)
-    vocabulary = Vocabulary("gtzan", "single", GENRES, "gtzan", "outside", {}, numbers, 0.5)
+    numbers = calibrate.fit(songs, weights, calibrate.ALIKE)
+    assert min(numbers["top"], numbers["group"], numbers["inside"]) >= 0
+    confidence = calibrate.confidences(songs, numbers, calibrate.ALIKE)
+    vocabulary = Vocabulary("gtzan", "single", GENRES, "gtzan", "outside", {}, numbers, 0.5, POP_ROCK)
     for row in (0, 17, 55, 85):
         outputs = {
             "gtzan": songs.conditional[row : row + 1].astype(np.float32),
@@ -176,17 +177,36 @@ def test_the_threshold_is_the_lowest_that_is_precise_enough():
     assert calibrate.choose_threshold(confidence, hits, light, precision=0.99) == 0.61
 
 
-def test_a_library_has_one_song_in_ten_outside():
+def test_confidence_is_fitted_on_one_song_in_twenty_outside():
     clips = [clip(n, allowed={"jazz"}) for n in range(18)] + [clip(n, allowed={OUTSIDE}) for n in range(18, 38)]
     clips.append(clip(38, allowed={"jazz"}, single=False))
+    clips.append(clip(39, allowed={OUTSIDE}, part="speech"))
     run = np.full((len(clips), 11), 1 / 11, np.float32)
     weights = calibrate.library_weights(clips, [run, run])
-    assert weights.shape == (78,)
-    assert weights[18:38].sum() / weights[:38].sum() == pytest.approx(0.1)
-    assert weights[38] == 0
+    assert weights.shape == (80,)
+    assert weights[18:38].sum() / weights[:38].sum() == pytest.approx(0.05)
+    assert not weights[38:40].any()
+
+
+def test_what_is_nested_never_sees_its_own_part():
+    """In the last part the network is always wrong; calibrated on the others it does not know."""
+    n = 300
+    parts = np.arange(n) % 3
+    top = np.random.default_rng(0).uniform(0.5, 0.99, n)
+    conditional = np.full((n, 10), ((1 - top) / 9)[:, None])
+    conditional[:, 0] = top
+    hits = (parts < 2) & (np.random.default_rng(1).random(n) < 0.95)
+    answers = np.zeros((n, 10), bool)
+    answers[np.arange(n), np.where(hits, 0, 1)] = True
+    songs = calibrate.Judged(conditional, np.full(n, 0.9), answers, hits)
+    confidence, threshold = calibrate.nested(songs, np.ones(n), np.ones(n), parts, calibrate.ALIKE)
+    assert confidence[parts == 2].mean() > 0.9
+    assert confidence[parts == 0].mean() < 0.6
+    assert len(set(threshold[parts == 2])) == 1
+    assert (threshold[parts == 0] == 1).all()
 
 
 def test_area_under_the_curve_counts_ties_half():
     scores, positive = np.array([0.1, 0.4, 0.4, 0.8]), np.array([False, False, True, True])
-    assert _auroc(scores, positive) == pytest.approx(0.875)
-    assert np.isnan(_auroc(scores, np.zeros(4, bool)))
+    assert auroc(scores, positive) == pytest.approx(0.875)
+    assert np.isnan(auroc(scores, np.zeros(4, bool)))

@@ -1,7 +1,7 @@
 """From the shared data to the shipped model: ``python -m genrify_tagger.training.build --help``.
 
-Verifies the network, cross-validates the head by artist, calibrates on what the cross-validation predicted, trains the
-head on everything and writes the two files of the model. Every figure of the model card is printed here.
+Verifies the network, cross-validates the heads by artist, calibrates on what the cross-validation predicted, trains the
+heads on everything and writes the two files of the model, with the figures of card and README (`scores.json`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 
 from genrify_tagger.features import FRONT_END
-from genrify_tagger.training import calibrate, export, musicnn, prune, verify
-from genrify_tagger.training.data import GENRES, Clip, read_clips
+from genrify_tagger.training import broad, calibrate, export, musicnn, prune, scores, verify
+from genrify_tagger.training.data import GENRES, POP_ROCK, Clip, read_clips
 from genrify_tagger.training.head import train_head
-from genrify_tagger.training.listening import listen
+from genrify_tagger.training.listening import Heard, listen
 from genrify_tagger.training.musicnn import FloatArray
-from genrify_tagger.training.validate import cross_validate, figures
+from genrify_tagger.training.validate import cross_validate, cross_validate_broad, figures, song_means
 
-VERSION = "1.0"
+VERSION = "1.1"
+Calibration = tuple[dict[str, float], float]
+
 WRITTEN = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}
 LICENCE = "LICENSE-musicnn"
+SCORES = "scores.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,14 +42,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.skip_verify:
         _verify(weights, clips, options.shared)
     train, judge = listen(clips, options.shared, weights, options.cache)
-    runs = [cross_validate(clips, train, judge, seed=options.seed + run) for run in range(options.repeats)]
-    _report("cross-validation", figures(clips, runs))
-    calibration, threshold = _calibrate(clips, runs)
+    tag_names = musicnn.read_tags(options.wheel)
+    tagged = [tag_names.index(label) for label in broad.TAGGED]
+    tags = song_means(_tag_probabilities(judge, weights)[:, tagged], judge.owner, len(clips))
+    seeds = range(options.seed, options.seed + options.repeats)
+    runs = [cross_validate(clips, train, judge, seed=seed) for seed in seeds]
+    broad_runs = [cross_validate_broad(clips, train, judge, seed=seed) for seed in seeds]
+    ten = _calibrate(clips, runs)
+    several = scores.broad_calibration(clips, broad_runs, tags)
     head = train_head(clips, train.of(_trained_on(clips)), seed=options.seed)
-    flatbuffer = export.convert(export.assemble(weights, head))
-    about = description(musicnn.read_tags(options.wheel), calibration, threshold)
-    export.write_model(options.out, flatbuffer, version=VERSION, description=about)
+    broad_head = broad.train_broad(clips, train, seed=options.seed)
+    flatbuffer = export.convert(export.assemble(weights, head, broad_head, tagged))
+    model = export.write_model(
+        options.out, flatbuffer, version=VERSION, description=description(tag_names, ten, several)
+    )
     (options.out / LICENCE).write_text(musicnn.read_licence(options.wheel), encoding="utf-8")
+    found = {
+        "schema": scores.SCHEMA,
+        "model": model,
+        "accuracy": figures(clips, runs),
+        "threshold": ten[1],
+        "operating": scores.operating_figures(clips, runs, seeds),
+        "broad": scores.broad_figures(clips, broad_runs, tags, *several),
+    }
+    text = json.dumps(_rounded(found), indent=1, ensure_ascii=False)
+    (options.out / SCORES).write_text(text + "\n", encoding="utf-8")
+    print(text)
     _report("built", {"bytes": len(flatbuffer), "minutes": (time.monotonic() - begun) / 60})
 
 
@@ -79,46 +100,64 @@ def _trained_on(clips: Sequence[Clip]) -> Any:
     return np.array([bool(clip.allowed) for clip in clips])
 
 
-def _calibrate(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> tuple[dict[str, float], float]:
-    """Fit calibration and threshold on the cross-validation's predictions, and print what they amount to."""
+def _tag_probabilities(heard: Heard, weights: musicnn.Weights) -> FloatArray:
+    return np.asarray(prune.tag_probabilities(heard.embedding, weights), np.float32)
+
+
+def _calibrate(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> Calibration:
+    """Fit calibration and threshold on the cross-validation's predictions."""
     songs, weights = calibrate.judged(clips, runs), calibrate.library_weights(clips, runs)
-    calibration = {name: round(value, 4) for name, value in calibrate.fit(songs, weights).items()}
-    confidence = calibrate.confidences(songs, calibration)
-    threshold = calibrate.choose_threshold(confidence, songs.right, weights)
-    _report("calibration", calibration | {"min_confidence": threshold})
-    precision = calibrate.library_precision(confidence, songs.right, weights, threshold)
-    _report("as in a library", precision)
-    for name, chosen in calibrate.populations(clips, runs).items():
-        _report(name, calibrate.outcome(confidence[chosen], songs.right[chosen], threshold))
-    return calibration, threshold
+    calibration = {name: round(value, 4) for name, value in calibrate.fit(songs, weights, calibrate.ALIKE).items()}
+    confidence = calibrate.confidences(songs, calibration, calibrate.ALIKE)
+    return calibration, calibrate.choose_threshold(confidence, songs.right, scores.inside_weights(clips, runs))
 
 
-def description(tags: list[str], calibration: dict[str, float], threshold: float) -> dict[str, Any]:
-    """Return what the sidecar says of front end, vocabularies and outputs."""
+def description(tags: list[str], ten: Calibration, several: Calibration) -> dict[str, Any]:
+    """Return what the sidecar says of front end, vocabularies and outputs.
+
+    Parameters
+    ----------
+    tags : list of str
+    ten, several : tuple
+        Calibration and threshold of `gtzan` and of `broad`.
+    """
     gtzan = {
         "kind": "single",
         "labels": list(GENRES),
         "output": "gtzan",
         "outside": "outside",
         "names": WRITTEN,
-        "calibration": calibration,
-        "min_confidence": threshold,
+        "alike": sorted(POP_ROCK),
+        "calibration": ten[0],
+        "min_confidence": ten[1],
+    }
+    many = {
+        "kind": "multi",
+        "labels": list(broad.LABELS),
+        "output": "broad",
+        "names": broad.written_names(),
+        "calibration": several[0],
+        "min_confidence": several[1],
     }
     return {
         "front_end": asdict(FRONT_END),
-        "vocabularies": {"gtzan": gtzan},
+        "vocabularies": {"gtzan": gtzan, "broad": many},
         "tags": tags,
         "embedding_size": 200,
     }
 
 
 def _report(what: str, values: Any) -> None:
-    def rounded(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: rounded(entry) for key, entry in value.items()}
-        return float(f"{value:.6g}") if isinstance(value, float) else value
+    print(json.dumps({what: _rounded(values)}), flush=True)
 
-    print(json.dumps({what: rounded(values)}), flush=True)
+
+def _rounded(value: Any) -> Any:
+    """Return values with four digits; what is no number is null."""
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if np.isfinite(value) else None
+    return value
 
 
 if __name__ == "__main__":

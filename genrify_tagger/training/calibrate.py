@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genrify_tagger.decision import log_odds
-from genrify_tagger.training.data import GENRES, Clip
+from genrify_tagger.decision import group_score, log_odds
+from genrify_tagger.training.data import GENRES, POP_ROCK, Clip
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import right
 
 PRECISION = 0.93
-# How many songs of a library are assumed to be of none of the ten genres. Among the judged songs there are more; taken
-# as they come, they would make the confidence in every song of the ten too low.
-OUTSIDE_SHARE = 0.1
+# How many of the songs that confidence is fitted on are of none of the ten genres. Among the judged songs there are
+# more; taken as they come, they would make the confidence in every song of the ten too low.
+OUTSIDE_SHARE = 0.05
 BINS = 10
 COMPANION = 0.3
+ALIKE = tuple(index for index, genre in enumerate(GENRES) if genre in POP_ROCK)
+NO_MUSIC = ("synthetic", "speech")
+JUDGED = ("gtzan_valid", "allmusic", "more")
 
 Array = npt.NDArray[np.float64]
 
@@ -63,21 +66,22 @@ def library_weights(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> Array:
     """Weigh the judged songs like those of a library, shape (n,).
 
     Songs with several genres at their source have no weight, for what is right for them is too vague to calibrate by;
-    nor have sounds that are no music.
+    nor have speech and sounds that are no music.
     """
     _, kept = _judged_clips(clips, runs)
     known = np.array([clip.single and bool(clip.answers) for clip in kept])
-    outside = np.array([not clip.answers and clip.part != "synthetic" for clip in kept])
+    outside = np.array([not clip.answers and clip.part not in NO_MUSIC for clip in kept])
     share = OUTSIDE_SHARE / (1 - OUTSIDE_SHARE) * known.sum() / max(1, outside.sum())
     return np.tile(np.where(known, 1.0, np.where(outside, share, 0.0)), len(runs))
 
 
-def fit(songs: Judged, weights: Array) -> dict[str, float]:
-    """Fit the numbers that `decision.decide` calibrates by."""
+def fit(songs: Judged, weights: Array, alike: Sequence[int] = ()) -> dict[str, float]:
+    """Fit the numbers that `decision.decide` calibrates by; `alike` are columns hard to tell from one another."""
     temperature = _fit_temperature(songs, weights)
-    evidence = _evidence(temper(songs.conditional, temperature), songs.inside)
-    bias, top, inside = _fit_confidence(evidence, songs.right, weights)
-    return {"temperature": temperature, "bias": bias, "top": top, "inside": inside, "companion": COMPANION}
+    evidence = _evidence(temper(songs.conditional, temperature), songs.inside, alike)
+    used = [name for name in evidence if alike or name != "group"]
+    bias, found = _fit_confidence(np.column_stack([evidence[name] for name in used]), songs.right, weights)
+    return {"temperature": temperature, "bias": bias, **dict(zip(used, found, strict=True)), "companion": COMPANION}
 
 
 def temper(conditional: Array, temperature: float) -> Array:
@@ -86,11 +90,42 @@ def temper(conditional: Array, temperature: float) -> Array:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def confidences(songs: Judged, calibration: Mapping[str, float]) -> Array:
+def confidences(songs: Judged, calibration: Mapping[str, float], alike: Sequence[int] = ()) -> Array:
     """Return each song's confidence as `decision.decide` computes it."""
-    evidence = _evidence(temper(songs.conditional, calibration["temperature"]), songs.inside)
-    weights = np.array([calibration["top"], calibration["inside"]])
-    return np.asarray(1 / (1 + np.exp(-(evidence @ weights + calibration["bias"]))))
+    evidence = _evidence(temper(songs.conditional, calibration["temperature"]), songs.inside, alike)
+    total = sum(values * calibration.get(name, 0.0) for name, values in evidence.items())
+    return np.asarray(1 / (1 + np.exp(-(total + calibration["bias"]))))
+
+
+def nested(
+    songs: Judged, weights: Array, inside: Array, parts: npt.NDArray[np.int64], alike: Sequence[int] = ()
+) -> tuple[Array, Array]:
+    """Judge every part of the songs by calibration and threshold fitted on the others.
+
+    Parameters
+    ----------
+    songs : Judged
+    weights, inside : ndarray, shape (n,)
+        What songs count for when confidence is fitted, and when the threshold is chosen.
+    parts : ndarray of int, shape (n,)
+    alike : sequence of int
+
+    Returns
+    -------
+    confidence, threshold : ndarray, shape (n,)
+    """
+    confidence, thresholds = np.empty(len(parts)), np.empty(len(parts))
+    for part in np.unique(parts):
+        there, others = parts == part, parts != part
+        calibration = fit(_of(songs, others), weights[others], alike)
+        fitted = confidences(_of(songs, others), calibration, alike)
+        confidence[there] = confidences(_of(songs, there), calibration, alike)
+        thresholds[there] = choose_threshold(fitted, songs.right[others], inside[others])
+    return confidence, thresholds
+
+
+def _of(songs: Judged, chosen: npt.NDArray[np.bool_]) -> Judged:
+    return Judged(songs.conditional[chosen], songs.inside[chosen], songs.answers[chosen], songs.right[chosen])
 
 
 def choose_threshold(
@@ -122,49 +157,37 @@ def _fit_temperature(songs: Judged, weights: Array) -> float:
     return float(min(np.round(np.arange(0.4, 2.5, 0.02), 2), key=loss))
 
 
-def _evidence(scores: Array, inside: Array) -> Array:
-    return np.array([[log_odds(s), log_odds(i)] for s, i in zip(scores.max(axis=1), inside, strict=True)])
+def _evidence(scores: Array, inside: Array, alike: Sequence[int]) -> dict[str, Array]:
+    return {
+        "top": np.array([log_odds(float(row.max())) for row in scores]),
+        "group": np.array([log_odds(group_score(row, alike)) for row in scores]),
+        "inside": np.array([log_odds(float(value)) for value in inside]),
+    }
 
 
-def _fit_confidence(evidence: Array, hits: npt.NDArray[np.bool_], weights: Array) -> tuple[float, float, float]:
+def _fit_confidence(evidence: Array, hits: npt.NDArray[np.bool_], weights: Array) -> tuple[float, list[float]]:
+    """Return the bias and a weight for each kind of evidence; what would count against the genre counts nothing."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=100.0).fit(evidence, hits, sample_weight=weights)
-    return float(model.intercept_[0]), float(model.coef_[0, 0]), float(model.coef_[0, 1])
+    used = np.ones(evidence.shape[1], bool)
+    while True:
+        model = LogisticRegression(C=100.0).fit(evidence[:, used], hits, sample_weight=weights)
+        found = np.zeros(len(used))
+        found[used] = model.coef_[0]
+        if (found >= 0).all():
+            return float(model.intercept_[0]), found.tolist()
+        used &= found >= 0
 
 
-def populations(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Name the sets of songs that calibration is reported on; rows as in `judged`."""
-    _, kept = _judged_clips(clips, runs)
+def populations(clips: Sequence[Clip]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Name the sets of clips that calibration is reported on."""
     masks = {
-        "one genre, of the ten": [clip.single and bool(clip.answers) for clip in kept],
-        "several genres, some of the ten": [not clip.single and bool(clip.answers) for clip in kept],
-        "none of the ten": [not clip.answers and clip.part != "synthetic" for clip in kept],
-        "no music": [clip.part == "synthetic" for clip in kept],
-        "GTZAN validation list": [clip.part == "gtzan_valid" for clip in kept],
+        "one genre, of the ten": [clip.part in JUDGED and clip.single and bool(clip.answers) for clip in clips],
+        "of these, AllMusic": [clip.part == "allmusic" and clip.single and bool(clip.answers) for clip in clips],
+        "of these, GTZAN validation list": [clip.part == "gtzan_valid" for clip in clips],
+        "several genres, some of the ten": [not clip.single and bool(clip.answers) for clip in clips],
+        "none of the ten": [not clip.answers and clip.part not in NO_MUSIC for clip in clips],
+        "no music": [clip.part == "synthetic" for clip in clips],
+        "speech": [clip.part == "speech" for clip in clips],
     }
-    return {name: np.tile(np.array(mask), len(runs)) for name, mask in masks.items()}
-
-
-def library_precision(
-    confidence: Array, hits: npt.NDArray[np.bool_], weights: Array, threshold: float
-) -> dict[str, float]:
-    """Return the share of a library that is written at a threshold, and how much of that is right."""
-    written = weights * (confidence >= threshold)
-    return {
-        "written": float(written.sum() / weights.sum()),
-        "precision": float((written * hits).sum() / written.sum()) if written.any() else float("nan"),
-    }
-
-
-def outcome(confidence: Array, hits: npt.NDArray[np.bool_], threshold: float) -> dict[str, float]:
-    """Return how many songs are written at a threshold, how many of these rightly, and the calibration error."""
-    written = confidence >= threshold
-    return {
-        "songs": len(hits),
-        "right": float(hits.mean()),
-        "written": float(written.mean()),
-        "written and wrong": float((written & ~hits).mean()),
-        "precision": float(hits[written].mean()) if written.any() else float("nan"),
-        "calibration error": calibration_error(confidence, hits),
-    }
+    return {name: np.array(mask) for name, mask in masks.items()}

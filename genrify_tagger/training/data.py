@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from genrify_tagger.training import synthetic
+from genrify_tagger.training import speech, synthetic
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 OUTSIDE = "outside"
@@ -42,7 +42,9 @@ MULTI_GENRE_WEIGHT = 0.5
 SYNTHETIC_WEIGHT = 0.5
 LOWEST_SAMPLE_RATE = 16000
 
-Part = Literal["gtzan_train", "gtzan_valid", "slivers_train", "slivers_valid", "allmusic", "more", "synthetic"]
+Part = Literal[
+    "gtzan_train", "gtzan_valid", "slivers_train", "slivers_valid", "allmusic", "more", "synthetic", "speech"
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Clip:
         What the label is worth in training.
     single : bool
         Whether its source gives it one genre only.
+    names : tuple of str
+        Genres as its source names them.
     """
 
     path: str
@@ -74,13 +78,14 @@ class Clip:
     answers: frozenset[str]
     weight: float
     single: bool
+    names: tuple[str, ...] = ()
 
 
 def read_clips(shared: Path) -> list[Clip]:
     """List every clip under the folder of shared data, in a fixed order."""
     data = shared / "data"
     slivers = _gtzan(data, "gtzan_slivers", SLIVER_WEIGHT)
-    return [*_gtzan(data, "gtzan", 1.0), *slivers, *_allmusic(data), *_more(data), *_synthetic()]
+    return [*_gtzan(data, "gtzan", 1.0), *slivers, *_allmusic(data), *_more(data), *_made()]
 
 
 def targets(clips: Sequence[Clip]) -> npt.NDArray[np.float32]:
@@ -97,7 +102,7 @@ def _gtzan(data: Path, folder: str, weight: float) -> Iterator[Clip]:
             if f"{genre}/{path.stem}.wav" in members:
                 label = frozenset({genre})
                 part: Part = f"{kind}_{name}"  # type: ignore[assignment]  # one of four known values
-                yield Clip(str(path.relative_to(data)), part, f"gtzan {name}", label, label, weight, True)
+                yield Clip(str(path.relative_to(data)), part, f"gtzan {name}", label, label, weight, True, (genre,))
 
 
 def _allmusic(data: Path) -> Iterator[Clip]:
@@ -110,7 +115,7 @@ def _allmusic(data: Path) -> Iterator[Clip]:
         single = len(names) == 1
         weight = 1.0 if single or not answers else MULTI_GENRE_WEIGHT
         path = f"allmusic/{row['file']}"
-        yield Clip(path, "allmusic", _artist(row["artist"]) or path, allowed, answers, weight, single)
+        yield Clip(path, "allmusic", _artist(row["artist"]) or path, allowed, answers, weight, single, tuple(names))
 
 
 def _more(data: Path) -> Iterator[Clip]:
@@ -121,14 +126,16 @@ def _more(data: Path) -> Iterator[Clip]:
         weight = 1.0 if row["reliability"] == "high" else MULTI_GENRE_WEIGHT
         path = f"more/{row['file']}"
         artist = _artist(row["artist"]) or path
-        yield Clip(path, "more", artist, answers or frozenset({OUTSIDE}), answers, weight, True)
+        yield Clip(path, "more", artist, answers or frozenset({OUTSIDE}), answers, weight, True, (row["genre"],))
 
 
-def _synthetic() -> Iterator[Clip]:
-    """Sounds that are no music; a kind is held out as a whole, as an artist is."""
-    for name in synthetic.names():
-        kind = f"synthetic {synthetic.kind_of(name)}"
-        yield Clip(name, "synthetic", kind, frozenset({OUTSIDE}), frozenset(), SYNTHETIC_WEIGHT, True)
+def _made() -> Iterator[Clip]:
+    """Sounds that are no music, and speech; a kind or a voice is held out as a whole, as an artist is."""
+    sounds = [(name, "synthetic", synthetic.kind_of(name)) for name in synthetic.names()]
+    passages = [(name, "speech", speech.voice_of(name)) for name in speech.names()]
+    for name, made, kind in sounds + passages:
+        part: Part = made  # type: ignore[assignment]  # one of two known values
+        yield Clip(name, part, f"{made} {kind}", frozenset({OUTSIDE}), frozenset(), SYNTHETIC_WEIGHT, True)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

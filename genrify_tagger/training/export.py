@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genrify_tagger.classifier import model_id
 from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights
 from genrify_tagger.training.prune import embed, tag_probabilities
 
@@ -26,8 +27,8 @@ class Head:
     mean, deviation : ndarray, shape (200,)
         Of the embeddings trained on.
     nets : sequence of layers
-        Each layer a kernel (n_in, n_out) and a bias (n_out,), ReLU between layers. The last layer has one column for
-        each of the ten genres and one for "none of them".
+        Each layer a kernel (n_in, n_out) and a bias (n_out,), ReLU between layers. The last layer has a column for
+        each label; that of the ten genres one more, for "none of them".
     """
 
     mean: FloatArray
@@ -35,33 +36,50 @@ class Head:
     nets: Sequence[Layers]
 
 
-def assemble(weights: Weights, head: Head) -> Any:
+def assemble(weights: Weights, head: Head, broad: Head, tagged: Sequence[int]) -> Any:
     """Build the network that is shipped.
+
+    Parameters
+    ----------
+    weights : mapping
+        Of MSD_musicnn.
+    head, broad : Head
+        Of the ten genres and of the labels that do not exclude one another.
+    tagged : sequence of int
+        Which tags are labels of `broad`, too, behind those of its head.
 
     Returns
     -------
     keras.Model
-        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `tags` (n, 50), `embedding` (n, 200).
+        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `broad` (n, n_labels), `tags` (n, 50),
+        `embedding` (n, 200).
     """
     import keras
     from keras import ops
 
     mel = keras.Input((FRAMES, BANDS), name="mel")
     embedding = embed(mel, weights)
-    x = (embedding - head.mean) * (1 / head.deviation)
-    everyone = [ops.softmax(_logits(x, net)) for net in head.nets]
-    joint = everyone[0]
-    for other in everyone[1:]:
-        joint = joint + other
-    joint = joint * (1 / len(everyone))
+    tags = tag_probabilities(embedding, weights)
+    joint = _mean_of_nets(embedding, head, ops.softmax)
     inside = joint[:, :-1]
+    columns = [tags[:, index : index + 1] for index in tagged]
     outputs = {
         "gtzan": inside / ops.sum(inside, axis=1, keepdims=True),
         "outside": joint[:, -1:],
-        "tags": tag_probabilities(embedding, weights),
+        "broad": ops.concatenate([_mean_of_nets(embedding, broad, ops.sigmoid), *columns], axis=1),
+        "tags": tags,
         "embedding": embedding,
     }
     return keras.Model(mel, outputs, name="genrify")
+
+
+def _mean_of_nets(embedding: Any, head: Head, squash: Callable[[Any], Any]) -> Any:
+    x = (embedding - head.mean) * (1 / head.deviation)
+    everyone = [squash(_logits(x, net)) for net in head.nets]
+    total = everyone[0]
+    for other in everyone[1:]:
+        total = total + other
+    return total * (1 / len(everyone))
 
 
 def _logits(x: Any, net: Layers) -> Any:
@@ -92,7 +110,7 @@ def convert(model: Any) -> bytes:
     return bytes(converter.convert())
 
 
-def write_model(folder: Path, flatbuffer: bytes, *, version: str, description: Mapping[str, Any]) -> None:
+def write_model(folder: Path, flatbuffer: bytes, *, version: str, description: Mapping[str, Any]) -> str:
     """Write the two files a model consists of.
 
     Parameters
@@ -100,19 +118,20 @@ def write_model(folder: Path, flatbuffer: bytes, *, version: str, description: M
     folder : Path
     flatbuffer : bytes
     version : str
-        First part of the model's id; the second is the beginning of the flatbuffer's hash.
+        First part of the model's id; the second is the beginning of a hash of all that is written.
     description : mapping
         What else the sidecar holds: `front_end`, `vocabularies`, `tags`, `embedding_size`.
+
+    Returns
+    -------
+    str
+        The model's id.
     """
     digest = hashlib.sha256(flatbuffer).hexdigest()
-    head = {
-        "schema": 1,
-        "id": f"{version}-{digest[:8]}",
-        "version": version,
-        "flatbuffer": FLATBUFFER,
-        "sha256": digest,
-    }
+    content = {"schema": 1, "version": version, "flatbuffer": FLATBUFFER, "sha256": digest, **description}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FLATBUFFER).write_bytes(flatbuffer)
-    text = json.dumps({**head, **description}, indent=1, ensure_ascii=False)
+    identity = model_id(content)
+    text = json.dumps({"id": identity, **content}, indent=1, ensure_ascii=False)
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+    return identity

@@ -87,7 +87,7 @@ def train_head(clips: Sequence[Clip], heard: Heard, *, seed: int, recipe: Recipe
         epochs=recipe.epochs,
         verbose=0,
     )
-    return Head(mean=mean, deviation=deviation, nets=[_layers(model, number) for number in range(recipe.nets)])
+    return Head(mean=mean, deviation=deviation, nets=[layers_of(model, number) for number in range(recipe.nets)])
 
 
 def _model(inputs: int, recipe: Recipe) -> Any:
@@ -112,7 +112,8 @@ def _partial_label_loss(open_classes: Any, probabilities: Any) -> Any:
     return -ops.log(ops.sum(open_classes * probabilities, axis=-1) + 1e-7)
 
 
-def _layers(model: Any, number: int) -> Layers:
+def layers_of(model: Any, number: int) -> Layers:
+    """Return the kernels and biases of net `number` of a model whose layers are named by it."""
     names = [f"{kind}{number}" for kind in ("hidden", "output")]
     found = [layer for name in names for layer in model.layers if layer.name == name]
     return [tuple(np.asarray(values, np.float32) for values in layer.get_weights()) for layer in found]  # type: ignore[misc]
@@ -120,12 +121,17 @@ def _layers(model: Any, number: int) -> Layers:
 
 def predict(head: Head, embedding: FloatArray) -> FloatArray:
     """Return the probabilities of the eleven classes, shape (n, 11), as the shipped graph computes them."""
-    x = (embedding - head.mean) / head.deviation
     everyone = []
     for net in head.nets:
-        y = x
-        for number, (kernel, bias) in enumerate(net):
-            y = (np.maximum(y, 0) if number else y) @ kernel + bias
+        y = logits(head, net, embedding)
         powers = np.exp(y - y.max(axis=1, keepdims=True))
         everyone.append(powers / powers.sum(axis=1, keepdims=True))
     return np.asarray(np.mean(everyone, axis=0), np.float32)
+
+
+def logits(head: Head, net: Layers, embedding: FloatArray) -> FloatArray:
+    """Return what one of a head's nets makes of embeddings, before the last nonlinearity."""
+    y = (embedding - head.mean) / head.deviation
+    for number, (kernel, bias) in enumerate(net):
+        y = (np.maximum(y, 0) if number else y) @ kernel + bias
+    return np.asarray(y, np.float32)

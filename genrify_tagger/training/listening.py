@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.features import FRONT_END_ID, log_mel
-from genrify_tagger.training import synthetic
+from genrify_tagger.training import speech, synthetic
 from genrify_tagger.training.data import Clip
 from genrify_tagger.training.musicnn import FloatArray, Weights
 from genrify_tagger.training.prune import build
@@ -67,7 +67,11 @@ def listen(clips: Sequence[Clip], shared: Path, weights: Weights, cache: Path) -
 
 
 def _segments(clip: Clip, shared: Path, cut: Callable[[str], FloatArray]) -> FloatArray:
-    return synthetic.make(clip.path) if clip.part == "synthetic" else cut(str(shared / "data" / clip.path))
+    if clip.part == "synthetic":
+        return synthetic.make(clip.path)
+    if clip.part == "speech":
+        return speech.make(clip.path)
+    return cut(str(shared / "data" / clip.path))
 
 
 def _dense_segments(path: str) -> FloatArray:

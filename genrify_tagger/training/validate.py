@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger.training import broad
 from genrify_tagger.training.data import CLASSES, GENRES, OUTSIDE, POP_ROCK, Clip
 from genrify_tagger.training.head import Recipe, predict, train_head
 from genrify_tagger.training.listening import Heard
@@ -43,12 +44,26 @@ def cross_validate(
     return joint
 
 
+def cross_validate_broad(clips: Sequence[Clip], train: Heard, judge: Heard, *, seed: int) -> FloatArray:
+    """Judge every clip by the vocabulary `broad`, in the same folds; shape (n_clips, n_trained), NaN as above."""
+    folds = fold_numbers(clips, seed)
+    held_out = np.array([clip.part in ("gtzan_valid", "slivers_valid") for clip in clips])
+    means = np.full((len(clips), len(broad.TRAINED)), np.nan, np.float32)
+    for fold in range(FOLDS):
+        head = broad.train_broad(clips, train.of(~held_out & (folds != fold)), seed=seed * 100 + fold)
+        judged = folds == fold
+        means[judged] = song_means(broad.predict_broad(head, judge.embedding), judge.owner, len(clips))[judged]
+    return means
+
+
 def fold_numbers(clips: Sequence[Clip], seed: int) -> npt.NDArray[np.int64]:
     """Deal clips into folds, artist by artist, labels evenly; -1 for GTZAN's train list."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = np.full(len(clips), -1)
-    turn = np.array([index for index, clip in enumerate(clips) if clip.part in ("allmusic", "more", "synthetic")])
+    turn = np.array(
+        [index for index, clip in enumerate(clips) if clip.part in ("allmusic", "more", "synthetic", "speech")]
+    )
     labels = _strata([clips[index] for index in turn.tolist()])
     artists = [clips[index].artist for index in turn]
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
@@ -120,7 +135,7 @@ def figures(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> dict[str, Figu
     outside = np.array([clip.part == "allmusic" and OUTSIDE in clip.allowed for clip in clips])
     doubt = np.mean([joint[:, -1] for joint in runs], axis=0)
     found["auroc_outside"] = bootstrap(
-        clips, (groups != "") | outside, lambda chosen: _auroc(doubt[chosen], outside[chosen])
+        clips, (groups != "") | outside, lambda chosen: auroc(doubt[chosen], outside[chosen])
     )
     return found
 
@@ -142,7 +157,7 @@ def bootstrap(clips: Sequence[Clip], chosen: npt.NDArray[np.bool_], statistic: S
     return {"value": value, "low": float(low), "high": float(high), "n": float(chosen.sum())}
 
 
-def _auroc(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> float:
+def auroc(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> float:
     """Return the probability that a positive scores higher than a negative; NaN without both."""
     highs, lows = scores[positive], np.sort(scores[~positive])
     if not len(highs) or not len(lows):

@@ -1,0 +1,47 @@
+"""README and the model card say what the build measured, of the model that is shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genrify_tagger.classifier import load_sidecar
+from genrify_tagger.training.card import card_section, readme_section, replaced
+
+ROOT = Path(__file__).parent.parent
+SCORES = json.loads((ROOT / "models/scores.json").read_text("utf-8"))
+
+
+def test_the_figures_are_those_of_the_shipped_model():
+    sidecar = load_sidecar()
+    assert SCORES["model"] == sidecar.id
+    assert SCORES["threshold"] == sidecar.vocabularies["gtzan"].min_confidence
+    assert SCORES["broad"]["threshold"] == sidecar.vocabularies["broad"].min_confidence
+    assert list(SCORES["broad"]["labels"]) == list(sidecar.vocabularies["broad"].labels)
+
+
+@pytest.mark.parametrize(("path", "section"), [("README.md", readme_section), ("models/MODEL_CARD.md", card_section)])
+def test_what_is_told_is_what_was_measured(path, section):
+    """After a build: python -m genrify_tagger.training.card."""
+    content = (ROOT / path).read_text("utf-8")
+    assert replaced(content, section(SCORES)) == content
+
+
+def test_a_figure_that_differs_shows():
+    changed = json.loads(json.dumps(SCORES))
+    changed["accuracy"]["micro"]["value"] = 0.123
+    assert readme_section(changed) != readme_section(SCORES)
+    assert card_section(changed) != card_section(SCORES)
+
+
+def test_a_text_without_marks_is_refused():
+    with pytest.raises(ValueError, match="has no <!-- model -->"):
+        replaced("no marks", "text")
+
+
+def test_intervals_hold_their_values():
+    for figure in [*SCORES["accuracy"].values(), *SCORES["operating"]["one genre, of the ten"].values()]:
+        assert figure["low"] <= figure["value"] <= figure["high"]
+        assert figure["n"] >= 10
