@@ -30,6 +30,7 @@ PROTOCOLS = ("segment", "track", "artist", "lists")
 )
 @click.option("--train-list", metavar="LIST", help="For the protocol lists: clips to train on.")
 @click.option("--test-list", metavar="LIST", help="For the protocol lists: clips to judge.")
+@click.option("--only-ten", is_flag=True, help="Of a seed model: leave out music of other than the ten genres.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of a seed model's splits and training.")
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print."
@@ -102,11 +103,14 @@ def _rows(state: State, source: str, options: dict[str, Any]) -> Any:
     """Read a feature table, or compute the features of a dataset."""
     from genrify_tagger.training.baselines import rows_of_clips, rows_of_table
     from genrify_tagger.training.feature_table import describe_clips, is_table, read_table
+    from genrify_tagger.training.labels import answers
 
     if is_table(source):
         return rows_of_table(Path(source).stem, read_table(source))
     (dataset,) = open_datasets([source], options)
     single = [clip for clip in dataset.clips if len(clip.labels) == 1]
+    if options["only_ten"]:
+        single = [clip for clip in single if answers(clip.labels)]
     described, problems = describe_clips(single, jobs=options["jobs"], progress=state.shows_progress)
     return rows_of_clips(dataset.name, described, [*dataset.problems, *problems])
 
