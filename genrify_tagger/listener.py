@@ -14,19 +14,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from genrify_tagger.analysis import Analysis, FloatArray, Sound
-from genrify_tagger.errors import ModelError
+from genrify_tagger.errors import GenrifyError, ModelError, WorkerError
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from genrify_tagger.classifier import Classifier
 
 T = TypeVar("T")
 
-HAS_TIMER = hasattr(signal, "setitimer")
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a terminal and a service manager send them to all processes
 STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
 
 
@@ -78,7 +80,10 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: s
         Folder for what C libraries print; the file is named after the process.
     """
     global _listener
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
     _die_with_parent()
     _catch_stderr(stderr_folder)
     _listener = _Listener(sidecar, segments)
@@ -87,7 +92,7 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: s
     from genrify_tagger import audio, features  # noqa: F401 - so that the limit is set after they are loaded
 
     threadpool_limits(1)
-    # A model that does not load must be the task's error: a pool whose initializer fails is only "broken".
+    # A model that does not load must be the task's error.
     with contextlib.suppress(ModelError):
         _ = _listener.classifier
     _limit_memory(limits.memory_limit)
@@ -117,25 +122,35 @@ def _limit_memory(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def guarded(task: Callable[[], T], time_limit: float) -> T:
-    """Run a task so that its errors can travel, in a process that ends if it takes too long.
+def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits: Limits, stderr_folder: str) -> None:
+    """Make a fresh process ready, say so, then do one task after the other until the parent closes the pipe.
 
     Parameters
     ----------
-    task : callable
-        What to do.
-    time_limit : float
-        Seconds. They are counted by a timer of the kernel: the clock may be set, and the machine may sleep, meanwhile.
+    pipe : Connection
+        Tasks come from it (callables), and go back as their value or their error.
+    sidecar, segments, limits, stderr_folder
+        As for `warm_up`.
     """
-    if HAS_TIMER:
-        signal.setitimer(signal.ITIMER_REAL, time_limit)  # nobody handles its signal, so it kills
+    warm_up(sidecar, segments, limits, stderr_folder)
+    # The parent may be gone.
+    with contextlib.suppress(EOFError, ConnectionError):
+        pipe.send(True)
+        while True:
+            pipe.send(outcome(pipe.recv()))
+
+
+def outcome(task: Callable[[], T]) -> T | Exception:
+    """Do a task and return its value, or its error as one that can travel."""
     try:
         return task()
     except MemoryError:
-        raise MemoryError from None  # FFmpeg's own does not survive pickling
-    finally:
-        if HAS_TIMER:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        return MemoryError()  # FFmpeg's own does not survive pickling
+    except GenrifyError as error:
+        return error
+    except Exception as error:  # noqa: BLE001
+        # Whatever a library raises on somebody's file is that file's failure and no reason to stop a run.
+        return WorkerError(f"could not be analysed ({type(error).__name__}: {error})")
 
 
 def probe(path: str) -> Sound:

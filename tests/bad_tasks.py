@@ -18,13 +18,11 @@ def hang() -> None:
         time.sleep(0.1)
 
 
-def end_own_process_once(marker: str) -> str:
-    if os.path.exists(marker):
-        return "done"
-    open(marker, "w").close()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-    return "not reached"
+def be_told_to_end() -> str:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    time.sleep(0.2)
+    return "done"
 
 
 def rest() -> None:

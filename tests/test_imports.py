@@ -26,7 +26,8 @@ ALLOWED = {
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
     "listener": BASE | LISTENING,
-    "workers": BASE | LISTENING | {"listener"},
+    "process": {"listener"},
+    "workers": BASE | LISTENING | {"listener", "process"},
     "pipeline": BASE | STAGES - LISTENING | {"classifier", "listener", "workers"},
     # Doors call the pipeline and never the stages behind its back; settings and what the store remembers are theirs.
     **dict.fromkeys(DOORS, BASE | DOORS | {"logs", "config", "store", "pipeline"}),
@@ -44,7 +45,7 @@ OWNERS = {
     "alembic": {"store", "migrations"},
     "av": {"audio", "listener", "training"},
     "ai_edge_litert": {"classifier", "training"},
-    "pebble": {"workers", "training"},
+    "pebble": {"training"},
     "watchdog": {"watch"},
     "flask": {"web"},
     "dask": {"cluster"},

@@ -1,4 +1,6 @@
-import functools
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -6,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genrify_tagger.errors import (
@@ -72,9 +75,8 @@ def test_a_crash_leaves_a_neighbour_alone(tmp_path):
         assert len(crashes) == 1
 
 
-def test_a_worker_that_is_told_to_end_is_no_files_fault(workers, tmp_path):
-    task = functools.partial(bad_tasks.end_own_process_once, str(tmp_path / "marker"))
-    assert workers._call("good.mp3", task, interruptible=True) == "done"
+def test_signals_for_all_processes_are_the_parents_business(workers):
+    assert workers._call("good.mp3", bad_tasks.be_told_to_end, interruptible=True) == "done"
 
 
 CLOCK = textwrap.dedent(
@@ -164,14 +166,64 @@ def test_interrupt_ends_listening_at_once_but_answers_a_write_in_hand(tmp_path):
         assert len(pool.audio_key(song)) == 32
 
 
-def test_idle_workers_end_and_come_back(tmp_path):
+def test_idle_workers_end_and_come_back():
     with Workers(jobs=1, segments=4, idle_seconds=0.4) as pool:
         first = pool._call("a", bad_tasks.process_id, interruptible=True)
         deadline = time.monotonic() + 10
-        while pool._pool is not None and time.monotonic() < deadline:
+        while pool.processes() and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert pool._pool is None
+        assert not pool.processes()
         assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+
+
+def test_processes_are_started_as_files_come():
+    with Workers(jobs=3, segments=4) as pool:
+        assert pool.processes() == 0
+        assert len({pool._call("a", bad_tasks.process_id, interruptible=True) for _ in range(3)}) == 1
+        assert pool.processes() == 1
+
+
+def test_a_process_that_died_between_two_files_is_replaced():
+    with Workers(jobs=1, segments=4) as pool:
+        first = pool._call("a", bad_tasks.process_id, interruptible=True)
+        os.kill(first, signal.SIGKILL)
+        while psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+
+
+def test_processes_outlive_the_thread_that_first_needed_them():
+    with Workers(jobs=1, segments=4) as pool:
+        found = []
+        for _ in range(2):
+            thread = threading.Thread(
+                target=lambda: found.append(pool._call("a", bad_tasks.process_id, interruptible=True))
+            )
+            thread.start()
+            thread.join()
+        assert found[0] == found[1]
+
+
+def test_an_interrupt_never_costs_a_write_in_hand_its_proof(tmp_path):
+    song = str(media.make("flac", tmp_path))
+    for _ in range(8):
+        with Workers(jobs=2, segments=2) as pool:
+            proofs = [pool.audio_key(song)]
+            prove = threading.Thread(target=lambda pool=pool, proofs=proofs: proofs.append(pool.audio_key(song)))
+            threads = [*(threading.Thread(target=hear_until_interrupted, args=(pool, song)) for _ in range(4)), prove]
+            for thread in threads:
+                thread.start()
+            pool.interrupt()
+            for thread in threads:
+                thread.join(timeout=30)
+            assert not any(thread.is_alive() for thread in threads)
+            assert len(proofs) == 2
+
+
+def hear_until_interrupted(pool, song):
+    with contextlib.suppress(InterruptedScanError):
+        while True:
+            pool.probe(song)
 
 
 def test_a_worker_stays_small(workers, tmp_path):
@@ -205,6 +257,4 @@ def test_workers_are_silent_and_do_not_run_the_main_module_again(tmp_path):
 
 
 def _environment():
-    import os
-
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}

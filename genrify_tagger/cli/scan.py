@@ -83,17 +83,31 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end a command the way Ctrl-C does: the write in hand is finished, all so far is kept."""
+    """Let Ctrl-C and SIGTERM end a command once: the write in hand is finished, all so far is kept.
+
+    From then on both are ignored until the process ends: whoever presses the keys twice shall not cut the ending short.
+    """
     import signal
 
+    stopping = False
+
     def interrupt(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for number in former:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    former = signal.signal(signal.SIGTERM, interrupt)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        if not stopping:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
 
 @dataclass

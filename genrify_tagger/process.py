@@ -1,0 +1,133 @@
+"""One spawned process that does tasks for its parent, and may be killed without harm to anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.context
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from genrify_tagger import listener
+
+T = TypeVar("T")
+
+START_SECONDS = 120.0
+END_SECONDS = 2.0
+
+
+class NotStartedError(Exception):
+    """The process had ended before it was given the task."""
+
+
+class DiedError(Exception):
+    """The process ended over its task."""
+
+    def __init__(self, pid: int, status: int) -> None:
+        super().__init__()
+        self.pid = pid
+        self.status = status
+
+
+class Process:
+    """One listening process and the pipe to it."""
+
+    def __init__(self, sidecar: str | None, segments: int, limits: listener.Limits, stderr_folder: str) -> None:
+        context = _CleanSpawnContext()
+        self._pipe: Connection[Any, Any]
+        self._pipe, theirs = context.Pipe()
+        arguments = (theirs, sidecar, segments, limits, stderr_folder)
+        self._process = context.Process(target=listener.serve, args=arguments, name="genrify-listener", daemon=True)
+        with _signals_held():
+            self._process.start()
+        theirs.close()
+        self._is_ready = False
+        self.is_usable = True
+
+    def ask(self, task: Callable[[], T], seconds: float) -> T:
+        """Have a task done.
+
+        Raises
+        ------
+        TimeoutError
+            If it took longer; the process is no more.
+        NotStartedError, DiedError
+            If the process ended, before it was given the task or over it.
+        Exception
+            What the task has raised.
+        """
+        self._begin(task)
+        answer = self._answer(seconds)
+        if isinstance(answer, BaseException):
+            raise answer
+        value: T = answer
+        return value
+
+    def _begin(self, task: Callable[[], T]) -> None:
+        try:
+            if not self._is_ready:
+                self._is_ready = self._answer(START_SECONDS)
+            self._pipe.send(task)
+        except (DiedError, TimeoutError, OSError) as error:
+            self.kill()
+            raise NotStartedError from error
+
+    def _answer(self, seconds: float) -> Any:
+        try:
+            if not self._pipe.poll(seconds):
+                self.kill()
+                raise TimeoutError
+            return self._pipe.recv()
+        except (EOFError, ConnectionError):
+            self.is_usable = False
+            self._process.join()
+            raise DiedError(self._process.pid or 0, self._process.exitcode or 0) from None
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does; may be called from any thread."""
+        self.is_usable = False
+        self._process.kill()
+
+    def end(self) -> None:
+        """End a process that waits for a task."""
+        self._pipe.close()
+        self._process.join(END_SECONDS)
+        self.kill()
+        self._process.join()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let a process be born with Ctrl-C and SIGTERM held back: they are the parent's business."""
+    if sys.platform == "win32":
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, listener.PARENTS_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+class _CleanSpawnProcess(multiprocessing.context.SpawnProcess):
+    """A spawned process that does not run the parent's main module again (it may be all of beets)."""
+
+    _hiding = threading.Lock()
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's own hook
+        with _CleanSpawnProcess._hiding:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            try:
+                return multiprocessing.context.SpawnProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _CleanSpawnContext(multiprocessing.context.SpawnContext):
+    Process = _CleanSpawnProcess
