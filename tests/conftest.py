@@ -1,8 +1,12 @@
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.program import Program
+
+# Started in the background by a script, this process ignores Ctrl-C, and what it starts would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
