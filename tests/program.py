@@ -19,7 +19,7 @@ class Program:
 
     @property
     def database(self) -> Path:
-        return self.home / ".local/share/genrify-tagger/genrify.db"
+        return self.home / ".local/share/genrify-tagger/library.db"
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("GENRIFY_", "XDG_"))}

@@ -100,7 +100,9 @@ def contents(specimen: str, genre: str = GENRE) -> tuple[bytes, bytes]:
     old = original(specimen)
     new = Path(shutil.copy(old, old.with_name(f"new-{specimen.replace(':', '-')}{old.suffix}")))
     tags.apply(tags.plan_write(str(new), [genre]), audio_key=audio_key, expected_key=None)
-    assert packets(old) == packets(new)
+    # FFmpeg takes the tag behind Monkey's Audio for the end of its last packet.
+    audio = decoded if old.suffix == ".ape" else packets
+    assert audio(old) == audio(new)
     return old.read_bytes(), new.read_bytes()
 
 
@@ -109,6 +111,11 @@ def packets(path: Path) -> bytes:
     return media.run(
         media.need("ffmpeg"), "-v", "error", "-i", path, "-map", "0:a", "-c", "copy", "-f", "md5", "-"
     ).stdout
+
+
+def decoded(path: Path) -> bytes:
+    """Return FFmpeg's digest of the sound itself."""
+    return media.run(media.need("ffmpeg"), "-v", "error", "-i", path, "-map", "0:a", "-f", "md5", "-").stdout
 
 
 def place(specimen: str, folder: Path, *, name: str | None = None, linked: bool = False, owned: bool = False) -> Song:

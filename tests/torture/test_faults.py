@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.media import need
 from tests.torture import songs
-from tests.torture.harness import Server, server
+from tests.torture.harness import ROOT, Server, server
 from tests.torture.server import CALLS, LOOKS, WHEN
 from tests.torture.songs import GENRE
 from tests.torture.state import check_all, fresh_database, pending, start_again, strays
@@ -158,3 +162,12 @@ def test_killed_right_after_taking_what_another_program_has_saved(tmp_path, save
             low, high = (middle, high) if saved_at(middle)[0] else (low, middle)
         back = next(back for back in range(low) if saved_at(low - back)[1])
         print(f"taken {back} looks before the last")
+
+
+@pytest.mark.parametrize("play", ["full", "full_database", "read_only", "permissions"])
+def test_disks(tmp_path, play):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount")
+    command = [need("unshare"), "-m", sys.executable, "-m", "tests.torture.disk", play, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from genrify_tagger.classifier import load_sidecar
+from tests.program import Program
 from tests.torture import songs
 from tests.torture.harness import Server, server
 from tests.torture.server import CALLS
-from tests.torture.songs import GENRE, Song
-from tests.torture.state import check_all, fresh_database, start_again
+from tests.torture.songs import GENRE, SPECIMENS, Song
+from tests.torture.state import check_all, fresh_database, pending, start_again, strays
 
 IN_PLACE = {"hardlinks": "in-place"}
 ROOT = os.geteuid() == 0
+LABELS = load_sidecar().vocabularies["gtzan"].labels
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +137,123 @@ def test_the_next_start_is_killed_too(killer, tmp_path):
             status = killer.run("start", database, [], hits=[(call, at)]).status
             assert recovered(song) == 0
     print(f"next start: {points} kill points")
+
+
+class Library:
+    """Songs of every specimen, some with another name, behind a link or of another owner, and what is done to them."""
+
+    def __init__(self, folder: Path, specimens: Sequence[str]) -> None:
+        self.folder = folder
+        self.songs: list[Song] = []
+        self.paths: list[Path] = []
+        for number, specimen in enumerate(specimens):
+            song = songs.place(specimen, folder, linked=number % 3 == 1, owned=ROOT and number % 3 == 2)
+            self.songs.append(song)
+            self.paths.append(self._linked_to(song.path) if number % 4 == 3 else song.path)
+
+    def _linked_to(self, path: Path) -> Path:
+        link = self.folder.with_name("links") / path.name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(path)
+        return link
+
+    def check(self, database: str) -> int:
+        for song in self.songs:
+            assert song.twin is None or song.path.samefile(song.twin)
+        return check_all(database, self.folder.parent, self.songs)
+
+
+def kill_at_random(tmp_path: Path, specimens: Sequence[str], *, cut_off: int, seed: int) -> Counter[str]:
+    """Write and take back, killed at random moments, until so many writes have been cut off."""
+    dice, seen, duration = random.Random(seed), Counter(), 1.0
+    library = Library(tmp_path / "music", specimens)
+    database = fresh_database(tmp_path / "genrify.db")
+    with server(songs.clip()) as started:
+        while seen["writes cut off"] < cut_off:
+            order = list(range(len(library.paths)))
+            dice.shuffle(order)
+            tagging = {**IN_PLACE, "keep_mtime": dice.random() < 0.5}
+            before = library.check(database)
+            verb = "undo" if before == len(order) or (before and dice.random() < 0.5) else "set"
+            begun = time.monotonic()
+            pid = started.begin(verb, database, [library.paths[i] for i in order], genres=[GENRE], tagging=tagging)
+            time.sleep(dice.uniform(0, duration))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            if started.end().status == 0:
+                duration = time.monotonic() - begun
+            seen["kills"] += 1
+            seen["writes cut off"] += pending(database)
+            seen["stray files"] += len(strays(library.folder.parent))
+            seen["half-written"] += sum(song.path.read_bytes() not in (song.old, song.new) for song in library.songs)
+            start_again(database)
+            seen["files changed"] += abs(library.check(database) - before)
+    print(", ".join(f"{count} {what}" for what, count in seen.items()), "before the next start; after it: none damaged")
+    return seen
+
+
+def test_killed_at_random_moments_of_writes_of_every_kind(tmp_path):
+    assert kill_at_random(tmp_path, SPECIMENS, cut_off=12, seed=1)["kills"] >= 12
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_random_moments_of_500_writes(tmp_path, seed):
+    for specimen in SPECIMENS:
+        old, new = (tmp_path / f"{state}{songs.original(specimen).suffix}" for state in ("old", "new"))
+        for path, content in zip((old, new), songs.contents(specimen), strict=True):
+            path.write_bytes(content)
+        assert songs.decoded(old) == songs.decoded(new)
+    assert kill_at_random(tmp_path, SPECIMENS, cut_off=100, seed=seed)["kills"] >= 100
+
+
+def kill_program(tmp_path: Path, program: Program, *, rounds: int, seed: int) -> Counter[str]:
+    """Kill the installed program with its workers, as it is, while it scans, sets and takes back."""
+    dice, seen = random.Random(seed), Counter()
+    library = Library(tmp_path / "music", SPECIMENS)
+    settings = Path(program("config", "path").stdout.strip())
+    settings.parent.mkdir(parents=True)
+    names = "".join(f'{label} = "{GENRE}"\n' for label in LABELS)  # whatever is heard, the same is written
+    rules = 'existing = "replace"\nhardlinks = "in-place"\nmin_confidence = 0.01\n'
+    settings.write_text(f"[tagging]\n{rules}[tagging.names]\n{names}")
+    program("scan", "--dry-run", library.folder)
+    database = str(program.database)
+    for _ in range(rounds):
+        before = library.check(database)
+        verbs = {
+            "set": ["set", *library.paths, GENRE],
+            "undo": ["undo", "--path", library.folder],
+            "scan": ["scan", "--force", library.folder],
+        }
+        verb = "undo" if before == len(library.paths) else dice.choice(list(verbs) if before else ["set", "scan"])
+        seen["writes cut off"] += killed_while_running(program, verbs[verb], dice.uniform(0, 1.5))
+        seen["kills"] += 1
+        program("undo", "--dry-run", status=None)
+        seen["files changed"] += abs(library.check(database) - before)
+    print("installed program:", ", ".join(f"{count} {what}" for what, count in seen.items()))
+    return seen
+
+
+def killed_while_running(program: Program, command: list[str | Path], delay: float) -> int:
+    """Run a command, kill it so long after its first result, and return how many writes that has cut off."""
+    process = subprocess.Popen(
+        program.command(*command, "--format", "jsonl"),
+        env=program.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        assert b"Traceback" not in process.stderr.read()
+    return pending(str(program.database))
+
+
+def test_the_installed_program_is_killed(program, tmp_path):
+    assert kill_program(tmp_path, program, rounds=3, seed=2)["files changed"]
+
+
+@pytest.mark.torture
+def test_the_installed_program_is_killed_60_times(program, tmp_path):
+    assert kill_program(tmp_path, program, rounds=60, seed=3)["files changed"] > 60
