@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
@@ -35,6 +36,7 @@ def require(*libraries: str) -> None:
 def load_tensorflow() -> None:
     """Import TensorFlow without its remarks about graphics cards and instruction sets, which no setting stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every fold's network being a new one
     with quietly():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
