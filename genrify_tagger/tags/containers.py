@@ -58,9 +58,9 @@ def open_state(view: View, field: str, path: str) -> State:
     Raises
     ------
     NotTaggableError
-        If the container has no place for a genre, or is unknown.
+        If the container has no place for a genre.
     TagReadError
-        If it is damaged.
+        If it is damaged or unknown.
     """
     if not view.size:
         raise TagReadError("the file is empty")
@@ -122,7 +122,7 @@ def _mpeg(view: View, field: str, path: str, start: int, head: bytes, *, tagged:
         return open_stream(view, field, "mp3", primary="id3")
     if suffix in _MPEG_SUFFIXES:
         raise TagReadError("there is no MPEG audio in the file")
-    raise NotTaggableError("this is no kind of audio file that can hold a genre")
+    raise TagReadError("this is no audio file of a known kind")
 
 
 def _is_mpeg(head: bytes) -> bool:
