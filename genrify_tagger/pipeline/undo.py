@@ -100,5 +100,12 @@ def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dr
     if not dry_run:
         stat = write(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
         genres = plan.after.genres
-        remember(session, path, stat, "kept" if genres else "skipped", reason="its genre was undone", genres=genres)
+        remember(
+            session,
+            path,
+            stat,
+            "kept" if genres else "skipped",
+            reason="its genre was undone; --force writes again",
+            genres=genres,
+        )
     return Result(path=path, status="tagged", before=plan.before.genres, after=plan.after.genres)
