@@ -158,7 +158,7 @@ def test_a_bad_file_that_is_named_is_one_line(program, tmp_path, make):
 def test_what_does_not_exist(program, tmp_path):
     done = program("scan", tmp_path / "nowhere", status=1)
     (line,) = done.stdout.splitlines()
-    assert line.split() == ["failed", f"{tmp_path}/nowhere", *"(no such file or folder)".split()]
+    assert line.split()[:2] == ["failed", f"{tmp_path}/nowhere"] and line.endswith("(no such file or folder)")
 
 
 def test_files_under_another_containers_suffix_are_known_by_their_content(program, tmp_path):
