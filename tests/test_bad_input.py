@@ -195,7 +195,7 @@ def test_odd_names(program, tmp_path):
     assert len(lines) == len(ODD_NAMES) and all(line.isprintable() for line in lines)
     found = {base64.b64decode(result["path_bytes"]) for result in program.scan(folder, *SURE)}
     assert found == {os.path.join(folder, name) for name in ODD_NAMES}
-    for command in (["status"], ["history"], ["export"], ["undo"]):
+    for command in (["status"], ["history"], ["undo"]):
         assert "\x1b" not in program(*command).stdout
     for name in ODD_NAMES:
         with open(os.path.join(folder, name), "rb") as file:
