@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +42,9 @@ class Server:
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         assert "ready" in self._answer()
 
     def begin(self, verb: str, database: str, paths: Sequence[Path], **more: object) -> int:
@@ -79,14 +84,32 @@ class Server:
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
-        self.process.wait(timeout=PATIENCE)
+        try:
+            self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join()
         self.process.stdout.close()
 
-    def _answer(self) -> dict[str, object]:
+    def _read(self) -> None:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the server died"
-        return json.loads(line)
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _answer(self) -> dict[str, object]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self._lines.get(timeout=2)
+            except queue.Empty:
+                assert time.monotonic() < deadline, "the server does not answer"
+                # A stop that was meant for a task's thread may have hit the server.
+                self.process.send_signal(signal.SIGCONT)
+                continue
+            assert line, "the server died"
+            return json.loads(line)
 
 
 @contextmanager
