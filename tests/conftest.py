@@ -15,7 +15,11 @@ def program(tmp_path_factory) -> Program:
 
 
 # Long, or sensitive to what else the machine does: run with -m torture until each has been timed on an idle machine.
-ON_DEMAND = ("tests/torture/", "tests/test_bad_input.py")
+ON_DEMAND = (
+    "tests/torture/",
+    "tests/test_bad_input.py",
+    "tests/test_workers.py::test_a_process_that_died_between_two_files_is_replaced",
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
