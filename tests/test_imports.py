@@ -45,6 +45,7 @@ OWNERS = {
     "alembic": {"store", "migrations"},
     "av": {"audio", "listener", "training"},
     "ai_edge_litert": {"classifier", "training"},
+    "ai_edge_quantizer": {"training"},
     "pebble": {"training"},
     "watchdog": {"watch"},
     "flask": {"web"},
@@ -54,7 +55,17 @@ OWNERS = {
     "matplotlib": {"training"},
     "sklearn": {"training", "learn"},
 }
-LATE = {"tensorflow", "librosa", "matplotlib", "sklearn", "ai_edge_litert", "alembic", "flask", "dask"}
+LATE = {
+    "tensorflow",
+    "librosa",
+    "matplotlib",
+    "sklearn",
+    "ai_edge_litert",
+    "ai_edge_quantizer",
+    "alembic",
+    "flask",
+    "dask",
+}
 LATE_EVERYWHERE_BUT = {"training", "migrations", "web", "cluster"}
 
 Import = tuple[str, str | None, bool]  # module, name imported from it, whether at module level
