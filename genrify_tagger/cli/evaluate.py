@@ -71,7 +71,7 @@ def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str
     from genrify_tagger.training.hearing import hear, sidecar_of
 
     sidecar = None if model == "shipped" else sidecar_of(model)
-    opened = open_datasets(datasets, options)
+    opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
     shown = state.shows_progress
     return hear(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
 
@@ -107,7 +107,7 @@ def _rows(state: State, source: str, options: dict[str, Any]) -> Any:
 
     if is_table(source):
         return rows_of_table(Path(source).stem, read_table(source))
-    (dataset,) = open_datasets([source], options)
+    (dataset,) = open_datasets([source], options, any_label=not options["only_ten"])
     single = [clip for clip in dataset.clips if len(clip.labels) == 1]
     if options["only_ten"]:
         single = [clip for clip in single if answers(clip.labels)]

@@ -20,7 +20,9 @@ import numpy as np
 from genrify_tagger.features import FRONT_END
 from genrify_tagger.training import broad, calibrate, export, musicnn, prune, scores, verify
 from genrify_tagger.training.data import GENRES, POP_ROCK, Clip, read_clips
+from genrify_tagger.training.datasets import without_suffix
 from genrify_tagger.training.head import train_head
+from genrify_tagger.training.hearing import write_trained_on
 from genrify_tagger.training.listening import Heard, listen
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import cross_validate, cross_validate_broad, figures, song_means
@@ -31,6 +33,7 @@ Calibration = tuple[dict[str, float], float]
 WRITTEN = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}
 LICENCE = "LICENSE-musicnn"
 SCORES = "scores.json"
+MADE = ("synthetic", "speech")  # clips nobody has as files
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flatbuffer = export.convert(export.assemble(weights, head, broad_head, tagged))
     model = export.write_model(
         options.out, flatbuffer, version=VERSION, description=description(tag_names, ten, several)
+    )
+    write_trained_on(
+        options.out, (without_suffix(clip.path.partition("/")[2]) for clip in clips if clip.part not in MADE)
     )
     (options.out / LICENCE).write_text(musicnn.read_licence(options.wheel), encoding="utf-8")
     found = {

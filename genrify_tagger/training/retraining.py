@@ -19,7 +19,7 @@ from genrify_tagger.training.datasets import Dataset, Problem
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
 from genrify_tagger.training.extra import quietly
 from genrify_tagger.training.fitting import Epoch, Material, Options
-from genrify_tagger.training.hearing import TRAINED_ON
+from genrify_tagger.training.hearing import write_trained_on
 from genrify_tagger.training.report_plots import plot_history
 from genrify_tagger.training.vocabularies import Target, choose, open_table
 
@@ -127,8 +127,7 @@ def train(
         threshold=threshold,
         problems=left_out,
     )
-    names = sorted({entry.clip.name for part in (training, validation) for entry in part.entries})
-    (folder / TRAINED_ON).write_text("\n".join(names) + "\n", encoding="utf-8")
+    write_trained_on(folder, (entry.clip.name for part in (training, validation) for entry in part.entries))
     plot_history(history, folder / HISTORY)
     (folder / CARD).write_text(card(trained, datasets, plan, options), encoding="utf-8")
     return trained

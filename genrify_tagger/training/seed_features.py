@@ -99,7 +99,8 @@ def decode_at(path: str, sample_rate: int) -> FloatArray:
                 pieces += [out.to_ndarray()[0] for out in resampler.resample(frame)]
             pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise DecodeError(f"cannot be decoded: {error}", path=path) from error
+        reason = getattr(error, "strerror", None) or "there is no audio in it"
+        raise DecodeError(f"cannot be decoded: {reason}", path=path) from error
     if not pieces:
         raise DecodeError("no audio in it can be decoded", path=path)
     return np.concatenate(pieces)
