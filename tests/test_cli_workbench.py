@@ -79,6 +79,7 @@ def test_evaluate_a_seed_model(program, music):
     assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
     assert "did you mean" in program("evaluat", "x", status=2).stderr
     assert "no model 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
+    assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
 
 
 def test_only_ten_leaves_other_music_out(program, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,14 @@ def test_a_feature_table_knows_tracks_but_no_artists():
         make_protocol("artist", material, lists=None, seed=0)
     with pytest.raises(ConfigError, match="MFCC frames"):
         run_baseline("seed-cnn", material, make_protocol("track", material, lists=None, seed=0))
+
+
+def test_too_little_music_to_learn_from():
+    one = Rows("one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None)
+    with pytest.raises(ConfigError, match="only one label"):
+        run_baseline("seed-logistic", one, make_protocol("segment", one, lists=None, seed=0))
+    with pytest.raises(ConfigError, match="no label has the 5 segments"):
+        make_protocol("segment", replace(one, clips=one.clips[:4]), lists=None, seed=0)
 
 
 @pytest.mark.parametrize("name", ["seed-dense", "seed-cnn"])

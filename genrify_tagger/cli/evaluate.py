@@ -56,6 +56,8 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
     require()
     from genrify_tagger.training.evaluation import evaluate
 
+    if options["output"]:
+        Path(options["output"]).mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     if model.startswith("seed-"):
         predictions = _seed(state, model, datasets, options)
     else:

@@ -129,12 +129,14 @@ def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) ->
     Raises
     ------
     ConfigError
-        If the baseline looks at MFCC frames and only a table is at hand.
+        If the baseline looks at MFCC frames and only a table is at hand, or a fold has only one label to learn.
     """
     baseline = BASELINES[name]
     x = baseline.inputs(rows)
     names = tuple(sorted(set(rows.labels)))
     y = np.array([names.index(label) for label in rows.labels])
+    if any(len(np.unique(y[train])) < 2 for train, _ in protocol.folds):
+        raise ConfigError("too little music: there is only one label to learn", path=rows.dataset)
     scores = np.full((len(y), len(names)), np.nan, np.float32)
     for train, test in protocol.folds:
         scores[test] = baseline.fit(x[train], y[train], len(names), seed)(x[test])

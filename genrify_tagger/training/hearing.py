@@ -113,6 +113,9 @@ def sidecar_of(path: str) -> str:
     ModelError
         If there is none.
     """
+    if not os.path.exists(path):
+        hint = '"shipped", a folder or sidecar that `genrify-tag train` wrote, or seed-logistic, seed-cnn, seed-dense'
+        raise ModelError("no such model", path=path, hint=hint)
     if not os.path.isdir(path):
         return path
     found = os.path.join(path, "genrify.json")

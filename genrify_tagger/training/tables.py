@@ -61,7 +61,7 @@ def text(report: Report) -> list[str]:
         lines.append(f"    mean over groups {report.grouped.macro}{leaky}")
     default = report.at_default
     lines += [
-        f"  calibration error {report.calibration_error:.3f}",
+        f"  calibration error {report.calibration_error:.3f}{leaky}",
         f"  from confidence {default.threshold:.2f} on: {100 * default.coverage:.0f}% of tracks get a genre, "
         f"{_percent(default.precision)} of those is right; {100 * default.wrong:.1f}% get a wrong one",
     ]
@@ -72,7 +72,7 @@ def text(report: Report) -> list[str]:
     figures = report.genres if report.n_labelled else report.grouped.genres
     lines += [
         "",
-        "  precision  recall    F1  tracks",
+        f"  precision  recall    F1  tracks{leaky}",
         *(_figures(label, one) for label, one in figures.items() if one.n),
     ]
     if report.worst:
