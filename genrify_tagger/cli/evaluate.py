@@ -47,7 +47,7 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
 
     \b
     Examples:
-      genrify-tag evaluate shipped allmusic/labels.csv -o scores
+      genrify-tag evaluate shipped library:~/Music -o scores
       genrify-tag evaluate mymodel gtzan/ --only valid_filtered.txt
       genrify-tag evaluate seed-all gtzan/ --protocol segment --protocol track --format markdown
     """  # noqa: D301

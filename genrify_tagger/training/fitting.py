@@ -173,11 +173,11 @@ def _train(model: Any, batches: Batches) -> float:
 
     Not by Keras's `fit`: interrupted, that goes on waiting for its own threads for up to a minute.
     """
-    model.reset_metrics()
-    loss = float("nan")
+    losses = []
     for mel, targets in batches:
-        loss = float(model.train_on_batch(mel, targets))  # the mean since the metrics were reset
-    return loss
+        model.reset_metrics()  # or, with some versions of Keras, what comes is the mean of all batches so far
+        losses.append(float(model.train_on_batch(mel, targets)))
+    return float(np.mean(losses))
 
 
 def _reseed(model: Any, seed: int, epoch: int) -> None:
