@@ -117,5 +117,5 @@ def _figure(width: float, height: float) -> Any:
 
 def _title(report: Report) -> str:
     protocol = f", split by {report.protocol}" if report.protocol else ""
-    met = f" ({report.n_trained_on} trained on)" if report.n_trained_on else ""
+    met = f" ({report.n_trained_on} met in training)" if report.n_trained_on else ""
     return f"{report.model} on {report.dataset}{protocol}{met}: {report.track_accuracy}"

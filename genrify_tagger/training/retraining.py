@@ -211,16 +211,19 @@ def card(trained: Trained, datasets: Sequence[Dataset], plan: Plan, options: Opt
     for clip in (clip for one in datasets for clip in one.clips):
         labels[clip.labels[0]] = labels.get(clip.labels[0], 0) + 1
     start = "from scratch" if plan.scratch else f"from MSD_musicnn (Pons and Serra 2019, ISC), tuned: {plan.tune}"
+    known = any(clip.group != clip.name for one in datasets for clip in one.clips)
+    others = "artists" if known else "recordings, whose artists are not known"
     rows = "\n".join(f"| {label} | {n} |" for label, n in sorted(labels.items(), key=lambda item: -item[1]))
     return f"""# Model card
 
-Trained {start}, in {trained.seconds / 60:.0f} minutes, {len(trained.history)} epochs, seed {options.seed}.
+Trained {start}.
+{len(trained.history)} epochs, seed {options.seed}; the last sitting took {trained.seconds / 60:.0f} minutes.
 
-* Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips trained on, {trained.n_validation} clips
-  of other artists validated on, {len(trained.problems)} left out.
+* Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips to train on, {trained.n_validation} of
+  other {others}, to validate on, {len(trained.problems)} left out.
 * Classes: {", ".join(trained.target.labels)}{", or none of them" if trained.target.outside else ""}.
-* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of validation clips
-  right. The epoch was chosen on these clips, and calibration fitted on them: expect less on others, and run
+* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of validation clips right.
+  The epoch was chosen on these clips, and calibration fitted on them: expect less on others, and run
   `genrify-tag evaluate` on music kept apart.
 * Calibration: {json.dumps(trained.calibration)}; nothing is written below a confidence of {trained.threshold:.2f}.
 * Keras and LiteRT differ by at most {trained.agreement:.1e} in any probability.

@@ -39,7 +39,7 @@ def _kept_apart(report: Report) -> str:
     """Say how trained and judged music were kept apart where no split did it."""
     if report.n_trained_on is None:
         return "not known"
-    return f"*{report.n_trained_on} trained on*" if report.n_trained_on else "none trained on"
+    return f"*{report.n_trained_on} met in training*" if report.n_trained_on else "none met"
 
 
 def text(report: Report) -> list[str]:
@@ -47,7 +47,8 @@ def text(report: Report) -> list[str]:
     lines = [f"{report.model} on {report.dataset}" + (f", split by {report.protocol}" if report.protocol else "")]
     leaky = f" ({LEAKY})" if LEAKY in report.protocol else ""
     if report.n_trained_on:
-        lines.append(f"  {report.n_trained_on} of these tracks were trained on: the figures promise nothing")
+        met = f"{report.n_trained_on} of these tracks were trained or validated on"
+        lines.append(f"  {met}: the figures promise nothing")
     elif report.n_trained_on is None and not report.protocol:
         lines.append("  what this model was trained on is not known: of music it has met the figures promise nothing")
     lines += [
