@@ -222,7 +222,7 @@ Trained {start}.
 * Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips to train on, {trained.n_validation} of
   other {others}, to validate on, {len(trained.problems)} left out.
 * Classes: {", ".join(trained.target.labels)}{", or none of them" if trained.target.outside else ""}.
-* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of validation clips right.
+* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of those right.
   The epoch was chosen on these clips, and calibration fitted on them: expect less on others, and run
   `genrify-tag evaluate` on music kept apart.
 * Calibration: {json.dumps(trained.calibration)}; nothing is written below a confidence of {trained.threshold:.2f}.
