@@ -9,7 +9,7 @@ import pytest
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training import baselines
-from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline
+from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline, unlearned
 from genrify_tagger.training.datasets import Clip
 from genrify_tagger.training.evaluation import evaluate
 from genrify_tagger.training.feature_table import FeatureTable
@@ -63,7 +63,9 @@ def test_lists_say_who_is_judged():
     names = sorted({clip.name for clip in material.clips})
     split = make_protocol("lists", material, lists=(names[::2], names[1::4]), seed=0)
     judged = {track.clip.name for track in run_baseline("seed-logistic", material, split).tracks}
-    assert judged == set(names[1::4])
+    assert judged == set(names[1::4]) and unlearned(material, split) == []
+    without_rock = [name for name in names[::2] if not name.startswith("rock")]
+    assert unlearned(material, make_protocol("lists", material, lists=(without_rock, names[1::4]), seed=0)) == ["rock"]
     with pytest.raises(ConfigError, match="no lists"):
         make_protocol("lists", material, lists=None, seed=0)
 

@@ -79,7 +79,7 @@ def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str
 
 
 def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
-    from genrify_tagger.training.baselines import make_protocol, run_baseline
+    from genrify_tagger.training.baselines import make_protocol, run_baseline, unlearned
     from genrify_tagger.training.datasets import read_list
 
     names = SEED_MODELS if model == "seed-all" else (model,)
@@ -93,6 +93,10 @@ def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str
         rows = _rows(state, source, options)
         chosen = options["protocols"] or (*PROTOCOLS[:2], *(["lists"] if lists else []))
         splits = [make_protocol(name, rows, lists=lists, seed=options["seed"]) for name in chosen]
+        for split in splits:
+            if missing := unlearned(rows, split):
+                told = f"by {split.name}, some fold has nothing to learn {', '.join(missing)} from"
+                state.console.print(f"{told}: its tracks of these cannot be right")
         usable = [name for name in names if rows.mfcc is not None or name != "seed-cnn" or len(names) == 1]
         for name in usable:
             for split in splits:

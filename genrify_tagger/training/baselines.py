@@ -115,6 +115,13 @@ def make_protocol(name: str, rows: Rows, *, lists: tuple[Sequence[str], Sequence
     return by_lists(tracks, *lists)
 
 
+def unlearned(rows: Rows, protocol: Protocol) -> list[str]:
+    """Return the labels that are judged in some fold that has nothing to learn them from; they cannot be right."""
+    labels = np.array(rows.labels)
+    missing = [set(labels[test]) - set(labels[train]) for train, test in protocol.folds]
+    return sorted(str(label) for label in set[str]().union(*missing))
+
+
 def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) -> Predictions:
     """Train a baseline on each fold and let it predict what the fold leaves out.
 

@@ -98,6 +98,8 @@ def train(
     tell(
         f"{len(training.entries)} clips to train on, {len(validation.entries)} to validate, {target.n_classes} classes"
     )
+    if unlearned := _unlearned(training, target):
+        tell(f"no clip to learn {', '.join(unlearned)} from: such music will not be recognised")
 
     def build() -> Any:
         return _build(weights, target, plan)
@@ -196,6 +198,12 @@ def _fifth_of_artists(entries: Sequence[Decoded], seed: int) -> Any:
     held_out = np.zeros(len(entries), bool)
     held_out[protocol.folds[0][1]] = True
     return held_out
+
+
+def _unlearned(training: Material, target: Target) -> list[str]:
+    """Return the labels that no clip trained on leaves open."""
+    met = training.targets[:, : len(target.labels)].any(axis=0)
+    return [label for label, any_of_it in zip(target.labels, met, strict=True) if not any_of_it]
 
 
 def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
