@@ -202,8 +202,7 @@ def _fifth_of_artists(entries: Sequence[Decoded], seed: int) -> Any:
 
 def _unlearned(training: Material, target: Target) -> list[str]:
     """Return the labels that no clip trained on leaves open."""
-    met = training.targets[:, : len(target.labels)].any(axis=0)
-    return [label for label, any_of_it in zip(target.labels, met, strict=True) if not any_of_it]
+    return [label for number, label in enumerate(target.labels) if not training.targets[:, number].any()]
 
 
 def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
