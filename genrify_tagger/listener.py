@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,7 +157,7 @@ def probe(path: str) -> Sound:
     """Tell the audio in a file apart from any other, without decoding it."""
     from genrify_tagger import audio
 
-    return Sound(**asdict(audio.probe(path)))
+    return audio.probe(path)
 
 
 def analyse(path: str, duration: float) -> Analysis:

@@ -19,8 +19,10 @@ import numpy as np
 
 from genrify_tagger.features import FRONT_END
 from genrify_tagger.training import broad, calibrate, export, musicnn, prune, quantize, scores, verify, vgg
-from genrify_tagger.training.data import GENRES, POP_ROCK, Clip, read_clips
+from genrify_tagger.training.data import GENRES, NO_MUSIC, POP_ROCK, Clip, read_clips
+from genrify_tagger.training.datasets import without_suffix
 from genrify_tagger.training.head import train_head
+from genrify_tagger.training.hearing import write_trained_on
 from genrify_tagger.training.listening import Heard, listen
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import cross_validate, cross_validate_broad, figures, song_means
@@ -57,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _report("8 bits", verify.differences(network, flatbuffer, verify.sample_mel(clips, options.shared)))
     model = export.write_model(
         options.out, flatbuffer, version=VERSION, description=description(tag_names, ten, several)
+    )
+    write_trained_on(
+        options.out, (without_suffix(clip.path.partition("/")[2]) for clip in clips if clip.part not in NO_MUSIC)
     )
     (options.out / LICENCE).write_text(musicnn.read_licence(options.wheel), encoding="utf-8")
     found = {
