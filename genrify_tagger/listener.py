@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a terminal and a service manager send them to all processes
+TAKEN = "taken"
 STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
 
 
@@ -128,7 +129,7 @@ def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits
     Parameters
     ----------
     pipe : Connection
-        Tasks come from it (callables), and go back as their value or their error.
+        Tasks come from it (callables). Each is answered twice: `TAKEN` before it is begun, then its value or its error.
     sidecar, segments, limits, stderr_folder
         As for `warm_up`.
     """
@@ -137,7 +138,10 @@ def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(True)
         while True:
-            pipe.send(outcome(pipe.recv()))
+            task = pipe.recv()
+            # From here on, if this process dies, it is the task's fault.
+            pipe.send(TAKEN)
+            pipe.send(outcome(task))
 
 
 def outcome(task: Callable[[], T]) -> T | Exception:

@@ -39,7 +39,7 @@ from genrify_tagger.process import DiedError, NotStartedError, Process
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-ATTEMPTS = 2
+STARTS = 2
 
 
 class Workers:
@@ -140,7 +140,8 @@ class Workers:
             return self._busy + len(self._resting)
 
     def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
-        for _ in range(ATTEMPTS):
+        # Every process that rests may have been killed meanwhile.
+        for _ in range(self.jobs + STARTS):
             try:
                 with self._borrowed(path, interruptible=interruptible) as process:
                     return process.ask(task, self._limits.time_limit)
