@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from genrify_tagger.classifier import Classifier
+    from genrify_tagger.tags.second_look import Seen
 
 T = TypeVar("T")
 
@@ -162,6 +163,13 @@ def probe(path: str) -> Sound:
     from genrify_tagger import audio
 
     return Sound(**asdict(audio.probe(path)))
+
+
+def compare_tags(container: str, field: str, former: str, fresh: str) -> Seen:
+    """See whether two files have the same tags but for the genre."""
+    from genrify_tagger.tags.second_look import compare
+
+    return compare(container, field, former, fresh)
 
 
 def analyse(path: str, duration: float) -> Analysis:
