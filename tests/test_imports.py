@@ -25,9 +25,9 @@ ALLOWED = {
     "files": {"errors"},
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
-    "listener": BASE | LISTENING,
+    "listener": BASE | LISTENING | {"tags"},
     "process": {"listener"},
-    "workers": BASE | LISTENING | {"listener", "process"},
+    "workers": BASE | LISTENING | {"tags", "listener", "process"},
     "pipeline": BASE | STAGES - LISTENING | {"classifier", "listener", "workers"},
     # Doors call the pipeline and never the stages behind its back; settings and what the store remembers are theirs.
     **dict.fromkeys(DOORS, BASE | DOORS | {"logs", "config", "store", "pipeline"}),

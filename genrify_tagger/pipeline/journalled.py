@@ -69,6 +69,7 @@ def _write(session: Session, run: int, plan: Plan, *, origin: str, key: str, und
             plan,
             audio_key=session.workers.audio_key,
             expected_key=key,
+            second_look=session.workers.compare_tags,
             keep_mtime=tagging.keep_mtime,
             hardlinks=tagging.hardlinks,
             ownership=tagging.ownership,
