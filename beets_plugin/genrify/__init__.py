@@ -9,6 +9,7 @@ import atexit
 from typing import TYPE_CHECKING
 
 from beets import plugins, ui
+from beets.exceptions import UserError
 
 from genrify_tagger.errors import GenrifyError
 
@@ -40,7 +41,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         self._explain = False
         self._house = House(lambda: options.load(self.config, explain=self._explain))
         self._scribe = Scribe(self._house, self._log)
-        self._heard: dict[int, Advice] = {}
+        self._heard: dict[int | None, Advice] = {}
         self._import: Tagging | None = None
         if self.config["auto"].get(bool):
             self.import_stages = [self.imported]
@@ -83,7 +84,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             ended = True
         except GenrifyError as error:
             where = f"{error.path}: " if error.path else ""
-            raise ui.UserError(f"{where}{error}") from error
+            raise UserError(f"{where}{error}") from error
         finally:
             self._scribe.settle_all()
             self._house.close(interrupted=not ended)
@@ -94,7 +95,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             return
         items = [item for album in lib.albums(query) for item in album.items()] if by_album else list(lib.items(query))
         if not items:
-            raise ui.UserError("no matching items")
+            raise UserError("no matching items")
         if choices.explain:
             self._explain_items(items, choices)
         else:
@@ -153,7 +154,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
                 self._heard[item.id] = advice
             if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
                 self._import.settle_album(task.album, {})
-        except (GenrifyError, ui.UserError) as error:
+        except (GenrifyError, UserError) as error:
             self._log.error("imported without listening: {}", error)
         except Exception as error:  # noqa: BLE001
             # Whatever is wrong with us, the user's import goes on.

@@ -188,7 +188,7 @@ def _place(view: ConfigView) -> str | None:
     """Return a path, relative ones as seen from the settings file; an address of a database as it is."""
     raw = view.get()
     if raw is None or "://" in str(raw):
-        return raw
+        return None if raw is None else str(raw)
     return str(view.as_filename())
 
 
@@ -222,7 +222,7 @@ def _if_set(view: ConfigView) -> object:
 def unknown_keys(view: ConfigView) -> list[str]:
     """Return a complaint for each key under `genrify:` that there is not."""
     found = []
-    for key in view.keys():
+    for key in map(str, view):
         if key not in DEFAULTS and key != "album":
             near = difflib.get_close_matches(key, DEFAULTS, n=1)
             found.append(f"unknown setting genrify.{key}" + (f"; did you mean {near[0]}?" if near else ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ class Tagging:
 
         self.counts = Summary()
 
-    def tag(self, items: Sequence[Item]) -> Iterator[tuple[Item, Advice]]:
+    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Advice]]:
         """Take items the whole way, and tell of each.
 
         Raises
@@ -75,7 +75,7 @@ class Tagging:
                 line.advance()
                 yield item, one
 
-    def _advice(self, items: Sequence[Item]) -> Iterator[tuple[Item, Advice]]:
+    def _advice(self, items: Sequence[Item]) -> Generator[tuple[Item, Advice]]:
         from genrify_tagger.pipeline import ScanOptions, Song, advise
 
         songs = (
@@ -133,7 +133,7 @@ class Tagging:
 
         note(self.house.session(), os.fsdecode(item.path), advice, written=written)
 
-    def settle_album(self, album: Album, changed: dict[int, Item]) -> None:
+    def settle_album(self, album: Album, changed: Mapping[int | None, Item]) -> None:
         """Give an album its tracks' genre; `changed` are items that the library does not have like this yet."""
         if not self.choices.album_genre:
             return

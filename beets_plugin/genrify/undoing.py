@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beets import ui
+from beets.exceptions import UserError
 
 from genrify_tagger.errors import GenrifyError
 
@@ -40,8 +41,9 @@ class Undoing:
         run = last_run(lib)
         items = list(lib.items([*query, f"{marks.RUN}:{run}"])) if run else []
         if not items:
-            raise ui.UserError("nothing was done there that could be taken back")
-        given, touched = 0, set()
+            raise UserError("nothing was done there that could be taken back")
+        given = 0
+        touched: set[int] = set()
         for item in items:
             try:
                 self._give_back(item)
@@ -49,8 +51,9 @@ class Undoing:
                 self.log.warning("{.filepath}: left alone: {}", item, error)
                 continue
             given += 1
-            touched.add(item.album_id)
-        for album_id in sorted(touched - {None}):
+            if item.album_id is not None:
+                touched.add(item.album_id)
+        for album_id in sorted(touched):
             album = lib.get_album(album_id)
             if album is not None:
                 albums.give_back(album, run, pretend=self.choices.pretend)
@@ -86,6 +89,6 @@ class Undoing:
         return change.id
 
 
-def last_run(lib: Library) -> int | None:
-    """Return the newest run of which an item is still marked."""
-    return max((marks.own(item, marks.RUN) for item in lib.items(f"{marks.RUN}:1..")), default=None)
+def last_run(lib: Library) -> int:
+    """Return the newest run of which an item is still marked; 0 if there is none."""
+    return max((marks.own(item, marks.RUN) for item in lib.items(f"{marks.RUN}:1..")), default=0)

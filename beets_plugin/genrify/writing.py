@@ -36,10 +36,10 @@ class Scribe:
 
     house: House
     log: BeetsLogger
-    _keys: dict[int, str] = field(default_factory=dict)
-    _undoing: dict[int, int] = field(default_factory=dict)
+    _keys: dict[int | None, str] = field(default_factory=dict)
+    _undoing: dict[int | None, int] = field(default_factory=dict)
     _pending: dict[bytes, int] = field(default_factory=dict)
-    _written: set[int] = field(default_factory=set)
+    _written: set[int | None] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def know(self, item: Item, audio_key: str | None) -> None:
