@@ -83,8 +83,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             self._carry_out(lib, choices, list(query), by_album=opts.album)
             ended = True
         except GenrifyError as error:
-            where = f"{error.path}: " if error.path else ""
-            raise UserError(f"{where}{error}") from error
+            raise UserError(_in_words(error)) from error
         finally:
             self._scribe.settle_all()
             self._house.close(interrupted=not ended)
@@ -155,7 +154,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
                 self._import.settle_album(task.album, {})
         except (GenrifyError, UserError) as error:
-            self._log.error("imported without listening: {}", error)
+            self._log.error("imported without listening: {}", _in_words(error))
         except Exception as error:  # noqa: BLE001
             # Whatever is wrong with us, the user's import goes on.
             self._log.error("imported without listening: {}: {}", type(error).__name__, error)
@@ -187,3 +186,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         """Close the session."""
         self._scribe.settle_all()
         self._house.close()
+
+
+def _in_words(error: GenrifyError | UserError) -> str:
+    path = getattr(error, "path", None)
+    return f"{path}: {error}" if path else str(error)

@@ -86,4 +86,4 @@ def give_back(album: Album, run: int, *, pretend: bool) -> None:
 
 
 def _ours(album: Album) -> list[str] | None:
-    return list(album.get(marks.ALBUM_GENRES) or []) if album.get(marks.ALBUM_RUN) else None
+    return None if album.get(marks.ALBUM_RUN) is None else list(album.get(marks.ALBUM_GENRES) or [])

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from beets.dbcore import types
+from beets.library import Item, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from beets.dbcore.types import Type
-    from beets.library import Album, Item
+    from beets.library import Album
 
     from genrify_tagger.pipeline import Advice, Past, Result
 
@@ -56,7 +57,7 @@ def genres_of(model: Item | Album) -> list[str]:
 
 def claimed(item: Item) -> list[str] | None:
     """Return the genres that we gave an item; None if we gave it none that was not taken back."""
-    return list(own(item, GENRES) or []) if own(item, RUN) else None
+    return None if own(item, RUN) is None else list(own(item, GENRES) or [])
 
 
 def own(item: Item, name: str) -> Any:
@@ -105,6 +106,33 @@ def give_back(item: Item) -> None:
     for name in (RUN, GENRES, BEFORE):
         if own(item, name) is not None:
             del item[name]
+
+
+def mtime_in_step(item: Item, former: float) -> float:
+    """Return the modification time to keep for an item that was changed in the library and not in its file.
+
+    Parameters
+    ----------
+    item : Item
+        As it is to be stored.
+    former : float
+        What it had before.
+
+    Returns
+    -------
+    float
+        With which `beet update` does not read the file's genre over ours, unless it has other things to read there.
+    """
+    current = item.current_mtime()
+    if current <= former:
+        return former
+    try:
+        file = Item.from_path(item.path)
+    except ReadError:
+        return former
+    # beets itself fills in the album's artist in the library only
+    names = [name for name in Item._media_tag_fields if name != "genres" and not name.startswith("albumartist")]
+    return current if all(file.get(name) == item.get(name) for name in names) else former
 
 
 def scores_in_words(result: Result, limit: int | None = None) -> str:

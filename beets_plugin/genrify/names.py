@@ -36,6 +36,8 @@ class Namer:
         Whether a genre is to be replaced by its parents in the tree.
     prefer_specific : bool
         Whether the genre deepest in the tree goes first.
+    keep_existing : bool
+        Whether present genres stay, and count towards the limit.
     title_case : bool
         Whether names from the tree are written in title case, and the vocabulary's names as they are; else all lower.
     """
@@ -47,18 +49,20 @@ class Namer:
     branches: tuple[tuple[str, ...], ...] = ()
     canonical: bool = False
     prefer_specific: bool = False
+    keep_existing: bool = False
     title_case: bool = True
 
     def __call__(self, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
-        """Return what to write for labels, best first; what is present counts towards the limit."""
+        """Return what to write for labels, best first, beside what is present if that stays."""
         names = [self.chosen.get(label) or self.written[label] for label in labels]
         if self.canonical:
             names = [parent for name in names for parent in self._upwards(name)]
         if self.prefer_specific:
             names.sort(key=self._depth, reverse=True)
         wanted = [self._cased(name) for name in names if self._is_wanted(name)]
-        have = {spelling(genre) for genre in present}
-        return tuple(name for name in _unique(wanted) if spelling(name) not in have)[: self.count]
+        have = {spelling(genre) for genre in present} if self.keep_existing else set()
+        new = [name for name in _unique(wanted) if spelling(name) not in have]
+        return tuple(new[: max(0, self.count - len(have))])
 
     def _upwards(self, name: str) -> Sequence[str]:
         """Return a genre and its parents, nearest first: those wanted, or without a whitelist the last one."""

@@ -211,6 +211,7 @@ def namer(view: ConfigView, session: Session) -> Namer:
         branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
         canonical=canonical is not False,
         prefer_specific=specific,
+        keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),
     )
 

@@ -120,8 +120,7 @@ class Tagging:
             written = item.try_write()
             self.scribe.settle(item.path)
         if not written:
-            # Of an item that was changed in the library only, beets' `update` would read the file's genre again.
-            item["mtime"] = former_mtime
+            item["mtime"] = marks.mtime_in_step(item, former_mtime) if is_tagged and not self.quiet else former_mtime
         if is_tagged or is_new:
             item.store()
         if not self.quiet:

@@ -74,7 +74,7 @@ class Undoing:
                 written = item.try_write()
             self.scribe.settle(item.path)
         if not written:
-            item["mtime"] = former_mtime
+            item["mtime"] = marks.mtime_in_step(item, former_mtime)
         item.store()
 
     def _written(self, item: Item) -> int | None:
