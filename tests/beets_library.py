@@ -125,7 +125,7 @@ def song(folder: Path, title: str, kind: str = "mp3-v2.3", *, source: Path = med
     """Make a song with a title, and with other tags, in a folder."""
     path = media.make(kind, folder, title, source=source)
     file = MediaFile(path)
-    file.update({"title": title, **tags})
+    file.update({"title": title, "albumartist": "An artist", **tags})
     file.save()
     return path
 

@@ -99,7 +99,7 @@ def test_files_that_cannot_be_used_are_named(names, tmp_path, choice, complaint)
 def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(names, vocabulary, whitelist, count):
     pytest.importorskip("pylast")
     settings = {"canonical": True, "whitelist": whitelist, "count": count, "auto": False}
-    words = [names.spelling("x") and vocabulary.names[label].lower().replace("hip-hop", "hip hop") for label in LABELS]
+    words = [vocabulary.names[label].lower().replace("hip-hop", "hip hop") for label in LABELS]
     done = subprocess.run(
         [sys.executable, "-c", ASK_LASTGENRE, json.dumps(settings), json.dumps(words)],
         capture_output=True,
