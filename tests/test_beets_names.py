@@ -82,7 +82,7 @@ def test_a_tree_of_the_users_own_names_the_parents(names, vocabulary, tmp_path):
 
 @pytest.mark.parametrize(("choice", "complaint"), [("/nowhere", "cannot be read"), ("BINARY", "not UTF-8")])
 def test_files_that_cannot_be_used_are_named(names, tmp_path, choice, complaint):
-    from beets.exceptions import UserError
+    from beets.ui import UserError
 
     (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
     file = choice.replace("BINARY", str(tmp_path / "binary"))

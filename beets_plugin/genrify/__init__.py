@@ -9,7 +9,8 @@ import atexit
 from typing import TYPE_CHECKING
 
 from beets import plugins, ui
-from beets.exceptions import UserError
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+from beets.util import displayable_path
 
 from genrify_tagger.errors import GenrifyError
 
@@ -84,18 +85,20 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             ended = True
         except GenrifyError as error:
             raise UserError(_in_words(error)) from error
+        except KeyboardInterrupt:
+            self._log.info("interrupted; all so far is kept, and the same command goes on from here")
+            raise
         finally:
             self._scribe.settle_all()
             self._house.close(interrupted=not ended)
 
     def _carry_out(self, lib: Library, choices: Choices, query: list[str], *, by_album: bool) -> None:
-        if choices.undo:
-            self._undo(lib, choices, query)
-            return
         items = [item for album in lib.albums(query) for item in album.items()] if by_album else list(lib.items(query))
         if not items:
             raise UserError("no matching items")
-        if choices.explain:
+        if choices.undo:
+            self._undo(lib, items, choices)
+        elif choices.explain:
             self._explain_items(items, choices)
         else:
             self._tag(lib, items, choices)
@@ -122,10 +125,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         for item, advice in tagging.tag(items):
             ui.print_(explained(item.get_fresh_from_db(), advice))
 
-    def _undo(self, lib: Library, choices: Choices, query: list[str]) -> None:
+    def _undo(self, lib: Library, items: list[Item], choices: Choices) -> None:
         from .undoing import Undoing
 
-        given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, query)
+        given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
         self._log.info("{} items given back, {} left alone", given, refused)
 
     def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
@@ -169,7 +172,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             try:
                 self._put_in_step(item, advice)
             except (GenrifyError, OSError) as error:
-                self._log.warning("{.filepath}: {}", item, error)
+                self._log.warning("{}: {}", displayable_path(item.path), error)
 
     def _put_in_step(self, item: Item, advice: Advice) -> None:
         assert self._import is not None

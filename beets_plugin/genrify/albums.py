@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -31,7 +31,7 @@ def aggregated(items: Iterable[Item], count: int, junk: Sequence[str]) -> list[s
     return ranked[:count]
 
 
-def settle(album: Album, items: Sequence[Item], run: int, choices: Choices, junk: Sequence[str], *, show: bool) -> None:
+def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence[str], *, show: bool) -> None:
     """Give an album a genre if it has none, or one of ours, or that is forced.
 
     Parameters
@@ -40,8 +40,6 @@ def settle(album: Album, items: Sequence[Item], run: int, choices: Choices, junk
         From beets' library.
     items : sequence of Item
         All its items, as they will be.
-    run : int
-        Our run.
     choices : Choices
         What is to be done.
     junk : sequence of str
@@ -68,13 +66,24 @@ def settle(album: Album, items: Sequence[Item], run: int, choices: Choices, junk
     if show:
         ui.show_model_changes(album, fields=["genres"])
     if not choices.pretend:
-        album.update({marks.ALBUM_GENRES: wanted, marks.ALBUM_BEFORE: list(before or []), marks.ALBUM_RUN: run})
+        album.update({marks.ALBUM_GENRES: wanted, marks.ALBUM_BEFORE: list(before or [])})
         album.store(inherit=False)
 
 
-def give_back(album: Album, run: int, *, pretend: bool) -> None:
-    """Give an album the genre back that it had before a run, unless somebody changed it since."""
-    if album.get(marks.ALBUM_RUN) != run or _ours(album) != marks.genres_of(album):
+def give_back(album: Album, given: Collection[int | None], *, pretend: bool) -> None:
+    """Give an album its former genre back, once none of its tracks has a genre of ours any more.
+
+    Parameters
+    ----------
+    album : Album
+        From beets' library; if somebody changed its genre since, it stays.
+    given : collection of int
+        Items whose genre was, or would be, given back.
+    pretend : bool
+        Whether to show it only.
+    """
+    stands = any(marks.claimed(item) for item in album.items() if item.id not in given)
+    if stands or _ours(album) != marks.genres_of(album):
         return
     album["genres"] = list(album.get(marks.ALBUM_BEFORE) or [])
     ui.show_model_changes(album, fields=["genres"])
@@ -86,4 +95,5 @@ def give_back(album: Album, run: int, *, pretend: bool) -> None:
 
 
 def _ours(album: Album) -> list[str] | None:
-    return None if album.get(marks.ALBUM_RUN) is None else list(album.get(marks.ALBUM_GENRES) or [])
+    ours = album.get(marks.ALBUM_GENRES)
+    return None if ours is None else list(ours)

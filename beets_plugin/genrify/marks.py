@@ -28,7 +28,6 @@ RUN: Final = "genrify_run"
 GENRES: Final = "genrify_genres"
 BEFORE: Final = "genrify_before"
 # An item that lacks an attribute shows its album's: an album's have names of their own.
-ALBUM_RUN: Final = "genrify_album_run"
 ALBUM_GENRES: Final = "genrify_album_genres"
 ALBUM_BEFORE: Final = "genrify_album_before"
 
@@ -44,7 +43,6 @@ ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     BEFORE: types.MULTI_VALUE_DSV,
 }
 ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
-    ALBUM_RUN: types.INTEGER,
     ALBUM_GENRES: types.MULTI_VALUE_DSV,
     ALBUM_BEFORE: types.MULTI_VALUE_DSV,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from beets.exceptions import UserError
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
 
 LASTGENRE = "beetsplug.lastgenre"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from beets import config as beets_config
 from beets import ui
-from beets.exceptions import UserError
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
 
 from .names import Namer, load_tree, load_whitelist
 

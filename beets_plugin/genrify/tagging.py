@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from beets import ui
+from beets.util import displayable_path
 
 from . import albums, marks
 from .progress import Line
@@ -91,7 +92,7 @@ class Tagging:
         self.counts.add(result)
         if result.status == "failed":
             with aside():
-                self.log.warning("{.filepath}: not listened to: {}", item, result.error)
+                self.log.warning("{}: not listened to: {}", displayable_path(item.path), result.error)
         former_mtime = item.mtime
         is_new = marks.tell(item, advice)
         is_tagged = result.status == "tagged"
@@ -105,24 +106,26 @@ class Tagging:
 
     def _show(self, item: Item, advice: Advice, aside: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         result = advice.result
-        self.log.debug("{.filepath}: {} {}", item, result.status, result.reason or "")
+        self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
         if self.quiet:
             if result.status == "tagged":
-                self.log.info("{.filepath}: {} ({:.2f})", item, ", ".join(result.after), result.confidence)
+                named = ", ".join(result.after)
+                self.log.info("{}: {} ({:.2f})", displayable_path(item.path), named, result.confidence)
         elif result.status == "tagged":
             with aside():
                 ui.show_model_changes(item, fields=["genres", marks.CONFIDENCE])
 
     def _keep(self, item: Item, advice: Advice, former_mtime: float, *, is_tagged: bool, is_new: bool) -> None:
         """Have beets write and store an item, and remember the file as it is then."""
-        written = False
-        if is_tagged and self.choices.write:
-            written = item.try_write()
-            self.scribe.settle(item.path)
-        if not written:
-            item["mtime"] = marks.mtime_in_step(item, former_mtime) if is_tagged and not self.quiet else former_mtime
-        if is_tagged or is_new:
-            item.store()
+        from genrify_tagger.pipeline import undisturbed
+
+        with undisturbed():
+            written = is_tagged and self.choices.write and self.scribe.write(item)
+            if not written:
+                in_step = is_tagged and not self.quiet
+                item["mtime"] = marks.mtime_in_step(item, former_mtime) if in_step else former_mtime
+            if is_tagged or is_new:
+                item.store()
         if not self.quiet:
             self.remember(item, advice, written=written)
 
@@ -138,8 +141,7 @@ class Tagging:
             return
         items = [changed.get(item.id, item) for item in album.items()]
         junk = self.house.session().settings.tagging.treat_as_missing
-        run = 0 if self.choices.pretend else self.house.run()
-        albums.settle(album, items, run, self.choices, junk, show=not self.quiet)
+        albums.settle(album, items, self.choices, junk, show=not self.quiet)
 
 
 def explained(item: Item, advice: Advice) -> str:

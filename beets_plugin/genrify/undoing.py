@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beets import ui
-from beets.exceptions import UserError
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+from beets.util import displayable_path
 
 from genrify_tagger.errors import GenrifyError
 
@@ -36,30 +37,32 @@ class Undoing:
     log: BeetsLogger
     choices: Choices
 
-    def undo(self, lib: Library, query: Sequence[str]) -> tuple[int, int]:
-        """Take the last run back, or what of it a query names; return how many items were given back and refused."""
+    def undo(self, lib: Library, named: Sequence[Item]) -> tuple[int, int]:
+        """Take the last run back as far as it is about the items named; return how many were given back and refused."""
         run = last_run(lib)
-        items = list(lib.items([*query, f"{marks.RUN}:{run}"])) if run else []
+        items = [item for item in named if run and marks.own(item, marks.RUN) == run]
         if not items:
             raise UserError("nothing was done there that could be taken back")
-        given = 0
+        given: set[int | None] = set()
         touched: set[int] = set()
         for item in items:
             try:
                 self._give_back(item)
             except (GenrifyError, OSError) as error:
-                self.log.warning("{.filepath}: left alone: {}", item, error)
+                self.log.warning("{}: left alone: {}", displayable_path(item.path), error)
                 continue
-            given += 1
+            given.add(item.id)
             if item.album_id is not None:
                 touched.add(item.album_id)
         for album_id in sorted(touched):
             album = lib.get_album(album_id)
             if album is not None:
-                albums.give_back(album, run, pretend=self.choices.pretend)
-        return given, len(items) - given
+                albums.give_back(album, given, pretend=self.choices.pretend)
+        return len(given), len(items) - len(given)
 
     def _give_back(self, item: Item) -> None:
+        from genrify_tagger.pipeline import undisturbed
+
         change = self._written(item)
         if marks.claimed(item) != marks.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
@@ -68,14 +71,14 @@ class Undoing:
         ui.show_model_changes(item, fields=["genres"])
         if self.choices.pretend:
             return
-        written = False
-        if change is not None and self.choices.write:
-            with self.scribe.undoing(item, change):
-                written = item.try_write()
-            self.scribe.settle(item.path)
-        if not written:
-            item["mtime"] = marks.mtime_in_step(item, former_mtime)
-        item.store()
+        with undisturbed():
+            written = False
+            if change is not None and self.choices.write:
+                with self.scribe.undoing(item, change):
+                    written = self.scribe.write(item)
+            if not written:
+                item["mtime"] = marks.mtime_in_step(item, former_mtime)
+            item.store()
 
     def _written(self, item: Item) -> int | None:
         """Return the change by which beets wrote our genre into the file; None if it never did."""

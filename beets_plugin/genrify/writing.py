@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from beets.util import displayable_path
+
 from genrify_tagger.errors import GenrifyError
 
 from . import marks
@@ -66,7 +68,7 @@ class Scribe:
         try:
             change = self._announce(item, path, genres, undoes)
         except (GenrifyError, OSError) as error:
-            self.log.warning("{.filepath}: not journalled: {}", item, error)
+            self.log.warning("{}: not journalled: {}", displayable_path(path), error)
             return
         if change is not None:
             with self._lock:
@@ -97,9 +99,11 @@ class Scribe:
         self._written.discard(item.id)
         return written
 
-    def settle(self, path: bytes) -> None:
-        """Note what became of a write that may have failed."""
-        self._confirm(path)
+    def write(self, item: Item) -> bool:
+        """Have beets write an item, and note what became of it; return whether it was written."""
+        written = item.try_write()
+        self._confirm(item.path)  # for the case that beets failed; else that is done already
+        return bool(written)
 
     def settle_all(self) -> None:
         """Note what became of the writes that beets began and did not finish."""
@@ -116,4 +120,4 @@ class Scribe:
         try:
             confirm(self.house.session(), change)
         except GenrifyError as error:
-            self.log.warning("{}: {}", os.fsdecode(path), error)
+            self.log.warning("{}: {}", displayable_path(path), error)

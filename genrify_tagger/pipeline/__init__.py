@@ -8,6 +8,7 @@ from genrify_tagger.library import is_audio
 from genrify_tagger.pipeline.advice import Advice, Song, advise, note
 from genrify_tagger.pipeline.deputy import announce, confirm, last_word
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.journalled import undisturbed
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
@@ -43,5 +44,6 @@ __all__ = [
     "portray",
     "scan",
     "set_genres",
+    "undisturbed",
     "undo",
 ]

@@ -116,6 +116,10 @@ def advise(
                     yield window.popleft().result()
         while window:
             yield window.popleft().result()
+    except KeyboardInterrupt:
+        session.stop.set()
+        session.workers.interrupt()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
