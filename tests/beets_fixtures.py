@@ -1,6 +1,8 @@
 """Fixtures of the beets tests: an album to import, and a library that has it already, without genres."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -30,4 +32,8 @@ def untouched_library(master_album, tmp_path_factory):
 def beets(untouched_library, tmp_path):
     """A library with the album, without genres, and the plugin."""
     home = shutil.copytree(untouched_library, tmp_path / "home")
+    with closing(sqlite3.connect(home / "beets" / "library.db")) as library, library:
+        # Older versions of beets keep absolute paths.
+        moved = "UPDATE items SET path = CAST(replace(CAST(path AS TEXT), ?, ?) AS BLOB)"
+        library.execute(moved, (str(untouched_library), str(home)))
     return Beets(home)

@@ -154,3 +154,25 @@ def damaged(folder: Path, title: str) -> Path:
     path = song(folder, title, "flac")
     path.write_bytes(path.read_bytes()[:9000] + bytes(3000))
     return path
+
+
+KILLER = """
+import os
+from beets.plugins import BeetsPlugin
+
+class KillerPlugin(BeetsPlugin):
+    def __init__(self):
+        super().__init__()
+        if "KILL_AT" in os.environ:
+            self.register_listener(os.environ["KILL_AT"], lambda **_: os.kill(os.getpid(), 9))
+"""
+
+
+def with_killer(beets: Beets, *, first: bool) -> None:
+    """Add a plugin that kills beets at the event that KILL_AT names, before or after ours has heard of it."""
+    folder = beets.home / "killer"
+    folder.mkdir()
+    (folder / "killer.py").write_text(KILLER)
+    beets.plugins = ["killer", "genrify"] if first else ["genrify", "killer"]
+    beets.more = {**beets.more, "pluginpath": str(folder)}
+    beets.configure()

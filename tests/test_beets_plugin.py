@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
 from mediafile import MediaFile
 
 from tests import media
-from tests.beets_library import HEARD, NOTHING, damaged, in_files
+from tests.beets_library import HEARD, NOTHING, damaged, in_files, song, with_killer
 from tests.test_beets_import import as_a_scan_sees_it, in_step
 
 GENRE = {"Jazz 1": "Jazz"}
@@ -232,6 +233,55 @@ def test_a_damaged_file_costs_only_itself_and_is_not_tried_again(beets):
     missing = next(path for path in beets.files() if path.suffix == ".mp3")
     missing.unlink()
     assert "No such file" in beets("genrify", "--force", "--pretend").stderr
+
+
+@pytest.mark.parametrize(("event", "first", "state"), [("write", False, "failed"), ("after_write", True, "done")])
+def test_a_kill_while_beets_writes_is_settled_at_the_next_start(beets, event, first, state):
+    with_killer(beets, first=first)
+    beets("genrify", "title:Jazz 1", status=-9, KILL_AT=event)
+    path = next(path for path in beets.files() if "Jazz 1" in path.name)
+    assert in_files(beets)["Jazz 1"] == ("Jazz" if state == "done" else "")
+    beets("genrify", "--pretend")
+    changes = beets.program("history", "--path", path, "--format", "jsonl").stdout
+    assert [json.loads(line)["state"] for line in changes.splitlines()] == [state]
+    beets("genrify")
+    assert beets.genres() == in_files(beets) == HEARD
+
+
+def test_ctrl_c_ends_it_and_keeps_what_is_done(beets):
+    for number in range(40):
+        song(beets.home / "more", f"More {number}", "mp3-v2.3" if number % 2 else "mp3-v2.4")
+    beets.configure(auto=False, jobs=1)
+    beets("import", "-A", "-s", beets.home / "more")
+    running = subprocess.Popen(
+        beets.command("genrify"),
+        env=beets.environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert "interrupted; all so far is kept" in said and "Traceback" not in said
+    given = [genre for genre in beets.genres().values() if genre]
+    assert 0 < len(given) < 44 and beets.genres() == in_files(beets)
+    runs = beets.program("history", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(run)["status"] for run in runs] == ["interrupted"]
+    assert "40 tagged" not in beets("genrify").stderr
+    assert "" not in beets.genres().values()
+
+
+def test_names_that_are_not_utf8_do_no_harm(beets):
+    folder = os.fsencode(beets.home / "strange")
+    os.mkdir(folder)
+    strange = os.path.join(folder, b"\xff\xfe.mp3")
+    shutil.copy(os.fsencode(next(path for path in beets.files() if path.suffix == ".mp3")), strange)
+    broken = os.path.join(folder, b"\xff broken.flac")
+    shutil.copy(damaged(beets.home / "other", "Broken"), broken)
+    done = beets("import", "-A", "-s", "-C", os.fsdecode(folder))
+    assert "not listened to" in done.stderr and "Logging error" not in done.stderr
+    assert beets.genres("genrify_status:tagged") == GENRE
 
 
 def test_what_beets_could_not_write_is_journalled_as_failed(beets):
