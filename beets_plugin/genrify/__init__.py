@@ -111,7 +111,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             if album is not None:
                 tagging.settle_album(album, changed if choices.pretend else {})
         counts = ", ".join(f"{tagging.counts[status]} {status}" for status in tagging.counts)
-        self._log.info("{} items: {}", len(items), counts)
+        self._log.info("{}: {}", _items(len(items)), counts)
         if changed and not choices.pretend:
             self._log.info("to take this back: beet genrify --undo")
 
@@ -129,7 +129,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         from .undoing import Undoing
 
         given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
-        self._log.info("{} items given back, {} left alone", given, refused)
+        self._log.info("{} given back, {} left alone", _items(given), refused)
 
     def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
         from dataclasses import replace
@@ -189,6 +189,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         """Close the session."""
         self._scribe.settle_all()
         self._house.close()
+
+
+def _items(number: int) -> str:
+    return f"{number:,} item{'' if number == 1 else 's'}"
 
 
 def _in_words(error: GenrifyError | UserError) -> str:

@@ -107,6 +107,8 @@ class Tagging:
     def _show(self, item: Item, advice: Advice, aside: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         result = advice.result
         self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
+        if self.choices.explain:
+            return
         if self.quiet:
             if result.status == "tagged":
                 named = ", ".join(result.after)
