@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from beets.logging import BeetsLogger
 
     from .house import House
+
+JOURNALLING = 2  # threads
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Scribe:
     _undoing: dict[int | None, int] = field(default_factory=dict)
     _pending: dict[bytes, int] = field(default_factory=dict)
     _written: set[int | None] = field(default_factory=set)
+    _pool: ThreadPoolExecutor | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def know(self, item: Item, audio_key: str | None) -> None:
@@ -106,9 +110,13 @@ class Scribe:
         return bool(written)
 
     def settle_all(self) -> None:
-        """Note what became of the writes that beets began and did not finish."""
+        """Note what became of the writes that beets began and did not finish, and wait until all is journalled."""
         for path in [*self._pending]:
             self._confirm(path)
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
 
     def _confirm(self, path: bytes) -> None:
         from genrify_tagger.pipeline import confirm
@@ -118,6 +126,16 @@ class Scribe:
         if change is None:
             return
         try:
-            confirm(self.house.session(), change)
+            rest = confirm(self.house.session(), change)
+        except GenrifyError as error:
+            self.log.warning("{}: {}", displayable_path(path), error)
+            return
+        with self._lock:  # beets need not wait for the rest
+            self._pool = self._pool or ThreadPoolExecutor(JOURNALLING, thread_name_prefix="genrify-journal")
+            self._pool.submit(self._journal, rest, path)
+
+    def _journal(self, rest: Callable[[], None], path: bytes) -> None:
+        try:
+            rest()
         except GenrifyError as error:
             self.log.warning("{}: {}", displayable_path(path), error)

@@ -6,16 +6,18 @@ So a scan knows such a genre for ours, and can tell when somebody changed it sin
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
-from genrify_tagger.files import file_stat
+from genrify_tagger.files import FileStat, file_stat
 from genrify_tagger.pipeline.journalled import begin, past
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.song import identify, plain_words
 from genrify_tagger.pipeline.verdict import Past
 from genrify_tagger.store import DONE, FAILED, ChangeRecord, Found
+from genrify_tagger.tags import Snapshot
 
 
 def announce(
@@ -64,18 +66,20 @@ def announce(
     return begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
 
 
-def confirm(session: Session, change: int) -> bool:
-    """Look at what the other program wrote, and journal the change as done with the bytes that it left.
+def confirm(session: Session, change: int) -> Callable[[], None]:
+    """Look at what the other program wrote.
 
     Returns
     -------
-    bool
-        Whether the genre was written; if not, the change is journalled as failed.
+    callable
+        Journals the change as done, with the bytes that were found, or as failed if the genre was not written. It
+        takes a while, because it recognises the audio once more, and may be called from another thread; a process that
+        is killed before leaves the change to the next start.
 
     Raises
     ------
     StoreError
-        If the database cannot be used.
+        If the database cannot be used; so does the callable.
     """
     record = session.store.change(change)
     if record is None:
@@ -84,14 +88,15 @@ def confirm(session: Session, change: int) -> bool:
         stat = file_stat(record.path)
         snapshot = tags.read(record.path, field=record.field)
     except (GenrifyError, OSError) as error:
-        session.store.finish_change(change, FAILED, error=plain_words(error))
-        return False
+        return partial(session.store.finish_change, change, FAILED, error=plain_words(error))
     if tags.same_genre(snapshot.raw, record.before):
-        session.store.finish_change(change, FAILED, error="the genre was not written")
-        return False
+        return partial(session.store.finish_change, change, FAILED, error="the genre was not written")
+    return partial(_finish, session, record, stat, snapshot)
+
+
+def _finish(session: Session, record: ChangeRecord, stat: FileStat, snapshot: Snapshot) -> None:
     found = Found(raw=snapshot.raw, genres=snapshot.genres, audio_key=_key_now(session, record))
-    session.store.finish_change(change, DONE, stat_after=stat, found=found)
-    return True
+    session.store.finish_change(record.id, DONE, stat_after=stat, found=found)
 
 
 def _key_now(session: Session, record: ChangeRecord) -> str | None:
