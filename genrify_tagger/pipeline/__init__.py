@@ -5,31 +5,45 @@ their back.
 """
 
 from genrify_tagger.library import is_audio
+from genrify_tagger.pipeline.advice import Advice, Song, advise, note
+from genrify_tagger.pipeline.deputy import announce, confirm, last_word
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.journalled import undisturbed
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
 from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
+from genrify_tagger.pipeline.verdict import Past, meaningful
 
 __all__ = [
     "STATUSES",
+    "Advice",
+    "Past",
     "Portrait",
     "Result",
     "ScanOptions",
     "Session",
+    "Song",
     "Summary",
+    "advise",
+    "announce",
     "booked",
     "changes_of_run",
     "changes_under",
+    "confirm",
     "discovered",
     "is_audio",
     "last_changing_run",
+    "last_word",
+    "meaningful",
+    "note",
     "open_memory",
     "open_session",
     "portray",
     "scan",
     "set_genres",
+    "undisturbed",
     "undo",
 ]
