@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from genrify_tagger.store.analyses import Analyses, as_stored
-from genrify_tagger.store.connect import make_folder, parsed
+from genrify_tagger.store.connect import database_file, make_folder, parsed
 from genrify_tagger.store.files import Files
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
@@ -30,6 +30,7 @@ __all__ = [
     "Store",
     "as_stored",
     "check",
+    "database_file",
     "open_store",
     "utc_now",
 ]
