@@ -4,18 +4,25 @@ The command line, the watcher, the web page and the beets plugin call these func
 their back.
 """
 
-from genrify_tagger.library import is_audio
+from genrify_tagger.library import Candidate, Problem, is_audio
+from genrify_tagger.pipeline.crew import Crew
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.looking import Interest, is_inside, look, mark_gone
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
-from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
+from genrify_tagger.pipeline.session import Booking, Session, booked, open_memory, open_session, reconcile
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 
 __all__ = [
     "STATUSES",
+    "Booking",
+    "Candidate",
+    "Crew",
+    "Interest",
     "Portrait",
+    "Problem",
     "Result",
     "ScanOptions",
     "Session",
@@ -25,10 +32,14 @@ __all__ = [
     "changes_under",
     "discovered",
     "is_audio",
+    "is_inside",
     "last_changing_run",
+    "look",
+    "mark_gone",
     "open_memory",
     "open_session",
     "portray",
+    "reconcile",
     "scan",
     "set_genres",
     "undo",
