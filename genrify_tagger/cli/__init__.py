@@ -20,6 +20,7 @@ PROGRAM = "genrify-tag"
 COMMANDS = {
     "Tag songs": {
         "scan": "Listen to songs and write their genres.",
+        "watch": "Tag new songs as they come, until stopped.",
         "set": "Write genres of your own choice.",
         "undo": "Take back what was written.",
     },

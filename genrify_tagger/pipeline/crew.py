@@ -70,13 +70,13 @@ class Crew:
         """Whether another song would be begun at once."""
         return len(self._work) < self._hands
 
-    def begin(self, run: int, path: str, *, came_from: str | None = None) -> bool:
+    def begin(self, run: Callable[[], int], path: str, *, came_from: str | None = None) -> bool:
         """Begin with a file.
 
         Parameters
         ----------
-        run : int
-            Run to book a change on.
+        run : callable
+            Returns the run to book a change on; called only if there is something to do.
         path : str
             Absolute path.
         came_from : str or None
@@ -100,7 +100,7 @@ class Crew:
         record = self._known(item, came_from)
         if record is not None and is_unchanged(self._session, record, item.stat, self._options):
             return False
-        self._hand(self._pool.submit(process, self._session, run, item, record, self._options), path)
+        self._hand(self._pool.submit(process, self._session, run(), item, record, self._options), path)
         return True
 
     def finished(self) -> list[Result]:
@@ -115,6 +115,8 @@ class Crew:
         results = []
         for future in done:
             del self._work[future]
+            if future.cancelled():
+                continue
             error = future.exception()
             if error is None:
                 results.append(future.result())

@@ -39,6 +39,7 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
     try:
         with open(state_path(settings.database.url), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
+        found.pop("mounts", None)
         owner, updated = found.pop("owner"), datetime.fromisoformat(found["updated"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
