@@ -55,6 +55,7 @@ def command(
     """  # noqa: D301
     from genrify_tagger.watch.service import Service
 
+    state.start(dated=True)
     overrides: dict[str, object] = {
         "watch.settle_seconds": settle,
         "watch.polling": polling,

@@ -8,16 +8,18 @@ from collections.abc import Iterable
 from genrify_tagger.pipeline import is_inside
 from genrify_tagger.store.network import is_network, mounts
 
+MOUNTINFO = "/proc/self/mountinfo"
 
-def mount_points(folder: str) -> list[str]:
+
+def mount_points(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
     """Return the mount points on the way to a folder (a real path) and below it, without that of the system itself."""
-    points = {point for point, _ in mounts() if is_inside(folder, [point]) or is_inside(point, [folder])}
+    points = {point for point, _ in mounts(mountinfo) if is_inside(folder, [point]) or is_inside(point, [folder])}
     return sorted(points - {"/"})
 
 
-def network_folders(folder: str) -> list[str]:
+def network_folders(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
     """Return where changes have to be looked for: the folder itself, or mount points of network file systems below."""
-    kinds = dict(mounts())  # of two on one place the later hides the former
+    kinds = dict(mounts(mountinfo))  # of two on one place the later hides the former
     holding = max((point for point in kinds if is_inside(folder, [point])), key=len, default="")
     if is_network(kinds.get(holding, "")):
         return [folder]
@@ -25,9 +27,9 @@ def network_folders(folder: str) -> list[str]:
     return [point for point in found if not is_inside(point, [other for other in found if other != point])]
 
 
-def unmounted(expected: Iterable[str]) -> list[str]:
+def unmounted(expected: Iterable[str], *, mountinfo: str = MOUNTINFO) -> list[str]:
     """Return those of `expected` that are no mount points now."""
-    present = {point for point, _ in mounts()}
+    present = {point for point, _ in mounts(mountinfo)}
     return sorted(point for point in expected if point not in present) if present else []
 
 

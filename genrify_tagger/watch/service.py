@@ -28,7 +28,7 @@ from genrify_tagger.watch.tally import Tally
 
 log = logging.getLogger(__name__)
 
-STATE_SECONDS = 2.0  # between two writings of the state, if there is news
+STATE_SECONDS = 1.0  # between two writings of the state, if there is news
 HEARTBEAT_SECONDS = 900.0  # and if there is none: a disk at rest shall stay so
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 

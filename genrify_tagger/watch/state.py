@@ -20,6 +20,7 @@ from genrify_tagger.store import database_file
 from genrify_tagger.store.owner import is_gone
 
 SCHEMA = 1
+SILENT_SECONDS = 1800.0  # twice what it lets pass at most between two words
 NATIVE, POLLING, LOST = "native", "polling", "lost"
 
 
@@ -44,6 +45,17 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return None if is_gone(owner, updated) else found
+
+
+def problems(state: Mapping[str, Any] | None) -> list[str]:
+    """Return what is wrong with the service, in plain words: nothing if it runs, answers and sees all its roots."""
+    if state is None:
+        return ["no service is running"]
+    silent = datetime.now(UTC) - datetime.fromisoformat(state["updated"])
+    found = [f"{root['path']} is not watched: {root['reason']}" for root in state["roots"] if root["watching"] == LOST]
+    if silent.total_seconds() > SILENT_SECONDS:
+        found.insert(0, f"the service has not been heard of for {silent.total_seconds() // 60:.0f} minutes")
+    return found
 
 
 def state_path(url: str) -> str:
