@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,7 @@ def capable(command, why):
 
 
 def test_an_overflow_of_the_systems_queue_loses_nothing(program, music):
-    limit = int(open("/proc/sys/fs/inotify/max_queued_events").read())
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 100_000:
         pytest.skip("the system's queue is too long to fill it")
     with watching(program, music) as service:

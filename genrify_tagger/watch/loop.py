@@ -32,7 +32,7 @@ from genrify_tagger.watch.state import LOST, NATIVE
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 2.0
 FOLDER_SECONDS = 2.0  # news of folders come in heaps
 ROOM = 2000  # files that may wait before a look goes on
 FOLDERS_LIMIT = 10_000
@@ -67,7 +67,7 @@ class Loop:
     expected : set of str
         Mount points that were seen once.
     tick : callable
-        Called in every round, at least every few seconds, to tell others how things are.
+        Called in every round to tell others how things are; returns after how many seconds it wants to be called again.
     """
 
     session: Session
@@ -75,7 +75,7 @@ class Loop:
     wishes: Wishes
     batches: Batches
     expected: set[str]
-    tick: Callable[[Loop], None]
+    tick: Callable[[Loop], float]
     _looks: deque[_Look] = field(default_factory=deque)
     _folders: dict[str, float] = field(default_factory=dict)
     _in_hand: dict[str, Settled] = field(default_factory=dict)
@@ -124,8 +124,8 @@ class Loop:
                     self._begin()
                     yield from self._gather()
                     self._end_batch()
-                    self.tick(self)
-                    self.wishes.wake.wait(self._pause())
+                    longest = self.tick(self)
+                    self.wishes.wake.wait(min(self._pause(), longest))
             yield from self._gather()
         finally:
             for root in self.roots:

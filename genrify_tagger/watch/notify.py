@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -21,7 +22,7 @@ class Notifier:
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
         self._status = ""
         self._pinged = 0.0
-        self.ping_seconds = _ping_seconds(environ)
+        self._ping_seconds = _ping_seconds(environ)
 
     def ready(self) -> None:
         """Say that the service has started, or has read its settings again."""
@@ -43,9 +44,13 @@ class Notifier:
 
     def ping(self) -> None:
         """Say that the main loop is alive, if it is time for that."""
-        if self.ping_seconds is not None and time.monotonic() - self._pinged >= self.ping_seconds / 2:
+        if self.pause() <= 0:
             self._pinged = time.monotonic()
             self._send("WATCHDOG=1")
+
+    def pause(self) -> float:
+        """Return in how many seconds the next sign of life is due; infinite if nobody waits for one."""
+        return self._pinged + self._ping_seconds - time.monotonic()
 
     def _send(self, message: str) -> None:
         if not self._address:
@@ -58,11 +63,11 @@ class Notifier:
             return  # nobody listens any more; the service is not to end for that
 
 
-def _ping_seconds(environ: os._Environ[str] | dict[str, str]) -> float | None:
-    """Return how often a sign of life is due, half of what systemd waits for; None if it does not."""
+def _ping_seconds(environ: os._Environ[str] | dict[str, str]) -> float:
+    """Return how often a sign of life is due: three times while systemd waits for one; infinite if it does not."""
     try:
         seconds = int(environ["WATCHDOG_USEC"]) / 1e6
         is_ours = int(environ.get("WATCHDOG_PID", os.getpid())) == os.getpid()
     except (KeyError, ValueError):
-        return None
-    return seconds / 2 if is_ours and seconds > 0 else None
+        return math.inf
+    return seconds / 3 if is_ours and seconds > 0 else math.inf

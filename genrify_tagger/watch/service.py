@@ -166,8 +166,8 @@ class Service:
 
     # --- telling ---
 
-    def _tick(self, loop: Loop) -> None:
-        """Do what is due in every round of the loop."""
+    def _tick(self, loop: Loop) -> float:
+        """Do what is due in every round of the loop; return in how many seconds something will be."""
         if not self._has_started:
             self._has_started = True
             self._notifier.ready()
@@ -177,11 +177,11 @@ class Service:
         if self.wishes.reload:
             self._read_settings_again()
         since = time.monotonic() - self._told_at
-        if since < STATE_SECONDS:
-            return
-        state = self._state(loop)
-        if state != self._told or since > HEARTBEAT_SECONDS:
-            self._publish(state)
+        if since >= STATE_SECONDS:
+            state = self._state(loop)
+            if state != self._told or since > HEARTBEAT_SECONDS:
+                self._publish(state)
+        return self._notifier.pause()
 
     def _state(self, loop: Loop) -> dict[str, Any]:
         return {
