@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from genrify_tagger.store.alone import alone
 from genrify_tagger.store.analyses import Analyses, as_stored
 from genrify_tagger.store.connect import database_file, make_folder, parsed
 from genrify_tagger.store.files import Files
@@ -29,6 +30,7 @@ __all__ = [
     "RunRecord",
     "Sighting",
     "Store",
+    "alone",
     "as_stored",
     "check",
     "database_file",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.store import Store, alone
 from genrify_tagger.watch.state import lock_path
 
 try:
@@ -57,8 +59,23 @@ def only_one(url: str) -> Iterator[None]:
         yield
 
 
-def _taken(pid: str) -> AlreadyRunningError:
-    who = f" (process {pid})" if pid.isdigit() else ""
+@contextlib.contextmanager
+def alone_on_server(store: Store) -> Iterator[None]:
+    """Hold the lock that a database server keeps for its service, since that may run on another machine.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another process holds it.
+    """
+    with alone(store, f"process {os.getpid()} on {socket.gethostname()}") as holder:
+        if holder is not None:
+            raise _taken(holder)
+        yield
+
+
+def _taken(who: str) -> AlreadyRunningError:
+    who = f" (process {who})" if who.isdigit() else f" ({who})" if who else ""
     return AlreadyRunningError(
         f"another genrify-tag watch{who} is running on this database",
         hint="'genrify-tag status' shows it; a second one needs a --database of its own",

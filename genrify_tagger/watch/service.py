@@ -19,7 +19,7 @@ from genrify_tagger.pipeline import Result, Session, open_session
 from genrify_tagger.store.owner import this_process
 from genrify_tagger.watch.batches import Batches
 from genrify_tagger.watch.hooks import Hook
-from genrify_tagger.watch.lock import only_one
+from genrify_tagger.watch.lock import alone_on_server, only_one
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.notify import Notifier
 from genrify_tagger.watch.signals import Wishes
@@ -103,7 +103,7 @@ class Service:
             pause = FIRST_PAUSE
             while not self.wishes.stop:
                 try:
-                    with open_session(self._with_roots(self.settings)) as session:
+                    with open_session(self._with_roots(self.settings)) as session, alone_on_server(session.store):
                         for thing in self._beside if not self._has_started else ():
                             stack.enter_context(thing(self))
                         self._watch(session)

@@ -1,4 +1,4 @@
-"""Twenty-four hours of life in fast motion: 20,000 things done to files while the service is killed and disks vanish."""
+"""A day of life in fast motion: 20,000 things done to files while the service is killed and disks vanish."""
 
 import os
 import random
