@@ -100,6 +100,11 @@ class Root:
         else:
             self._arm_natively()
 
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether the system has told of something that `check` had better see to at once."""
+        return any(watch.is_alarmed for watch in self._native)
+
     def check(self) -> None:
         """See whether it came, went or changed; `needs_look` says whether that may have hidden something."""
         sight = self._probe.look()
