@@ -97,7 +97,7 @@ class Loop:
     @property
     def phase(self) -> str:
         """What it is doing, in one word."""
-        return "looking" if self._looks else "working" if self.queue else "idle"
+        return "looking" if any(under_way.full for under_way in self._looks) else "working" if self.queue else "idle"
 
     def run(self) -> Iterator[Result]:
         """Watch until told to leave.
