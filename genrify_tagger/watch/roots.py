@@ -92,7 +92,7 @@ class Root:
         if self.watching == LOST and self.reason is not None:
             log.info("%s is back", display_path(self.path))
         self.real = sight.real
-        self._expected |= set(mount_points(self.real))
+        self._expected |= {*mount_points(self.real), *fixed_mounts(self.real)}
         self.polled = self._to_be_polled()
         self.polls_next(self._settings.poll_seconds)
         if self.real in self.polled:
