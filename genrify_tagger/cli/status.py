@@ -98,7 +98,8 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     yield f"  {service['queue']:,} files waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
     if last := service["last_result"]:
         words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
-        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {last['at'][:16].replace('T', ' ')} UTC"
+        at = last["at"][:16].replace("T", " ")
+        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {at} UTC"
     for failure in service["failures"][:3]:
         yield f"  failed: {failure['path']} ({failure['error']})"
 
