@@ -15,14 +15,13 @@ from genrify_tagger.audio.decode import (
     decode_all,
     load_segments,
 )
-from genrify_tagger.audio.identity import KEY_VERSION, AudioInfo, audio_key, probe
+from genrify_tagger.audio.identity import KEY_VERSION, audio_key, probe
 
 __all__ = [
     "KEY_VERSION",
     "SAMPLE_RATE",
     "SEGMENT_SAMPLES",
     "SEGMENT_SECONDS",
-    "AudioInfo",
     "Segments",
     "audio_key",
     "decode_all",

@@ -5,8 +5,11 @@ their back.
 """
 
 from genrify_tagger.library import Candidate, Problem, is_audio
+from genrify_tagger.pipeline.advice import Advice, Song, advise, note
 from genrify_tagger.pipeline.crew import Crew
+from genrify_tagger.pipeline.deputy import announce, confirm, last_word
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.journalled import undisturbed
 from genrify_tagger.pipeline.looking import Interest, is_inside, look, mark_gone
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
@@ -14,33 +17,44 @@ from genrify_tagger.pipeline.scan import discovered, scan
 from genrify_tagger.pipeline.session import Booking, Session, booked, open_memory, open_session, reconcile
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
+from genrify_tagger.pipeline.verdict import Past, meaningful
 
 __all__ = [
     "STATUSES",
+    "Advice",
     "Booking",
     "Candidate",
     "Crew",
     "Interest",
+    "Past",
     "Portrait",
     "Problem",
     "Result",
     "ScanOptions",
     "Session",
+    "Song",
     "Summary",
+    "advise",
+    "announce",
     "booked",
     "changes_of_run",
     "changes_under",
+    "confirm",
     "discovered",
     "is_audio",
     "is_inside",
     "last_changing_run",
+    "last_word",
     "look",
     "mark_gone",
+    "meaningful",
+    "note",
     "open_memory",
     "open_session",
     "portray",
     "reconcile",
     "scan",
     "set_genres",
+    "undisturbed",
     "undo",
 ]
