@@ -73,7 +73,7 @@ def test_outputs_are_named_and_are_probabilities(classifier):
         "outside": 1,
         "broad": len(classifier.sidecar.vocabularies["broad"].labels),
         "tags": 50,
-        "embedding": 200,
+        "embedding": 456,
     }
     assert all(values.dtype == np.float32 for values in got.values())
     np.testing.assert_allclose(got["gtzan"].sum(axis=1), 1, atol=1e-5)
@@ -87,7 +87,7 @@ def test_a_segment_is_heard_alike_in_any_company(classifier, n):
     mel = np.resize(clip_mel("hungarian_dance_12s.ogg"), (9, 187, 96))
     alone = np.concatenate([classifier.predict(mel[i : i + 1])["embedding"] for i in range(n)])
     together = classifier.predict(mel[:n])["embedding"]
-    assert together.shape == (n, 200)
+    assert together.shape == (n, 456)
     np.testing.assert_allclose(together, alone, atol=1e-3)
 
 
