@@ -9,8 +9,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from genrify_tagger.store.analyses import Analyses, as_stored
+from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Filter, Order, Overview, Page
 from genrify_tagger.store.connect import make_folder, parsed
-from genrify_tagger.store.files import Files
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
@@ -18,14 +18,21 @@ from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, RunR
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
 __all__ = [
+    "BINS",
     "DONE",
     "FAILED",
     "INTERRUPTED",
     "MISSING",
+    "NO_GENRE",
+    "ORDERS",
     "PENDING",
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
+    "Filter",
+    "Order",
+    "Overview",
+    "Page",
     "RunRecord",
     "Store",
     "as_stored",
@@ -35,7 +42,7 @@ __all__ = [
 ]
 
 
-class Store(Files, Analyses, Runs, Journal, Maintenance):
+class Store(Browse, Analyses, Runs, Journal, Maintenance):
     """An open database; `open_store` makes one, leaving the `with` block (or `close`) closes it."""
 
     def __enter__(self) -> Store:
