@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genrify_tagger import listener
-from genrify_tagger.analysis import Analysis, Sound
+from genrify_tagger.analysis import Analysis, Picture, Sound
 from genrify_tagger.errors import (
     GenrifyError,
     InterruptedScanError,
@@ -108,6 +108,18 @@ class Workers:
     def audio_key(self, path: str) -> str:
         """Return the audio key of a file, to prove that a write left the audio alone; not interruptible."""
         return self._call(path, functools.partial(listener.probe, path), interruptible=False).key
+
+    def captions(self, path: str) -> dict[str, str]:
+        """Return what a file says of its title, artist and album; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.captions, path), interruptible=True)
+
+    def to_opus(self, path: str) -> bytes:
+        """Return a song as a WebM file of Opus; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.to_opus, path), interruptible=True)
+
+    def depict(self, path: str, *, columns: int) -> Picture:
+        """Draw a song in at most so many columns; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.depict, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
         """End all listening at once; identities wanted by a write in hand are still answered."""
