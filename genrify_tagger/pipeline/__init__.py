@@ -5,25 +5,33 @@ their back.
 """
 
 from genrify_tagger.library import is_audio
+from genrify_tagger.pipeline.guest import hear, tag_copy
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.looks import captions, depict, to_opus
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
 from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
+from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 
 __all__ = [
     "STATUSES",
+    "Neighbour",
+    "Neighbourhood",
     "Portrait",
     "Result",
     "ScanOptions",
     "Session",
     "Summary",
     "booked",
+    "captions",
     "changes_of_run",
     "changes_under",
+    "depict",
     "discovered",
+    "hear",
     "is_audio",
     "last_changing_run",
     "open_memory",
@@ -31,5 +39,7 @@ __all__ = [
     "portray",
     "scan",
     "set_genres",
+    "tag_copy",
+    "to_opus",
     "undo",
 ]
