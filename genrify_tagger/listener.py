@@ -231,7 +231,9 @@ def _mel_columns(y: FloatArray, starts: np.ndarray[Any, np.dtype[np.int64]]) -> 
     parts = [features.log_mel(segments[i : i + _AT_ONCE]) for i in range(0, len(segments), _AT_ONCE)]
     frames = np.concatenate(parts)
     per_segment = frames.shape[1]
-    first = np.minimum(starts // length * per_segment + starts % length * per_segment // length, frames[..., 0].size - 1)
+    first = np.minimum(
+        starts // length * per_segment + starts % length * per_segment // length, frames[..., 0].size - 1
+    )
     columns = np.maximum.reduceat(frames.reshape(-1, frames.shape[2]), first)
     return _bytes(columns.T[::-1] / (float(columns.max()) or 1.0))
 

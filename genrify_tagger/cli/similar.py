@@ -61,7 +61,9 @@ def _tell(neighbour: Neighbour, output_format: str) -> None:
         fields = {"similarity": round(neighbour.similarity, 4), "genres": list(record.after)}
         write_json({"schema": 1, **json_path(record.path), **fields, "duration": record.duration})
         return
-    write_line(f"{neighbour.similarity:.2f}  {', '.join(record.after) or '(no genre)':<12}  {display_path(record.path)}")
+    write_line(
+        f"{neighbour.similarity:.2f}  {', '.join(record.after) or '(no genre)':<12}  {display_path(record.path)}"
+    )
 
 
 def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:

@@ -213,6 +213,13 @@ class Browse(Files):
                 found.append((as_run(values), made, undone))
         return found
 
+    def tally_of(self, run: int) -> tuple[int, int]:
+        """Return how many changes a run made, and how many of them were taken back."""
+        made = and_(CHANGES.c.run == run, CHANGES.c.state == "done")
+        with self.read() as connection:
+            row = connection.execute(select(func.count(), func.count(CHANGES.c.undone_by)).where(made)).one()
+        return int(row[0]), int(row[1])
+
     def count_analyses(self, model: str, front_end: str) -> int:
         """Return how many songs `model` has heard behind this front end."""
         heard = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)

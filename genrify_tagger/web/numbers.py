@@ -1,0 +1,66 @@
+"""The library in numbers, and what the program is doing: for the overview, and for the line at the foot of each page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from genrify_tagger.pipeline import Session
+from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
+from genrify_tagger.web.house import house
+
+DAYS = 60
+_FRESH_SECONDS = 5.0  # counting reads the whole table
+
+Json = dict[str, Any]
+
+
+class _Kept:
+    """The last counting, for those who ask at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: Session | None = None
+        self._until = 0.0
+        self._value: Json = {}
+
+    def find(self, session: Session) -> Json:
+        with self._lock:
+            if self._of is not session or time.monotonic() > self._until:
+                self._value = _count(session)
+                self._of, self._until = session, time.monotonic() + _FRESH_SECONDS
+            return self._value
+
+
+_kept = _Kept()
+
+
+def overview() -> Json:
+    """Return genres, confidence, statuses and changes by day."""
+    return _kept.find(house().session)
+
+
+def service() -> Json:
+    """Return what is running, and the numbers that change while it does."""
+    session = house().session
+    last = session.store.last_run()
+    return {
+        "counts": overview()["statuses"],
+        "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
+        "running": last is not None and last.status == RUNNING,
+        "service": None,
+    }
+
+
+def _count(session: Session) -> Json:
+    seen = session.store.overview()
+    days = session.store.changes_by_day(utc_now() - timedelta(days=DAYS))
+    return {
+        "statuses": session.store.counts(),
+        "genres": [{"name": name, "files": files} for name, files in seen.genres.items() if name != NO_GENRE],
+        "without_genre": seen.genres.get(NO_GENRE, 0),
+        "confidence": seen.confidence,
+        "changes": [{"day": day, "by": by} for day, by in days.items()],
+    }
