@@ -238,6 +238,7 @@ def _mel_columns(y: FloatArray, starts: np.ndarray[Any, np.dtype[np.int64]]) -> 
     return _bytes(columns.T[::-1] / (float(columns.max()) or 1.0))
 
 
-def _bytes(values: FloatArray) -> ByteArray:
+def _bytes(values: np.ndarray[Any, np.dtype[np.floating]]) -> ByteArray:
     """Scale values from 0 to 1 to whole numbers from 0 to 255."""
-    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    scaled: ByteArray = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    return scaled

@@ -12,6 +12,8 @@ from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from genrify_tagger.web import Server
 
 
@@ -48,7 +50,7 @@ def command(state: State, host: str | None, port: int | None, open_browser: bool
         return  # it is the way to end it
 
 
-def _web() -> object:
+def _web() -> ModuleType:
     try:
         from genrify_tagger import web
     except ModuleNotFoundError as error:

@@ -231,7 +231,7 @@ class Browse(Files):
         return self._records(and_(FILES.c.audio_key.in_(audio_keys), THERE))
 
     def _condition(self, wanted: Filter) -> ColumnElement[bool]:
-        conditions = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
+        conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
         conditions += [self._path_has(word) for word in wanted.words.split()]
         if wanted.genre is not None:
             conditions.append(self._has_genre(wanted.genre))
@@ -254,8 +254,8 @@ class Browse(Files):
         PostgreSQL matches no bytes: it shows them, and what is looked for, with those beyond ASCII as octal numbers.
         """
         if self.is_sqlite:
-            shown = cast(type_coerce(FILES.c.path, LargeBinary), Text)
-            return shown.like("%".join(_escaped(part) for part in parts), escape="!")
+            text = cast(type_coerce(FILES.c.path, LargeBinary), Text)
+            return text.like("%".join(_escaped(part) for part in parts), escape="!")
         shown = type_coerce(func.encode(FILES.c.path, literal_column("'escape'")), Text)
         return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
 

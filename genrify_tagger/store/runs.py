@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import RUNS
@@ -58,7 +58,7 @@ class Runs(Database):
         return None if row is None else as_run(row)
 
 
-def as_run(row: Mapping[str, Any]) -> RunRecord:
+def as_run(row: Mapping[str, Any] | RowMapping) -> RunRecord:
     """Return a row of the table as a record; a run whose process is gone counts as interrupted."""
     values = {**row}
     owner = values.pop("owner")

@@ -46,8 +46,6 @@ def _everywhere() -> dict[str, Any]:
 
 def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.code or 500
-    if error.response is not None:
-        return error.response
     words = str(error.description or error.name)
     if request.path.startswith("/api/"):
         return jsonify(error=words), code

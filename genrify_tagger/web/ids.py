@@ -1,4 +1,4 @@
-"""Files of the library by id: what a request names is looked up among the library's rows, and opened only from there."""
+"""Files of the library by id: what a request names is looked up among its rows, and opened only from there."""
 
 from __future__ import annotations
 

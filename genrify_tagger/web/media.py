@@ -29,7 +29,7 @@ _JSON = "application/json"
 
 Parts = Mapping[str, bytes]
 
-#: What browsers play as it is, by suffix. AAC and ALAC share one; a browser that cannot play a file says so to the page.
+#: What browsers play as it is, by suffix. AAC and ALAC share one; a browser that cannot play a file tells the page.
 PLAYABLE = {
     **dict.fromkeys((".mp3", ".mp2", ".mpga"), "audio/mpeg"),
     ".flac": "audio/flac",

@@ -1,4 +1,4 @@
-"""Hearing and seeing a song, of the library or dropped: the file itself, Opus, pictures, titles, what sounds like it."""
+"""Hearing and seeing a song, of the library or dropped: the file, Opus, pictures, titles, what sounds like it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genrify_tagger.pipeline import Portrait, Session, captions, depict, portray
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
 from genrify_tagger.web.house import house
-from genrify_tagger.web.ids import track, tracks
+from genrify_tagger.web.ids import track, track_id, tracks
 from genrify_tagger.web.media import OPUS, PLAYABLE, Parts, open_plain, send
 from genrify_tagger.web.png import heat
 
@@ -100,7 +100,7 @@ def titles() -> Answer:
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= MOST_TITLES:
         abort(400, f"name 1 to {MOST_TITLES} tracks")
-    return jsonify(titles={views.track_id(record.path): captions_of(record) for record in tracks(wanted)})
+    return jsonify(titles={track_id(record.path): captions_of(record) for record in tracks(wanted)})
 
 
 def portrait_of(record: FileRecord) -> Portrait:

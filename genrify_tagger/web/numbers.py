@@ -1,4 +1,4 @@
-"""The library in numbers, and what the program is doing: for the overview, and for the line at the foot of each page."""
+"""The library in numbers, and what the program is doing, for the overview and the line at the foot of each page."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from genrify_tagger import __version__
+from genrify_tagger.store import ORDERS
 from genrify_tagger.web import query
 from genrify_tagger.web.schemas import SCHEMAS
 
@@ -22,7 +23,7 @@ def document() -> Json:
             "title": "Genrify Tagger",
             "version": __version__,
             "description": "The API behind the local page. Requests that change something need the header X-Genrify "
-            "(any value). Where a token is set, send it as a bearer token. An answer 202 means: not done yet, ask again.",
+            "(any value). Where a token is set, send it as a bearer token. 202 means: not done yet, ask again.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -53,7 +54,7 @@ def _library() -> Json:
                 _query("high", _SHARE, "greatest confidence"),
                 _query("folder", _TEXT, "an absolute path: files below it"),
                 _query("format", {"type": "string", "enum": list(query.FORMATS)}, "kind of file"),
-                _query("order", {"type": "string", "enum": list(query.ORDERS)}, "sorted by"),
+                _query("order", {"type": "string", "enum": list(ORDERS)}, "sorted by"),
                 _query("desc", {"type": "string", "enum": ["0", "1"]}, "largest first"),
                 _query("after", _TEXT, "id of the track behind which the page begins"),
                 _query("before", _TEXT, "id of the track before which the page ends"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlencode
 
 from flask import abort
@@ -30,7 +29,7 @@ FORMATS = {
     "Musepack": (".mpc", ".mp+", ".mpp"),
     "DSF": (".dsf",),
 }
-LISTED = tuple(status for status in STATUSES if status != "unchanged") + (MISSING,)
+LISTED = (*(status for status in STATUSES if status != "unchanged"), MISSING)
 NONE = "(none)"  # how an address says "files without a genre"
 PER_PAGE, MOST = 50, 200
 DESCENDING_FIRST = ("confidence", "duration", "seen")  # where the largest come first unless asked otherwise
@@ -124,7 +123,7 @@ def parse(words: MultiDict[str, str]) -> Query:
         high=_share(words, "high"),
         folder=folder,
         format=kind,
-        order=cast(Order, order),
+        order=order,
         descending=_flag(words.get("desc"), order in DESCENDING_FIRST),
         after=words.get("after", ""),
         before=words.get("before", ""),

@@ -1,8 +1,7 @@
 """The server under the page: waitress, with limits that keep slow and greedy clients from everybody else.
 
 A request is read by one loop, whoever sends it at whatever pace, and gets a thread when it is complete. Before its body
-is read, it must name a known host, show the token, be sent to where bodies belong, and fit into the room that all bodies
-share.
+is read, it must name a known host, show the token, be sent to where bodies belong, and fit into the room all share.
 """
 
 from __future__ import annotations
@@ -36,17 +35,23 @@ MAX_HEADERS = 1 << 16
 _UPLOAD_PATH = "/api/uploads"
 
 
-class _Refused(Error):
+class RefusedError(Error):  # type: ignore[misc]
+    """The sender may not do this."""
+
     code = 403
     reason = "Forbidden"
 
 
-class _Full(Error):
+class FullError(Error):  # type: ignore[misc]
+    """There is no room for the body."""
+
     code = 507
     reason = "Insufficient Storage"
 
 
-class _LengthRequired(Error):
+class LengthRequiredError(Error):  # type: ignore[misc]
+    """The length of the body is not known beforehand."""
+
     code = 411
     reason = "Length Required"
 
@@ -129,6 +134,7 @@ def _channel_class(house: House, server: Any) -> type[HTTPChannel]:
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         admitted = False
         began = 0.0
+        completed = False
 
         def received(self, data: bytes) -> int:
             self.began = self.began or time.time()
@@ -150,16 +156,16 @@ def _refusal(house: House, server: Any, parser: Any) -> Error | None:
     headers, access = parser.headers, house.access
     cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")
     if not access.knows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
-        return _Refused("this request is not welcome")
+        return RefusedError("this request is not welcome")
     is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
     if not is_login and not access.admits_headers(headers.get("AUTHORIZATION", ""), cookie):
-        return _Refused("the token is missing or wrong")
+        return RefusedError("the token is missing or wrong")
     if parser.chunked:
-        return _LengthRequired("the request must say how long it is")
+        return LengthRequiredError("the request must say how long it is")
     if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:
         return RequestEntityTooLarge("the body is too large")
     if _under_way(server) > house.uploads.room:
-        return _Full("there is no room for more songs at this time")
+        return FullError("there is no room for more songs at this time")
     return None
 
 
