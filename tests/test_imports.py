@@ -48,13 +48,14 @@ OWNERS = {
     "pebble": {"training"},
     "watchdog": {"watch"},
     "flask": {"web"},
+    "waitress": {"web"},
     "dask": {"cluster"},
     "tensorflow": {"training"},
     "librosa": {"training"},
     "matplotlib": {"training"},
     "sklearn": {"training", "learn"},
 }
-LATE = {"tensorflow", "librosa", "matplotlib", "sklearn", "ai_edge_litert", "alembic", "flask", "dask"}
+LATE = {"tensorflow", "librosa", "matplotlib", "sklearn", "ai_edge_litert", "alembic", "flask", "waitress", "dask"}
 LATE_EVERYWHERE_BUT = {"training", "migrations", "web", "cluster"}
 
 Import = tuple[str, str | None, bool]  # module, name imported from it, whether at module level
@@ -139,7 +140,7 @@ def test_modules_stay_short():
 
 
 HEAVY = {
-    *("tensorflow", "librosa", "sklearn", "matplotlib", "flask", "av", "ai_edge_litert", "sqlalchemy", "numpy"),
+    *("tensorflow", "librosa", "sklearn", "matplotlib", "flask", "waitress", "av", "ai_edge_litert", "sqlalchemy", "numpy"),
     *("mutagen", "alembic", "pebble", "watchdog", "scipy", "rich", "platformdirs"),
 }
 RUN = """

@@ -131,7 +131,9 @@ def _page(template: str, **values: Any) -> str:
     names = [session.written_name(label) for label in labels]
     places = {name: index for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not house().access.is_open}
-    return render_template(template, **values, colour=lambda name: places.get(name, ""))
+    text = render_template(template, **values, colour=lambda name: places.get(name, ""))
+    # A broken tag may hold what UTF-8 cannot.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _row(record: FileRecord) -> views.Json:

@@ -111,6 +111,8 @@ def parse(words: MultiDict[str, str]) -> Query:
     order = words.get("order", "path") or "path"
     status, kind = words.get("status", ""), words.get("format", "")
     folder = words.get("folder", "")
+    if any("\0" in word for word in words.values()):
+        abort(400, "no word may hold a NUL")
     if order not in ORDERS or (status and status not in LISTED) or (kind and kind not in FORMATS):
         abort(400, "no such order, status or format")
     if folder and not os.path.isabs(folder):

@@ -6,13 +6,13 @@ is read, it must name a known host, show the token, be sent to where bodies belo
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import time
 from typing import Any
 
 from flask import Flask
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
@@ -75,12 +75,12 @@ class Server:
 
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM is raised here, or `stop` is called elsewhere."""
-        with contextlib.suppress(OSError):  # stopped by `stop`
-            self._server.run()
+        self._server.run()
 
     def stop(self) -> None:
-        """End `run`; may be called from any thread."""
-        self._server.close()
+        """End `run`, once the requests in hand are answered; may be called from any thread."""
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
 
 
 def listen(app: Flask, house: House) -> Server:
