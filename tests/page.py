@@ -63,16 +63,18 @@ class Page:
         finally:
             connection.close()
 
-    def get(self, path: str, *, status: int | None = 200, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+    def get(
+        self, path: str, *, expect: int | None = 200, headers: dict[str, str] | None = None, **query: Any
+    ) -> Answer:
         """Ask again while the answer is "not yet"."""
         address = f"{path}?{urlencode(query, doseq=True)}" if query else path
         deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.ask("GET", address, headers=headers)
-            if answer.status not in {202, 503} or status in {202, 503} or time.monotonic() > deadline:
+            if answer.status not in {202, 503} or expect in {202, 503} or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        assert status is None or answer.status == status, (answer.status, answer.body[:500])
+        assert expect is None or answer.status == expect, (answer.status, answer.body[:500])
         return answer
 
     def post(self, path: str, body: Any = None, *, status: int | None = 200) -> Any:

@@ -25,7 +25,7 @@ def made(number: int) -> FileRecord:
         status=status,
         confidence=chance.choice([None, 0.0, 0.25, 0.5, 0.5, 1.0]),
         duration=chance.choice([None, 60.0, 240.0]),
-        after=chance.choice([(), ("Jazz",), ("Jazz", "Pop"), ("R&B \"é\"",)]),
+        after=chance.choice([(), ("Jazz",), ("Jazz", "Pop"), ('R&B "é"',)]),
         seen_at=NOW - timedelta(seconds=chance.randrange(5)),
         missing_since=NOW if chance.random() < 0.1 else None,
     )
@@ -115,7 +115,9 @@ def test_pages_follow_one_another_in_order_and_back_again(store, order, descendi
 
 def test_files_of_one_genre_stand_together(store):
     page = store.browse(Filter(), order="genre", limit=1000)
-    runs = [genres for i, genres in enumerate(f.after for f in page.files) if not i or page.files[i - 1].after != genres]
+    runs = [
+        genres for i, genres in enumerate(f.after for f in page.files) if not i or page.files[i - 1].after != genres
+    ]
     assert len(runs) == len(set(runs)) == 4
 
 
@@ -142,7 +144,9 @@ def test_runs_and_days_of_changes(store):
         run = store.start_run("web", ["set"])
         runs.append(run)
         for name in ("a", "b"):
-            change = store.begin_change(run=run, path=f"/music/{name}", field="genre", before=None, after=b"x", origin=origin)
+            change = store.begin_change(
+                run=run, path=f"/music/{name}", field="genre", before=None, after=b"x", origin=origin
+            )
             store.finish_change(change, "done")
     undoing = store.begin_change(
         run=runs[1], path="/music/a", field="genre", before=b"x", after=None, origin="undo", undoes=1

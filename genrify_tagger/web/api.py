@@ -119,7 +119,7 @@ def accept() -> Answer:
     return _told(house().tasks.carry_out(["accept", _count(sum(map(len, guesses.values())))], work))
 
 
-@api.post("/runs/<int:run>/undo")
+@api.post("/runs/<int(max=2147483647):run>/undo")
 def undo_run(run: int) -> Answer:
     """Take back what a run changed and nobody took back yet."""
     session = house().session
@@ -129,7 +129,7 @@ def undo_run(run: int) -> Answer:
     return _told(house().tasks.carry_out(["undo", f"run {run}"], lambda number: undo(session, number, changes)))
 
 
-@api.post("/changes/<int:change>/undo")
+@api.post("/changes/<int(max=2147483647):change>/undo")
 def undo_change(change: int) -> Answer:
     """Take back one change of one file."""
     session = house().session
@@ -149,16 +149,16 @@ def task(key: str) -> Answer:
 @api.get("/runs")
 def runs() -> Answer:
     """Return the runs that changed files, newest first."""
-    before = query.whole(request.args, "before", default=0, least=0, most=2**53)
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     limit = query.whole(request.args, "limit", default=50, least=1, most=200)
     found = house().session.store.changing_runs(before=before or None, limit=limit)
     return jsonify(runs=[views.as_run(*run) for run in found])
 
 
-@api.get("/runs/<int:run>")
+@api.get("/runs/<int(max=2147483647):run>")
 def one_run(run: int) -> Answer:
     """Return the changes of a run, newest first."""
-    before = query.whole(request.args, "before", default=0, least=0, most=2**53)
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     limit = query.whole(request.args, "limit", default=100, least=1, most=500)
     store = house().session.store
     if store.run(run) is None:
@@ -185,7 +185,10 @@ def _told(task: Task) -> Answer:
 
 def _body(words: set[str]) -> dict[str, Any]:
     """Return the JSON object of a request, which has these words and no others."""
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # brackets without end
+        body = None
     if not isinstance(body, dict) or set(body) != words:
         abort(400, f"the body must be a JSON object with {' and '.join(sorted(words))}")
     return body

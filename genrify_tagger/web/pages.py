@@ -71,16 +71,16 @@ def overview() -> str:
 @pages.get("/history")
 def history() -> str:
     """Show the runs that changed files."""
-    before = query.whole(request.args, "before", default=0, least=0, most=2**53)
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     runs = house().session.store.changing_runs(before=before or None, limit=_RUNS)
     shown = [views.as_run(*run) for run in runs]
     return _page("history.html", here="history", runs=shown, more=len(shown) == _RUNS, before=before)
 
 
-@pages.get("/history/<int:run>")
+@pages.get("/history/<int(max=2147483647):run>")
 def one_run(run: int) -> str:
     """Show the changes of a run."""
-    before = query.whole(request.args, "before", default=0, least=0, most=2**53)
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     store = house().session.store
     record = store.run(run) or abort(404, f"there is no run {run}")
     made, undone = store.tally_of(run)

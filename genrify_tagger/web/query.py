@@ -32,6 +32,7 @@ FORMATS = {
 LISTED = (*(status for status in STATUSES if status != "unchanged"), MISSING)
 NONE = "(none)"  # how an address says "files without a genre"
 PER_PAGE, MOST = 50, 200
+LARGEST = 2**31 - 1  # number of a run or change that a database holds
 DESCENDING_FIRST = ("confidence", "duration", "seen")  # where the largest come first unless asked otherwise
 
 
