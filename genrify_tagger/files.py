@@ -7,8 +7,17 @@ allows survives the way through the program; the store keeps them as bytes.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import signal
 from dataclasses import dataclass
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _CAN_LEASE = False
+else:
+    _CAN_LEASE = hasattr(fcntl, "F_SETLEASE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,36 @@ def file_stat(path: str | int) -> FileStat:
 def fingerprint(stat: os.stat_result) -> FileStat:
     """Pick out of a full stat result what decides whether a file is unchanged."""
     return FileStat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def has_writer(descriptor: int) -> bool | None:
+    """Tell whether any process has a file open for writing.
+
+    Linux grants a lease for reading only where nobody does. It is given back at once.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file, opened for reading only.
+
+    Returns
+    -------
+    bool or None
+        None where the system does not tell: other systems, most network file systems, files of other users.
+    """
+    if not _CAN_LEASE:
+        return None
+    try:
+        # Whoever opens it for writing at this very moment makes the kernel send a signal; the usual one would kill us.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
 
 
 def display_path(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
@@ -17,7 +18,9 @@ _OURS = logging.getLogger("genrify_tagger")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def configure(*, verbose: bool = False, quiet: bool = False, log_format: LogFormat = "text") -> None:
+def configure(
+    *, verbose: bool = False, quiet: bool = False, log_format: LogFormat = "text", dated: bool = False
+) -> None:
     """Send the program's log lines to stderr, replacing what an earlier call set up.
 
     Parameters
@@ -28,9 +31,17 @@ def configure(*, verbose: bool = False, quiet: bool = False, log_format: LogForm
         Errors only.
     log_format : {"text", "json"}
         Lines for people, or one JSON object a line.
+    dated : bool
+        Begin lines for people with the time, as a program does that runs for days; but where systemd's journal takes
+        them, with their level instead, in the way the journal knows, since it keeps the time itself.
     """
     handler = _StderrHandler()
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    if log_format == "json":
+        handler.setFormatter(_JsonFormatter())
+    elif dated:
+        handler.setFormatter(_JournalFormatter() if goes_to_journal() else _DatedFormatter())
+    else:
+        handler.setFormatter(_TextFormatter())
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _StderrHandler)]:
         root.removeHandler(old)
@@ -59,6 +70,31 @@ class _TextFormatter(logging.Formatter):
         elif record.levelno <= logging.DEBUG:
             text = f"{record.name}: {text}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class _DatedFormatter(_TextFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created).astimezone()
+        return f"{at:%Y-%m-%d %H:%M:%S} {super().format(record)}"
+
+
+class _JournalFormatter(_TextFormatter):
+    """Marks each line with its level, see sd-daemon(3)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        levels = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
+        mark = f"<{levels.get(record.levelno, 2)}>"
+        return "\n".join(mark + line for line in super().format(record).splitlines())
+
+
+def goes_to_journal() -> bool:
+    """Tell whether what this process writes to stderr goes to systemd's journal (see systemd.exec(5))."""
+    try:
+        device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+        stat = os.fstat(2)
+        return (stat.st_dev, stat.st_ino) == (int(device), int(inode))
+    except (ValueError, OSError):
+        return False
 
 
 class _JsonFormatter(logging.Formatter):

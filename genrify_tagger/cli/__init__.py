@@ -20,12 +20,13 @@ PROGRAM = "genrify-tag"
 COMMANDS = {
     "Tag songs": {
         "scan": "Listen to songs and write their genres.",
+        "watch": "Tag new songs as they come, until stopped.",
         "set": "Write genres of your own choice.",
         "undo": "Take back what was written.",
     },
     "Look": {
         "show": "Show all that is known of a song.",
-        "status": "Count the library; list what is unsure or failed.",
+        "status": "Count the library; list what is unsure or failed; show the service.",
         "history": "List what was changed, and when.",
         "similar": "List the songs that sound most like one.",
         "serve": "Open the page in the browser.",
@@ -39,6 +40,7 @@ COMMANDS = {
     },
     "Set up": {
         "config": "Show, find or create the settings.",
+        "service": "Have new songs tagged from the system's start on.",
         "db": "Check, back up or tidy the database.",
         "completion": "Print the script that completes commands in a shell.",
     },

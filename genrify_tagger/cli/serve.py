@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +17,7 @@ from genrify_tagger.errors import GenrifyError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from genrify_tagger.config import Settings
     from genrify_tagger.web import Server
 
 
@@ -48,6 +52,27 @@ def command(state: State, host: str | None, port: int | None, open_browser: bool
             server.run()
     except KeyboardInterrupt:
         return  # it is the way to end it
+
+
+@contextmanager
+def page_beside(state: State, settings: Settings) -> Iterator[None]:
+    """Serve the page in a thread of its own for as long as the `with` block lasts.
+
+    It has a session of its own, because that of the service is renewed whenever the settings change.
+    """
+    from genrify_tagger.pipeline import open_session
+
+    web = _web()
+    with open_session(settings) as session, web.open_house(session) as house:
+        server = web.listen(web.make_app(house), house)
+        thread = threading.Thread(target=server.run, name="genrify-page")
+        thread.start()
+        try:
+            _tell(state, server, settings.web.host, open_browser=False)
+            yield
+        finally:
+            server.stop()
+            thread.join()
 
 
 def _web() -> ModuleType:

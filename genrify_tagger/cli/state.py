@@ -81,13 +81,13 @@ class State:
         """Whether a live display makes sense: a person watches, and wants to see it."""
         return self.console.is_terminal and not self.quiet and self.log_format == "text"
 
-    def start(self) -> None:
-        """Set logging up, once all options are known."""
+    def start(self, *, dated: bool = False) -> None:
+        """Set logging up, once all options are known; `dated` as in `logs.configure`."""
         from genrify_tagger.logs import configure
 
         if self.verbose and self.quiet:
             raise click.UsageError("choose --verbose or --quiet", click.get_current_context(silent=True))
-        configure(verbose=self.verbose, quiet=self.quiet, log_format=self.log_format)
+        configure(verbose=self.verbose, quiet=self.quiet, log_format=self.log_format, dated=dated)
 
 
 def common_options(command: Callable[P, T]) -> Callable[P, T]:

@@ -1,9 +1,10 @@
-"""`genrify-tag status`: the library in numbers."""
+"""`genrify-tag status`: the library in numbers, and the service."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +12,10 @@ from genrify_tagger.cli.output import format_option, table, write_json, write_li
 from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from genrify_tagger.store import FileRecord
+    from genrify_tagger.config import Settings
+    from genrify_tagger.store import FileRecord, RunRecord
 
 LISTED = ("tagged", "kept", "unsure", "skipped", "failed", "missing")
 
@@ -21,11 +23,12 @@ LISTED = ("tagged", "kept", "unsure", "skipped", "failed", "missing")
 @click.command()
 @click.argument("folder", required=False, type=click.Path())
 @click.option("--list", "listed", type=click.Choice(LISTED), help="Name the files of this status, with reasons.")
+@click.option("--health", is_flag=True, help="Only say whether the service is well; exit status 1 if it is not.")
 @format_option("text", "json")
 @click.pass_obj
 @common_options
-def command(state: State, folder: str | None, listed: str | None, output_format: str) -> None:
-    """Count the library; list what is unsure or failed.
+def command(state: State, folder: str | None, listed: str | None, health: bool, output_format: str) -> int | None:
+    """Count the library; list what is unsure or failed; show the service.
 
     \b
     Examples:
@@ -33,11 +36,25 @@ def command(state: State, folder: str | None, listed: str | None, output_format:
       genrify-tag status ~/Music/New
       genrify-tag status --list unsure
       genrify-tag status --format json
+      genrify-tag status --health           for monitors: exit status 0 or 1
     """  # noqa: D301
+    from genrify_tagger.watch.state import service_state
+
+    settings = state.settings()
+    service = service_state(settings)
+    if health:
+        return _health(service, output_format)
+    under = os.path.realpath(folder) if folder else None
+    _count(settings, under, listed, output_format, service)
+    return None
+
+
+def _count(
+    settings: Settings, under: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
+) -> None:
     from genrify_tagger.pipeline import open_memory
 
-    under = os.path.realpath(folder) if folder else None
-    with open_memory(state.settings()) as store:
+    with open_memory(settings) as store:
         if listed:
             _list(store.files_under(under, [listed]), output_format)
             return
@@ -45,11 +62,19 @@ def command(state: State, folder: str | None, listed: str | None, output_format:
         last = next(iter(store.runs(limit=1)), None)
     if output_format == "json":
         run = last and {"id": last.id, "command": last.command, "status": last.status}
-        write_json({"schema": 1, "counts": counts, "failures": failures, "last_run": run})
+        write_json({"schema": 1, "counts": counts, "failures": failures, "last_run": run, "service": service})
         return
     if not counts:
         write_line("Nothing was scanned yet: genrify-tag scan ~/Music")
-        return
+    else:
+        _tell_counts(counts, failures, last)
+    if service is not None and under is None:
+        write_line("")
+        for line in _service_lines(service):
+            write_line(line)
+
+
+def _tell_counts(counts: dict[str, int], failures: dict[str, int], last: RunRecord | None) -> None:
     rows = [(status, f"{counts[status]:,}") for status in LISTED if counts.get(status)]
     write_text("\n".join(table(["status", "files"], [*rows, ("all", f"{sum(counts.values()):,}")], right={"files"})))
     if failures:
@@ -59,6 +84,34 @@ def command(state: State, folder: str | None, listed: str | None, output_format:
     if last is not None:
         write_line("")
         write_line(f"Last run: {last.id} ({last.command}), {last.status}, {last.started_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _service_lines(service: dict[str, Any]) -> Iterator[str]:
+    since = datetime.fromisoformat(service["since"])
+    yield f"Service: {service['phase']}, running since {since:%Y-%m-%d %H:%M} UTC (process {service['pid']})"
+    for root in service["roots"]:
+        folders = f", {root['folders']:,} folders" if root["watching"] == "native" else ""
+        reason = f" ({root['reason']})" if root["reason"] else ""
+        yield f"  {root['watching']:<8} {root['path']}{folders}{reason}"
+    done = ", ".join(f"{number:,} {status}" for status, number in service["counts"].items())
+    yield f"  {service['queue']:,} files waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
+    if last := service["last_result"]:
+        words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
+        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {last['at'][:16]}"
+    for failure in service["failures"][:3]:
+        yield f"  failed: {failure['path']} ({failure['error']})"
+
+
+def _health(service: dict[str, Any] | None, output_format: str) -> int:
+    from genrify_tagger.watch.state import problems
+
+    found = problems(service)
+    if output_format == "json":
+        write_json({"schema": 1, "healthy": not found, "problems": found, "service": service})
+    else:
+        for line in found or ["the service is well"]:
+            write_line(line)
+    return 1 if found else 0
 
 
 def _list(records: Iterable[FileRecord], output_format: str) -> None:

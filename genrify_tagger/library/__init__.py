@@ -2,6 +2,6 @@
 
 from genrify_tagger.library.patterns import Filter
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, TAGGABLE, is_audio
-from genrify_tagger.library.walk import Candidate, Problem, discover
+from genrify_tagger.library.walk import Candidate, Problem, candidate, discover
 
-__all__ = ["NOT_TAGGABLE", "TAGGABLE", "Candidate", "Filter", "Problem", "discover", "is_audio"]
+__all__ = ["NOT_TAGGABLE", "TAGGABLE", "Candidate", "Filter", "Problem", "candidate", "discover", "is_audio"]

@@ -71,6 +71,19 @@ class Filter:
             and self.includes_any(relative)
         )
 
+    def enters(self, relative: str) -> bool:
+        """Whether a walk from the root would enter this folder (which need not be included itself).
+
+        Parameters
+        ----------
+        relative : str
+            The folder's path relative to the root; "" is the root itself.
+        """
+        parts = relative.split("/")
+        return not any(is_hidden(part) for part in parts) and not any(
+            self.excludes(folder, folder=True) for folder in (*parents(relative), relative)
+        )
+
 
 def parents(relative: str) -> Iterator[str]:
     """Yield the folders on the way to a relative path, outermost first."""

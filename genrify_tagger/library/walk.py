@@ -104,6 +104,18 @@ def discover(
     return _Walk(Filter(include, exclude), roots).run(paths)
 
 
+def candidate(path: str) -> Candidate | None:
+    """Return a single song as `discover` would find it; None if it is no regular file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be looked at.
+    """
+    stat = os.stat(path)
+    return _candidate(path, os.path.realpath(path), stat) if modes.S_ISREG(stat.st_mode) else None
+
+
 class _Walk:
     """The state of one discovery."""
 

@@ -4,23 +4,30 @@ The command line, the watcher, the web page and the beets plugin call these func
 their back.
 """
 
-from genrify_tagger.library import is_audio
+from genrify_tagger.library import Candidate, Problem, is_audio
+from genrify_tagger.pipeline.crew import Crew
 from genrify_tagger.pipeline.guest import hear, tag_copy
 from genrify_tagger.pipeline.human import set_genres
+from genrify_tagger.pipeline.looking import Interest, is_inside, look, mark_gone
 from genrify_tagger.pipeline.looks import captions, depict, to_opus
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
-from genrify_tagger.pipeline.session import Session, booked, open_memory, open_session
+from genrify_tagger.pipeline.session import Booking, Session, booked, open_memory, open_session, reconcile
 from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 
 __all__ = [
     "STATUSES",
+    "Booking",
+    "Candidate",
+    "Crew",
+    "Interest",
     "Neighbour",
     "Neighbourhood",
     "Portrait",
+    "Problem",
     "Result",
     "ScanOptions",
     "Session",
@@ -33,10 +40,14 @@ __all__ = [
     "discovered",
     "hear",
     "is_audio",
+    "is_inside",
     "last_changing_run",
+    "look",
+    "mark_gone",
     "open_memory",
     "open_session",
     "portray",
+    "reconcile",
     "scan",
     "set_genres",
     "tag_copy",

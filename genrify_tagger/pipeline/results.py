@@ -41,6 +41,8 @@ class Result:
         Seconds of audio.
     error : str or None
         What went wrong, for a failed file.
+    passing : bool
+        Whether the failure may be over soon: another program changed the file, the disk was full or away.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Result:
     duration: float | None = None
     model: str = ""
     error: str | None = None
+    passing: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `scan --format jsonl` prints for this file."""

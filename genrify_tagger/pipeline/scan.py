@@ -18,7 +18,7 @@ from genrify_tagger.library import Candidate, Problem, discover
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.song import ScanOptions, process
-from genrify_tagger.store import FileRecord
+from genrify_tagger.store import FileRecord, Sighting
 
 BATCH = 500
 WINDOW = 16
@@ -98,12 +98,13 @@ def _begin(
     record = known.get(item.target)
     if not item.taggable:
         return Result(path=item.path, status="skipped", reason="this kind of file has no place for a genre")
-    if record is not None and _is_unchanged(session, record, item.stat, options):
+    if record is not None and is_unchanged(session, record, item.stat, options):
         return _remembered(item.path, record)
     return pool.submit(process, session, run, item, record, options)
 
 
-def _is_unchanged(session: Session, record: FileRecord, stat: FileStat, options: ScanOptions) -> bool:
+def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
+    """Tell whether a file need not be looked at: the same file, the same settings, the same model as last time."""
     if options.force or options.reanalyse or record.stat != stat:
         return False
     same_model = record.model == session.sidecar.id

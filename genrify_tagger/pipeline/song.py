@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
 from genrify_tagger.decision import Decision, decide
 from genrify_tagger.errors import (
+    ChangedMeanwhileError,
     DecodeError,
     GenrifyError,
     InterruptedScanError,
@@ -25,6 +27,12 @@ from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.verdict import judge, meaningful
 from genrify_tagger.store import FileRecord
 from genrify_tagger.tags import Snapshot
+
+# Not among them: what lasts until somebody changes permissions, which would cost a look at every file each time.
+_PASSING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class ScanOptions:
         Try files again that failed before and have not changed since.
     origin : str
         Who scans, for the journal.
+    settled : bool
+        Write only into files that are still exactly as they were found.
     """
 
     dry_run: bool = False
@@ -50,6 +60,7 @@ class ScanOptions:
     reanalyse: bool = False
     retry_failed: bool = False
     origin: str = "scan"
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,12 @@ def process(session: Session, run: int, item: Candidate, record: FileRecord | No
         If the database cannot be used: that is no single file's failure.
     """
     result, stat, identity = _outcome(session, run, item, record, options)
+    if result.status == "failed" and tags.stat_or_none(item.path) != item.stat:
+        result = replace(result, passing=True)  # it says nothing of a file that was changed or moved meanwhile
     if not options.dry_run:
-        session.store.save_files([_record(session, item.target, result, stat, identity)])
+        # Without a fingerprint it does not count as unchanged: the next look tries it again.
+        seen = None if result.passing else stat
+        session.store.save_files([_record(session, item.target, result, seen, identity)])
     return result
 
 
@@ -174,7 +189,14 @@ def _outcome(
     except StoreError:
         raise
     except (GenrifyError, OSError) as error:
-        return Result(path=item.path, status="failed", error=plain_words(error)), item.stat, identity
+        return _failure(Result(path=item.path, status="failed"), error), item.stat, identity
+
+
+def _failure(result: Result, error: GenrifyError | OSError) -> Result:
+    """Return a result as failed; what the system refused or another program prevented may work later."""
+    cause = error.__cause__ if isinstance(error, TagError) else error
+    passing = isinstance(error, ChangedMeanwhileError) or (isinstance(cause, OSError) and cause.errno in _PASSING)
+    return replace(result, status="failed", error=plain_words(error), passing=passing)
 
 
 def plain_words(error: GenrifyError | OSError) -> str:
@@ -240,6 +262,9 @@ def _tag(
     if verdict.status != "tagged":
         return result, item.stat
     plan = tags.plan_write(item.path, verdict.genres, field=field)
+    if not tags.same_genre(plan.before.raw, snapshot.raw) or (options.settled and plan.stat != item.stat):
+        error = ChangedMeanwhileError("the file was changed by another program, so it was left alone", path=item.path)
+        return _failure(replace(result, after=plan.before.genres), error), item.stat
     if not plan.changes:
         return replace(result, status="kept", reason="says so already", after=snapshot.genres), item.stat
     if options.dry_run:
@@ -249,10 +274,12 @@ def _tag(
     try:
         return result, write(session, run, plan, origin=options.origin, audio_key=identity.audio_key)
     except (TagError, WorkerError, DecodeError, OSError) as error:
-        return replace(result, status="failed", error=plain_words(error), after=snapshot.genres), item.stat
+        return _failure(replace(result, after=snapshot.genres), error), item.stat
 
 
-def _record(session: Session, path: str, result: Result, stat: FileStat, identity: Identity | None) -> FileRecord:
+def _record(
+    session: Session, path: str, result: Result, stat: FileStat | None, identity: Identity | None
+) -> FileRecord:
     return FileRecord(
         path=path,
         stat=stat,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from genrify_tagger.store.alone import alone
 from genrify_tagger.store.analyses import Analyses, as_stored
 from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Filter, Order, Overview, Page
-from genrify_tagger.store.connect import make_folder, parsed
+from genrify_tagger.store.connect import database_file, make_folder, parsed
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
-from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, RunRecord, utc_now
+from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, RunRecord, Sighting, utc_now
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
 __all__ = [
@@ -34,9 +35,12 @@ __all__ = [
     "Overview",
     "Page",
     "RunRecord",
+    "Sighting",
     "Store",
+    "alone",
     "as_stored",
     "check",
+    "database_file",
     "open_store",
     "utc_now",
 ]

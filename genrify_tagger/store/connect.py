@@ -140,6 +140,12 @@ def parsed(url: str) -> URL:
     return found.set(database=os.path.abspath(os.path.expanduser(found.database)))
 
 
+def database_file(url: str) -> str | None:
+    """Return the path of the SQLite file that a URL names, None for a database server; errors are those of `parsed`."""
+    settled = parsed(url)
+    return settled.database if settled.get_backend_name() == "sqlite" else None
+
+
 def make_folder(path: str) -> None:
     """Create the folder of an SQLite database.
 

@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, select, true, up
 
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import FILES
-from genrify_tagger.store.records import MISSING, FileRecord, utc_now
+from genrify_tagger.store.records import MISSING, FileRecord, Sighting, utc_now
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 
 THERE = FILES.c.missing_since.is_(None)
+SIGHTING = (FILES.c.stat, FILES.c.status, FILES.c.model, FILES.c.settings_key, FILES.c.missing_since)
 COLUMNS = FILES.columns.keys()
 STATUS = case((THERE, FILES.c.status), else_=MISSING)
 
@@ -26,6 +27,15 @@ class Files(Database):
         Batches of some hundred paths are quick; the memory needed grows with their number.
         """
         return {record.path: record for batch in in_batches(paths) for record in self._records(FILES.c.path.in_(batch))}
+
+    def sightings(self, paths: Iterable[str]) -> dict[str, Sighting]:
+        """Return of the known ones of `paths` what tells whether they are unchanged; much quicker than `files`."""
+        found: dict[str, Sighting] = {}
+        for batch in in_batches(paths):
+            query = select(FILES.c.path, *SIGHTING).where(FILES.c.path.in_(batch))
+            with self.read() as connection:
+                found |= {row[0]: Sighting(*row[1:]) for row in connection.execute(query)}
+        return found
 
     def save_files(self, records: Iterable[FileRecord]) -> None:
         """Keep `records`, in one transaction, in place of what was known about these paths."""
@@ -70,6 +80,12 @@ class Files(Database):
                     select(FILES.c.path).where(FILES.c.audio_key == audio_key).order_by(FILES.c.path)
                 ).scalars()
             )
+
+    def number_under(self, folder: str) -> int:
+        """Return how many files below a folder are not known to be missing."""
+        with self.read() as connection:
+            query = select(func.count()).select_from(FILES).where(_within(folder), THERE)
+            return int(connection.execute(query).scalar_one())
 
     def counts(self, folder: str | None = None) -> dict[str, int]:
         """Return the number of files by status, below a folder or in all; "missing" for those no longer there."""

@@ -16,21 +16,26 @@ def is_network_folder(folder: str, *, mountinfo: str = "/proc/self/mountinfo") -
 
     Where there is no `mountinfo`, the answer is no.
     """
-    kind = _file_system(os.path.realpath(folder), mountinfo)
-    return kind in NETWORK or kind.startswith("fuse")
+    return is_network(_file_system(os.path.realpath(folder), mountinfo))
 
 
 def _file_system(folder: str, mountinfo: str) -> str:
     """Return the type of the innermost mount that holds `folder`; of two on one place the later hides the former."""
     kind, longest = "", -1
-    for point, candidate in _mounts(mountinfo):
+    for point, candidate in mounts(mountinfo):
         inside = folder == point or folder.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= longest:
             kind, longest = candidate, len(point)
     return kind
 
 
-def _mounts(mountinfo: str) -> list[tuple[str, str]]:
+def is_network(kind: str) -> bool:
+    """Tell whether a type of file system, as Linux names it, is one of a network or in user space."""
+    return kind in NETWORK or kind.startswith("fuse")
+
+
+def mounts(mountinfo: str = "/proc/self/mountinfo") -> list[tuple[str, str]]:
+    """Return the mount points and their types of file system, in the order of mounting; none where Linux is not."""
     try:
         with open(mountinfo, "rb") as file:
             lines = [os.fsdecode(line) for line in file]

@@ -66,6 +66,17 @@ class FileRecord:
     missing_since: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The few columns of a `FileRecord` that tell whether a file is as it was."""
+
+    stat: FileStat | None
+    status: str
+    model: str | None
+    settings_key: str | None
+    missing_since: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of a command.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import RUNS
+from genrify_tagger.store.models import CHANGES, RUNS
 from genrify_tagger.store.owner import is_gone, this_process
 from genrify_tagger.store.records import RunRecord, utc_now
 
@@ -37,6 +37,12 @@ class Runs(Database):
         values = {"status": status, "counts": dict(counts), "finished_at": utc_now()}
         with self.write() as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
+
+    def drop_run(self, run: int) -> None:
+        """Forget a run in which nothing was changed; one that the journal refers to stays."""
+        used = select(CHANGES.c.id).where(CHANGES.c.run == run).exists()
+        with self.write() as connection:
+            connection.execute(delete(RUNS).where(RUNS.c.id == run, ~used))
 
     def runs(self, *, limit: int | None = 20, command: str | None = None) -> list[RunRecord]:
         """Return runs, newest first."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
-from genrify_tagger.files import FileStat, fingerprint
+from genrify_tagger.files import FileStat, fingerprint, has_writer
 from genrify_tagger.tags.attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
 from genrify_tagger.tags.model import Plan
@@ -139,10 +139,13 @@ def _replace(plan: Plan, original: int, path: str) -> None:
     if not _exchange(path, plan.target):
         os.replace(path, plan.target)
         return
-    # Now the temporary name holds what was replaced: look once more, and take it back if it is something else.
-    if not is_same(os.stat(path, follow_symlinks=False), plan.stat):
+    # Now the temporary name holds what was replaced: look once more, and take it back if it is something else, or if
+    # somebody has it open and may be about to write. From here on everybody who opens the file gets the new one.
+    written_to = has_writer(original)
+    if written_to or not is_same(os.stat(path, follow_symlinks=False), plan.stat):
         give_back(path, plan.target)
-        raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+        how = "is being written" if written_to else "was changed"
+        raise ChangedMeanwhileError(f"the file {how} by another program, so it was left alone")
 
 
 def is_same(found: os.stat_result, planned: FileStat) -> bool:

@@ -7,12 +7,23 @@ import time
 from datetime import timedelta
 from typing import Any
 
+from genrify_tagger.files import printable
 from genrify_tagger.pipeline import Session
 from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
+from genrify_tagger.watch.state import LOST, service_state
 from genrify_tagger.web.house import house
 
 DAYS = 60
 _FRESH_SECONDS = 5.0  # counting reads the whole table
+
+_PHASES = {
+    "starting": "is starting",
+    "looking": "looks through the library",
+    "working": "is listening",
+    "idle": "watches and rests",
+    "stopping": "is stopping",
+}
+_BUSY = {"looking", "working"}
 
 Json = dict[str, Any]
 
@@ -50,8 +61,31 @@ def service() -> Json:
         "counts": overview()["statuses"],
         "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
         "running": last is not None and last.status == RUNNING,
-        "service": None,
+        "service": _in_words(service_state(session.settings)),
     }
+
+
+def _in_words(state: Json | None) -> Json | None:
+    """Return what the background service says of itself, for people: a sentence's end, and facts by name."""
+    if state is None:
+        return None
+    phase, queue, last = state["phase"], state["queue"], state["last_file"]
+    away = [root["path"] for root in state["roots"] if root["watching"] == LOST]
+    words = _PHASES.get(phase, phase) + (f", {queue:,} files waiting" if queue else "")
+    facts = [
+        ["Watches", ", ".join(printable(root["path"]) for root in state["roots"])],
+        ["Waiting", f"{queue:,} files"],
+        ["Pace", f"{state['rate']:g} files a minute"],
+        ["Last file", printable(last or "none yet")],
+        *(["Away", printable(path)] for path in away),
+        *(
+            [
+                ["Last failure", f"{printable(one['path'])}: {printable(one['error'] or '')}"]
+                for one in state["failures"][:1]
+            ]
+        ),
+    ]
+    return {"phase": phase, "busy": phase in _BUSY, "words": words, "facts": facts}
 
 
 def _count(session: Session) -> Json:

@@ -1,0 +1,196 @@
+"""`genrify-tag service`: have the background service started with the system."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.groups import Group
+from genrify_tagger.cli.output import write_line, write_text
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import ConfigError, GenrifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from genrify_tagger.config import Settings
+    from genrify_tagger.watch.units import Unit
+
+system_option = click.option("--system", is_flag=True, help="For the whole system, closed in; needs root.")
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """Have new songs tagged from the system's start on.
+
+    systemd runs `genrify-tag watch` then, for you (the default) or for the whole system. It watches the roots in the
+    settings.
+
+    \b
+    Examples:
+      genrify-tag service install
+      sudo genrify-tag service install --system --user ana
+      genrify-tag service status
+    """  # noqa: D301
+
+
+@command.command()
+@system_option
+@click.option("--user", metavar="NAME", help="With --system: as whom it runs; who called sudo, if not given.")
+@click.option("--no-start", is_flag=True, help="Only write the unit file.")
+@click.option("--print", "only_print", is_flag=True, help="Only show the unit file.")
+@click.pass_obj
+@common_options
+def install(state: State, system: bool, user: str | None, no_start: bool, only_print: bool) -> None:
+    """Write the unit file, and start the service.
+
+    \b
+    Examples:
+      genrify-tag service install
+      genrify-tag service install --print
+      sudo genrify-tag service install --system --user ana
+    """  # noqa: D301
+    from genrify_tagger.watch import units
+
+    if system:
+        _become(_owner(user))
+    elif user is not None:
+        raise click.UsageError("--user goes with --system", click.get_current_context())
+    settings = state.settings()
+    if not settings.library.roots:
+        path = state.load().file
+        raise ConfigError(
+            "the settings name no roots to watch", path=path, hint='add roots = ["~/Music"] under [library]'
+        )
+    unit = _unit(state, settings, system=system, user=user)
+    if only_print:
+        write_text(unit.text)
+        return
+    if not no_start and not units.systemd_runs():
+        raise GenrifyError("there is no systemd here", hint=units.without_systemd(_watch_command(state)))
+    units.write(unit)
+    write_line(f"wrote {unit.path}")
+    if not no_start:
+        units.call(unit, "daemon-reload")
+        units.call(unit, "enable", "--now", units.NAME)
+        write_line("the service runs; 'genrify-tag status' shows it")
+    _offer_lingering(unit)
+
+
+@command.command()
+@system_option
+@click.pass_obj
+@common_options
+def uninstall(state: State, system: bool) -> int:
+    """Stop the service and remove the unit file; settings and database stay.
+
+    \b
+    Examples:
+      genrify-tag service uninstall
+      sudo genrify-tag service uninstall --system
+    """  # noqa: D301
+    from genrify_tagger.watch import units
+
+    unit = _place(system=system)
+    if not os.path.exists(unit.path):
+        raise GenrifyError("is not installed", path=unit.path)
+    if units.systemd_runs():
+        units.call(unit, "disable", "--now", units.NAME)
+    units.remove(unit)
+    if units.systemd_runs():
+        units.call(unit, "daemon-reload")
+    write_line(f"removed {unit.path}")
+    return 0
+
+
+@command.command()
+@system_option
+@click.pass_obj
+@common_options
+def status(state: State, system: bool) -> int:
+    """Say whether the service is installed, enabled and running; exit status 1 if it does not run.
+
+    \b
+    Examples:
+      genrify-tag service status
+      genrify-tag service status --system
+    """  # noqa: D301
+    from genrify_tagger.watch import units
+    from genrify_tagger.watch.state import service_state
+
+    unit = _place(system=system)
+    installed = os.path.exists(unit.path)
+    running = service_state(state.settings())
+    write_line(f"{'installed' if installed else 'not installed'}: {unit.path}")
+    if units.systemd_runs():
+        write_line(f"systemd: {units.ask(unit, 'is-enabled')}, {units.ask(unit, 'is-active')}")
+    else:
+        write_line(f"there is no systemd here: {units.without_systemd(_watch_command(state))}")
+    write_line(f"running: process {running['pid']}, {running['phase']}" if running else "not running")
+    return 0 if running else 1
+
+
+def _unit(state: State, settings: Settings, *, system: bool, user: str | None) -> Unit:
+    from genrify_tagger.pipeline.session import processors
+    from genrify_tagger.watch import units
+
+    command = _watch_command(state)
+    jobs = settings.analysis.jobs or processors()
+    if not system:
+        return units.user_unit(command, jobs=jobs)
+    return units.system_unit(command, user=_owner(user), writable=_writable(settings), jobs=jobs)
+
+
+def _owner(user: str | None) -> str:
+    return user or os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def _become(user: str) -> None:
+    """See settings and database where the service will see them: in its user's home, not in root's."""
+    import pwd
+
+    try:
+        home = pwd.getpwnam(user).pw_dir
+    except KeyError:
+        raise GenrifyError(f"there is no user {user!r}", hint="name the owner of the music with --user") from None
+    if user != getpass.getuser():
+        os.environ["HOME"] = home
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+            os.environ.pop(name, None)
+
+
+def _place(*, system: bool) -> Unit:
+    from genrify_tagger.watch import units
+
+    user = getpass.getuser()
+    return units.system_unit([], user=user, writable=[], jobs=1) if system else units.user_unit([], jobs=1)
+
+
+def _watch_command(state: State) -> Sequence[str]:
+    """Return the command line of the service: this very program, the same settings file and database."""
+    program = shutil.which(sys.argv[0]) or sys.argv[0]
+    start = [os.path.abspath(program)] if os.access(program, os.X_OK) else [sys.executable, "-m", "genrify_tagger"]
+    named: list[Any] = ["--config", state.load().file] if state.config_file or os.environ.get("GENRIFY_CONFIG") else []
+    database = ["--database", state.database] if state.database else []
+    return [*start, "watch", *named, *database]
+
+
+def _writable(settings: Settings) -> list[str]:
+    """Return what the service has to write to: the songs, and where it remembers."""
+    import platformdirs
+
+    from genrify_tagger.store import database_file
+
+    database = database_file(settings.database.url)
+    folder = os.path.dirname(database) if database else platformdirs.user_state_dir("genrify-tagger", appauthor=False)
+    return [*map(os.path.abspath, settings.library.roots), folder]
+
+
+def _offer_lingering(unit: Unit) -> None:
+    if not unit.is_system and not os.path.exists(f"/var/lib/systemd/linger/{getpass.getuser()}"):
+        write_line("It runs while you are logged in. To have it run always: loginctl enable-linger")

@@ -1,0 +1,82 @@
+"""One service for each database."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.store import Store, alone
+from genrify_tagger.watch.state import lock_path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
+
+
+class AlreadyRunningError(GenrifyError):
+    """Another service watches for the same database."""
+
+
+@contextlib.contextmanager
+def only_one(url: str) -> Iterator[None]:
+    """Hold the lock of a database's service; the system lets go of it however this process ends.
+
+    Parameters
+    ----------
+    url : str
+        The database.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another process holds it.
+    GenrifyError
+        If the lock file cannot be opened.
+    """
+    path = lock_path(url)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise GenrifyError(f"cannot be opened: {error.strerror}", path=path) from error
+    with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
+        if _HAS_LOCKS:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _taken(file.read().strip()) from None
+        # The file stays: whoever deletes it lets a second service lock another file of the same name.
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextlib.contextmanager
+def alone_on_server(store: Store) -> Iterator[None]:
+    """Hold the lock that a database server keeps for its service, since that may run on another machine.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another process holds it.
+    """
+    with alone(store, f"process {os.getpid()} on {socket.gethostname()}") as holder:
+        if holder is not None:
+            raise _taken(holder)
+        yield
+
+
+def _taken(who: str) -> AlreadyRunningError:
+    who = f" (process {who})" if who.isdigit() else f" ({who})" if who else ""
+    return AlreadyRunningError(
+        f"another genrify-tag watch{who} is running on this database",
+        hint="'genrify-tag status' shows it; a second one needs a --database of its own",
+    )

@@ -1,0 +1,73 @@
+"""Telling systemd: ready, alive, busy with what. The protocol is one datagram of text a message (sd_notify(3))."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+
+
+class Notifier:
+    """Speaks to the service manager that started this process; to nobody if none did.
+
+    Parameters
+    ----------
+    environ : mapping of str to str, optional
+        Where `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` are looked for.
+    """
+
+    def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
+        path = environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{path[1:]}" if path.startswith("@") else path
+        self._status = ""
+        self._pinged = 0.0
+        self._ping_seconds = _ping_seconds(environ)
+
+    def ready(self) -> None:
+        """Say that the service has started, or has read its settings again."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that the settings are being read again; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that the service is ending."""
+        self._send("STOPPING=1")
+
+    def status(self, words: str) -> None:
+        """Show one line in `systemctl status`."""
+        if words != self._status:
+            self._status = words
+            self._send(f"STATUS={words}")
+
+    def ping(self) -> None:
+        """Say that the main loop is alive, if it is time for that."""
+        if self.pause() <= 0:
+            self._pinged = time.monotonic()
+            self._send("WATCHDOG=1")
+
+    def pause(self) -> float:
+        """Return in how many seconds the next sign of life is due; infinite if nobody waits for one."""
+        return self._pinged + self._ping_seconds - time.monotonic()
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.settimeout(1)
+                channel.sendto(message.encode("utf-8", "replace"), self._address)
+        except OSError:
+            return  # nobody listens any more; the service is not to end for that
+
+
+def _ping_seconds(environ: os._Environ[str] | dict[str, str]) -> float:
+    """Return how often a sign of life is due: three times while systemd waits for one; infinite if it does not."""
+    try:
+        seconds = int(environ["WATCHDOG_USEC"]) / 1e6
+        is_ours = int(environ.get("WATCHDOG_PID", os.getpid())) == os.getpid()
+    except (KeyError, ValueError):
+        return math.inf
+    return seconds / 3 if is_ours and seconds > 0 else math.inf

@@ -1,0 +1,86 @@
+"""Waiting that signals, threads and child processes can end: one pipe, because a lock would not survive a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+
+class Wake:
+    """Something to wait on; `set` may be called from anywhere, also from a signal handler."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def set(self) -> None:
+        """End the present or next `wait`."""
+        with contextlib.suppress(OSError):  # the pipe is full: it will be noticed; or closed: nobody waits any more
+            os.write(self._writer, b"\0")
+
+    def wait(self, seconds: float) -> None:
+        """Wait until `set` was called, at most so long."""
+        if select.select([self._reader], [], [], max(seconds, 0))[0]:
+            with contextlib.suppress(BlockingIOError):
+                while len(os.read(self._reader, 4096)) == 4096:
+                    pass
+
+    def close(self) -> None:
+        """Close the pipe."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Wishes:
+    """What was asked of the service from outside: to stop, to read its settings again.
+
+    Attributes
+    ----------
+    wake : Wake
+        What the main loop waits on.
+    stop, reload : bool
+        What was asked.
+    restart : bool
+        Whether the main loop has to begin anew, because the settings are others.
+    """
+
+    def __init__(self) -> None:
+        self.wake = Wake()
+        self.stop = False
+        self.reload = False
+        self.restart = False
+
+    @property
+    def leave(self) -> bool:
+        """Whether the main loop has to end."""
+        return self.stop or self.restart
+
+    def ask_to_stop(self, *_: object) -> None:
+        """End the main loop; may be used as a signal handler."""
+        self.stop = True
+        self.wake.set()
+
+    def ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        """Have the settings read again."""
+        self.reload = True
+        self.wake.set()
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Turn SIGTERM, SIGINT and SIGHUP into wishes for as long as the `with` block lasts."""
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
+        handlers = {signal.SIGTERM: self.ask_to_stop, signal.SIGINT: self.ask_to_stop}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self.ask_to_reload
+        former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+            self.wake.close()

@@ -1,0 +1,187 @@
+"""The unit files that have systemd run the service, and their installation.
+
+The unit for the whole system is closed in: it may write to the roots, its database and nothing else. The one for a
+user is not: mount sandboxing in a user's manager runs in a user namespace, in which files of other owners look as if
+they belonged to nobody, and a write that cannot keep a file's owner is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from genrify_tagger.errors import GenrifyError
+
+NAME = "genrify-tagger.service"
+SYSTEM_FOLDER = "/etc/systemd/system"
+
+_COMMON = """\
+[Unit]
+Description=Genrify Tagger: listens to new songs and writes their genre
+{after}
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=on-failure
+RestartSec=30
+RestartPreventExitStatus=2
+WatchdogSec=300
+TimeoutStartSec=600
+TimeoutStopSec=30
+KillMode=mixed
+Nice=19
+IOSchedulingClass=idle
+CPUSchedulingPolicy=batch
+MemoryHigh={memory}M
+MemoryMax={memory_max}M
+NoNewPrivileges=yes
+"""
+
+_SYSTEM = """\
+User={user}
+ProtectSystem=strict
+{writable}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+LockPersonality=yes
+SystemCallArchitectures=native
+CapabilityBoundingSet=
+"""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit file: where it belongs, and what it says."""
+
+    path: str
+    text: str
+    is_system: bool
+
+    @property
+    def systemctl(self) -> list[str]:
+        """The command that speaks to the manager it is for."""
+        return ["systemctl"] if self.is_system else ["systemctl", "--user"]
+
+
+def system_unit(command: Sequence[str], *, user: str, writable: Iterable[str], jobs: int) -> Unit:
+    """Return the unit for the whole system.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What it runs.
+    user : str
+        As whom.
+    writable : iterable of str
+        Roots, the database's folder and the like: whatever it has to write to.
+    jobs : int
+        How many processes listen side by side.
+    """
+    # The dash: a folder that is not there, because its disk is away, does not stop the start.
+    places = "\n".join(f"ReadWritePaths={_quoted(f'-{path}')}" for path in dict.fromkeys(writable))
+    text = _common(command, jobs, after="After=local-fs.target remote-fs.target\n") + _SYSTEM.format(
+        user=user, writable=places
+    )
+    return Unit(os.path.join(SYSTEM_FOLDER, NAME), f"{text}\n[Install]\nWantedBy=multi-user.target\n", True)
+
+
+def user_unit(command: Sequence[str], *, jobs: int) -> Unit:
+    """Return the unit for the present user's own manager."""
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    text = f"{_common(command, jobs)}\n[Install]\nWantedBy=default.target\n"
+    return Unit(os.path.join(config, "systemd", "user", NAME), text, False)
+
+
+def write(unit: Unit) -> None:
+    """Put a unit file in its place.
+
+    Raises
+    ------
+    GenrifyError
+        If that is not allowed.
+    """
+    try:
+        os.makedirs(os.path.dirname(unit.path), exist_ok=True)
+        with open(unit.path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(unit.text)
+    except PermissionError as error:
+        raise GenrifyError("there is no permission to write it", path=unit.path, hint="run it with sudo") from error
+    except OSError as error:
+        raise GenrifyError(f"cannot be written: {error.strerror}", path=unit.path) from error
+
+
+def remove(unit: Unit) -> bool:
+    """Delete a unit file; False if there is none.
+
+    Raises
+    ------
+    GenrifyError
+        If that is not allowed.
+    """
+    try:
+        os.unlink(unit.path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise GenrifyError(f"cannot be removed: {error.strerror}", path=unit.path, hint="run it with sudo") from error
+    return True
+
+
+def systemd_runs() -> bool:
+    """Whether this system was started by systemd (see sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system") and shutil.which("systemctl") is not None
+
+
+def without_systemd(command: Sequence[str]) -> str:
+    """Return what to do on a system without systemd."""
+    return (
+        "have it started in another way: as a service of OpenRC, runit, s6 or launchd, as the command of a container, "
+        f"or by the line '@reboot {' '.join(command)}' in your crontab (crontab -e)"
+    )
+
+
+def call(unit: Unit, *arguments: str) -> None:
+    """Ask systemd for something.
+
+    Raises
+    ------
+    GenrifyError
+        If it refuses.
+    """
+    done = subprocess.run([*unit.systemctl, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise GenrifyError(f"systemctl {' '.join(arguments)} failed: {words[-1] if words else done.returncode}")
+
+
+def ask(unit: Unit, question: str) -> str:
+    """Return what systemd says of the service: the answer to "is-enabled" or "is-active"."""
+    done = subprocess.run([*unit.systemctl, question, NAME], capture_output=True, text=True, check=False)
+    words = (done.stdout or done.stderr).strip().splitlines()
+    return words[0] if words else "unknown"
+
+
+def _common(command: Sequence[str], jobs: int, *, after: str = "") -> str:
+    memory = 512 + 768 * jobs  # the service, and what each listening process may use at most
+    words = " ".join(map(_quoted, command))
+    return _COMMON.format(command=words, after=after, memory=memory, memory_max=memory + 512)
+
+
+def _quoted(text: str) -> str:
+    """Return one word of a unit file: its own escapes, quotes where needed, and no specifiers."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if escaped != text or any(c.isspace() or c in "';" for c in text) else text

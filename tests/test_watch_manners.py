@@ -1,0 +1,320 @@
+"""How the service behaves towards its surroundings: systemd, logs, settings, monitors, media servers."""
+
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from genrify_tagger.watch import units
+from tests import media
+from tests.watching import genre, logged, song, until, watching
+
+
+@pytest.fixture
+def music(tmp_path):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+class Manager:
+    """The service manager's end of a notify socket."""
+
+    def __init__(self, address):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.settimeout(0.2)
+        self.messages = []
+
+    def heard(self, beginning):
+        """Receive what has come, and return the messages that begin so."""
+        while True:
+            try:
+                self.messages += self._socket.recv(4096).decode().splitlines()
+            except TimeoutError:
+                return [message for message in self.messages if message.startswith(beginning)]
+
+    def close(self):
+        self._socket.close()
+
+
+@pytest.mark.parametrize("kind", ["path", "abstract"])
+def test_systemd_is_told_of_readiness_status_life_reload_and_end(program, music, tmp_path, kind):
+    address = str(tmp_path / "notify") if kind == "path" else f"@genrify-test-{os.getpid()}"
+    manager = Manager(address if kind == "path" else "\0" + address[1:])
+    environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "2000000"}
+    try:
+        with watching(program, music, ready=False, **environment) as service:
+            until(lambda: manager.heard("READY=1"))
+            path = song(music, "song")
+            service.tagged(path)
+            until(lambda: any("1 tagged" in status for status in manager.heard("STATUS=")))
+            pings = len(manager.heard("WATCHDOG=1"))
+            time.sleep(3)
+            assert 2 <= len(manager.heard("WATCHDOG=1")) - pings <= 8  # every half second or so would be 6
+            service.process.send_signal(signal.SIGHUP)
+            until(lambda: manager.heard("RELOADING=1") and len(manager.heard("READY=1")) == 2)
+            assert manager.heard("MONOTONIC_USEC=")
+            assert service.end() == 0
+            until(lambda: manager.heard("STOPPING=1"))
+    finally:
+        manager.close()
+
+
+def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(program, music, tmp_path):
+    settings = tmp_path / "settings.toml"
+    settings.write_text(f'[library]\nroots = ["{music}"]\n[tagging.names]\njazz = "One"\n')
+    with watching(program, "--config", settings) as service:
+        first = song(music, "first")
+        assert service.tagged(first) == ["One"]
+        settings.write_text(f'[library]\nroots = ["{music}"]\n[taging]\nexisting = "keep"\n')
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: "unknown section [taging]" in service.words)
+        second = song(music, "second", "flac")
+        assert service.tagged(second) == ["One"]
+        settings.write_text(f'[library]\nroots = ["{music}"]\n[analysis]\nvocabulary = "nonsense"\n')
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: "nonsense" in service.words)
+        third = song(music, "third", "opus")
+        assert service.tagged(third) == ["One"]
+        more = tmp_path / "more"
+        fourth = song(more, "fourth", "wav")
+        settings.write_text(f'[library]\nroots = ["{music}", "{more}"]\n[tagging.names]\njazz = "Two"\n')
+        service.process.send_signal(signal.SIGHUP)
+        assert service.tagged(fourth) == ["Two"]
+        state = service.rest()
+        assert [root["path"] for root in state["roots"]] == [str(music), str(more)]
+        assert state["counts"]["tagged"] == 4  # it counts on
+        assert genre(first) == ["One"]
+
+
+def test_lines_for_the_journal_have_a_level_and_no_time(program, music):
+    broken = music / "broken.flac"
+    broken.write_bytes(b"no song" * 1000)
+    log = program.home / "journal"
+    with log.open("wb") as stream:
+        stat = os.fstat(stream.fileno())
+        process = subprocess.Popen(
+            program.command("watch", "--settle", "0.2", music),
+            env=program.environment(JOURNAL_STREAM=f"{stat.st_dev}:{stat.st_ino}"),
+            stderr=stream,
+        )
+        try:
+            until(lambda: b"failed" in log.read_bytes())
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+    lines = log.read_text().splitlines()
+    assert lines[0] == f"<6>watching {music} (native)"
+    assert any(line.startswith("<4>") and str(broken) in line for line in lines)
+    assert not any(re.search(r"\d\d:\d\d", line) for line in lines)
+
+
+def test_elsewhere_lines_have_a_time_and_on_request_they_are_json(program, music):
+    path = song(music, "song")
+    with watching(program, music) as service:
+        service.tagged(path)
+        service.rest()
+        lines = service.words.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines) and len(lines) == 2
+    path.unlink()
+    with watching(program, "--log-format", "json", music) as service:
+        path = song(music, "other", "flac")
+        service.tagged(path)
+        service.rest()
+        (told,) = [line for line in logged(service) if "status" in line]
+    assert (told["path"], told["status"], told["level"]) == (str(path), "tagged", "info") and told["genres"]
+
+
+def test_status_shows_the_service_to_people_programs_and_monitors(program, music):
+    assert "no service" in program("status", "--health", status=1).stdout
+    assert json.loads(program("status", "--format", "json").stdout)["service"] is None
+    with watching(program, music) as service:
+        path = song(music / "album", "song")
+        service.tagged(path)
+        service.rest()
+        shown = program("status").stdout
+        assert f"process {service.process.pid}" in shown and "tagged" in shown
+        assert re.search(rf"native +{music}, 2 folders", shown) and str(path) in shown
+        state = json.loads(program("status", "--format", "json").stdout)["service"]
+        assert state["pid"] == service.process.pid and state["last_file"] == str(path)
+        assert state["roots"] == [{"path": str(music), "watching": "native", "folders": 2, "reason": None}]
+        assert (state["queue"], state["counts"], state["failures"]) == (0, {"tagged": 1}, [])
+        assert state["last_result"]["status"] == "tagged" and "scores" not in state["last_result"]
+        assert program("status", "--health").stdout == "the service is well\n"
+        assert json.loads(program("status", "--health", "--format", "json").stdout)["healthy"] is True
+    assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
+def test_a_command_runs_once_after_a_batch_and_its_failure_is_told(program, music, tmp_path):
+    told = tmp_path / "told"
+    command = f'echo "$GENRIFY_TAGGED $GENRIFY_RUN" >> "{told}"; echo it broke; exit 3'
+    with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=command) as service:
+        for number, kind in enumerate(["flac", "opus", "wav"]):
+            song(music, f"song{number}", kind)
+        until(told.exists)
+        time.sleep(1)
+        (line,) = told.read_text().splitlines()
+        tagged, run = line.split()
+        assert tagged == "3"
+        until(lambda: "ended with status 3 (it broke)" in service.words)
+        kept = song(music, "has one", "flac", genre="Theirs")
+        until(lambda: str(kept) in service.files())
+        time.sleep(6)
+        assert told.read_text().splitlines() == [line]  # nothing was tagged, nothing was told
+        program("undo", run)
+        assert not any(genre(path) for path in music.glob("song*"))
+
+
+@contextmanager
+def media_server():
+    """Serve HTTP and note what is asked for."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(f"{self.command} {self.path}")
+            self.send_response(500 if "fail" in self.path else 200)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ("{}/rest/startScan?u=ana&t=26719a&s=c19b2d&v=1.16.1&c=genrify", "GET /rest/startScan?u=ana&t=26719a"),
+        ("POST {}/Library/Refresh?api_key=0123secret", "POST /Library/Refresh?api_key=0123secret"),
+        ("{}/fail?token=0123secret", "GET /fail?token=0123secret"),
+    ],
+)
+def test_an_address_is_called_after_a_batch_and_no_secret_is_logged(program, music, action, expected):
+    with (
+        media_server() as (address, asked),
+        watching(program, music, GENRIFY_WATCH__AFTER_BATCH=action.format(address)) as service,
+    ):
+        song(music, "one"), song(music, "two", "flac")
+        until(lambda: asked)
+        time.sleep(1)
+        assert len(asked) == 1 and asked[0].startswith(expected)
+        if "fail" in action:
+            until(lambda: "500" in service.words)
+        assert "secret" not in service.words
+
+
+def test_mpd_learns_of_the_genre(program, music, tmp_path):
+    mpd, mpc = media.need("mpd"), media.need("mpc")
+    for name in ("playlists", "run"):
+        (tmp_path / name).mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (tmp_path / "mpd.conf").write_text(
+        f'music_directory "{music}"\nplaylist_directory "{tmp_path}/playlists"\ndb_file "{tmp_path}/mpd.db"\n'
+        f'state_file "{tmp_path}/mpd.state"\npid_file "{tmp_path}/run/pid"\nlog_file "{tmp_path}/mpd.log"\n'
+        f'bind_to_address "127.0.0.1"\nport "{port}"\naudio_output {{\ntype "null"\nname "none"\n}}\n'
+    )
+    client = [mpc, "--host", "127.0.0.1", "--port", str(port)]
+
+    def asked(*arguments):
+        return subprocess.run([*client, *arguments], capture_output=True, text=True, check=False)
+
+    server = subprocess.Popen([mpd, "--no-daemon", str(tmp_path / "mpd.conf")], stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: asked("status").returncode == 0)
+        with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=f"{' '.join(client)} --quiet update") as service:
+            path = song(music, "song", "flac")
+            (found,) = service.tagged(path)
+            until(lambda: asked("find", "genre", found).stdout == "song.flac\n")
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def verified(path, *options):
+    done = subprocess.run(
+        [media.need("systemd-analyze"), *options, "verify", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_RUNTIME_DIR": str(path.parent)},
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
+    folder = tmp_path / "My Music 100%"
+    roots = {"GENRIFY_LIBRARY__ROOTS": str(folder)}
+    assert "no roots to watch" in program("service", "install", status=2).stderr
+    done = program("service", "install", "--no-start", **roots)
+    unit = program.home / ".config/systemd/user" / units.NAME
+    assert f"wrote {unit}" in done.stdout and "loginctl enable-linger" in done.stdout
+    text = unit.read_text()
+    assert "Type=notify" in text and "Nice=19" in text and "IOSchedulingClass=idle" in text and "MemoryMax=" in text
+    assert "NoNewPrivileges=yes" in text
+    assert not re.search("Protect|ReadWritePaths|Private", text)  # they would hide who owns a file
+    verified(unit, "--user")
+    assert program("service", "install", "--print", **roots).stdout.strip() == text.strip()
+    assert "installed: " in program("service", "status", status=1).stdout
+    if not units.systemd_runs():
+        refused = program("service", "install", status=1, **roots)
+        assert "no systemd" in refused.stderr and "@reboot" in refused.stderr
+    program("service", "uninstall")
+    assert not unit.exists()
+    assert "not installed" in program("service", "uninstall", status=1).stderr
+
+
+def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
+    name = "daemon"  # every system has this user
+    folder = tmp_path / "My Music 100%"
+    settings = tmp_path / "settings.toml"
+    settings.write_text(
+        f'[library]\nroots = ["{folder}", "/mnt/nas/music"]\n[database]\nurl = "/srv/genrify/library.db"\n'
+    )
+    arguments = ("service", "install", "--system", "--user", name, "--print", "--config", settings)
+    unit = tmp_path / units.NAME
+    unit.write_text(program(*arguments).stdout)
+    lines = unit.read_text().splitlines()
+    assert f"User={name}" in lines and "ProtectSystem=strict" in lines and "NoNewPrivileges=yes" in lines
+    escaped = str(folder).replace("%", "%%")
+    assert f'ReadWritePaths="-{escaped}"' in lines
+    assert "ReadWritePaths=-/mnt/nas/music" in lines and "ReadWritePaths=-/srv/genrify" in lines
+    assert any(line.startswith("ExecStart=") and line.endswith(f" watch --config {settings}") for line in lines)
+    verified(unit)
+    assert (
+        "no user 'nobody-at-all'"
+        in program(
+            "service", "install", "--system", "--user", "nobody-at-all", "--print", "--config", settings, status=1
+        ).stderr
+    )
+    assert "--user goes with --system" in program("service", "install", "--user", name, status=2).stderr
+
+
+def test_the_unit_starts_the_program_it_was_installed_by(program, music):
+    text = program("service", "install", "--print", GENRIFY_LIBRARY__ROOTS=str(music)).stdout
+    (line,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    started = shutil.which(line.split()[0])
+    assert started and Path(started).samefile(str(program.command()[0]))

@@ -1,0 +1,18 @@
+"""A short storm; the long one is in tests/torture."""
+
+import random
+
+import pytest
+
+from tests.storm import World
+from tests.weathering import weather
+
+
+@pytest.mark.parametrize("seed", [20])
+def test_a_short_storm(program, tmp_path, seed):
+    roots = [tmp_path / "one", tmp_path / "two"]
+    for root in roots:
+        root.mkdir()
+    world = World(roots, random.Random(seed), voices=400)
+    weather(program, world, steps=400, seconds=15, kills=2)
+    assert world.done["create"] > 50 and world.done["rename"] > 20
