@@ -71,7 +71,7 @@ def _in_words(state: Json | None) -> Json | None:
         return None
     phase, queue, last = state["phase"], state["queue"], state["last_file"]
     away = [root["path"] for root in state["roots"] if root["watching"] == LOST]
-    words = _PHASES.get(phase, phase) + (f", {queue:,} files waiting" if queue else "")
+    words = str(_PHASES.get(phase, phase)) + (f", {queue:,} files waiting" if queue else "")
     facts = [
         ["Watches", ", ".join(printable(root["path"]) for root in state["roots"])],
         ["Waiting", f"{queue:,} files"],
