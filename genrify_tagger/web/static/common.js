@@ -60,7 +60,10 @@ export async function carryOut(url, body, verb, { undone } = {}) {
   try {
     const task = await change(url, body);
     const offer = task.changed
-      ? { action: "Undo", onaction: async () => { if (await carryOut(`/api/runs/${task.run}/undo`, undefined, "Taken back:")) undone?.(task); } }
+      ? { action: "Undo", onaction: async () => {
+        const back = await carryOut(`/api/runs/${task.run}/undo`, undefined, "Taken back:");
+        if (back) undone?.(back);
+      } }
       : {};
     tell(outcome(task, verb), offer);
     return task;

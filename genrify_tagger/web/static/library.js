@@ -24,21 +24,21 @@ function rowOf(id) {
   return findAll("tr[data-id]", table).find((row) => row.dataset.id === id);
 }
 
-function showResults(task) {
+function showResults(task, word) {
   for (const result of task.results) {
     const row = rowOf(result.id);
     if (!row || result.status === "failed") continue;
     find("[data-says]", row).replaceChildren(...(result.after.length ? result.after : ["–"]).map((text) => make("span", { class: "tag", text })));
     const status = find("[data-status]", row);
-    status.textContent = "kept";
+    status.textContent = word;
     status.className = "status kept";
   }
 }
 
 async function write(url, body, verb) {
-  const task = await carryOut(url, body, verb, { undone: () => location.reload() });
+  const task = await carryOut(url, body, verb, { undone: (back) => showResults(back, "taken back") });
   if (!task) return;
-  showResults(task);
+  showResults(task, "kept");
   for (const box of findAll("[data-pick]", table)) box.checked = false;
   showPicked();
 }

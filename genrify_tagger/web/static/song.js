@@ -43,6 +43,7 @@ export class SongPanel {
     this.move();
     const { signal } = this.stopWaiting;
     this.ready = this.load(song.sound, signal);
+    this.ready.catch((error) => this.remark(error));
     this.pictures(song, signal).catch((error) => this.remark(error));
     this.similar(song, signal).catch((error) => this.remark(error));
     if (play) this.play();

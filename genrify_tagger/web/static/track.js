@@ -19,10 +19,15 @@ async function show() {
   }
 }
 
+function showGenres(task) {
+  const [result] = task.results;
+  if (result.status === "failed") return;
+  find("[data-in-file]").textContent = result.after.length ? `The file says: ${result.after.join(", ")}` : "The file has no genre.";
+}
+
 async function write(genres) {
-  const task = await carryOut("/api/genres", { ids: [key], genres }, genres.length ? `${genres.join(", ")} written into` : "Genre removed from", { undone: () => location.reload() });
-  if (!task || task.failed) return;
-  find("[data-in-file]").textContent = genres.length ? `The file says: ${task.results[0].after.join(", ")}` : "The file has no genre.";
+  const task = await carryOut("/api/genres", { ids: [key], genres }, genres.length ? `${genres.join(", ")} written into` : "Genre removed from", { undone: showGenres });
+  if (task) showGenres(task);
 }
 
 find("[data-correct]").addEventListener("submit", (event) => {

@@ -74,9 +74,15 @@ function choices(song) {
   );
 }
 
+// While a word is being written no key counts: it would be meant for another song.
+function setBusy(value) {
+  busy = value;
+  find("[data-queue]").setAttribute("aria-busy", value);
+}
+
 async function answer(genres) {
   if (busy || !current) return;
-  busy = true;
+  setBusy(true);
   const track = current;
   try {
     const task = genres
@@ -91,12 +97,13 @@ async function answer(genres) {
   } catch (error) {
     complain(error);
   }
-  busy = false;
+  setBusy(false);
 }
 
 async function undo() {
-  const former = done.pop();
+  const former = busy ? null : done.pop();
   if (!former) return;
+  setBusy(true);
   try {
     const task = await change(`/api/runs/${former.run}/undo`);
     tell(outcome(task, "Taken back:"));
@@ -108,11 +115,17 @@ async function undo() {
   } catch (error) {
     complain(error);
   }
+  setBusy(false);
 }
 
 const actions = {
   a: () => answer(null),
-  n: () => next(),
+  n: async () => {
+    if (busy) return;
+    setBusy(true);
+    await next();
+    setBusy(false);
+  },
   u: () => undo(),
   " ": () => { started = true; panel.toggle(); },
 };
