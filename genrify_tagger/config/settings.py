@@ -188,7 +188,7 @@ class WebSettings:
         "How much all dropped songs and what is made of them may take up together.", 2000, low=1, high=10_000_000
     )
     keep_minutes: float = _setting(
-        "Dropped songs are removed after so long without anyone looking at them.", 60.0, low=1
+        "Dropped songs are removed after so long without anyone looking at them.", 60.0, low=0.05
     )
 
 

@@ -10,15 +10,15 @@ export class ApiError extends Error {
 }
 
 async function answer(response) {
-  let body = {};
+  if (response.ok) return response.json();
+  if (response.status === 401 && location.pathname !== "/login") location.assign("/login");
+  let words = `the server said ${response.status}`;
   try {
-    body = await response.json();
+    words = (await response.json()).error || words;
   } catch {
     // An error of the server under the API has no JSON.
   }
-  if (response.status === 401 && location.pathname !== "/login") location.assign("/login");
-  if (!response.ok) throw new ApiError(body.error || `the server said ${response.status}`, response.status);
-  return body;
+  throw new ApiError(words, response.status);
 }
 
 export async function get(url, { signal } = {}) {

@@ -187,7 +187,8 @@ export class SongPanel {
     seek.max = Math.max(1, Math.floor(duration));
     seek.value = Math.floor(time);
     seek.setAttribute("aria-valuetext", `${clock(time)} of ${clock(duration)}`);
-    const now = Math.min(this.song?.timeline.length - 1, Math.floor(share * (this.song?.timeline.length || 0)));
+    const segments = this.song ? this.song.timeline.length : 0;
+    const now = Math.min(segments - 1, Math.floor(share * segments));
     findAll("button", this.part("timeline")).forEach((button, index) => button.classList.toggle("now", index === now && time > 0));
     if (Math.abs(share - (this.drawn ?? -1)) > 0.002) this.draw();
   }
