@@ -17,7 +17,7 @@ from tests import media
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-    *("--force-device-scale-factor=1", "--lang=en"),
+    *("--force-device-scale-factor=1", "--hide-scrollbars", "--lang=en"),
 )
 PATIENCE = 30.0
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -29,9 +29,9 @@ def need_browser() -> tuple[str, str]:
         if media.in_ci():
             pytest.fail("selenium is missing in CI")
         pytest.skip("selenium is not installed")
-    return next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None) or media.need(
-        "chromium"
-    ), media.need("chromedriver")
+    return next(
+        (found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None
+    ) or media.need("chromium"), media.need("chromedriver")
 
 
 @contextmanager
@@ -95,7 +95,8 @@ def faults(browser: Any) -> list[str]:
     browser.execute_script(axe_script())
     found = browser.execute_async_script(
         "const done = arguments[arguments.length - 1];"
-        "axe.run(document, {resultTypes: ['violations']}).then((r) => done(r.violations), (e) => done([{id: String(e)}]));"
+        "axe.run(document, {resultTypes: ['violations']})"
+        ".then((r) => done(r.violations), (e) => done([{id: String(e)}]));"
     )
     return [
         f"{one['id']} ({one.get('impact')}): {node['html'][:150]}"

@@ -140,7 +140,18 @@ def test_modules_stay_short():
 
 
 HEAVY = {
-    *("tensorflow", "librosa", "sklearn", "matplotlib", "flask", "waitress", "av", "ai_edge_litert", "sqlalchemy", "numpy"),
+    *(
+        "tensorflow",
+        "librosa",
+        "sklearn",
+        "matplotlib",
+        "flask",
+        "waitress",
+        "av",
+        "ai_edge_litert",
+        "sqlalchemy",
+        "numpy",
+    ),
     *("mutagen", "alembic", "pebble", "watchdog", "scipy", "rich", "platformdirs"),
 }
 RUN = """

@@ -96,7 +96,7 @@ def test_the_command_lists_the_nearest_and_writes_a_playlist(program, library, t
     program.scan(library)
     song = library / "jazz" / "jazz one.mp3"
     found = [json.loads(line) for line in program("similar", song, "--format", "jsonl").stdout.splitlines()]
-    assert [Path(one["path"]).name for one in found][0] == "jazz two.flac"
+    assert next(Path(one["path"]).name for one in found) == "jazz two.flac"
     assert len(found) == 3 and found[0]["similarity"] > 0.9 > found[1]["similarity"]
     playlist = library / "like.m3u8"
     done = program("similar", song, "-n", "2", "--playlist", playlist)

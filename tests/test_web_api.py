@@ -1,4 +1,4 @@
-"""The page's API through a running server: songs dropped, heard, seen and taken along; tracks found, corrected, undone."""
+"""The page's API through a running server: songs dropped, heard and taken along; tracks found, corrected, undone."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_every_route_is_described_and_every_description_has_a_route(document):
         for kind in ("tracks", "uploads") if "<any(" in rule.rule else ("",):
             address = re.sub(r"<any\([^)]*\):kind>", kind, rule.rule)
             address = re.sub(
-                r"<(?:int\(max=\d+\):)?(\w+)>", lambda found: "{%s}" % found[1].replace("key", "id"), address
+                r"<(?:int\(max=\d+\):)?(\w+)>", lambda found: "{{{}}}".format(found[1].replace("key", "id")), address
             )
             served |= {(address, method.lower()) for method in rule.methods - {"HEAD", "OPTIONS"}}
     described = {
@@ -449,16 +449,11 @@ def test_wrong_questions_get_words_and_no_trace(made, document, path, status):
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"no json",
-        b"[]",
-        b"{}",
-        b'{"ids": "x", "genres": []}',
-        b'{"ids": [], "genres": []}',
-        b'{"ids": [1], "genres": []}',
-    ]
-    + [b'{"ids": ["x"], "genres": ["a\\nb"]}', b'{"ids": ["x"], "genres": ["\\ud800"]}', b"[" * 100_000]
-    + [b'{"ids": ["\\ud800"], "genres": ["Jazz"]}'],
+        *(b"", b"no json", b"[]", b"{}", b"[" * 100_000),
+        *(b'{"ids": "x", "genres": []}', b'{"ids": [], "genres": []}', b'{"ids": [1], "genres": []}'),
+        *(b'{"ids": ["x"], "genres": ["a\\nb"]}', b'{"ids": ["x"], "genres": ["\\ud800"]}'),
+        b'{"ids": ["\\ud800"], "genres": ["Jazz"]}',
+    ],
 )
 def test_wrong_bodies_change_nothing(page, body):
     answer = page.ask("POST", "/api/genres", body, {**CHANGING, "Content-Type": "application/json"})

@@ -101,7 +101,9 @@ def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
     assert "very sure" in one(browser, "[data-confidence]").text
     assert len(all_of(browser, "[data-bars] li")) == 10
     assert len(all_of(browser, "[data-timeline] li")) == 4
-    until(lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100, "the picture")
+    until(
+        lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100, "the picture"
+    )
     one(browser, "[data-play]").click()
     until(lambda: playing(browser), "the sound")
     place = "return parseFloat(getComputedStyle(document.querySelector('[data-cursor]')).left)"
@@ -217,9 +219,11 @@ def test_the_keyboard_reaches_everything(page, browser):
     for _ in range(60):
         keys(browser, "\ue004")
         element = browser.switch_to.active_element
-        reached.add(element.get_attribute("data-hear") and "play" or element.get_attribute("id") or element.text)
+        reached.add((element.get_attribute("data-hear") and "play") or element.get_attribute("id") or element.text)
         outline = element.value_of_css_property("outline-style")
-        assert outline != "none" or element.tag_name == "body" or element.get_attribute("id") == "main", element.get_attribute("outerHTML")
+        assert outline != "none" or element.tag_name == "body" or element.get_attribute("id") == "main", (
+            element.get_attribute("outerHTML")
+        )
     assert {"Library", "Unsure", "q", "status", "genre-filter", "play"} <= {word.split("\n")[0] for word in reached} | {
         "Unsure" if any(word.startswith("Unsure") for word in reached) else ""
     }
@@ -236,7 +240,8 @@ def test_titles_are_text(music, page, browser):
 def test_filters_narrow_and_pages_turn(page, browser):
     browser.get(page.address + "/library")
     browser.execute_script(
-        "const s = document.querySelector('#status'); s.value = 'unsure'; s.dispatchEvent(new Event('change', {bubbles: true}))"
+        "const s = document.querySelector('#status'); s.value = 'unsure';"
+        "s.dispatchEvent(new Event('change', {bubbles: true}))"
     )
     until(lambda: "status=unsure" in browser.current_url)
     assert "order=" not in browser.current_url and "q=" not in browser.current_url

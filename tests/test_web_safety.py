@@ -1,4 +1,4 @@
-"""The page against those it should not serve: other sites, other users, hostile tags, bombs, slow and greedy clients."""
+"""The page against those it should not serve: other sites and users, hostile tags, bombs, slow and greedy clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def page(made) -> Page:
 # --- who may ask ---
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8650", "127.0.0.1.evil.example", "localhost.evil", "[", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8650", "127.0.0.1.evil.example", "localhost.evil", "[", ""]
+)
 def test_a_foreign_name_is_refused(page, host):
     for path in ("/", "/api/tracks", "/static/style.css"):
         assert page.ask("GET", path, headers={"Host": host}).status == 421
@@ -128,14 +130,18 @@ def test_nothing_is_shown_without_the_token(program, tmp_path):
         assert page.ask("POST", "/api/uploads", b"x" * 5000, {**CHANGING, "X-File-Name": "a.mp3"}).status in {401, 403}
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         assert page.ask("GET", "/api/tracks", headers=bearer).json["total"] == 1
-        login = page.ask("POST", "/api/login", f'{{"token": "{TOKEN}"}}'.encode(), {**CHANGING, "Content-Type": "application/json"})
+        login = page.ask(
+            "POST", "/api/login", f'{{"token": "{TOKEN}"}}'.encode(), {**CHANGING, "Content-Type": "application/json"}
+        )
         cookie = login.headers["Set-Cookie"]
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
         shown = {"Cookie": cookie.split(";")[0]}
         assert page.ask("GET", "/library", headers=shown).status == 200
         assert page.ask("GET", "/api/tracks", headers={"Cookie": "genrify=guess"}).status == 401
         for _ in range(30):
-            wrong = page.ask("POST", "/api/login", b'{"token": "guess"}', {**CHANGING, "Content-Type": "application/json"})
+            wrong = page.ask(
+                "POST", "/api/login", b'{"token": "guess"}', {**CHANGING, "Content-Type": "application/json"}
+            )
             assert wrong.status == 401
         assert page.ask("GET", "/api/tracks", headers=bearer).status == 401  # nobody guesses on
         assert page.ask("GET", "/library", headers=shown).status == 200  # who is in stays in
@@ -166,7 +172,9 @@ def test_markup_in_names_and_tags_is_text(page):
         images = [attributes for tag, attributes in Elements(text).found if tag == "img"]
         assert all("onerror" not in attributes for attributes in images), path
     for script in (Path(__file__).parent.parent / "genrify_tagger/web/static").glob("*.js"):
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script.read_text())
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script.read_text()
+        )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +187,8 @@ def test_no_path_opens_what_is_not_in_the_library(page, path, what):
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/..\\app.py"]
+    "path",
+    ["/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/..\\app.py"],
 )
 def test_static_files_are_those_of_the_page(page, path):
     answer = page.ask("GET", path)
@@ -301,7 +310,9 @@ def test_slow_listeners_hold_no_thread(made, program, tmp_path):
 
 def test_many_at_once_are_all_answered(page):
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(lambda number: page.ask("GET", ["/", "/api/tracks", "/library"][number % 3]).status, range(150)))
+        answers = list(
+            pool.map(lambda number: page.ask("GET", ["/", "/api/tracks", "/library"][number % 3]).status, range(150))
+        )
     assert answers == [200] * 150
 
 
