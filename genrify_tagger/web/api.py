@@ -15,7 +15,7 @@ from genrify_tagger.web.access import COOKIE
 from genrify_tagger.web.house import house
 from genrify_tagger.web.ids import track, tracks
 from genrify_tagger.web.media_api import captions_of, portrait_of
-from genrify_tagger.web.numbers import overview, service
+from genrify_tagger.web.numbers import service
 from genrify_tagger.web.openapi import document
 from genrify_tagger.web.tasks import Task
 
@@ -170,13 +170,13 @@ def one_run(run: int) -> Answer:
 @api.get("/overview")
 def numbers() -> Answer:
     """Return the library in numbers."""
-    return jsonify(overview())
+    return jsonify(house().counts.find())
 
 
 @api.get("/service")
 def state() -> Answer:
     """Return what the program is doing."""
-    return jsonify(service())
+    return jsonify(service(house().session, house().counts))
 
 
 def _told(task: Task) -> Answer:

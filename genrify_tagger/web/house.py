@@ -11,6 +11,7 @@ from flask import current_app
 from genrify_tagger.pipeline import Neighbourhood, Session
 from genrify_tagger.web.access import Access
 from genrify_tagger.web.media import Media
+from genrify_tagger.web.numbers import Counts
 from genrify_tagger.web.scratch import open_scratch
 from genrify_tagger.web.tasks import Tasks
 from genrify_tagger.web.uploads import Uploads
@@ -28,6 +29,7 @@ class House:
     media: Media
     tasks: Tasks
     neighbours: Neighbourhood
+    counts: Counts
 
 
 @contextmanager
@@ -46,8 +48,10 @@ def open_house(session: Session) -> Iterator[House]:
         uploads = Uploads(session, folder, largest=web.upload_mb * MB, room=half, keep_seconds=web.keep_minutes * 60)
         media = Media(session, folder, room=half)
         tasks = Tasks(session)
+        counts = Counts(session)
+        counts.last()
         try:
-            yield House(session, access, uploads, media, tasks, Neighbourhood(session))
+            yield House(session, access, uploads, media, tasks, Neighbourhood(session), counts)
         finally:
             tasks.close()
             uploads.close()

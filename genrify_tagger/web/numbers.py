@@ -11,10 +11,10 @@ from genrify_tagger.files import printable
 from genrify_tagger.pipeline import Session
 from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
 from genrify_tagger.watch.state import LOST, service_state
-from genrify_tagger.web.house import house
 
 DAYS = 60
-_FRESH_SECONDS = 5.0  # counting reads the whole table
+_FRESH_SECONDS = 5.0
+_PATIENCE = 50  # times the seconds that counting took, since it reads the whole table
 
 _PHASES = {
     "starting": "is starting",
@@ -28,37 +28,37 @@ _BUSY = {"looking", "working"}
 Json = dict[str, Any]
 
 
-class _Kept:
-    """The last counting, for those who ask at the same time."""
+class Counts:
+    """The last counting of one session's library, for all who ask while it is fresh."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._lock = threading.Lock()
-        self._of: Session | None = None
         self._until = 0.0
         self._value: Json = {}
 
-    def find(self, session: Session) -> Json:
+    def find(self) -> Json:
+        """Return the numbers, counted anew if they are old."""
         with self._lock:
-            if self._of is not session or time.monotonic() > self._until:
-                self._value = _count(session)
-                self._of, self._until = session, time.monotonic() + _FRESH_SECONDS
+            if time.monotonic() > self._until:
+                started = time.monotonic()
+                self._value = _count(self._session)
+                ended = time.monotonic()
+                self._until = ended + max(_FRESH_SECONDS, _PATIENCE * (ended - started))
             return self._value
 
-
-_kept = _Kept()
-
-
-def overview() -> Json:
-    """Return genres, confidence, statuses and changes by day."""
-    return _kept.find(house().session)
+    def last(self) -> Json:
+        """Return the numbers as they were last counted, without waiting; they are counted anew meanwhile."""
+        if time.monotonic() > self._until and not self._lock.locked():
+            threading.Thread(target=self.find, name="genrify-counting", daemon=True).start()
+        return self._value
 
 
-def service() -> Json:
+def service(session: Session, counts: Counts) -> Json:
     """Return what is running, and the numbers that change while it does."""
-    session = house().session
     last = session.store.last_run()
     return {
-        "counts": overview()["statuses"],
+        "counts": counts.find()["statuses"],
         "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
         "running": last is not None and last.status == RUNNING,
         "service": _in_words(service_state(session.settings)),

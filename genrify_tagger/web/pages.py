@@ -11,7 +11,6 @@ from genrify_tagger.store import FileRecord
 from genrify_tagger.web import charts, query, views
 from genrify_tagger.web.house import house
 from genrify_tagger.web.ids import track
-from genrify_tagger.web.numbers import overview as library_numbers
 
 pages = Blueprint("pages", __name__)
 
@@ -30,7 +29,7 @@ def library() -> str:
     wanted = query.parse(request.args)
     page = wanted.find()
     before, after = wanted.places(page)
-    genres = [genre["name"] for genre in library_numbers()["genres"]]
+    genres = [genre["name"] for genre in house().counts.last().get("genres", [])] or _names()
     return _page(
         "library.html",
         here="library",
@@ -56,7 +55,7 @@ def unsure() -> str:
 @pages.get("/overview")
 def overview() -> str:
     """Show the library in numbers."""
-    numbers = library_numbers()
+    numbers = house().counts.find()
     return _page(
         "overview.html",
         here="overview",
@@ -127,13 +126,17 @@ _ORDERS = {
 
 def _page(template: str, **values: Any) -> str:
     session = house().session
-    labels = list(session.vocabulary.labels)
-    names = [session.written_name(label) for label in labels]
+    labels, names = list(session.vocabulary.labels), _names()
     places = {name: index for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not house().access.is_open}
     text = render_template(template, **values, colour=lambda name: places.get(name, ""))
     # A broken tag may hold what UTF-8 cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _names() -> list[str]:
+    session = house().session
+    return [session.written_name(label) for label in session.vocabulary.labels]
 
 
 def _row(record: FileRecord) -> views.Json:
