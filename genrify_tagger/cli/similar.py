@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 @common_options
 def command(state: State, file: str, count: int, playlist: str | None, output_format: str) -> None:
-    """List the songs of the library that sound most like one.
+    """List the songs that sound most like one.
 
     Compared is what the network hears, not tags or names; 1.00 means the same sound. The song itself need not be in the
     library; the others are those that `scan` has listened to.
