@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from genrify_tagger.classifier import Classifier
+    from genrify_tagger.tags.second_look import Seen
 
 T = TypeVar("T")
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a terminal and a service manager send them to all processes
+TAKEN = "taken"
 STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
 
 
@@ -128,7 +130,7 @@ def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits
     Parameters
     ----------
     pipe : Connection
-        Tasks come from it (callables), and go back as their value or their error.
+        Tasks come from it (callables). Each is answered twice: `TAKEN` before it is begun, then its value or its error.
     sidecar, segments, limits, stderr_folder
         As for `warm_up`.
     """
@@ -137,7 +139,10 @@ def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(True)
         while True:
-            pipe.send(outcome(pipe.recv()))
+            task = pipe.recv()
+            # From here on, if this process dies, it is the task's fault.
+            pipe.send(TAKEN)
+            pipe.send(outcome(task))
 
 
 def outcome(task: Callable[[], T]) -> T | Exception:
@@ -157,7 +162,14 @@ def probe(path: str) -> Sound:
     """Tell the audio in a file apart from any other, without decoding it."""
     from genrify_tagger import audio
 
-    return Sound(**asdict(audio.probe(path)))
+    return audio.probe(path)
+
+
+def compare_tags(container: str, field: str, former: str, fresh: str) -> Seen:
+    """See whether two files have the same tags but for the genre."""
+    from genrify_tagger.tags.second_look import compare
+
+    return compare(container, field, former, fresh)
 
 
 def analyse(path: str, duration: float) -> Analysis:

@@ -21,7 +21,7 @@ END_SECONDS = 2.0
 
 
 class NotStartedError(Exception):
-    """The process had ended before it was given the task."""
+    """The process had ended before it began the task."""
 
 
 class DiedError(Exception):
@@ -56,7 +56,7 @@ class Process:
         TimeoutError
             If it took longer; the process is no more.
         NotStartedError, DiedError
-            If the process ended, before it was given the task or over it.
+            If the process ended, before it began the task or over it.
         Exception
             What the task has raised.
         """
@@ -72,6 +72,8 @@ class Process:
             if not self._is_ready:
                 self._is_ready = self._answer(START_SECONDS)
             self._pipe.send(task)
+            # A pipe whose other end is just dying still takes what is sent.
+            self._answer(START_SECONDS)
         except (DiedError, TimeoutError, OSError) as error:
             self.kill()
             raise NotStartedError from error

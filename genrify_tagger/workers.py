@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from genrify_tagger import listener
 from genrify_tagger.analysis import Analysis, Picture, Sound
@@ -36,10 +36,13 @@ from genrify_tagger.errors import (
 )
 from genrify_tagger.process import DiedError, NotStartedError, Process
 
+if TYPE_CHECKING:
+    from genrify_tagger.tags.second_look import Seen
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-ATTEMPTS = 2
+STARTS = 2
 
 
 class Workers:
@@ -109,6 +112,11 @@ class Workers:
         """Return the audio key of a file, to prove that a write left the audio alone; not interruptible."""
         return self._call(path, functools.partial(listener.probe, path), interruptible=False).key
 
+    def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Seen:
+        """Compare two files' tags but for the genre (`tags.second_look`); not interruptible."""
+        task = functools.partial(listener.compare_tags, container, field, former, fresh)
+        return self._call(former, task, interruptible=False)
+
     def captions(self, path: str) -> dict[str, str]:
         """Return what a file says of its title, artist and album; errors are those of `probe`."""
         return self._call(path, functools.partial(listener.captions, path), interruptible=True)
@@ -152,7 +160,8 @@ class Workers:
             return self._busy + len(self._resting)
 
     def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
-        for _ in range(ATTEMPTS):
+        # Every process that rests may have been killed meanwhile.
+        for _ in range(self.jobs + STARTS):
             try:
                 with self._borrowed(path, interruptible=interruptible) as process:
                     return process.ask(task, self._limits.time_limit)

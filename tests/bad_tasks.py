@@ -43,6 +43,11 @@ def process_id() -> int:
     return os.getpid()
 
 
+def name_after_a_rest() -> int:
+    rest()
+    return os.getpid()
+
+
 def resident_megabytes() -> float:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from genrify_tagger.tags.bulk import MAX_TAG
 from tests import media
 from tests.corpus_chunks import FMT, fmt, sound
 from tests.corpus_mp3 import audio
 from tests.corpus_mp4 import HDLR, _made, item, meta, moved
-from tests.corpus_rest import EXTENDED, _asf, asf_object, attribute, untagged
+from tests.corpus_rest import EXTENDED, _asf, asf_object, attribute, extension, untagged
 from tests.corpus_rest import HEADER as ASF_HEADER
 from tests.corpus_xiph import _flac, _flac_file
 from tests.hostile import Hostile
@@ -116,6 +118,46 @@ def limits() -> Iterator[Hostile]:
     )
     yield Hostile("meta-short.m4a", _m4a(atom(b"udta", atom(b"meta", b"\0"))))
     yield Hostile("offsets-claim-4g.m4a", _m4a(b"").replace(b"stco\0\0\0\0\0\0\0", b"stco\0\0\0\0\xff\xff\xff"))
+
+
+def largest() -> Iterator[Hostile]:
+    """Tags as large as they may just be, and larger; a program that holds one several times over takes much memory."""
+    size = MAX_TAG - (256 << 10)
+    art = random.Random(1).randbytes(1 << 20) * (size >> 20) + bytes(size & 0xFFFFF)
+    for version in (2, 3, 4):
+        name = {2: "PIC", 3: "APIC", 4: "APIC"}[version]
+        picture = frame(version, name, (b"\0image/png\0\3\0" + art)[: (1 << 24) - 1 if version == 2 else size])
+        for place in (0, 1):
+            frames = [picture]
+            frames.insert(place, genre_frame(version, "Rock"))
+            yield Hostile(f"largest-v2{version}-{place}.mp3", tag(version, frames, padding=1000) + audio())
+        yield Hostile(f"largest-v2{version}-tight.mp3", tag(version, [picture]) + audio())
+    synced = frame(3, "APIC", b"\0image/png\0\3\0" + b"\xff\0" * (size // 4))
+    yield Hostile("largest-unsync.mp3", tag(3, [synced, genre_frame(3, "Rock")], unsync=True) + audio())
+    yield Hostile(
+        "largest-periodic.mp3", tag(3, [genre_frame(3, "Rock"), frame(3, "APIC", b"abc" * (size // 3))]) + audio()
+    )
+    half = frame(3, "APIC", art[: size // 2])
+    yield Hostile("largest-two.mp3", tag(3, [half]) + tag(3, [half]) + audio())
+    yield Hostile("largest-three.mp3", tag(3, [half]) * 3 + audio())
+    yield Hostile("largest-genre.mp3", tag(4, [genre_frame(4, "R" * size)]) + audio())
+    yield Hostile("largest-ape.mp3", audio() + ape_tag([ape_item("Cover Art (Front)", art, kind=1)]))
+    yield Hostile("largest-genre.wv", untagged("wavpack") + ape_tag([ape_item("Genre", "R" * size)]))
+    entries = [b"TITLE=x", b"METADATA_BLOCK_PICTURE=" + art[: (1 << 24) - 1000]]
+    yield Hostile("largest.flac", _flac_file([flac_block(4, comments([b"GENRE=Rock", *entries]))]))
+    yield Hostile("largest-genre.flac", _flac_file([flac_block(4, comments([b"GENRE=" + b"R" * (1 << 23)]))]))
+    pictures = [flac_block(6, art[: (1 << 24) - 1])] * 4
+    yield Hostile("largest-pictures.flac", _flac_file([flac_block(4, comments([b"GENRE=Rock"])), *pictures]))
+    for kind, head, end in (("ogg-vorbis", b"\3vorbis", b"\1"), ("opus", b"OpusTags", b"")):
+        body = head + comments([b"GENRE=Rock", b"METADATA_BLOCK_PICTURE=" + art]) + end
+        yield Hostile(f"largest-{kind}.ogg", with_comment(media.master(kind).read_bytes(), body))
+    covers = [item(b"\xa9gen", b"Rock"), item(b"covr", art), item(b"\xa9nam", b"x")]
+    yield Hostile("largest.m4a", _m4a(atom(b"udta", meta(covers))))
+    genre = asf_object(EXTENDED, struct.pack("<H", 1) + attribute("WM/Genre", b"R\0\0\0")) + extension()
+    yield Hostile("largest.wma", _wma(genre + asf_object(b"\1" * 16, art)))
+    body = fmt() + sound() + chunk(b"id3 ", tag(3, [frame(3, "APIC", art[: size // 2]), genre_frame(3, "Rock")]))
+    body += chunk(b"LIST", b"INFO" + chunk(b"IGNR", b"Rock") + chunk(b"ICMT", art[: size // 2]))
+    yield Hostile("largest.wav", b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body)
 
 
 def _m4a(udta: bytes) -> bytes:
@@ -227,7 +269,7 @@ def small() -> Iterator[Hostile]:
     yield Hostile("zeros.m4a", bytes(1_000_000))
 
 
-MADE: tuple[Callable[[], Iterator[Hostile]], ...] = (small, deep, limits, polyglots, bombs)
+MADE: tuple[Callable[[], Iterator[Hostile]], ...] = (small, deep, limits, largest, polyglots, bombs)
 
 
 def made() -> Iterator[Hostile]:
@@ -242,7 +284,13 @@ def giants(folder: Path) -> list[Path]:
     comm = b"COMM\0\0\0\x12\0\1\x7f\xff\xff\xff\0\x10\x40\x0e\xac\x44" + bytes(6)
     tree = b"\xc0\0\0\0moov\xb0\0\0\0udta\xa0\0\0\0meta\0\0\0\0" + HDLR + b"\x90\0\0\0ilst"
     head = b"RIFF\xff\xff\xff\xffWAVE" + chunk(b"fmt ", FMT) + b"data\xff\xff\xff\xff"
+    riff = b"RIFF\xff\xff\xff\xffWAVE"
+    head32 = fmt() + sound() + b"id3 \0\0\0\xb0" + tag(3, [genre_frame(3, "Rock")])
     starts = {
+        "fmt.wav": (riff + b"fmt \0\0\0\xb0", 4 * GIB),
+        "comm.aiff": (b"FORM\xff\xff\xff\xffAIFFCOMM\xb0\0\0\0", 4 * GIB),
+        "id3-chunk.wav": (riff + head32, 4 * GIB),
+        "uuid.m4a": (mp4 + b"\xc0\0\0\0uuid", len(mp4) + 3 * GIB),
         "zeros.mp3": (b"", 4 * GIB),
         "zeros.flac": (b"", 4 * GIB),
         "zeros.ogg": (b"", 4 * GIB),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
 
 import pytest
 
@@ -37,6 +39,18 @@ def test_features(program, music, tmp_path):
     assert "broken.wav" in done.stderr and "10 rows of 10 clips" in done.stderr
 
 
+def test_what_cannot_be_is_told_before_any_work(program, music, tmp_path):
+    need_library("librosa")
+    (tmp_path / "list.txt").write_text("blues/blues.00001.wav\n")
+    told = {
+        ("--only", tmp_path / "list.txt"): "names none of the clips; the first clip is called classical/",
+        ("-o", tmp_path / "nowhere/x.csv"): "no such folder",
+        ("-j", "-1"): "--jobs",
+    }
+    for arguments, expected in told.items():
+        assert expected in program("features", music, *arguments, status=2).stderr
+
+
 def test_plot(program, tmp_path):
     need_library("librosa", "matplotlib")
     done = program("plot", media.JAZZ, "--panels", "waveform,timeline", "-o", tmp_path / "song.svg")
@@ -65,6 +79,37 @@ def test_evaluate_a_seed_model(program, music):
     assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
     assert "did you mean" in program("evaluat", "x", status=2).stderr
     assert "no model 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
+    assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
+
+
+def test_only_ten_leaves_other_music_out(program, tmp_path):
+    need_library("librosa", "matplotlib", "tensorflow")
+    root = tones(tmp_path / "set", labels=("classical", "metal", "polka"), clips=5, seconds=3.2)
+    arguments = [f"folders:{root}", "--protocol", "track", "--format", "json", "-j", "1"]
+    every = json.loads(program("evaluate", "seed-logistic", *arguments).stdout)
+    ten = json.loads(program("evaluate", "seed-logistic", *arguments, "--only-ten").stdout)
+    assert (every["labels"], every["n_tracks"]) == (["classical", "metal", "polka"], 15)
+    assert (ten["labels"], ten["n_tracks"]) == (["classical", "metal"], 10)
+
+
+def test_ctrl_c_ends_training_at_once_and_the_same_command_goes_on(program, tmp_path):
+    need_library("tensorflow", "matplotlib")
+    root, out = tones(tmp_path / "set", labels=("classical", "metal"), clips=5, seconds=3.2), tmp_path / "out"
+    command = ["train", root, "-o", out, "--from-scratch", "--cache", tmp_path / "cache", "-j", "1", "--batch", "4"]
+    first = program.command(*command, "--steps", "30", "--epochs", "100000", "--patience", "100000")
+    with subprocess.Popen(first, env=program.environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 1/"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130 and told.splitlines()[-1] == "genrify-tag: interrupted"
+    done = len(json.loads((out / "run.json").read_text())["history"])
+    again = program(*command, "--steps", "30", "--epochs", str(done + 1), "--patience", "100000")
+    assert "no clip to learn blues, country, disco" in again.stderr
+    assert f"epoch {done + 1}/{done + 1}" in again.stderr and "epoch 1/" not in again.stderr
+    assert {"model.keras", "genrify.tflite", "genrify.json", "MODEL_CARD.md"} <= {path.name for path in out.iterdir()}
 
 
 def test_train_wants_more_than_one_label(program, tmp_path):

@@ -32,8 +32,8 @@ from tests.hostile_run import Cost, digest, handle
 from tests.program import Program
 
 SECONDS = 20.0  # for reading, two writes and two undos of one file, on a busy machine
-MEMORY = 150.0  # MiB that one file may cost the program's own process
-BASE = 90.0  # MiB that the program takes to scan one honest file; several files are in its hands at a time
+MEMORY = 150.0  # MiB that one file may cost who also lets mutagen read it
+WHOLE = 180.0  # MiB that the program itself may take to scan them; 150 are wanted
 SURE = ("--min-confidence", "0.05")
 CI_SEED = 20261123
 
@@ -143,7 +143,8 @@ def scan_and_undo(program: Program, folder: Path) -> Counter[str]:
     files = [path for path in folder.iterdir() if path.is_file()]
     before = {path: (digest(path), path.stat().st_mtime_ns) for path in files}
     memory, results = _watched_scan(program, folder)
-    assert memory < BASE + 2 * MEMORY, f"the program itself took {memory:.0f} MiB"
+    print(f"the program itself took {memory:.0f} MiB")
+    assert memory < WHOLE, f"the program itself took {memory:.0f} MiB"
     assert sorted(result["path"] for result in results) == sorted(map(str, files))
     tagged = {result["path"] for result in results if result["status"] == "tagged"}
     for path, (former, mtime) in before.items():

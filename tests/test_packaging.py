@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -68,7 +69,8 @@ def test_every_package_of_the_tree_is_built(distributions):
         for folder in [ROOT / "genrify_tagger", *(ROOT / "genrify_tagger").rglob("*/")]
         if (folder / "__init__.py").exists()
     }
-    assert found <= listed
+    assert found | {"beetsplug.genrify"} <= listed
+    assert not [name for name in names_in(distributions["wheel"]) if name == "beetsplug/__init__.py"]
     assert any(re.fullmatch(r"genrify_tagger/models/.*\.tflite", name) for name in names_in(distributions["wheel"]))
 
 
@@ -83,3 +85,79 @@ def test_the_page_comes_with_its_templates_and_static_files(distributions, kind)
 def test_no_dependency_of_inference_is_a_training_library():
     names = {re.match(r"[\w.-]+", requirement).group() for requirement in PROJECT["project"]["dependencies"]}
     assert not names & {"tensorflow", "librosa", "matplotlib", "flask", "beets"}
+
+
+# --- the beets plugin, whichever way it is installed, beside beets' own plugins ---
+
+PLUGIN = """
+import importlib.util, sys
+import beetsplug.genrify as plugin
+assert importlib.util.find_spec("beetsplug.lastgenre"), "beets' own plugins are hidden"
+assert plugin.GenrifyPlugin.__module__.startswith("beetsplug.genrify")
+print(plugin.__file__)
+"""
+
+
+def fresh_environment(folder):
+    """Make a virtual environment that sees the libraries of this one, but not this project."""
+    media.run(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / "bin" / "python"
+    asked = media.run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])").stdout
+    sites = [path for path in sys.path if path.endswith("site-packages")]
+    Path(asked.decode().strip(), "libraries.pth").write_text("\n".join(sites))
+    return python
+
+
+def pip_install(python, *what):
+    media.run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", *what)
+
+
+def beet(python, folder, *arguments, config="", status=0):
+    home = folder / "beets"
+    home.mkdir(exist_ok=True)
+    (home / "config.yaml").write_text(f"directory: {folder / 'music'}\nplugins: genrify\n{config}")
+    environment = {**os.environ, "BEETSDIR": str(home), "HOME": str(folder)}
+    done = subprocess.run(
+        [python, "-m", "beets", *arguments], capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
+    assert "Traceback" not in done.stderr and done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def editable_sources(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("editable") / "project"
+    for name in ("genrify_tagger", "beets_plugin", "models", "migrations"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
+def test_beets_finds_the_plugin_beside_its_own(distributions, editable_sources, kind, tmp_path):
+    pytest.importorskip("beets")
+    python = fresh_environment(tmp_path / "venv")
+    what = ("-e", editable_sources) if kind == "editable" else (distributions[kind],)
+    pip_install(python, *what)
+    place = media.run(python, "-c", PLUGIN).stdout.decode().strip()
+    expected = editable_sources / "beets_plugin" if kind == "editable" else tmp_path / "venv"
+    assert place.startswith(str(expected))
+    assert "give songs a genre by listening to them" in beet(python, tmp_path, "help")
+    assert "no matching items" in beet(python, tmp_path, "genrify", status=1)
+
+
+def test_beets_finds_the_plugin_by_pluginpath(distributions, tmp_path):
+    pytest.importorskip("beets")
+    python = fresh_environment(tmp_path / "venv")
+    pip_install(python, distributions["wheel"])
+    installed = Path(media.run(python, "-c", PLUGIN).stdout.decode().strip()).parent
+    shutil.move(installed, tmp_path / "elsewhere" / "genrify")
+    assert "give songs a genre" in beet(python, tmp_path, "help", config=f"pluginpath: {tmp_path / 'elsewhere'}\n")
+
+
+def test_installing_the_plugin_leaves_beets_alone(distributions):
+    beside = {name for name in names_in(distributions["wheel"]) if name.startswith("beetsplug/")}
+    assert beside and all(name.startswith("beetsplug/genrify/") for name in beside)
+    requirements = PROJECT["project"]["optional-dependencies"]["beets"]
+    assert requirements == ["beets>=2.7"]

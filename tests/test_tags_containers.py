@@ -172,7 +172,7 @@ def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
     with open(path, "rb") as file:
         view = View(file)
         found = ogg.open_ogg(view, "genre")
-        packet = found.packets[0] + b"\x01must stay"
+        packet = b"".join([found.prefix, *found.comment.parts()]) + b"\x01must stay"
         page = found.pages[0]
         lacing = b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,))
         made = bytearray(view.at(page.start, 26) + bytes((len(lacing),)) + lacing + packet)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training import baselines
-from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline
+from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline, unlearned
 from genrify_tagger.training.datasets import Clip
 from genrify_tagger.training.evaluation import evaluate
 from genrify_tagger.training.feature_table import FeatureTable
@@ -61,7 +63,9 @@ def test_lists_say_who_is_judged():
     names = sorted({clip.name for clip in material.clips})
     split = make_protocol("lists", material, lists=(names[::2], names[1::4]), seed=0)
     judged = {track.clip.name for track in run_baseline("seed-logistic", material, split).tracks}
-    assert judged == set(names[1::4])
+    assert judged == set(names[1::4]) and unlearned(material, split) == []
+    without_rock = [name for name in names[::2] if not name.startswith("rock")]
+    assert unlearned(material, make_protocol("lists", material, lists=(without_rock, names[1::4]), seed=0)) == ["rock"]
     with pytest.raises(ConfigError, match="no lists"):
         make_protocol("lists", material, lists=None, seed=0)
 
@@ -77,6 +81,14 @@ def test_a_feature_table_knows_tracks_but_no_artists():
         make_protocol("artist", material, lists=None, seed=0)
     with pytest.raises(ConfigError, match="MFCC frames"):
         run_baseline("seed-cnn", material, make_protocol("track", material, lists=None, seed=0))
+
+
+def test_too_little_music_to_learn_from():
+    one = Rows("one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None)
+    with pytest.raises(ConfigError, match="only one label"):
+        run_baseline("seed-logistic", one, make_protocol("segment", one, lists=None, seed=0))
+    with pytest.raises(ConfigError, match="no label has the 5 segments"):
+        make_protocol("segment", replace(one, clips=one.clips[:4]), lists=None, seed=0)
 
 
 @pytest.mark.parametrize("name", ["seed-dense", "seed-cnn"])

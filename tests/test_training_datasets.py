@@ -62,6 +62,25 @@ def test_columns_of_a_table_by_name(tmp_path):
         open_dataset(str(tmp_path / "x.csv"))
 
 
+def test_rows_that_stop_early(tmp_path):
+    write_wav(tmp_path / "a.wav", sound("metal", 1, 0.6))
+    (tmp_path / "labels.csv").write_text("file,artist,genre\n,,\na.wav\na.wav,Ana,Jazz\n")
+    dataset = open_dataset(str(tmp_path))
+    assert [(clip.labels, clip.group) for clip in dataset.clips] == [(("jazz",), "ana")]
+    assert [problem.reason for problem in dataset.problems] == ["no label"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"\xff\xfefile,genre", "not CSV in UTF-8"), (b"", "there is none at all")]
+)
+def test_a_table_that_is_none(tmp_path, content, reason):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(ConfigError, match=reason):
+        open_dataset(str(tmp_path / "x.csv"))
+    with pytest.raises(ConfigError, match="cannot read the table"):
+        open_dataset(f"csv:{tmp_path}")
+
+
 def fma(root, tracks):
     """Write tracks.csv as published: two header rows, one that names the index, and a cell with a line break."""
     columns = [("", ""), ("artist", "name"), ("artist", "bio"), ("set", "split"), ("set", "subset")]
@@ -72,6 +91,7 @@ def fma(root, tracks):
         writer.writerow([group for group, _ in columns])
         writer.writerow([name for _, name in columns])
         writer.writerow(["track_id", *[""] * (len(columns) - 1)])
+        writer.writerow(["7", "cut short"])
         for number, artist, subset, genre in tracks:
             writer.writerow([number, artist, "Born,\nraised", "training", subset, genre])
 
@@ -113,7 +133,11 @@ def test_a_tagged_library(tmp_path):
         ("Miles/Kind/song", ("jazz",), "Miles"),
         ("Miles/Live/other", ("jazz",), "Miles"),
     ]
-    assert len(dataset.problems) == 3
+    reasons = {problem.path.rpartition("/")[2]: problem.reason for problem in dataset.problems}
+    assert reasons["third.opus"] == "none of the ten genres: polka"
+    assert reasons["untagged.flac"] == "no genre in it" and len(reasons) == 3
+    everything = open_dataset(f"library:{tmp_path}", any_label=True)
+    assert [clip.labels for clip in everything.clips] == [("jazz",), ("jazz",), ("polka",)]
 
 
 def test_nothing_there(tmp_path):
@@ -123,6 +147,9 @@ def test_nothing_there(tmp_path):
         open_dataset(str(tmp_path))
     with pytest.raises(ConfigError, match="cannot read the list"):
         read_list(str(tmp_path / "nowhere"))
+    (tmp_path / "list.txt").write_bytes(b"\x80\xff")
+    with pytest.raises(ConfigError, match="not text in UTF-8"):
+        read_list(str(tmp_path / "list.txt"))
 
 
 @pytest.mark.parametrize(

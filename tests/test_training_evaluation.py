@@ -11,7 +11,7 @@ import pytest
 from genrify_tagger.training import metrics
 from genrify_tagger.training.datasets import Clip, open_dataset
 from genrify_tagger.training.evaluation import Predictions, Track, answers_of, evaluate, to_json
-from genrify_tagger.training.hearing import hear
+from genrify_tagger.training.hearing import hear, trained_on
 from genrify_tagger.training.tables import markdown, text
 from tests import media
 
@@ -129,10 +129,21 @@ def test_mistakes_are_listed_the_most_confident_first():
 
 def test_what_was_trained_on_is_told():
     tracks = [track("a", ("jazz",), JAZZ), track("b", ("rock",), ROCK)]
-    assert judged(*tracks).n_trained_on is None
+    unknown = judged(*tracks)
+    assert unknown.n_trained_on is None and "| not known |" in markdown([unknown])
+    assert any("trained on is not known" in line for line in text(unknown))
+    assert not any("trained on" in line for line in text(judged(*tracks, protocol="artist")))
     report = judged(*tracks, trained_on=frozenset({"a"}))
     assert report.n_trained_on == 1
-    assert any("1 of these tracks were trained on" in line for line in text(report))
+    assert any("1 of these tracks were trained or validated on" in line for line in text(report))
+    assert "*1 met in training*" in markdown([report])
+    assert "none met" in markdown([judged(*tracks, trained_on=frozenset({"c"}))])
+
+
+def test_the_shipped_model_says_what_it_was_trained_on():
+    met = trained_on(None)
+    assert met is not None and {"blues/blues.00029", "audio/MT0000004637"} <= met
+    assert "synthetic" not in {name.partition("/")[0] for name in met}
 
 
 def test_leaky_is_written_wherever_a_leaky_number_is():

@@ -13,9 +13,12 @@ from genrify_tagger.classifier import Classifier, load_sidecar
 from genrify_tagger.training import broad
 from genrify_tagger.training.broad import predict_broad
 from genrify_tagger.training.build import description
-from genrify_tagger.training.export import Head, assemble, convert, write_model
+from genrify_tagger.training.export import EMBEDDING, Head, assemble, convert, listening_network, write_model
 from genrify_tagger.training.head import predict
+from genrify_tagger.training.quantize import quantize
+from genrify_tagger.training.verify import agreement
 from tests.test_training_prune import random_weights
+from tests.test_training_vgg import random_vgg_weights
 
 ABOUT = description([f"tag {number}" for number in range(50)], ({"temperature": 1.1}, 0.7), ({"slope": 1.2}, 0.5))
 
@@ -28,11 +31,13 @@ def shipped(tmp_path_factory):
     def layer(n_in, n_out):
         return (rng.normal(size=(n_in, n_out)) / np.sqrt(n_in)).astype(np.float32), np.zeros(n_out, np.float32)
 
-    nets = [[layer(200, 16), layer(16, 11)], [layer(200, 11)]]
-    head = Head(rng.normal(size=200).astype(np.float32), np.full(200, 2, np.float32), nets)
+    nets = [[layer(EMBEDDING, 16), layer(16, 11)], [layer(EMBEDDING, 11)]]
+    head = Head(rng.normal(size=EMBEDDING).astype(np.float32), np.full(EMBEDDING, 2, np.float32), nets)
     labels = len(broad.TRAINED)
-    several = Head(np.zeros(200, np.float32), np.ones(200, np.float32), [[layer(200, 8), layer(8, labels)]] * 2)
-    network = assemble(random_weights(), head, several, list(range(len(broad.TAGGED))))
+    mean, deviation = np.zeros(EMBEDDING, np.float32), np.ones(EMBEDDING, np.float32)
+    several = Head(mean, deviation, [[layer(EMBEDDING, 8), layer(8, labels)]] * 2)
+    listening = listening_network(random_weights(), random_vgg_weights())
+    network = assemble(listening, head, several, list(range(len(broad.TAGGED))))
     folder = tmp_path_factory.mktemp("model")
     write_model(folder, convert(network), version="9", description=ABOUT)
     return network, head, several, folder
@@ -49,6 +54,18 @@ def test_the_runtime_gives_what_keras_gives(shipped, mel):
     assert set(got) == {"gtzan", "outside", "broad", "tags", "embedding"}
     for name, values in got.items():
         np.testing.assert_allclose(values, expected[name], atol=2e-3, rtol=1e-3, err_msg=name)
+
+
+def test_eight_bits_in_the_first_convolutions_are_smaller_and_hear_the_same(shipped, mel, tmp_path):
+    network, _, _, folder = shipped
+    flatbuffer = (folder / "genrify.tflite").read_bytes()
+    smaller = quantize(flatbuffer)
+    assert len(smaller) < 0.8 * len(flatbuffer)
+    write_model(tmp_path, smaller, version="9", description=ABOUT)
+    got, expected = Classifier(str(tmp_path / "genrify.json")).predict(mel), network.predict_on_batch(mel)
+    r2, difference = agreement(np.asarray(expected["embedding"]), got["embedding"])
+    assert r2 > 0.98
+    assert difference > 0, "nothing was rounded"
 
 
 def test_genres_and_outside_are_one_distribution_taken_apart(shipped, mel):

@@ -26,6 +26,7 @@ from genrify_tagger.training.seed_features import (
     decode_at,
     describe,
     describe_segment,
+    separate,
 )
 from tests import media
 from tests.workbench import need_library, tones, write_wav
@@ -83,6 +84,17 @@ def test_the_same_numbers_as_librosa_one_by_one():
         "mfcc20_var": librosa.feature.mfcc(y=y, sr=SAMPLE_RATE, n_mfcc=20)[19].var(),
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("samples", [SAMPLE_RATE, SEGMENT_SAMPLES])
+def test_separation_is_librosas_to_the_bit(samples):
+    import librosa
+
+    spectrum = librosa.stft(decode_at(str(media.JAZZ), SAMPLE_RATE)[:samples])
+    magnitude, phase = librosa.magphase(spectrum)
+    expected = librosa.decompose.hpss(spectrum)
+    for ours, theirs in zip(separate(magnitude), expected, strict=True):
+        assert np.array_equal(ours * phase, theirs)
 
 
 def test_silence_has_features_too():

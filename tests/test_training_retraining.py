@@ -277,7 +277,7 @@ def test_batches_follow_from_the_seed(folder, dataset, plan):
     targets = np.ones((len(entries), 3), np.float32)
 
     def first(epoch):
-        return Batches(entries, targets, RECIPE, batch=4, steps=2, seed=7, epoch=epoch)[0]
+        return Batches(entries, targets, RECIPE, batch=4, steps=2, seed=7, epoch=epoch).batch(0)
 
     (mel, aim), (again, _), (other, _) = first(0), first(0), first(1)
     assert mel.shape == (4, 187, 96) and aim.shape == (4, 7)

@@ -69,7 +69,16 @@ def test_the_watch_limit_is_told_and_the_root_is_looked_through_instead(program,
         assert [watching for watching, _ in roots(service)] == ["polling"]
         service.tagged(song(music / "album 4", "late", "opus"))
         assert service.rest()["counts"] == {"tagged": 2}
-    with watching(program, "--poll", "1", music, prefix=[*unshare, inside.format(13), "sh"]) as service:
+
+
+@pytest.mark.torture
+def test_the_watch_limit_may_be_reached_later(program, music):
+    inside = 'echo 13 > /proc/sys/user/max_inotify_watches && exec "$@"'
+    unshare = [media.need("unshare"), "--user", "--map-root-user", "sh", "-c"]
+    capable([*unshare, inside, "sh", "true"], "no namespaces here")
+    for number in range(10):
+        (music / f"album {number}").mkdir()
+    with watching(program, "--poll", "1", music, prefix=[*unshare, inside, "sh"]) as service:
         service.rest()
         assert roots(service) == [("native", None)]
         for number in range(5):  # now it is enough, then no longer

@@ -14,5 +14,5 @@ def test_a_short_storm(program, tmp_path, seed):
     for root in roots:
         root.mkdir()
     world = World(roots, random.Random(seed), voices=400)
-    weather(program, world, steps=400, seconds=15, kills=2)
-    assert world.done["create"] > 50 and world.done["rename"] > 20
+    weather(program, world, steps=300, seconds=9, kills=2)
+    assert world.done["create"] > 40 and world.done["rename"] > 15

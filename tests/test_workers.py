@@ -6,9 +6,9 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from genrify_tagger.errors import (
@@ -183,13 +183,26 @@ def test_processes_are_started_as_files_come():
         assert pool.processes() == 1
 
 
-def test_a_process_that_died_between_two_files_is_replaced():
+@pytest.mark.parametrize("delay", [0, 0.0005, 0.002, 0.1])
+def test_a_process_that_died_between_two_files_is_replaced(delay):
     with Workers(jobs=1, segments=4) as pool:
         first = pool._call("a", bad_tasks.process_id, interruptible=True)
+        # Also while it is dying, when its end of the pipe still takes a task.
         os.kill(first, signal.SIGKILL)
-        while psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
+        time.sleep(delay)
         assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+
+
+def test_all_idle_processes_may_have_died_between_two_files():
+    with Workers(jobs=4, segments=4) as pool:
+        with ThreadPoolExecutor(4) as threads:
+            idle = set(
+                threads.map(lambda _: pool._call("a", bad_tasks.name_after_a_rest, interruptible=True), range(4))
+            )
+        assert len(idle) == 4
+        for process in idle:
+            os.kill(process, signal.SIGKILL)
+        assert pool._call("a", bad_tasks.process_id, interruptible=True) not in idle
 
 
 def test_processes_outlive_the_thread_that_first_needed_them():

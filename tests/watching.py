@@ -115,11 +115,12 @@ def watching(
     settle: float = 1,
     prefix: Sequence[str] = (),
     ready: bool = True,
+    options: Sequence[str] = SURE,
     **environment: str,
 ) -> Iterator[Watching]:
     """Run the service until the end of the `with` block; it starts with roots looked through."""
     log = program.home / f"watch-{time.monotonic_ns()}.log"
-    command = [*prefix, *program.command("watch", *SURE, "--settle", str(settle), *arguments)]
+    command = [*prefix, *program.command("watch", *options, "--settle", str(settle), *arguments)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=program.environment(**environment), stdout=output, stderr=output)
     service = Watching(program, process, log)

@@ -16,7 +16,7 @@ from genrify_tagger.audio.decode import (
     decode_all,
     load_segments,
 )
-from genrify_tagger.audio.identity import KEY_VERSION, AudioInfo, audio_key, probe
+from genrify_tagger.audio.identity import KEY_VERSION, audio_key, probe
 from genrify_tagger.audio.transcode import to_opus
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "SAMPLE_RATE",
     "SEGMENT_SAMPLES",
     "SEGMENT_SECONDS",
-    "AudioInfo",
     "Segments",
     "audio_key",
     "captions",

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import av.logging
@@ -21,6 +22,9 @@ from genrify_tagger.audio.source import Source
 from genrify_tagger.errors import DecodeError
 
 av.logging.set_level(None)  # FFmpeg's log never reaches the user
+
+# PyAV 19 always reads metadata leniently and knows the argument no more.
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,14 @@ def open_container(source: Source) -> InputContainer:
         If it knows no such format.
     """
     try:
-        return av.open(
+        container: InputContainer = av.open(
             _View(source),
             mode="r",
             options={"protocol_whitelist": "fd"},
-            metadata_errors="replace",
             buffer_size=1 << 16,
+            **_LENIENT,
         )
+        return container
     except av.FFmpegError as error:
         raise DecodeError("not an audio file FFmpeg knows", path=source.path) from error
 

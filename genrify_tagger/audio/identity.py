@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 
+from genrify_tagger.analysis import Sound
 from genrify_tagger.audio import ogg
 from genrify_tagger.audio.demuxer import Demuxer, open_audio
 from genrify_tagger.audio.flac import FlacStream, find_flac
@@ -17,32 +17,7 @@ from genrify_tagger.errors import DecodeError
 KEY_VERSION = 1
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What `probe` finds out about a file's audio.
-
-    Attributes
-    ----------
-    key : str
-        The song's identity: 32 hexadecimal digits.
-    duration : float
-        Seconds of audio really there, whatever the container says.
-    container, codec : str
-        FFmpeg's names of them.
-    sample_rate : int
-        Hertz.
-    channels : int
-    """
-
-    key: str
-    duration: float
-    container: str
-    codec: str
-    sample_rate: int
-    channels: int
-
-
-def probe(path: str) -> AudioInfo:
+def probe(path: str) -> Sound:
     """Find out who a song is and how long it is, in one pass without decoding.
 
     Parameters
@@ -51,7 +26,7 @@ def probe(path: str) -> AudioInfo:
 
     Returns
     -------
-    AudioInfo
+    Sound
 
     Raises
     ------
@@ -77,22 +52,22 @@ def audio_key(path: str) -> str:
     return probe(path).key
 
 
-def _mpeg(source: Source, stream: MpegStream) -> AudioInfo:
+def _mpeg(source: Source, stream: MpegStream) -> Sound:
     codec = f"mp{stream.layer}"
     digest = _new_digest(codec, stream.sample_rate, stream.channels)
     _update(digest, source, stream.first, source.end)
     duration = len(frame_offsets(source, stream)) * stream.samples / stream.sample_rate
-    return AudioInfo(digest.hexdigest(), duration, "mp3", codec, stream.sample_rate, stream.channels)
+    return Sound(digest.hexdigest(), duration, "mp3", codec, stream.sample_rate, stream.channels)
 
 
-def _flac(source: Source, stream: FlacStream) -> AudioInfo:
+def _flac(source: Source, stream: FlacStream) -> Sound:
     digest = _new_digest("flac", stream.sample_rate, stream.channels)
     _update(digest, source, stream.first, source.end)
     duration = stream.samples / stream.sample_rate
-    return AudioInfo(digest.hexdigest(), duration, "flac", "flac", stream.sample_rate, stream.channels)
+    return Sound(digest.hexdigest(), duration, "flac", "flac", stream.sample_rate, stream.channels)
 
 
-def _by_ffmpeg(source: Source, audio: Demuxer) -> AudioInfo:
+def _by_ffmpeg(source: Source, audio: Demuxer) -> Sound:
     """Let FFmpeg find the packets; their bytes are then read straight from the file where that is possible."""
     context = audio.stream.codec_context
     parameters = context.codec.canonical_name, context.sample_rate, context.channels
@@ -102,7 +77,7 @@ def _by_ffmpeg(source: Source, audio: Demuxer) -> AudioInfo:
         if ticks is not None:
             break
     duration = float((ticks or 0) * (audio.stream.time_base or 0))
-    return AudioInfo(digest.hexdigest(), duration, audio.container.format.name, *parameters)
+    return Sound(digest.hexdigest(), duration, audio.container.format.name, *parameters)
 
 
 def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:

@@ -47,7 +47,7 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
 
     \b
     Examples:
-      genrify-tag evaluate shipped allmusic/labels.csv -o scores
+      genrify-tag evaluate shipped library:~/Music -o scores
       genrify-tag evaluate mymodel gtzan/ --only valid_filtered.txt
       genrify-tag evaluate seed-all gtzan/ --protocol segment --protocol track --format markdown
     """  # noqa: D301
@@ -56,6 +56,8 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
     require()
     from genrify_tagger.training.evaluation import evaluate
 
+    if options["output"]:
+        Path(options["output"]).mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     if model.startswith("seed-"):
         predictions = _seed(state, model, datasets, options)
     else:
@@ -71,13 +73,13 @@ def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str
     from genrify_tagger.training.hearing import hear, sidecar_of
 
     sidecar = None if model == "shipped" else sidecar_of(model)
-    opened = open_datasets(datasets, options)
+    opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
     shown = state.shows_progress
     return hear(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
 
 
 def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
-    from genrify_tagger.training.baselines import make_protocol, run_baseline
+    from genrify_tagger.training.baselines import make_protocol, run_baseline, unlearned
     from genrify_tagger.training.datasets import read_list
 
     names = SEED_MODELS if model == "seed-all" else (model,)
@@ -91,6 +93,10 @@ def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str
         rows = _rows(state, source, options)
         chosen = options["protocols"] or (*PROTOCOLS[:2], *(["lists"] if lists else []))
         splits = [make_protocol(name, rows, lists=lists, seed=options["seed"]) for name in chosen]
+        for split in splits:
+            if missing := unlearned(rows, split):
+                told = f"by {split.name}, some fold has nothing to learn {', '.join(missing)} from"
+                state.console.print(f"{told}: its tracks of these cannot be right")
         usable = [name for name in names if rows.mfcc is not None or name != "seed-cnn" or len(names) == 1]
         for name in usable:
             for split in splits:
@@ -107,7 +113,7 @@ def _rows(state: State, source: str, options: dict[str, Any]) -> Any:
 
     if is_table(source):
         return rows_of_table(Path(source).stem, read_table(source))
-    (dataset,) = open_datasets([source], options)
+    (dataset,) = open_datasets([source], options, any_label=not options["only_ten"])
     single = [clip for clip in dataset.clips if len(clip.labels) == 1]
     if options["only_ten"]:
         single = [clip for clip in single if answers(clip.labels)]

@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.output import table, write_line
 from genrify_tagger.cli.state import State, common_options
-from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import dataset_options, need_folder, open_datasets, tell_problems
 
 if TYPE_CHECKING:
     from genrify_tagger.training.feature_table import FeatureTable
@@ -44,8 +44,10 @@ def command(
     require("librosa")
     from genrify_tagger.training.feature_table import describe_clips, read_table, tabulate, write_table
 
+    if output:
+        need_folder(output)
     published = read_table(compare) if compare else None
-    (opened,) = open_datasets([dataset], options)
+    (opened,) = open_datasets([dataset], options, any_label=True)
     described, problems = describe_clips(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
     found = tabulate(described, seconds=int(seconds))
     if output:

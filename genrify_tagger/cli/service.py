@@ -87,7 +87,9 @@ def install(state: State, system: bool, user: str | None, no_start: bool, only_p
 @click.pass_obj
 @common_options
 def uninstall(state: State, system: bool) -> int:
-    """Stop the service and remove the unit file; settings and database stay.
+    """Stop the service and remove its unit file.
+
+    Settings and database stay.
 
     \b
     Examples:
@@ -113,7 +115,9 @@ def uninstall(state: State, system: bool) -> int:
 @click.pass_obj
 @common_options
 def status(state: State, system: bool) -> int:
-    """Say whether the service is installed, enabled and running; exit status 1 if it does not run.
+    """Say whether the service is installed and runs.
+
+    The exit status is 1 if it does not run.
 
     \b
     Examples:

@@ -90,14 +90,16 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     since = datetime.fromisoformat(service["since"])
     yield f"Service: {service['phase']}, running since {since:%Y-%m-%d %H:%M} UTC (process {service['pid']})"
     for root in service["roots"]:
-        folders = f", {root['folders']:,} folders" if root["watching"] == "native" else ""
+        number = f"{root['folders']:,} folder" + ("" if root["folders"] == 1 else "s")
+        folders = f", {number}" if root["watching"] == "native" else ""
         reason = f" ({root['reason']})" if root["reason"] else ""
         yield f"  {root['watching']:<8} {root['path']}{folders}{reason}"
     done = ", ".join(f"{number:,} {status}" for status, number in service["counts"].items())
     yield f"  {service['queue']:,} files waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
     if last := service["last_result"]:
         words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
-        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {last['at'][:16]}"
+        at = last["at"][:16].replace("T", " ")
+        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {at} UTC"
     for failure in service["failures"][:3]:
         yield f"  failed: {failure['path']} ({failure['error']})"
 

@@ -62,7 +62,7 @@ def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
     load_tensorflow()
     from genrify_tagger.training.retraining import train
 
-    opened = open_datasets(datasets, options)
+    opened = open_datasets(datasets, options, any_label=options["vocabulary"] == "own")
     plan, how = _plan(options, progress=state.shows_progress)
     trained = train(opened, Path(options["output"]), plan, how, tell=state.console.print)
     write_line(f"{trained.folder}: Keras and LiteRT agree within {trained.agreement:.1e}")

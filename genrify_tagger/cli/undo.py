@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -66,4 +67,11 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
         nothing = GenrifyError(f"{what} all of it was taken back already", hint="see 'genrify-tag history'")
     if not found:
         raise nothing
+    if _is_of_beets(found):
+        raise GenrifyError("that was written by beets", path=path, hint="`beet genrify --undo` takes it back")
     return found
+
+
+def _is_of_beets(changes: Sequence[ChangeRecord]) -> bool:
+    """Tell whether all of these changes are for beets to take back."""
+    return all(change.origin == "beets" for change in changes)

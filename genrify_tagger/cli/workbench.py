@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ _OPTIONS = (
     click.option("--file-column", metavar="NAME", help="Of a CSV: the column with the file."),
     click.option("--label-column", metavar="NAME", help='Of a CSV: the column with the labels, separated by ";".'),
     click.option("--group-column", metavar="NAME", help="Of a CSV: the column with the artist."),
-    click.option("--jobs", "-j", type=int, default=0, metavar="N", help="How many processes work side by side."),
+    click.option(
+        "--jobs", "-j", type=click.IntRange(0), default=0, metavar="N", help="Processes side by side; 0 for one a core."
+    ),
 )
 
 
@@ -35,16 +40,42 @@ def dataset_options() -> Callable[[F], F]:
     return decorate
 
 
-def open_datasets(sources: Iterable[str], options: dict[str, Any]) -> list[Dataset]:
-    """List datasets as the options say; `options` holds what `dataset_options` adds, but for ``jobs``."""
+def open_datasets(sources: Iterable[str], options: dict[str, Any], *, any_label: bool) -> list[Dataset]:
+    """List datasets as the options say; `options` holds what `dataset_options` adds, but for ``jobs``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such dataset, or none of the clips asked for is in any.
+    """
     from genrify_tagger.training.datasets import Columns, open_dataset, read_list
 
     columns = Columns(options["file_column"], options["label_column"], options["group_column"])
-    datasets = [open_dataset(source, columns=columns, subset=options["subset"]) for source in sources]
+    subset = options["subset"]
+    datasets = [open_dataset(source, columns=columns, subset=subset, any_label=any_label) for source in sources]
     if options["only"] is None:
         return datasets
     names = read_list(options["only"])
-    return [dataset.only(names) for dataset in datasets]
+    chosen = [dataset.only(names) for dataset in datasets]
+    if not any(dataset.clips for dataset in chosen):
+        hint = f"the first clip is called {datasets[0].clips[0].name}"
+        raise ConfigError("names none of the clips", path=options["only"], hint=hint)
+    return chosen
+
+
+def need_folder(target: str) -> None:
+    """See that a file can be written where it is to be, before hours of work are done for it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder, or nothing may be written in it.
+    """
+    folder = Path(target).absolute().parent
+    if not folder.is_dir():
+        raise ConfigError("no such folder", path=str(folder))
+    if not os.access(target if os.path.exists(target) else folder, os.W_OK):
+        raise ConfigError("nothing may be written there", path=target)
 
 
 def tell_problems(state: State, problems: Iterable[Problem]) -> int:

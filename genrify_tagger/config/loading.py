@@ -52,6 +52,7 @@ def load_settings(
     config_file: str | None = None,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
+    overrider: str = "command line",
 ) -> LoadedSettings:
     """Gather the settings; later sources win: defaults, file, environment, `overrides`.
 
@@ -64,6 +65,8 @@ def load_settings(
         The environment variables, by default those of the process.
     overrides : mapping of str to object, optional
         Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not given".
+    overrider : str
+        Where the overrides come from, for messages.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def load_settings(
     must_exist = bool(config_file or variables.get("GENRIFY_CONFIG"))
     found: dict[str, Any] = {}
     origins = dict.fromkeys(declared(), "default")
-    for given in _all_given(file, must_exist, variables, overrides or {}):
+    for given in _all_given(file, must_exist, variables, overrides or {}, overrider):
         value = _checked(given, file)
         name = given.setting.name
         # A table is added to, label by label; anything else is replaced.
@@ -85,13 +88,13 @@ def load_settings(
 
 
 def _all_given(
-    file: str, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object]
+    file: str, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object], overrider: str
 ) -> Iterator[_Given]:
     yield from _from_file(file, must_exist=must_exist)
     yield from _from_environment(environ)
     for name, raw in overrides.items():
         if raw is not None and raw != ():
-            yield _Given(declared()[name], raw, "command line", os.getcwd())
+            yield _Given(declared()[name], raw, overrider, os.getcwd())
 
 
 def _checked(given: _Given, file: str) -> Any:

@@ -63,12 +63,13 @@ def write(
 
 def _write(session: Session, run: int, plan: Plan, *, origin: str, key: str, undoes: int | None) -> FileStat:
     tagging = session.settings.tagging
-    change = _begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
+    change = begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
     try:
         stat = tags.apply(
             plan,
             audio_key=session.workers.audio_key,
             expected_key=key,
+            second_look=session.workers.compare_tags,
             keep_mtime=tagging.keep_mtime,
             hardlinks=tagging.hardlinks,
             ownership=tagging.ownership,
@@ -107,12 +108,13 @@ def undisturbed() -> Iterator[None]:
 def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:
     """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on."""
     key = session.workers.audio_key(plan.target)
-    change = _begin(session, run, plan, origin=origin, audio_key=key, undoes=None)
+    change = begin(session, run, plan, origin=origin, audio_key=key, undoes=None)
     session.store.finish_change(change, "done", stat_after=plan.stat)
     return plan.stat
 
 
-def _begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: str, undoes: int | None) -> int:
+def begin(session: Session, run: int, plan: Plan, *, origin: str, audio_key: str, undoes: int | None) -> int:
+    """Journal a plan as pending and return the change's number."""
     return session.store.begin_change(
         run=run,
         path=plan.target,

@@ -177,8 +177,8 @@ def _outcome(
         if silent is not None:
             return silent, item.stat, None
         identity = identify(session, item.path, item.stat, record)
-        if 0 < session.settings.library.max_minutes * 60 < identity.duration:
-            return _too_long(session, item, snapshot, identity), item.stat, identity
+        if too_long(session, identity):
+            return _left_for_length(session, item, snapshot, identity), item.stat, identity
         heard = listen(session, item.path, identity, again=options.reanalyse)
         result, stat = _tag(session, run, item, snapshot, identity, heard, options)
         return result, stat, identity
@@ -213,7 +213,12 @@ def _without_listening(session: Session, item: Candidate, snapshot: Snapshot) ->
     return Result(path=item.path, status="kept", reason="has a genre", before=genres, after=genres)
 
 
-def _too_long(session: Session, item: Candidate, snapshot: Snapshot, identity: Identity) -> Result:
+def too_long(session: Session, identity: Identity) -> bool:
+    """Tell whether a song is longer than the settings allow."""
+    return 0 < session.settings.library.max_minutes * 60 < identity.duration
+
+
+def _left_for_length(session: Session, item: Candidate, snapshot: Snapshot, identity: Identity) -> Result:
     reason = f"longer than {session.settings.library.max_minutes:g} minutes"
     return Result(
         path=item.path,

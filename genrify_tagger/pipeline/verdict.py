@@ -24,6 +24,12 @@ class Past(Enum):
     FOREIGN = "changed by someone else since we wrote it"
 
 
+def graver(one: Past, other: Past) -> Past:
+    """Return which of two accounts of a genre's past forbids more."""
+    order = (Past.HUMAN, Past.UNDONE, Past.FOREIGN, Past.OURS, Past.UNTOUCHED)
+    return min(one, other, key=order.index)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What to do with a file.

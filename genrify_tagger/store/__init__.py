@@ -15,7 +15,7 @@ from genrify_tagger.store.connect import database_file, make_folder, parsed
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
-from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, RunRecord, Sighting, utc_now
+from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, Found, RunRecord, Sighting, utc_now
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "ChangeRecord",
     "FileRecord",
     "Filter",
+    "Found",
     "Order",
     "Overview",
     "Page",

@@ -13,7 +13,7 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import CHANGES, RUNS
 from genrify_tagger.store.owner import is_gone
-from genrify_tagger.store.records import ChangeRecord, utc_now
+from genrify_tagger.store.records import ChangeRecord, Found, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
@@ -64,16 +64,35 @@ class Journal(Database):
             return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
 
     def finish_change(
-        self, change: int, state: str, *, stat_after: FileStat | None = None, error: str | None = None
+        self,
+        change: int,
+        state: str,
+        *,
+        stat_after: FileStat | None = None,
+        error: str | None = None,
+        found: Found | None = None,
     ) -> None:
         """Note that a change is "done" or has "failed"; what a done one undoes is marked as undone.
+
+        Parameters
+        ----------
+        change : int
+        state : str
+        stat_after : FileStat or None
+            The file's fingerprint after the write.
+        error : str or None
+            Why it failed.
+        found : Found or None
+            What the file holds now, in place of what was foreseen: for what another program wrote.
 
         Raises
         ------
         StoreError
             If there is no such change.
         """
-        values = {"state": state, "stat_after": stat_after, "error": error}
+        values: dict[str, object] = {"state": state, "stat_after": stat_after, "error": error}
+        if found is not None:
+            values |= {"after": found.raw, "after_genres": found.genres, "audio_key": found.audio_key}
         with self.write(durable=True) as connection:
             if connection.execute(update(CHANGES).where(CHANGES.c.id == change).values(values)).rowcount != 1:
                 raise StoreError(f"the journal has no change {change}")

@@ -78,6 +78,25 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a file was found to hold after another program had written its genre.
+
+    Attributes
+    ----------
+    raw : bytes or None
+        Raw bytes of the field; None if it is absent.
+    genres : tuple of str
+        The same as names.
+    audio_key : str or None
+        Identity of the audio.
+    """
+
+    raw: bytes | None
+    genres: tuple[str, ...]
+    audio_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of a command.
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags.model import GENRE, JOIN, check_count
+from genrify_tagger.tags import bulk
+from genrify_tagger.tags.model import GENRE, JOIN, check_bytes, check_count
 
 MAGIC = b"APETAGEX"
 FRAME = 32
@@ -45,18 +46,19 @@ class ApeTag:
 
     def build(self) -> bytes:
         """Return the tag's bytes."""
-        body = b"".join(self.items) + self.tail
-        return _counted(self.header, self, body) + body + _counted(self.footer, self, body)
+        body = [*self.items, self.tail]
+        size = sum(map(len, body))
+        return b"".join([_counted(self.header, self, size), *body, _counted(self.footer, self, size)])
 
     def with_items(self, items: Sequence[bytes]) -> ApeTag:
         """Return the tag with other items."""
         return replace(self, items=tuple(items))
 
 
-def _counted(frame: bytes, tag: ApeTag, body: bytes) -> bytes:
+def _counted(frame: bytes, tag: ApeTag, length: int) -> bytes:
     if not frame:
         return b""
-    size = len(body) + (FRAME if tag.footer else 0)
+    size = length + (FRAME if tag.footer else 0)
     return frame[:12] + size.to_bytes(4, "little") + len(tag.items).to_bytes(4, "little") + frame[20:]
 
 
@@ -90,28 +92,31 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
     back = data[len(data) - FRAME :] if footer else b""
     if (front or MAGIC)[:8] != MAGIC:
         raise TagReadError("the APEv2 tag's header is damaged")
-    body = data[len(front) : len(data) - len(back)]
+    start, stop = len(front), len(data) - len(back)
     frame = back or front
     count = int.from_bytes(frame[16:20], "little")
     check_count(count, "APEv2 items")
-    items, at = [], 0
+    items, at, view = [], start, memoryview(data)
     for _ in range(count):
-        nul = body.find(b"\0", at + 8)
+        nul = data.find(b"\0", at + 8, stop)
         if nul < 0:
             raise TagReadError("the APEv2 tag is damaged")
-        end = nul + 1 + int.from_bytes(body[at : at + 4], "little")
-        if end > len(body):
+        end = nul + 1 + int.from_bytes(data[at : at + 4], "little")
+        if end > stop:
             raise TagReadError("the APEv2 tag is damaged")
-        items.append(body[at:end])
+        items.append(bulk.once(view[at:end]))
         at = end
-    return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), body[at:])
+    tail = bulk.once(view[at:stop])
+    return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), tail)
 
 
 def field_values(item: bytes, field: str) -> tuple[str, ...] | None:
     """Return the values of `field` that an item holds, None if it is another item."""
-    key, _, value = item[8:].partition(b"\0")
-    if key.decode("latin-1").casefold() != field.casefold():
+    nul = item.find(b"\0", 8)
+    if item[8:nul].decode("latin-1").casefold() != field.casefold():
         return None
+    check_bytes(len(item))
+    value = item[nul + 1 :]
     if (int.from_bytes(item[4:8], "little") >> 1) & 0b11 == 0b01:
         return ()
     return tuple(part for part in value.decode("utf-8", "replace").split("\0") if part)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags import bulk
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
 from genrify_tagger.tags.view import View
 
@@ -36,35 +37,36 @@ _OBJECT, _EXTENSION_HEAD, _HEADER_HEAD = 24, 46, 30
 _TEXT_TYPE = 0
 
 
-def _objects(data: bytes) -> list[bytes]:
-    found, at = [], 0
+def _objects(data: bytes, start: int) -> list[bytes]:
+    found, at, view = [], start, memoryview(data)
     while at < len(data):
         size = int.from_bytes(data[at + 16 : at + 24], "little")
         if size < _OBJECT or at + size > len(data):
             raise TagReadError("the ASF header is damaged")
-        found.append(data[at : at + size])
+        found.append(bulk.once(view[at : at + size]))
         at += size
     return found
 
 
-def _sized(guid: bytes, body: bytes) -> bytes:
-    return guid + (len(body) + _OBJECT).to_bytes(8, "little") + body
+def _sized(guid: bytes, *body: bytes) -> bytes:
+    return b"".join([guid, (sum(map(len, body)) + _OBJECT).to_bytes(8, "little"), *body])
 
 
 def _records(data: bytes) -> list[bytes]:
     """Cut one of the three objects of attributes into its records."""
     count, at, found = int.from_bytes(data[24:26], "little"), 26, []
     check_count(count, "ASF attributes")
+    view = memoryview(data)
     for _ in range(count):
-        end = at + _record_size(data[:16], data[at:])
+        end = at + _record_size(data[:16], view[at:])
         if end > len(data):
             raise TagReadError("the ASF header's attributes are damaged")
-        found.append(data[at:end])
+        found.append(bulk.once(view[at:end]))
         at = end
     return found
 
 
-def _record_size(guid: bytes, data: bytes) -> int:
+def _record_size(guid: bytes, data: memoryview) -> int:
     if guid == _CONTENT:
         name = int.from_bytes(data[:2], "little")
         return 6 + name + int.from_bytes(data[4 + name : 6 + name], "little")
@@ -186,7 +188,7 @@ class Asf:
             raise WriteRefusedError("the ASF file has too many attributes")
         former = self._find(place)
         behind = former[26 + sum(map(len, _records(former))) :] if former else b""
-        fresh = _sized(guid, len(woven).to_bytes(2, "little") + b"".join(woven) + behind)
+        fresh = _sized(guid, len(woven).to_bytes(2, "little"), *woven, behind)
         changed = [] if not woven and not keep else [fresh]
         outer = place == "asf:content"
         siblings = list(self.objects if outer else self.inner)
@@ -205,15 +207,12 @@ class Asf:
             room = len(objects[padding]) + wanted - size - _OBJECT
             objects[padding] = _sized(_PADDING, objects[padding][_OBJECT:][:room].ljust(room, b"\0"))
             size = wanted
-        body = b"".join(self._filled(each, size - former) for each in objects)
-        return (
-            self.head[:16] + size.to_bytes(8, "little") + len(objects).to_bytes(4, "little") + self.head[28:30] + body
-        )
+        head = [self.head[:16], size.to_bytes(8, "little"), len(objects).to_bytes(4, "little"), self.head[28:30]]
+        return b"".join([*head, *(self._filled(each, size - former) for each in objects)])
 
     def _filled(self, each: bytes, grown: int) -> bytes:
         if each[:16] == _EXTENSION:
-            inner = b"".join(self.inner)
-            return _sized(_EXTENSION, each[24:42] + len(inner).to_bytes(4, "little") + inner)
+            return _sized(_EXTENSION, each[24:42], sum(map(len, self.inner)).to_bytes(4, "little"), *self.inner)
         if each[:16] == _PROPERTIES and int.from_bytes(each[40:48], "little") == self.view.size:
             return each[:40] + (self.view.size + grown).to_bytes(8, "little") + each[48:]
         return each
@@ -242,10 +241,10 @@ def open_asf(view: View, field: str) -> Asf:
     """
     head = view.exactly(0, _HEADER_HEAD, "ASF header")
     data = view.exactly(0, int.from_bytes(head[16:24], "little"), "ASF header")
-    objects = _objects(data[_HEADER_HEAD:])
+    objects = _objects(data, _HEADER_HEAD)
     at = next((i for i, each in enumerate(objects) if each[:16] == _EXTENSION), None)
     if at is None or len(objects[at]) < _EXTENSION_HEAD:
         raise TagReadError("the ASF header is damaged: it has no extension")
-    inner = _objects(objects[at][_EXTENSION_HEAD:])
+    inner = _objects(objects[at], _EXTENSION_HEAD)
     objects[at] = objects[at][:_EXTENSION_HEAD]
     return Asf("asf", view, field, head, tuple(objects), tuple(inner))

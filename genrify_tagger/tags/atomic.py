@@ -13,11 +13,13 @@ from typing import Literal
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint, has_writer
+from genrify_tagger.tags import bulk
 from genrify_tagger.tags.attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
 from genrify_tagger.tags.model import Plan
 from genrify_tagger.tags.proof import prove
 from genrify_tagger.tags.scratch import scratch_file, sync_folder
+from genrify_tagger.tags.second_look import Seen, compare
 from genrify_tagger.tags.view import View
 
 Hardlinks = Literal["refuse", "break", "in-place"]
@@ -31,6 +33,7 @@ def apply(
     *,
     audio_key: Callable[[str], str],
     expected_key: str | None,
+    second_look: Callable[[str, str, str, str], Seen] = compare,
     keep_mtime: bool = False,
     hardlinks: Hardlinks = "refuse",
     ownership: Ownership = "require",
@@ -46,6 +49,8 @@ def apply(
         Gives a file's identity by its audio; called with the path of the new file before it takes the old one's place.
     expected_key : str or None
         The identity it must have; None to ask `audio_key` about the original first.
+    second_look : callable
+        `second_look.compare`, wherever it is to run.
     keep_mtime : bool
         Keep access and modification time.
     hardlinks : {"refuse", "break", "in-place"}
@@ -70,7 +75,7 @@ def apply(
     UnfinishedWriteError
         If it ended so badly that only the next start can tell or settle what was written (`recover`, `sweep`).
     """
-    with _plain_words(plan), _original(plan) as original:
+    with _plain_words(plan), bulk.in_hand(), _original(plan) as original:
         if not plan.changes:
             return plan.stat
         in_place = _check_writable(plan, original, hardlinks)
@@ -79,7 +84,7 @@ def apply(
             _fill(plan, original, descriptor)
             if not in_place:
                 copy_attributes(original, descriptor, ownership=ownership)
-            prove(plan, path)
+            prove(plan, path, second_look)
             if audio_key(path) != key:
                 raise WriteRefusedError("the audio would not be the same after the write")
             if keep_mtime:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
-from genrify_tagger.tags import id3
+from genrify_tagger.tags import bulk, id3
 from genrify_tagger.tags.model import GENRE, JOIN, Edit, Piece, weave
 from genrify_tagger.tags.stream import NEW_ID3, Placed, compose_in, own_pieces
 from genrify_tagger.tags.view import View
 
 _MAX_CHUNKS = 10_000
+_MAX_FORMAT = 1 << 20
 _HEAD = 8
 
 
@@ -54,6 +55,8 @@ def list_chunks(view: View, order: Literal["little", "big"]) -> list[Chunk]:
         if at + _HEAD + size > view.size:
             raise TagReadError("the file is cut off, or a length in it is wrong")
         end = min(at + _HEAD + size + size % 2, view.size)
+        if size > _MAX_FORMAT and head[:4] in (b"fmt ", b"COMM"):
+            raise TagReadError("the description of the audio in the file is too large")
         chunks.append(Chunk(head[:4], at, size, end))
         at = end
     return chunks
@@ -155,7 +158,7 @@ class Chunked:
             length = self.own.end - self.own.start
             missing = self.own.end == self.view.size and self.view.size - length - 1 == hints.get("file")
             return [Edit(self.own.start - int(missing), self.own.end, b"")]
-        behind = self.view.at(self.placed.end, self.own.body + self.own.size - self.placed.end)
+        behind = self.view.exactly(self.placed.end, self.own.body + self.own.size - self.placed.end, "ID3 chunk")
         grow = hints["own"] - self.own.size if hints.get("own", -1) >= 0 else 0
         content = self.placed.rebuilt(woven, grow=grow) + behind
         pad = base64.b64decode(hints["pad"]) if len(content) == hints.get("own") else None
@@ -176,13 +179,13 @@ class Chunked:
 
 def _info_entries(body: bytes) -> list[bytes]:
     """Cut the content of LIST-INFO into its entries, pad bytes included; a damaged end is one entry."""
-    entries, at = [], 0
+    entries, at, view = [], 0, memoryview(body)
     while at < len(body):
         size = int.from_bytes(body[at + 4 : at + 8], "little")
         end = at + 8 + size + size % 2
         if at + 8 + size > len(body):
             end = len(body)
-        entries.append(body[at:end])
+        entries.append(bulk.once(view[at:end]))
         at = end
     return entries
 

@@ -9,7 +9,7 @@ from genrify_tagger.errors import NotTaggableError, TagReadError
 from genrify_tagger.tags import asf
 from genrify_tagger.tags.chunks import open_aiff, open_dsf, open_wav
 from genrify_tagger.tags.flac import open_flac
-from genrify_tagger.tags.model import State
+from genrify_tagger.tags.model import State, check_bytes
 from genrify_tagger.tags.mp4 import open_mp4
 from genrify_tagger.tags.ogg import open_ogg
 from genrify_tagger.tags.stream import front_tags, open_stream
@@ -64,6 +64,12 @@ def open_state(view: View, field: str, path: str) -> State:
     """
     if not view.size:
         raise TagReadError("the file is empty")
+    state = _opened(view, field, path)
+    check_bytes(sum(len(piece.data) for piece in state.pieces))
+    return state
+
+
+def _opened(view: View, field: str, path: str) -> State:
     front = front_tags(view)
     start = front[-1][1] if front else 0
     head = view.at(start, 16)

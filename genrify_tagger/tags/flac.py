@@ -9,9 +9,10 @@ from typing import Any
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
 from genrify_tagger.tags.model import Edit, Piece, weave
+from genrify_tagger.tags.stream import front_tags
 from genrify_tagger.tags.view import View
 
-_PADDING, _COMMENT = 1, 4
+_INFO, _PADDING, _COMMENT = 0, 1, 4
 _MAX_BLOCK = (1 << 24) - 1
 _MAX_BLOCKS = 100_000
 
@@ -114,8 +115,10 @@ class Flac:
         return [header, Edit(padding.end + change, padding.end, b"")]
 
     def others(self) -> list[bytes]:
-        """Return the vendor, every other comment, and every other block."""
-        blocks = [self.view.at(b.start + 1, b.size + 3) for b in self.blocks if b.kind not in (_PADDING, _COMMENT)]
+        """Return the vendor, every other comment, and a hash of every other block."""
+        kept = [block for block in self.blocks if block.kind not in (_PADDING, _COMMENT)]
+        # Each may be a picture of 16 MiB.
+        blocks = [bytes((block.kind,)) + self.view.digest(block.start + 1, block.size + 3) for block in kept]
         rest = vorbis.others(self.comment, self.field)
         vendor = [] if self.comment.vendor == vorbis.EMPTY.vendor else [self.comment.vendor]
         return [*vendor, *rest, *blocks]
@@ -135,6 +138,20 @@ def open_flac(view: View, field: str, start: int) -> Flac:
         return Flac("flac", view, field, tuple(blocks), None, vorbis.EMPTY)
     comment = vorbis.parse(view.exactly(block.start + 4, block.size, "Vorbis comment"))
     return Flac("flac", view, field, tuple(blocks), block, comment)
+
+
+def comments_only(view: View) -> list[Edit]:
+    """Return the edits after which a FLAC file has no metadata but STREAMINFO and comments."""
+    front = front_tags(view)
+    blocks = _blocks(view, (front[-1][1] if front else 0) + 4)
+    kept = [block for block in blocks if block.kind in (_INFO, _COMMENT)]
+    flags = {block.start: block.kind | (0x80 if block == kept[-1] else 0) for block in kept}
+    return [
+        Edit(block.start, block.start + 1, bytes((flags[block.start],)))
+        if block.start in flags
+        else Edit(block.start, block.end, b"")
+        for block in blocks
+    ]
 
 
 def _blocks(view: View, at: int) -> list[Block]:

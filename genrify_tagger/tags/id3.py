@@ -13,6 +13,8 @@ id3.org: ID3 tag version 2.2.0; 2.3.0; 2.4.0 main structure and native frames.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 import zlib
 from bisect import bisect_right
@@ -20,10 +22,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags import bulk
 from genrify_tagger.tags.model import check_count
 
 HEADER = 10
 UNSYNC, EXTENDED, FOOTER = 0x80, 0x40, 0x10
+_BLOCK = 64 << 10
+_PUT_IN = re.compile(rb"\xff\x00")
+_ZEROS = re.compile(rb"\0*")
 _FRAME_ID = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]"), 4: re.compile(rb"[A-Z0-9]{4}")}
 
 
@@ -109,12 +115,13 @@ class Tag:
 
     def build(self) -> bytes:
         """Return the tag's bytes."""
-        body = self.extended + b"".join(self.frames) + self.tail + bytes(self.padding)
-        if len(body) >= 1 << 28:
+        body = [self.extended, *self.frames, self.tail, bytes(self.padding)]
+        size = sum(map(len, body))
+        if size >= 1 << 28:
             raise WriteRefusedError("the ID3 tag would become too large")
-        rest = bytes((self.version, self.revision, self.flags)) + syncsafe(len(body))
+        rest = bytes((self.version, self.revision, self.flags)) + syncsafe(size)
         footer = b"3DI" + rest if self.version >= 4 and self.flags & FOOTER else b""
-        return b"ID3" + rest + body + footer
+        return b"".join([b"ID3", rest, *body, footer])
 
     def with_frames(self, frames: Sequence[bytes], *, size: int) -> Tag:
         """Return the tag with other frames, padded to `size` bytes in all if it is not longer anyway."""
@@ -142,36 +149,52 @@ def parse(data: bytes) -> Tag:
         raise TagReadError(f"ID3v2.{version} is not known")
     if version == 2 and flags & 0x40:
         raise TagReadError("the ID3v2.2 tag is compressed")
-    body = data[HEADER : HEADER + from_syncsafe(data[6:10])]
+    body = memoryview(data)[HEADER : HEADER + from_syncsafe(data[6:10])]
     borders = _Borders(body, on=version < 4 and bool(flags & UNSYNC))
     start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
     spans, end, wide = _spans(borders.plain, start, version)
-    frames = tuple(body[borders.raw(a) : borders.raw(b)] for a, b in spans)
+    frames = tuple(bulk.once(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
     rest = body[borders.raw(end) :]
-    padding = len(rest) if not rest.strip(b"\0") else 0
-    return Tag(version, revision, flags, body[: borders.raw(start)], frames, rest[: len(rest) - padding], padding, wide)
+    padding = len(rest) if _ZEROS.fullmatch(rest) else 0
+    tail = bulk.once(rest[: len(rest) - padding])
+    return Tag(version, revision, flags, bytes(body[: borders.raw(start)]), frames, tail, padding, wide)
 
 
 class _Borders:
-    """Translate offsets in a tag after taking back unsynchronisation into offsets before."""
+    """Translate offsets in a tag after taking back unsynchronisation into offsets before.
 
-    def __init__(self, body: bytes, *, on: bool) -> None:
-        zeros = [match.start() + 1 for match in re.finditer(rb"\xff\x00", body)] if on else []
-        self._dropped = [zero - index for index, zero in enumerate(zeros)]
-        self.plain = resync(body) if on else body
+    Millions of bytes may have been put in, and few borders are asked for: they are counted by blocks.
+    """
+
+    def __init__(self, body: memoryview, *, on: bool) -> None:
+        self._body = bytes(body) if on else b""
+        self.plain = memoryview(resync(self._body)) if on else body
+        counts = (len(self._zeros(at)) for at in range(0, len(self._body), _BLOCK))
+        self._starts = [k * _BLOCK - before for k, before in enumerate(itertools.accumulate(counts, initial=0))]
+        self._last: tuple[int, list[int]] = (-1, [])
+
+    def _zeros(self, start: int) -> list[int]:
+        """Return the places, within a block, of the bytes that were put in."""
+        first = max(0, start - 1)
+        return [match.start() + 1 - start for match in _PUT_IN.finditer(self._body, first, start + _BLOCK)]
 
     def raw(self, offset: int) -> int:
-        return offset + bisect_right(self._dropped, offset)
+        block = bisect_right(self._starts, offset) - 1
+        if self._last[0] != block:
+            self._last = block, [zero - index for index, zero in enumerate(self._zeros(block * _BLOCK))]
+        within = offset - self._starts[block]
+        return block * _BLOCK + within + bisect_right(self._last[1], within)
 
 
-def _extended_size(body: bytes, version: int) -> int:
-    size = 4 + int.from_bytes(body[:4], "big") if version == 3 else from_syncsafe(body[:4].rjust(4, b"\0"))
+def _extended_size(body: memoryview, version: int) -> int:
+    number = bytes(body[:4])
+    size = 4 + int.from_bytes(number, "big") if version == 3 else from_syncsafe(number.rjust(4, b"\0"))
     if not 6 <= size <= len(body):
         raise TagReadError("the ID3 tag's extended header is damaged")
     return size
 
 
-def _spans(body: bytes, start: int, version: int) -> tuple[list[tuple[int, int]], int, bool]:
+def _spans(body: memoryview, start: int, version: int) -> tuple[list[tuple[int, int]], int, bool]:
     spans, end, clean = _walk(body, start, version, wide=False)
     if version == 4 and not clean:
         others = _walk(body, start, version, wide=True)
@@ -180,12 +203,12 @@ def _spans(body: bytes, start: int, version: int) -> tuple[list[tuple[int, int]]
     return spans, end, False
 
 
-def _walk(body: bytes, start: int, version: int, *, wide: bool) -> tuple[list[tuple[int, int]], int, bool]:
+def _walk(body: memoryview, start: int, version: int, *, wide: bool) -> tuple[list[tuple[int, int]], int, bool]:
     """Return the spans of the frames, where they end, and whether nothing but padding follows."""
     head = 6 if version == 2 else 10
     spans: list[tuple[int, int]] = []
     while start + head <= len(body):
-        header = body[start : start + head]
+        header = bytes(body[start : start + head])
         if not _FRAME_ID[version].fullmatch(header[: head // 2 if version == 2 else 4]):
             break
         number = header[3:6] if version == 2 else header[4:8]
@@ -197,7 +220,7 @@ def _walk(body: bytes, start: int, version: int, *, wide: bool) -> tuple[list[tu
         spans.append((start, start + head + size))
         check_count(len(spans), "ID3 frames")
         start += head + size
-    return spans, start, not body[start:].strip(b"\0")
+    return spans, start, _ZEROS.fullmatch(body, start) is not None
 
 
 def _renewed(old: Tag, new: Tag) -> bytes:
@@ -218,10 +241,10 @@ def _renewed(old: Tag, new: Tag) -> bytes:
 
 
 def _crc(tag: Tag) -> int:
-    data = b"".join(tag.frames) + tag.tail
-    if tag.version == 4:
-        data += bytes(tag.padding)
-    return zlib.crc32(resync(data) if tag.whole_unsync else data)
+    parts = [*tag.frames, tag.tail, bytes(tag.padding if tag.version == 4 else 0)]
+    if tag.whole_unsync:
+        return zlib.crc32(resync(b"".join(parts)))
+    return functools.reduce(lambda crc, part: zlib.crc32(part, crc), parts, 0)
 
 
 def _crc35(tag: Tag) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from genrify_tagger.errors import TagReadError
 from genrify_tagger.tags.id3 import UNSYNC, Tag, resync, syncsafe, unsync
-from genrify_tagger.tags.model import GENRE, JOIN
+from genrify_tagger.tags.model import GENRE, JOIN, MAX_BYTES, check_bytes
 from genrify_tagger.tags.names import resolve_id3, split_joined
 
 _MAX_INFLATED = 1 << 16
@@ -23,6 +23,10 @@ def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
         If it is the field's frame but encrypted or damaged.
     """
     if not frame.startswith(_frame_id(tag.version, field)):
+        return None
+    if field == GENRE:
+        check_bytes(len(frame))
+    elif len(frame) > MAX_BYTES:
         return None
     encoding, text = _text(_content(tag, frame))
     values = _split(text, encoding)

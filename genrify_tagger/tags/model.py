@@ -21,6 +21,7 @@ RAW_VERSION = 1
 JOIN = "; "
 GENRE = "genre"
 MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more is no song but an attack on whoever reads it
+MAX_BYTES = 256 << 10  # of the genre, wherever it stands; it is journalled, stored and shown
 MAX_TAGS = 64  # tags, one behind the other
 
 
@@ -34,6 +35,18 @@ def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:
     """
     if count > limit:
         raise TagReadError(f"the file has more than {limit} {what}")
+
+
+def check_bytes(length: int) -> None:
+    """Refuse a genre that is longer than any could be.
+
+    Raises
+    ------
+    TagReadError
+        If it has more than `MAX_BYTES` bytes.
+    """
+    if length > MAX_BYTES:
+        raise TagReadError(f"the genre in the file is {length >> 10} KiB long")
 
 
 @dataclass(frozen=True, slots=True)

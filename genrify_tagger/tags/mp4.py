@@ -10,25 +10,26 @@ ISO/IEC 14496-12 (ISO base media file format); Apple, QuickTime File Format Spec
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags import names
+from genrify_tagger.tags import bulk, names
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
 from genrify_tagger.tags.view import View
 
 _TEXT, _MEAN = b"\xa9gen", b"com.apple.iTunes"
+_MAX_HASHED = 256 << 20
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 
 
-def _make(name: bytes, content: bytes) -> bytes:
-    if len(content) + 8 >= 1 << 32:
+def _make(name: bytes, *content: bytes) -> bytes:
+    size = 8 + sum(map(len, content))
+    if size >= 1 << 32:
         raise WriteRefusedError("an atom of the MP4 file would become too large")
-    return (len(content) + 8).to_bytes(4, "big") + name + content
+    return b"".join([size.to_bytes(4, "big"), name, *content])
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Mp4:
         body = self.view.exactly(ilst.body, ilst.end - ilst.body, "MP4 tag")
         spans = atoms(self.view, ilst.body, ilst.end)
         check_count(len(spans), "MP4 tags")
-        parts = [body[atom.start - ilst.body : atom.end - ilst.body] for atom in spans]
-        rest = body[spans[-1].end - ilst.body if spans else 0 :]
+        cut = memoryview(body)
+        parts = [bulk.once(cut[atom.start - ilst.body : atom.end - ilst.body]) for atom in spans]
+        rest = bulk.once(cut[spans[-1].end - ilst.body if spans else 0 :])
         return [*parts, rest] if rest else parts
 
     @property
@@ -104,10 +106,9 @@ class Mp4:
         if not children and depth < len(self.path) == 4 and self._alone(depth):
             gone = self.path[depth]
             return Edit(gone.start, gone.end, b""), depth
-        content = b"".join(children)
+        made = _make(b"ilst", *children)
         if len(self.path) == 4:
-            return Edit(self.path[3].start, self.path[3].end, _make(b"ilst", content)), 3
-        made = _make(b"ilst", content)
+            return Edit(self.path[3].start, self.path[3].end, made), 3
         if len(self.path) < 3:
             made = _make(b"meta", bytes(4) + _make(b"hdlr", _HANDLER) + made)
         if len(self.path) < 2:
@@ -131,10 +132,11 @@ class Mp4:
         if free is None or free.name != b"free" or free.body - free.start != 8 or not change:
             return []
         room = free.end - free.body + change
-        if room < 0:
+        if not 0 <= room < (1 << 32) - 8:
             return []
-        kept = self.view.at(free.body, min(room, free.end - free.body))
-        return [Edit(free.start, free.end, _make(b"free", kept + bytes(room - len(kept))))]
+        head = Edit(free.start, free.body, (room + 8).to_bytes(4, "big") + b"free")
+        # It may be of any size itself.
+        return [head, Edit(min(free.end, free.body + room), free.end, bytes(max(0, change)))]
 
     def _resize(self, parents: Sequence[Atom], grown: int) -> list[Edit]:
         edits = []
@@ -159,17 +161,19 @@ class Mp4:
 
     def others(self) -> list[bytes]:
         """Return every other atom of the tag, and a hash of every other atom but the tables of offsets."""
-        skipped = {b"stco", b"co64", b"tfhd", b"tfra", b"mdat", b"free", b"ilst"}
+        hashed, skipped = 0, {b"stco", b"co64", b"tfhd", b"tfra", b"mdat", b"free", b"ilst"}
         kept = [part for part in self._children if not _is_field(part, self.field)]
         made = {b"hdlr"} if len(self.path) > 2 else set()
         for atom in self._leaves():
             if atom.name not in skipped and not (atom.name in made and self._is_ours(atom)):
-                content = self.view.at(atom.body, atom.end - atom.body)
-                kept.append(atom.name + hashlib.blake2b(content, digest_size=16).digest())
+                hashed += atom.end - atom.body
+                if hashed > _MAX_HASHED:
+                    raise WriteRefusedError(f"the MP4 file has more than {_MAX_HASHED >> 20} MiB of other data")
+                kept.append(atom.name + self.view.digest(atom.body, atom.end - atom.body))
         return kept
 
     def _is_ours(self, atom: Atom) -> bool:
-        return self.view.at(atom.body, atom.end - atom.body) == _HANDLER
+        return atom.end - atom.body == len(_HANDLER) and self.view.at(atom.body, len(_HANDLER)) == _HANDLER
 
 
 def _is_field(atom: bytes, field: str) -> bool:

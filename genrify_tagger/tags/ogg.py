@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genrify_tagger.errors import NotTaggableError, TagReadError
+from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
 from genrify_tagger.tags.model import Edit, Piece, weave
 from genrify_tagger.tags.ogg_pages import (
@@ -33,6 +33,7 @@ from genrify_tagger.tags.ogg_pages import (
 )
 from genrify_tagger.tags.view import View
 
+_MAX_PAGES = 100_000  # a day of Opus
 # First bytes of a stream -> first bytes of its comment packet.
 _CODECS = {
     b"\x01vorbis": b"\x03vorbis",
@@ -50,8 +51,10 @@ class Ogg:
     ----------
     pages : tuple of Page
         The pages from the one where the comment packet begins to the first one that ends with a packet's end.
-    packets : tuple of bytes
-        The packets on these pages, the comment packet first.
+    length : int
+        Of the comment packet.
+    behind : tuple of bytes
+        The packets behind it on these pages.
     prefix : bytes
         What stands in the comment packet before the Vorbis comment.
     is_flac : bool
@@ -62,7 +65,8 @@ class Ogg:
     view: View
     field: str
     pages: tuple[Page, ...]
-    packets: tuple[bytes, ...]
+    length: int
+    behind: tuple[bytes, ...]
     prefix: bytes
     is_flac: bool
     comment: vorbis.Comment
@@ -81,7 +85,7 @@ class Ogg:
     def layout(self) -> dict[str, Any]:
         """How the packets lie on the pages, and how long the comment packet is."""
         pages = [[len(page.lacing), int(page.granule == NO_GRANULE)] for page in self.pages]
-        return {"pages": pages, "packet": len(self.packets[0])}
+        return {"pages": pages, "packet": self.length}
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one comment for each genre."""
@@ -91,7 +95,7 @@ class Ogg:
         """Return the edits: the comment's pages, and later page numbers if there are more or fewer pages now."""
         if tuple(pieces) == self.pieces:
             return []
-        packets = [self._packet(pieces, hints.get("packet")), *self.packets[1:]]
+        packets = [self._packet(pieces, hints.get("packet")), *([packet] for packet in self.behind)]
         made = self._lay(packets, hints.get("pages"))
         edits = [Edit(page.start, page.end, new) for page, new in zip(self.pages, made, strict=False)]
         extra = made[len(self.pages) :]
@@ -100,29 +104,33 @@ class Ogg:
         edits += [Edit(page.start, page.end, b"") for page in self.pages[len(made) :]]
         return [*edits, *self._renumber(len(made) - len(self.pages))]
 
-    def _packet(self, pieces: Sequence[Piece], wanted: int | None) -> bytes:
+    def _packet(self, pieces: Sequence[Piece], wanted: int | None) -> list[bytes]:
+        """Return the parts of the comment packet."""
         comment = self.comment.with_comments(weave(vorbis.others(self.comment, self.field), pieces))
         # The tail is a framing bit (Vorbis only), then zeros that taggers leave as padding, or else kept as it is.
-        fixed = 1 if self.packets[0].startswith(b"\x03vorbis") else 0
+        fixed = 1 if self.prefix == b"\x03vorbis" else 0
         frame, padding = comment.tail[:fixed], comment.tail[fixed:]
         if not padding.strip(b"\0"):
-            bare = len(self.prefix) + len(vorbis.Comment(comment.vendor, comment.comments, frame).build())
-            room = (wanted if wanted is not None else len(self.packets[0])) - bare
+            parts = vorbis.Comment(comment.vendor, comment.comments, frame).parts()
+            bare = len(self.prefix) + sum(map(len, parts))
+            room = (wanted if wanted is not None else self.length) - bare
             keep = room if wanted is not None or (padding and room >= 0) else len(padding)
             comment = vorbis.Comment(comment.vendor, comment.comments, frame + bytes(max(0, keep)))
-        content = comment.build()
         if self.is_flac:
-            return self.prefix[:1] + len(content).to_bytes(3, "big") + content
-        return self.prefix + content
+            size = sum(map(len, comment.parts()))
+            return [self.prefix[:1], size.to_bytes(3, "big"), *comment.parts()]
+        return [self.prefix, *comment.parts()]
 
-    def _lay(self, packets: Sequence[bytes], layout: Sequence[Sequence[int]] | None) -> list[bytes]:
+    def _lay(self, packets: Sequence[Sequence[bytes]], layout: Sequence[Sequence[int]] | None) -> list[bytes]:
         """Put packets on pages: as `layout` says if it fits, else as before but for one page, else full."""
-        lacing = b"".join(lacing_of(packet) for packet in packets)
-        counts = segment_counts(lacing, [len(page.lacing) for page in self.pages], len(lacing_of(packets[0])))
+        lacings = [lacing_of(sum(map(len, parts))) for parts in packets]
+        lacing = b"".join(lacings)
+        counts = segment_counts(lacing, [len(page.lacing) for page in self.pages], len(lacings[0]))
         nowhere: list[bool] | None = None
         if layout is not None and sum(count for count, _ in layout) == len(lacing):
             counts, nowhere = [count for count, _ in layout], [bool(none) for _, none in layout]
-        body, made, at, segment = b"".join(packets), [], 0, 0
+        body = memoryview(b"".join(part for parts in packets for part in parts))
+        made, at, segment = [], 0, 0
         for index, count in enumerate(counts):
             part = lacing[segment : segment + count]
             ends = any(value < 255 for value in part)
@@ -133,15 +141,17 @@ class Ogg:
             granule = NO_GRANULE if unset else bytes(8)
             number = self.pages[0].number + index
             size = sum(part)
-            made.append(make_page(flags, granule, self.pages[0].serial, number, part, body[at : at + size]))
+            made.append(make_page(flags, granule, self.pages[0].serial, number, part, bytes(body[at : at + size])))
             at, segment = at + size, segment + count
         return made
 
     def _renumber(self, shift: int) -> list[Edit]:
         if not shift:
             return []
-        edits = []
+        edits: list[Edit] = []
         for page in later_pages(self.view, self.pages[-1]):
+            if len(edits) >= _MAX_PAGES:
+                raise WriteRefusedError(f"more than {_MAX_PAGES} pages of the Ogg file would have to be renumbered")
             data = self.view.at(page.start, page.end - page.start)
             number = (page.number + shift).to_bytes(4, "little", signed=False)
             fresh = data[:18] + number + bytes(4) + data[26:]
@@ -150,7 +160,7 @@ class Ogg:
 
     def others(self) -> list[bytes]:
         """Return the vendor, every other comment, and the other packets on the comment's pages."""
-        return [self.comment.vendor, *vorbis.others(self.comment, self.field), *self.packets[1:]]
+        return [self.comment.vendor, *vorbis.others(self.comment, self.field), *self.behind]
 
 
 def open_ogg(view: View, field: str, start: int = 0) -> Ogg:
@@ -169,8 +179,8 @@ def open_ogg(view: View, field: str, start: int = 0) -> Ogg:
     prefix = packets[0][:4] if is_flac else mark
     if not packets[0].startswith(prefix) or (is_flac and (len(prefix) < 4 or prefix[0] & 0x7F != 4)):
         raise TagReadError("the Ogg file's comment header is damaged")
-    comment = vorbis.parse(packets[0][len(prefix) :])
-    return Ogg("ogg", view, field, tuple(pages), tuple(packets), prefix, is_flac, comment)
+    comment = vorbis.parse(packets[0], len(prefix))
+    return Ogg("ogg", view, field, tuple(pages), len(packets[0]), tuple(packets[1:]), prefix, is_flac, comment)
 
 
 def _first_bytes(view: View, page: Page, length: int) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags.view import MAX_TAG, View
+from genrify_tagger.tags import bulk
+from genrify_tagger.tags.view import View
 
 CONTINUED, FIRST, LAST = 1, 2, 4
 NO_GRANULE = b"\xff" * 8
@@ -66,9 +67,9 @@ def make_page(flags: int, granule: bytes, serial: bytes, number: int, lacing: by
     return front + checksum(front + bytes(4) + back).to_bytes(4, "little") + back
 
 
-def lacing_of(packet: bytes) -> bytes:
+def lacing_of(length: int) -> bytes:
     """Return the lengths of the segments that a packet takes."""
-    return b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,))
+    return b"\xff" * (length // 255) + bytes((length % 255,))
 
 
 def segment_counts(lacing: bytes, former: Sequence[int], first: int) -> list[int]:
@@ -122,8 +123,7 @@ def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
             continue
         _check_header_page(page, is_first=not pages)
         total += page.end - page.start
-        if total > MAX_TAG:
-            raise TagReadError("the Ogg file's comment header is too large")
+        bulk.announce(total, "Ogg file's comment header")
         pages.append(page)
         *whole, rest = _split_body(view.at(page.body, page.end - page.body), page.lacing)
         for end in whole:

@@ -9,9 +9,10 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, TagReadError, WriteRefusedError
 from genrify_tagger.files import FileStat, file_stat, fingerprint
-from genrify_tagger.tags import names
+from genrify_tagger.tags import bulk, names
 from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.model import Edit, Piece, Plan, Snapshot, State, joined, pack, same_genre, unpack
+from genrify_tagger.tags.narrowing import narrowed
 from genrify_tagger.tags.view import View
 
 T = TypeVar("T")
@@ -191,11 +192,11 @@ def _edits(
 ) -> tuple[Edit, ...]:
     """Return edits after which the file is proven, by reading it through them, to say `genres` and to keep the rest."""
     image = View(file).inverted(hints["image"]) if "image" in hints else None
-    edits = tuple(state.splice(pieces, hints) if image is None else image)
+    edits = narrowed(View(file), state.splice(pieces, hints) if image is None else image)
     outcome = open_state(View(file, edits), field, target)
     if not _has_places(outcome, pieces) or joined(heard(outcome)) != joined(genres):
         # Pieces of another tag version or container than the file has now: say the same in its own way.
-        edits = tuple(state.splice(state.compose(genres), {}))
+        edits = narrowed(View(file), state.splice(state.compose(genres), {}))
         outcome = open_state(View(file, edits), field, target)
     check_outcome(state, outcome, genres)
     return edits
@@ -253,7 +254,7 @@ def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = N
     """
     name = path if shown is None else shown
     try:
-        with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        with bulk.in_hand(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TagReadError("this is no regular file")
             return work(file)

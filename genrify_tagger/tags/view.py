@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tags import bulk
 from genrify_tagger.tags.model import Edit
 
 BLOCK = 1 << 20
-MAX_TAG = 20 << 20  # held in memory up to seven times while a change is planned and proven
 
 
 def _digest(data: bytes) -> str:
@@ -45,6 +45,7 @@ class View:
         self._file = file
         self._edits = tuple(edits)
         self._place = 0
+        self._held: dict[tuple[int, int], int] = {}
         # (offset in the view, length, offset in the file or None, bytes)
         self._runs: list[tuple[int, int, int | None, bytes]] = []
         here, place = 0, 0
@@ -107,7 +108,9 @@ class View:
             return False
         for start, length, place, data in self._runs:
             if place is None:
-                if data != base.at(start, length):
+                if not all(
+                    data[i : i + BLOCK] == base.at(start + i, min(BLOCK, length - i)) for i in range(0, length, BLOCK)
+                ):
                     return False
             elif not all(inner._is_at(place + i, start + i, n, base) for i, n in inner._steps(place, length)):
                 return False
@@ -138,14 +141,22 @@ class View:
         Raises
         ------
         TagReadError
-            If the file ends before, or if that is more than `MAX_TAG` bytes.
+            If the file ends before, or if all of this together is more than `bulk.MAX_TAG` bytes.
         """
-        if length > MAX_TAG:
-            raise TagReadError(f"the {what} is too large ({length >> 20} MiB)")
+        bulk.announce(length, what)
+        self._held[offset, length] = length
+        bulk.announce(sum(self._held.values()), "sum of its tags")
         data = self.at(offset, length)
         if len(data) != length:
             raise TagReadError(f"the {what} is cut off")
         return data
+
+    def digest(self, offset: int, length: int) -> bytes:
+        """Return a hash of a stretch of any length."""
+        digest = hashlib.blake2b(digest_size=16)
+        for at in range(offset, offset + length, BLOCK):
+            digest.update(self.at(at, min(BLOCK, offset + length - at)))
+        return digest.digest()
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to an offset and return it, so that another view can be laid over this one."""

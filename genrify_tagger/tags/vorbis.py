@@ -7,10 +7,11 @@ xiph.org: Ogg Vorbis I format specification, comment field and header specificat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError
+from genrify_tagger.tags import bulk
 from genrify_tagger.tags.model import GENRE, Piece, check_count
 
 PLACE = "vorbis"
@@ -26,30 +27,36 @@ class Comment:
 
     def build(self) -> bytes:
         """Return its bytes."""
-        parts = [_counted(self.vendor), len(self.comments).to_bytes(4, "little")]
-        return b"".join([*parts, *map(_counted, self.comments), self.tail])
+        return b"".join(self.parts())
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield what it is joined from."""
+        yield from (_length(self.vendor), self.vendor, len(self.comments).to_bytes(4, "little"))
+        for comment in self.comments:
+            yield from (_length(comment), comment)
+        yield self.tail
 
     def with_comments(self, comments: Sequence[bytes]) -> Comment:
         """Return it with other comments."""
         return replace(self, comments=tuple(comments))
 
 
-def _counted(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "little") + data
+def _length(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "little")
 
 
 EMPTY = Comment(b"Genrify Tagger", (), b"")
 
 
-def parse(data: bytes) -> Comment:
-    """Cut a Vorbis comment into its parts.
+def parse(data: bytes, start: int = 0) -> Comment:
+    """Cut a Vorbis comment, which begins at `start`, into its parts.
 
     Raises
     ------
     TagReadError
         If a length leaves the data.
     """
-    vendor, at = _take(data, 0)
+    vendor, at = _take(data, start)
     count = int.from_bytes(data[at : at + 4], "little")
     at += 4
     if count > len(data) // 4:
@@ -59,20 +66,19 @@ def parse(data: bytes) -> Comment:
     for _ in range(count):
         comment, at = _take(data, at)
         comments.append(comment)
-    return Comment(vendor, tuple(comments), data[at:])
+    return Comment(vendor, tuple(comments), bulk.once(memoryview(data)[at:]))
 
 
 def _take(data: bytes, at: int) -> tuple[bytes, int]:
     end = at + 4 + int.from_bytes(data[at : at + 4], "little")
     if at + 4 > len(data) or end > len(data):
         raise TagReadError("the Vorbis comment is damaged")
-    return data[at + 4 : end], end
+    return bulk.once(memoryview(data)[at + 4 : end]), end
 
 
 def is_field(comment: bytes, field: str) -> bool:
     """Return whether a comment is one of the field's (keys compare without case)."""
-    key, sign, _ = comment.partition(b"=")
-    return bool(sign) and key.lower() == field.lower().encode("ascii")
+    return comment[: len(field) + 1].lower() == field.lower().encode("ascii") + b"="
 
 
 def pieces(comment: Comment, field: str) -> tuple[Piece, ...]:

@@ -115,6 +115,13 @@ def make_protocol(name: str, rows: Rows, *, lists: tuple[Sequence[str], Sequence
     return by_lists(tracks, *lists)
 
 
+def unlearned(rows: Rows, protocol: Protocol) -> list[str]:
+    """Return the labels that are judged in some fold that has nothing to learn them from; they cannot be right."""
+    labels = np.array(rows.labels)
+    missing = [set(labels[test]) - set(labels[train]) for train, test in protocol.folds]
+    return sorted(str(label) for label in set[str]().union(*missing))
+
+
 def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) -> Predictions:
     """Train a baseline on each fold and let it predict what the fold leaves out.
 
@@ -129,12 +136,14 @@ def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) ->
     Raises
     ------
     ConfigError
-        If the baseline looks at MFCC frames and only a table is at hand.
+        If the baseline looks at MFCC frames and only a table is at hand, or a fold has only one label to learn.
     """
     baseline = BASELINES[name]
     x = baseline.inputs(rows)
     names = tuple(sorted(set(rows.labels)))
     y = np.array([names.index(label) for label in rows.labels])
+    if any(len(np.unique(y[train])) < 2 for train, _ in protocol.folds):
+        raise ConfigError("too little music: there is only one label to learn", path=rows.dataset)
     scores = np.full((len(y), len(names)), np.nan, np.float32)
     for train, test in protocol.folds:
         scores[test] = baseline.fit(x[train], y[train], len(names), seed)(x[test])

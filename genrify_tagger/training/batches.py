@@ -5,10 +5,10 @@ Everything about an epoch follows from the seed and the epoch's number, so that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +19,7 @@ from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut
 FloatArray = npt.NDArray[np.float32]
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type information
+class Batches:
     """The batches of one epoch.
 
     Parameters
@@ -44,16 +44,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         seed: int,
         epoch: int,
     ) -> None:
-        super().__init__(workers=1)
         self._entries, self._targets, self._recipe = entries, targets, recipe
         self._batch, self._steps = batch, steps
         self._key = (seed, epoch)
         self._drawn = draw(entries, targets, batch * steps, np.random.default_rng(self._key))
 
-    def __len__(self) -> int:
-        return self._steps
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Give the batches in turn, each made while the one before it is trained on."""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            coming = ahead.submit(self.batch, 0)
+            for index in range(self._steps):
+                ready = coming.result()
+                if index + 1 < self._steps:
+                    coming = ahead.submit(self.batch, index + 1)
+                yield ready
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def batch(self, index: int) -> tuple[Any, Any]:
+        """Make one batch: log-mel segments (n, 187, 96) and what `networks.open_label_loss` wants to know of them."""
         rng = np.random.default_rng((*self._key, index))
         chosen = self._drawn[index * self._batch : (index + 1) * self._batch]
         sounds = [augmentation.augment(self._segment(at, rng), self._recipe, rng) for at in chosen]

@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 
 from genrify_tagger.features import FRONT_END
-from genrify_tagger.training import broad, calibrate, export, musicnn, prune, scores, verify
-from genrify_tagger.training.data import GENRES, POP_ROCK, Clip, read_clips
+from genrify_tagger.training import broad, calibrate, export, musicnn, prune, quantize, scores, verify, vgg
+from genrify_tagger.training.data import GENRES, NO_MUSIC, POP_ROCK, Clip, read_clips
+from genrify_tagger.training.datasets import without_suffix
 from genrify_tagger.training.head import train_head
+from genrify_tagger.training.hearing import write_trained_on
 from genrify_tagger.training.listening import Heard, listen
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import cross_validate, cross_validate_broad, figures, song_means
 
-VERSION = "1.1"
+VERSION = "1.2"
 Calibration = tuple[dict[str, float], float]
 
 WRITTEN = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}
@@ -37,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Build the model as the command line says."""
     options = _parser().parse_args(arguments)
     begun = time.monotonic()
-    weights = musicnn.read_weights(options.wheel)
+    weights, vgg_weights = (musicnn.read_weights(options.wheel, name) for name in ("MSD_musicnn", "MSD_vgg"))
     clips = read_clips(options.shared)
     if not options.skip_verify:
-        _verify(weights, clips, options.shared)
-    train, judge = listen(clips, options.shared, weights, options.cache)
+        _verify(weights, vgg_weights, clips, options.shared)
+    train, judge = listen(clips, options.shared, weights, vgg_weights, options.cache)
     tag_names = musicnn.read_tags(options.wheel)
     tagged = [tag_names.index(label) for label in broad.TAGGED]
     tags = song_means(_tag_probabilities(judge, weights)[:, tagged], judge.owner, len(clips))
@@ -52,9 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     several = scores.broad_calibration(clips, broad_runs, tags)
     head = train_head(clips, train.of(_trained_on(clips)), seed=options.seed)
     broad_head = broad.train_broad(clips, train, seed=options.seed)
-    flatbuffer = export.convert(export.assemble(weights, head, broad_head, tagged))
+    network = export.assemble(export.listening_network(weights, vgg_weights), head, broad_head, tagged)
+    flatbuffer = quantize.quantize(export.convert(network))
+    _report("8 bits", verify.differences(network, flatbuffer, verify.sample_mel(clips, options.shared)))
     model = export.write_model(
         options.out, flatbuffer, version=VERSION, description=description(tag_names, ten, several)
+    )
+    write_trained_on(
+        options.out, (without_suffix(clip.path.partition("/")[2]) for clip in clips if clip.part not in NO_MUSIC)
     )
     (options.out / LICENCE).write_text(musicnn.read_licence(options.wheel), encoding="utf-8")
     found = {
@@ -83,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verify(weights: musicnn.Weights, clips: Sequence[Clip], shared: Path) -> None:
-    """Print how well the port agrees with the published tags, and the fast form with the port."""
+def _verify(weights: musicnn.Weights, vgg_weights: musicnn.Weights, clips: Sequence[Clip], shared: Path) -> None:
+    """Print how well the port agrees with the published tags, and the fast forms with the ports."""
     original, fast = musicnn.build(weights), prune.build(weights)
     correlation = verify.taggram_correlation(fast, clips, shared)
     mel = verify.sample_mel(clips, shared)
@@ -94,6 +101,9 @@ def _verify(weights: musicnn.Weights, clips: Sequence[Clip], shared: Path) -> No
     median, low = float(np.median(correlation)), float(np.percentile(correlation, 5))
     _report("taggrams", {"windows": len(correlation), "median": median, "5th percentile": low})
     _report("fast form", {"segments": len(mel), "embedding R2": r2, "largest difference": difference})
+    lean = export.listening_network(weights, vgg_weights).predict(mel, verbose=0)["embedding"][:, -vgg.SIZE :]
+    r2, difference = verify.agreement(np.asarray(vgg.build(vgg_weights).predict(mel, verbose=0)), lean)
+    _report("lean vgg", {"segments": len(mel), "embedding R2": r2, "largest difference": difference})
 
 
 def _trained_on(clips: Sequence[Clip]) -> Any:
@@ -101,7 +111,7 @@ def _trained_on(clips: Sequence[Clip]) -> Any:
 
 
 def _tag_probabilities(heard: Heard, weights: musicnn.Weights) -> FloatArray:
-    return np.asarray(prune.tag_probabilities(heard.embedding, weights), np.float32)
+    return np.asarray(prune.tag_probabilities(heard.embedding[:, : -vgg.SIZE], weights), np.float32)
 
 
 def _calibrate(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> Calibration:
@@ -143,7 +153,7 @@ def description(tags: list[str], ten: Calibration, several: Calibration) -> dict
         "front_end": asdict(FRONT_END),
         "vocabularies": {"gtzan": gtzan, "broad": many},
         "tags": tags,
-        "embedding_size": 200,
+        "embedding_size": export.EMBEDDING,
     }
 
 

@@ -27,6 +27,7 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 OUTSIDE = "outside"
 CLASSES = (*GENRES, OUTSIDE)
 POP_ROCK = frozenset({"metal", "pop", "rock"})
+NO_MUSIC = ("synthetic", "speech")  # parts made here
 
 ALLMUSIC = {
     "Pop/Rock": POP_ROCK,

@@ -108,7 +108,9 @@ class Columns:
     group: str | None = None
 
 
-def open_dataset(source: str, *, columns: Columns | None = None, subset: str | None = None) -> Dataset:
+def open_dataset(
+    source: str, *, columns: Columns | None = None, subset: str | None = None, any_label: bool = False
+) -> Dataset:
     """List a dataset.
 
     Parameters
@@ -119,6 +121,9 @@ def open_dataset(source: str, *, columns: Columns | None = None, subset: str | N
         For the layout *csv*.
     subset : str or None
         For the layout *fma*: small, medium or large; None for all.
+    any_label : bool
+        For the layout *library*: also take files whose genre is none of the ten. What people write there ("Alternative
+        Rock") often does not lie outside the ten, so it must not be learned or judged as if it did.
 
     Raises
     ------
@@ -131,7 +136,7 @@ def open_dataset(source: str, *, columns: Columns | None = None, subset: str | N
     elif layout == "csv":
         dataset = _table(path, columns or Columns())
     else:
-        dataset = _folders(path) if layout == "folders" else _library(path)
+        dataset = _folders(path) if layout == "folders" else _library(path, any_label=any_label)
     if not dataset.clips:
         raise ConfigError("no labelled audio in it", path=str(path), hint=_explain(layout))
     return dataset
@@ -149,6 +154,8 @@ def read_list(path: str) -> list[str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ConfigError(f"cannot read the list: {error.strerror}", path=path) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("no list of names: it is not text in UTF-8", path=path) from error
     return [without_suffix(line) for line in lines if line.strip()]
 
 
@@ -193,13 +200,10 @@ def audio_files(root: Path) -> list[Path]:
 
 def _table(path: Path, columns: Columns) -> Dataset:
     table = path if path.is_file() else path / "labels.csv"
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        header = reader.fieldnames or ()
-        file_column = _column(header, columns.file, FILE_COLUMNS, table)
-        label_column = _column(header, columns.label, LABEL_COLUMNS, table)
-        group_column = _optional_column(header, columns.group, GROUP_COLUMNS, table)
-        rows = list(reader)
+    header, rows = _read_csv(table)
+    file_column = _column(header, columns.file, FILE_COLUMNS, table)
+    label_column = _column(header, columns.label, LABEL_COLUMNS, table)
+    group_column = _optional_column(header, columns.group, GROUP_COLUMNS, table)
     clips, problems = [], []
     for row in rows:
         at = table.parent / row[file_column]
@@ -214,6 +218,19 @@ def _table(path: Path, columns: Columns) -> Dataset:
     return Dataset(table.parent.name or table.stem, tuple(clips), tuple(problems))
 
 
+def _read_csv(table: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Return the names of the columns and the rows; what a row leaves out is empty."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            rows = [row for row in reader if any(row.values())]
+            return reader.fieldnames or (), rows
+    except OSError as error:
+        raise ConfigError(f"cannot read the table: {error.strerror}", path=str(table)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError("no table of files and labels: it is not CSV in UTF-8", path=str(table)) from error
+
+
 def _optional_column(header: Sequence[str], wanted: str | None, usual: Sequence[str], table: Path) -> str | None:
     if wanted is None and not set(usual) & set(header):
         return None
@@ -225,7 +242,8 @@ def _column(header: Sequence[str], wanted: str | None, usual: Sequence[str], tab
     for name in candidates:
         if name in header:
             return name
-    raise ConfigError(f"no column {' or '.join(candidates)} among {', '.join(header)}", path=str(table))
+    there = ", ".join(header) or "none at all"
+    raise ConfigError(f"no column {' or '.join(candidates)} in it; there is {there}", path=str(table))
 
 
 def _group(artist: str) -> str:
@@ -244,7 +262,7 @@ def _fma(root: Path, subset: str | None) -> Dataset:
     return Dataset(f"{root.name} {subset or METADATA}", tuple(clips), tuple(problems))
 
 
-def _library(root: Path) -> Dataset:
+def _library(root: Path, *, any_label: bool) -> Dataset:
     clips, problems = [], []
     for path in audio_files(root):
         genres, reason = _genres_in(path)
@@ -252,11 +270,15 @@ def _library(root: Path) -> Dataset:
         name = without_suffix(str(path.relative_to(root)))
         # By the usual layout Artist/Album/song, the first folder is what belongs together.
         group = name.split("/")[0] if "/" in name else name
-        if answers(labels):
+        if answers(labels) or (labels and any_label):
             clips.append(Clip(str(path), name, labels, group))
         else:
-            problems.append(Problem(str(path), reason or "no genre of the ten in it"))
+            problems.append(Problem(str(path), reason or _lacking(labels)))
     return Dataset(root.name, tuple(clips), tuple(problems))
+
+
+def _lacking(labels: Sequence[str]) -> str:
+    return f"none of the ten genres: {'; '.join(labels)}" if labels else "no genre in it"
 
 
 def _genres_in(path: Path) -> tuple[tuple[str, ...], str | None]:

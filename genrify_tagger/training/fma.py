@@ -63,7 +63,7 @@ def read_tracks(root: Path, subset: str | None = None) -> list[Track]:
         return [
             Track(int(row[0]), row[at_genre], row[at_artist], _audio(folders, int(row[0])))
             for row in rows
-            if row and row[0].isdigit() and row[at_genre] and row[at_subset] in wanted
+            if len(row) == len(header) and row[0].isdigit() and row[at_genre] and row[at_subset] in wanted
         ]
 
 

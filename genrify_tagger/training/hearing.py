@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,6 +113,9 @@ def sidecar_of(path: str) -> str:
     ModelError
         If there is none.
     """
+    if not os.path.exists(path):
+        hint = '"shipped", a folder or sidecar that `genrify-tag train` wrote, or seed-logistic, seed-cnn, seed-dense'
+        raise ModelError("no such model", path=path, hint=hint)
     if not os.path.isdir(path):
         return path
     found = os.path.join(path, "genrify.json")
@@ -124,6 +128,11 @@ def trained_on(sidecar_path: str | None) -> frozenset[str] | None:
     """Return the names of the clips a model was trained on, if a list of them lies beside its sidecar."""
     path = os.path.join(os.path.dirname(load_sidecar(sidecar_path).flatbuffer), TRAINED_ON)
     return frozenset(read_list(path)) if os.path.exists(path) else None
+
+
+def write_trained_on(folder: Path, names: Iterable[str]) -> None:
+    """Write down which clips (see `datasets.Clip.name`) a model was trained on, where `trained_on` looks for them."""
+    (folder / TRAINED_ON).write_text("\n".join(sorted(set(names))) + "\n", encoding="utf-8")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What the network's penultimate layer hears in every clip, kept in a cache folder since it never changes."""
+"""What the networks' embedding is of every clip, kept in a cache folder since it never changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.features import FRONT_END_ID, log_mel
 from genrify_tagger.training import speech, synthetic
 from genrify_tagger.training.data import Clip
+from genrify_tagger.training.export import listening_network
 from genrify_tagger.training.musicnn import FloatArray, Weights
-from genrify_tagger.training.prune import build
 
 TRAINING_HOP = SEGMENT_SAMPLES // 2
 
@@ -27,7 +27,7 @@ class Heard:
 
     Attributes
     ----------
-    embedding : ndarray, shape (n_segments, 200)
+    embedding : ndarray, shape (n_segments, 456)
     owner : ndarray of int, shape (n_segments,)
         Number of the clip each segment is of.
     """
@@ -41,7 +41,9 @@ class Heard:
         return Heard(self.embedding[chosen], self.owner[chosen])
 
 
-def listen(clips: Sequence[Clip], shared: Path, weights: Weights, cache: Path) -> tuple[Heard, Heard]:
+def listen(
+    clips: Sequence[Clip], shared: Path, weights: Weights, vgg_weights: Weights, cache: Path
+) -> tuple[Heard, Heard]:
     """Hear all clips twice: every 1.5 s, to be trained on, and as the program will hear them, to be judged by.
 
     Returns
@@ -50,10 +52,11 @@ def listen(clips: Sequence[Clip], shared: Path, weights: Weights, cache: Path) -
         For training and for judging.
     """
     digest = hashlib.blake2b("\n".join([FRONT_END_ID, *(clip.path for clip in clips)]).encode(), digest_size=8)
-    digest.update(b"".join(np.ascontiguousarray(weights[name]).tobytes() for name in sorted(weights)))
+    for trained in (weights, vgg_weights):
+        digest.update(b"".join(np.ascontiguousarray(trained[name]).tobytes() for name in sorted(trained)))
     kept = cache / f"heard-{digest.hexdigest()}.npz"
     if not kept.exists():
-        network = build(weights)
+        network = listening_network(weights, vgg_weights)
         arrays: dict[str, Any] = {}
         for name, cut in (("train", _dense_segments), ("judge", _sought_segments)):
             rows = [_embed(network, _segments(clip, shared, cut)) for clip in clips]

@@ -29,14 +29,16 @@ EPSILON = 1e-3
 FloatArray = npt.NDArray[np.float32]
 Weights = Mapping[str, FloatArray]
 
-_CHECKPOINT = {
-    "musicnn/MSD_musicnn/.index": "model.index",
-    "musicnn/MSD_musicnn/.data-00000-of-00001": "model.data-00000-of-00001",
-}
+_CHECKPOINT = (".index", ".data-00000-of-00001")
 
 
-def read_weights(wheel: str | Path) -> dict[str, FloatArray]:
-    """Read every trained variable of MSD_musicnn out of the wheel.
+def read_weights(wheel: str | Path, network: str = "MSD_musicnn") -> dict[str, FloatArray]:
+    """Read every trained variable of a network out of the wheel.
+
+    Parameters
+    ----------
+    wheel : str or Path
+    network : {"MSD_musicnn", "MSD_vgg"}
 
     Raises
     ------
@@ -48,11 +50,11 @@ def read_weights(wheel: str | Path) -> dict[str, FloatArray]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(wheel) as archive:
-                for name, plain in _CHECKPOINT.items():
-                    (Path(folder) / plain).write_bytes(archive.read(name))
+                for part in _CHECKPOINT:
+                    (Path(folder) / f"model{part}").write_bytes(archive.read(f"musicnn/{network}/{part}"))
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
-                "no MSD_musicnn checkpoint in it", path=str(wheel), hint="pip download --no-deps musicnn==0.1.0"
+                f"no {network} checkpoint in it", path=str(wheel), hint="pip download --no-deps musicnn==0.1.0"
             ) from error
         reader = tf.train.load_checkpoint(str(Path(folder) / "model"))
         names = [n for n in reader.get_variable_to_shape_map() if "Adam" not in n and not n.startswith("beta")]

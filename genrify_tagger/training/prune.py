@@ -16,6 +16,7 @@ Three things make it fast, none of which changes what comes out:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights, affine
 
 ALIVE = 1e-3
+FRONT_END = "front_end"  # of the part of the graph, by which it is found when weights are made smaller
 TIMBRAL_BLOCKS = (8, 10)
 TEMPORAL_BLOCK = 11
 TIME_PADDING = 3
@@ -159,6 +161,22 @@ def _dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[
     return for_max[kept], for_mean[kept], bias
 
 
+def _front_end(weights: Weights, fronts: Sequence[Front]) -> Any:
+    """Return the front end as a network with a name: (n, 187, 96) to (n, 187, n_alive)."""
+    import keras
+    from keras import ops
+
+    mel = keras.Input((FRAMES, BANDS))
+    scale, shift = affine(weights, 0)
+    x = mel * scale + shift
+    padded = ops.pad(x, ((0, 0), (TIME_PADDING, TIME_PADDING), (0, 0)))
+    transposed = ops.transpose(x, (0, 2, 1))
+    peaks = [_timbral(padded, front, block) for front, block in zip(fronts[:2], TIMBRAL_BLOCKS, strict=True)]
+    peaks += [_temporal(transposed, front) for front in fronts[2:]]
+    channels = ops.concatenate([_finish(peak, front) for peak, front in zip(peaks, fronts, strict=True)], axis=2)
+    return keras.Model(mel, channels, name=FRONT_END)
+
+
 def embed(mel: Any, weights: Weights) -> Any:
     """Compute the penultimate layer of MSD_musicnn, the fast way.
 
@@ -177,13 +195,7 @@ def embed(mel: Any, weights: Weights) -> Any:
     fronts = [living(weights, number) for number in range(5)]
     alive = np.concatenate([front.alive for front in fronts])
     constants = np.concatenate([front.constants for front in fronts])
-    scale, shift = affine(weights, 0)
-    x = mel * scale + shift
-    padded = ops.pad(x, ((0, 0), (TIME_PADDING, TIME_PADDING), (0, 0)))
-    transposed = ops.transpose(x, (0, 2, 1))
-    peaks = [_timbral(padded, front, block) for front, block in zip(fronts[:2], TIMBRAL_BLOCKS, strict=True)]
-    peaks += [_temporal(transposed, front) for front in fronts[2:]]
-    channels = ops.concatenate([_finish(peak, front) for peak, front in zip(peaks, fronts, strict=True)], axis=2)
+    channels = _front_end(weights, fronts)(mel)
     with_ones = ops.concatenate([channels, channels[:, :, :1] * 0 + 1], axis=2)
     mid1 = _mid(with_ones, _first_mid_kernel(weights, alive, constants), weights["conv2d_5/bias"], affine(weights, 6))
     mid2 = _mid(mid1, weights["conv2d_6/kernel"][:, :, 0, :], weights["conv2d_6/bias"], affine(weights, 7)) + mid1

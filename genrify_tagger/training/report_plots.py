@@ -96,8 +96,8 @@ def plot_coverage(report: Report, path: Path) -> Path:
     axes = figure.subplots()
     points = [point for point in report.coverage if point.coverage > 0]
     axes.plot([point.coverage for point in points], [point.precision for point in points], "k-o", markersize=3)
-    for point in points[::2]:
-        at = (point.coverage, point.precision)
+    # Thresholds nothing lies between share a point: only the highest of them is written there.
+    for at, point in {(one.coverage, one.precision): one for one in points[::2]}.items():
         axes.annotate(f"{point.threshold:.1f}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
     default = report.at_default
     if default.coverage > 0:
@@ -117,4 +117,5 @@ def _figure(width: float, height: float) -> Any:
 
 def _title(report: Report) -> str:
     protocol = f", split by {report.protocol}" if report.protocol else ""
-    return f"{report.model} on {report.dataset}{protocol}: {report.track_accuracy}"
+    met = f" ({report.n_trained_on} met in training)" if report.n_trained_on else ""
+    return f"{report.model} on {report.dataset}{protocol}{met}: {report.track_accuracy}"

@@ -19,7 +19,7 @@ from genrify_tagger.training.datasets import Dataset, Problem
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
 from genrify_tagger.training.extra import quietly
 from genrify_tagger.training.fitting import Epoch, Material, Options
-from genrify_tagger.training.hearing import TRAINED_ON
+from genrify_tagger.training.hearing import write_trained_on
 from genrify_tagger.training.report_plots import plot_history
 from genrify_tagger.training.vocabularies import Target, choose, open_table
 
@@ -98,6 +98,8 @@ def train(
     tell(
         f"{len(training.entries)} clips to train on, {len(validation.entries)} to validate, {target.n_classes} classes"
     )
+    if unlearned := _unlearned(training, target):
+        tell(f"no clip to learn {', '.join(unlearned)} from: such music will not be recognised")
 
     def build() -> Any:
         return _build(weights, target, plan)
@@ -127,8 +129,7 @@ def train(
         threshold=threshold,
         problems=left_out,
     )
-    names = sorted({entry.clip.name for part in (training, validation) for entry in part.entries})
-    (folder / TRAINED_ON).write_text("\n".join(names) + "\n", encoding="utf-8")
+    write_trained_on(folder, (entry.clip.name for part in (training, validation) for entry in part.entries))
     plot_history(history, folder / HISTORY)
     (folder / CARD).write_text(card(trained, datasets, plan, options), encoding="utf-8")
     return trained
@@ -199,6 +200,11 @@ def _fifth_of_artists(entries: Sequence[Decoded], seed: int) -> Any:
     return held_out
 
 
+def _unlearned(training: Material, target: Target) -> list[str]:
+    """Return the labels that no clip trained on leaves open."""
+    return [label for number, label in enumerate(target.labels) if not training.targets[:, number].any()]
+
+
 def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
     if weights is None:
         return networks.from_scratch(target.n_classes)
@@ -212,16 +218,19 @@ def card(trained: Trained, datasets: Sequence[Dataset], plan: Plan, options: Opt
     for clip in (clip for one in datasets for clip in one.clips):
         labels[clip.labels[0]] = labels.get(clip.labels[0], 0) + 1
     start = "from scratch" if plan.scratch else f"from MSD_musicnn (Pons and Serra 2019, ISC), tuned: {plan.tune}"
+    known = any(clip.group != clip.name for one in datasets for clip in one.clips)
+    others = "artists" if known else "recordings, whose artists are not known"
     rows = "\n".join(f"| {label} | {n} |" for label, n in sorted(labels.items(), key=lambda item: -item[1]))
     return f"""# Model card
 
-Trained {start}, in {trained.seconds / 60:.0f} minutes, {len(trained.history)} epochs, seed {options.seed}.
+Trained {start}.
+{len(trained.history)} epochs, seed {options.seed}; the last sitting took {trained.seconds / 60:.0f} minutes.
 
-* Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips trained on, {trained.n_validation} clips
-  of other artists validated on, {len(trained.problems)} left out.
+* Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips to train on, {trained.n_validation} of
+  other {others}, to validate on, {len(trained.problems)} left out.
 * Classes: {", ".join(trained.target.labels)}{", or none of them" if trained.target.outside else ""}.
-* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of validation clips
-  right. The epoch was chosen on these clips, and calibration fitted on them: expect less on others, and run
+* Best epoch: validation loss {best.validation_loss:.3f}, {100 * best.validation_accuracy:.1f}% of those right.
+  The epoch was chosen on these clips, and calibration fitted on them: expect less on others, and run
   `genrify-tag evaluate` on music kept apart.
 * Calibration: {json.dumps(trained.calibration)}; nothing is written below a confidence of {trained.threshold:.2f}.
 * Keras and LiteRT differ by at most {trained.agreement:.1e} in any probability.

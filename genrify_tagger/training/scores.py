@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.training import broad, calibrate
-from genrify_tagger.training.data import Clip
+from genrify_tagger.training.data import NO_MUSIC, Clip
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import Figure, auroc, bootstrap, fold_numbers
 
@@ -130,7 +130,7 @@ def broad_figures(
             clips, allmusic, lambda chosen: _ratio((written * hits)[:, chosen].sum(), written[:, chosen].sum())
         ),
     }
-    speech, noise = (np.array([clip.part == part for clip in clips]) for part in calibrate.NO_MUSIC[::-1])
+    speech, noise = (np.array([clip.part == part for clip in clips]) for part in NO_MUSIC[::-1])
     spoken = written * (best == broad.LABELS.index("spoken"))
     return {
         "threshold": threshold,

@@ -14,8 +14,10 @@ A. Flexer, "A closer look on artist filters for musical genre classification", I
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,12 +52,21 @@ class Protocol:
 
 
 def by_segment(labels: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
-    """Split single rows, as the seed did: leaky."""
+    """Split single rows, as the seed did: leaky.
+
+    Raises
+    ------
+    ConfigError
+        If every label has fewer rows than there are folds.
+    """
     from sklearn.model_selection import StratifiedKFold
 
+    if max(Counter(labels).values()) < folds:
+        raise ConfigError(f"no label has the {folds} segments that {folds} folds need")
     rows = np.arange(len(labels))
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return Protocol(f"segment ({LEAKY})", tuple(splitter.split(rows, list(labels))))
+    with _rare_labels():
+        return Protocol(f"segment ({LEAKY})", tuple(splitter.split(rows, list(labels))))
 
 
 def by_track(labels: Sequence[str], tracks: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
@@ -94,8 +105,13 @@ def _grouped(
     if len(set(groups)) < folds:
         raise ConfigError(f"{len(set(groups))} recordings or artists are too few for {folds} folds")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with _rare_labels():
+        return tuple(splitter.split(np.arange(len(labels)), list(labels), list(groups)))
+
+
+@contextlib.contextmanager
+def _rare_labels() -> Iterator[None]:
+    """Let a rare label be in some folds only: so small data is, and the figures say how many tracks there are."""
     with warnings.catch_warnings():
-        # A rare label is in some folds only: that is how small data is, and the figures say how many tracks there are.
         warnings.filterwarnings("ignore", message="The least populated class")
-        found = list(splitter.split(np.arange(len(labels)), list(labels), list(groups)))
-    return tuple(found)
+        yield

@@ -26,7 +26,7 @@ def _row(report: Report) -> str:
     cells = [
         f"`{report.model}`",
         report.dataset,
-        report.protocol.replace(LEAKY, f"*{LEAKY}*") or "kept apart by you",
+        report.protocol.replace(LEAKY, f"*{LEAKY}*") or _kept_apart(report),
         str(report.n_tracks),
         f"{report.segment_accuracy}" + (f" *{LEAKY}*" if leaky else ""),
         "–" if leaky else str(report.track_accuracy),
@@ -35,12 +35,22 @@ def _row(report: Report) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _kept_apart(report: Report) -> str:
+    """Say how trained and judged music were kept apart where no split did it."""
+    if report.n_trained_on is None:
+        return "not known"
+    return f"*{report.n_trained_on} met in training*" if report.n_trained_on else "none met"
+
+
 def text(report: Report) -> list[str]:
     """Return a report as lines for people."""
     lines = [f"{report.model} on {report.dataset}" + (f", split by {report.protocol}" if report.protocol else "")]
     leaky = f" ({LEAKY})" if LEAKY in report.protocol else ""
     if report.n_trained_on:
-        lines.append(f"  {report.n_trained_on} of these tracks were trained on: the figures promise nothing")
+        met = f"{report.n_trained_on} of these tracks were trained or validated on"
+        lines.append(f"  {met}: the figures promise nothing")
+    elif report.n_trained_on is None and not report.protocol:
+        lines.append("  what this model was trained on is not known: of music it has met the figures promise nothing")
     lines += [
         f"  segments right   {report.segment_accuracy} of {report.n_segments}{leaky}",
         f"  tracks right     {report.track_accuracy} of {report.n_tracks}{leaky}",
@@ -52,7 +62,7 @@ def text(report: Report) -> list[str]:
         lines.append(f"    mean over groups {report.grouped.macro}{leaky}")
     default = report.at_default
     lines += [
-        f"  calibration error {report.calibration_error:.3f}",
+        f"  calibration error {report.calibration_error:.3f}{leaky}",
         f"  from confidence {default.threshold:.2f} on: {100 * default.coverage:.0f}% of tracks get a genre, "
         f"{_percent(default.precision)} of those is right; {100 * default.wrong:.1f}% get a wrong one",
     ]
@@ -63,7 +73,7 @@ def text(report: Report) -> list[str]:
     figures = report.genres if report.n_labelled else report.grouped.genres
     lines += [
         "",
-        "  precision  recall    F1  tracks",
+        f"  precision  recall    F1  tracks{leaky}",
         *(_figures(label, one) for label, one in figures.items() if one.n),
     ]
     if report.worst:

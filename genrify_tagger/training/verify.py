@@ -10,7 +10,7 @@ import numpy as np
 
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.features import FRONT_END, log_mel
-from genrify_tagger.training.data import Clip
+from genrify_tagger.training.data import NO_MUSIC, Clip
 from genrify_tagger.training.musicnn import FloatArray
 
 TAGGRAMS = "data/taggrams/gtzan_train_filtered_msd_musicnn.npz"
@@ -56,7 +56,21 @@ def agreement(expected: FloatArray, got: FloatArray) -> tuple[float, float]:
     return 1 - residual / spread, float(np.abs(got - expected).max())
 
 
+def differences(network: Any, flatbuffer: bytes, mel: FloatArray) -> dict[str, dict[str, float]]:
+    """Compare what the runtime makes of segments with what Keras makes of them, output by output."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=flatbuffer, num_threads=1).get_signature_runner()
+    batches = [runner(mel=mel[start : start + 1]) for start in range(len(mel))]
+    expected = network.predict(mel, verbose=0)
+    found = {}
+    for name, values in expected.items():
+        r2, largest = agreement(np.asarray(values), np.concatenate([batch[name] for batch in batches]))
+        found[name] = {"R2": r2, "largest difference": largest}
+    return found
+
+
 def sample_mel(clips: Sequence[Clip], shared: Path, *, every: int = 8) -> FloatArray:
     """Return one log-mel segment (n, 187, 96) of every so many clips of music."""
-    music = [clip for clip in clips if clip.part != "synthetic"][::every]
+    music = [clip for clip in clips if clip.part not in NO_MUSIC][::every]
     return log_mel(np.concatenate([load_segments(str(shared / "data" / clip.path)).y[:1] for clip in music]))

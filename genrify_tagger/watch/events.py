@@ -142,6 +142,12 @@ class Watch:
         return self._inotify is not None and self._inotify.hit_limit
 
     @property
+    def is_alarmed(self) -> bool:
+        """Whether events were lost, a limit reached or a file system unmounted."""
+        found = self._inotify
+        return found is not None and (found.overflowed or found.hit_limit or found.unmounted)
+
+    @property
     def unmounted(self) -> bool:
         """Whether a watched file system has gone."""
         return self._inotify is not None and self._inotify.unmounted

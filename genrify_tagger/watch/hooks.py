@@ -54,7 +54,7 @@ class Hook:
                 self._worker = threading.Thread(target=self._work, name="genrify-hook", daemon=True)
                 self._worker.start()
 
-    def close(self, seconds: float = 2.0) -> None:
+    def close(self, seconds: float = 1.0) -> None:
         """Give what is being done a moment to end, and end it."""
         worker = self._worker
         if worker is None:

@@ -32,7 +32,8 @@ from genrify_tagger.watch.state import LOST, NATIVE
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 5.0
+LOST_SECONDS = 2.0  # between two checks while a root is away
 FOLDER_SECONDS = 2.0  # news of folders come in heaps
 ROOM = 2000  # files that may wait before a look goes on
 FOLDERS_LIMIT = 10_000
@@ -96,7 +97,7 @@ class Loop:
     @property
     def phase(self) -> str:
         """What it is doing, in one word."""
-        return "looking" if self._looks else "working" if self.queue else "idle"
+        return "looking" if any(under_way.full for under_way in self._looks) else "working" if self.queue else "idle"
 
     def run(self) -> Iterator[Result]:
         """Watch until told to leave.
@@ -175,9 +176,8 @@ class Loop:
 
     def _mind_the_roots(self) -> None:
         now = time.monotonic()
-        if now < self._next_check:
+        if now < self._next_check and not any(root.is_alarmed for root in self.roots):
             return
-        self._next_check = now + CHECK_SECONDS
         for root in self.roots:
             root.check()
             if root.needs_look:
@@ -185,6 +185,9 @@ class Loop:
                 self._look_through(root)
             elif root.poll_due() == 0 and not any(under_way.root is root for under_way in self._looks):
                 self._looks.append(self._look(root, root.polled_paths))
+        is_lost = any(root.watching == LOST for root in self.roots)
+        polls = [due for root in self.roots if (due := root.poll_due())]
+        self._next_check = now + min(LOST_SECONDS if is_lost else CHECK_SECONDS, *polls, CHECK_SECONDS)
         if has_slept(self._clocks, clocks := awake_and_asleep()):
             log.info("this machine was asleep; looking through everything")
             self._look_everywhere()

@@ -40,6 +40,7 @@ def fixed_mounts(folder: str, fstab: str = "/etc/fstab") -> list[str]:
             fields = [line.split() for line in file if not line.lstrip().startswith("#")]
     except OSError:
         return []
-    points = {os.path.normpath(part[1].replace("\\040", " ")) for part in fields if len(part) > 2}
+    always = [part for part in fields if len(part) > 3 and "noauto" not in part[3].split(",")]
+    points = {os.path.normpath(part[1].replace("\\040", " ")) for part in always}
     related = {p for p in points if p.startswith("/") and (is_inside(folder, [p]) or is_inside(p, [folder]))}
     return sorted(related - {"/"})

@@ -92,13 +92,18 @@ class Root:
         if self.watching == LOST and self.reason is not None:
             log.info("%s is back", display_path(self.path))
         self.real = sight.real
-        self._expected |= set(mount_points(self.real))
+        self._expected |= {*mount_points(self.real), *fixed_mounts(self.real)}
         self.polled = self._to_be_polled()
         self.polls_next(self._settings.poll_seconds)
         if self.real in self.polled:
             self.watching, self.reason = POLLING, "as set" if self._settings.polling == "always" else "network"
         else:
             self._arm_natively()
+
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether the system has told of something that `check` had better see to at once."""
+        return any(watch.is_alarmed for watch in self._native)
 
     def check(self) -> None:
         """See whether it came, went or changed; `needs_look` says whether that may have hidden something."""

@@ -80,7 +80,7 @@ def large(folder: Path) -> Iterator[tuple[Watching, Path]]:
         program = Program(Path(name))
         program.database.parent.mkdir(parents=True)
         shutil.copy(database, program.database)
-        with watching(program, music, settle=1) as service:
+        with watching(program, music, settle=1, options=()) as service:
             began = time.monotonic()
             service.rest(seconds=600)
             print(f"{'':<12}the first look took {time.monotonic() - began:.1f} s")

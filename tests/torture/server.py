@@ -73,6 +73,9 @@ class Here(Workers):
     def audio_key(self, path):
         return listener.probe(path).key
 
+    def compare_tags(self, *which):
+        return listener.compare_tags(*which)
+
 
 def settings_for(task: Task) -> Settings:
     tagging = replace(TaggingSettings(), min_confidence=0.05, **task.tagging)

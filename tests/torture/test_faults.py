@@ -57,8 +57,15 @@ def check_word(song: songs.Song, results: list, where: str) -> None:
     song.is_old()
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-@pytest.mark.parametrize(("specimen", "linked"), [("mp3-v2.3:", False), ("flac-tight", True)])
+@pytest.mark.parametrize(
+    ("specimen", "linked", "error"),
+    [
+        ("mp3-v2.3:", False, "ENOSPC"),
+        ("flac-tight", True, "EIO"),
+        pytest.param("mp3-v2.3:", False, "EIO", marks=pytest.mark.torture),
+        pytest.param("flac-tight", True, "ENOSPC", marks=pytest.mark.torture),
+    ],
+)
 def test_each_call_of_a_write_fails_once(tmp_path, error, specimen, linked):
     with server(songs.clip(), f"error={error}") as failing:
         points = fail_everywhere(failing, tmp_path, specimen, linked=linked, stride=5)
@@ -66,10 +73,11 @@ def test_each_call_of_a_write_fails_once(tmp_path, error, specimen, linked):
     assert points > 30
 
 
-def test_a_disk_that_fails_for_good_while_a_file_is_rewritten_in_place(tmp_path):
+@pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.torture)])
+def test_a_disk_that_fails_for_good_while_a_file_is_rewritten_in_place(tmp_path, stride):
     with server(songs.clip(), "error=EIO", lasting=True) as failing:
         for call in ("pwrite64", "ftruncate", "fsync"):
-            for nth in range(1, 40):
+            for nth in range(1, 40, stride):
                 database = fresh_database(tmp_path / "genrify.db")
                 song = songs.place("flac-tight", tmp_path / "music", linked=True)
                 failing.run("set", database, [song.path], genres=[GENRE], tagging=IN_PLACE, hits=[(call, nth)])

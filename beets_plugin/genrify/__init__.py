@@ -1,0 +1,200 @@
+"""`beet genrify`: genres by listening, for libraries that are managed by beets.
+
+The plugin listens through Genrify Tagger's pipeline and shares its memory; the writing is left to beets.
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING
+
+from beets import plugins, ui
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+from beets.util import displayable_path
+
+from genrify_tagger.errors import GenrifyError
+
+from . import marks, options
+from .house import House
+from .writing import Scribe
+
+if TYPE_CHECKING:
+    import optparse
+
+    from beets.importer import ImportSession, ImportTask
+    from beets.library import Item, Library
+
+    from genrify_tagger.pipeline import Advice
+
+    from .options import Choices
+    from .tagging import Tagging
+
+
+class GenrifyPlugin(plugins.BeetsPlugin):
+    """Registers command, import stage, attributes and listeners."""
+
+    item_types = marks.ITEM_TYPES
+    album_types = marks.ALBUM_TYPES
+
+    def __init__(self) -> None:
+        super().__init__("genrify")
+        self.config.add(dict(options.DEFAULTS))
+        self._explain = False
+        self._house = House(lambda: options.load(self.config, explain=self._explain))
+        self._scribe = Scribe(self._house, self._log)
+        self._heard: dict[int | None, Advice] = {}
+        self._import: Tagging | None = None
+        if self.config["auto"].get(bool):
+            self.import_stages = [self.imported]
+        self.register_listener("pluginload", self.loaded)
+        self.register_listener("import_begin", self.import_begins)
+        self.register_listener("import_task_files", self.files_are_in_place)
+        self.register_listener("write", self._scribe.before_write)
+        self.register_listener("after_write", self._scribe.after_write)
+        self.register_listener("cli_exit", self.beets_ends)
+        atexit.register(self._house.close, interrupted=True)
+
+    def loaded(self) -> None:
+        """Complain of unknown settings, and go behind lastgenre, wherever the settings name us."""
+        for complaint in options.unknown_keys(self.config):
+            self._log.warning("{}", complaint)
+        found = plugins.find_plugins()
+        names = [plugin.name for plugin in found]
+        if isinstance(found, list) and "lastgenre" in names[names.index(self.name) :]:
+            found.remove(self)
+            found.insert(names.index("lastgenre"), self)
+
+    # --- the command ---
+
+    def commands(self) -> list[ui.Subcommand]:
+        """Return the command."""
+        command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
+        options.add_options(command)
+        command.func = self.run
+        return [command]
+
+    def run(self, lib: Library, opts: optparse.Values, query: list[str]) -> None:
+        """Carry out `beet genrify`."""
+        self.config.set_args(vars(opts))
+        choices = options.choices(self.config, opts)
+        self._house.command = "beet genrify --undo" if choices.undo else "beet genrify"
+        self._explain = choices.explain
+        ended = False
+        try:
+            self._carry_out(lib, choices, list(query), by_album=opts.album)
+            ended = True
+        except GenrifyError as error:
+            raise UserError(_in_words(error)) from error
+        except KeyboardInterrupt:
+            self._log.info("interrupted; all so far is kept, and the same command goes on from here")
+            raise
+        finally:
+            self._scribe.settle_all()
+            self._house.close(interrupted=not ended)
+
+    def _carry_out(self, lib: Library, choices: Choices, query: list[str], *, by_album: bool) -> None:
+        items = [item for album in lib.albums(query) for item in album.items()] if by_album else list(lib.items(query))
+        if not items:
+            raise UserError("no matching items")
+        if choices.undo:
+            self._undo(lib, items, choices)
+        elif choices.explain:
+            self._explain_items(items, choices)
+        else:
+            self._tag(lib, items, choices)
+
+    def _tag(self, lib: Library, items: list[Item], choices: Choices) -> None:
+        tagging = self._tagging(choices)
+        changed = {item.id: item for item, advice in tagging.tag(items) if advice.result.status == "tagged"}
+        for album_id in sorted({item.album_id for item in changed.values() if item.album_id}):
+            album = lib.get_album(album_id)
+            if album is not None:
+                tagging.settle_album(album, changed if choices.pretend else {})
+        counts = ", ".join(f"{tagging.counts[status]} {status}" for status in tagging.counts)
+        self._log.info("{}: {}", _items(len(items)), counts)
+        if changed and not choices.pretend:
+            self._log.info("to take this back: beet genrify --undo")
+
+    def _explain_items(self, items: list[Item], choices: Choices) -> None:
+        from dataclasses import replace
+
+        from .tagging import explained
+
+        tagging = self._tagging(replace(choices, pretend=True))
+        tagging.quiet = True
+        for item, advice in tagging.tag(items):
+            ui.print_(explained(item.get_fresh_from_db(), advice))
+
+    def _undo(self, lib: Library, items: list[Item], choices: Choices) -> None:
+        from .undoing import Undoing
+
+        given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
+        self._log.info("{} given back, {} left alone", _items(given), refused)
+
+    def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
+        from dataclasses import replace
+
+        from .tagging import Tagging
+
+        session = self._house.session()
+        choices = replace(choices, count=session.settings.tagging.max_genres)
+        namer = options.namer(self.config, session)
+        return Tagging(self._house, self._scribe, self._log, choices, namer, quiet=quiet)
+
+    # --- the importer ---
+
+    def import_begins(self, session: ImportSession) -> None:
+        """Note what writes from here on belong to."""
+        self._house.command = "beet import"
+
+    def imported(self, session: ImportSession, task: ImportTask) -> None:
+        """Give imported items a genre, before beets moves and writes them; an import is never aborted."""
+        try:
+            if self._import is None:
+                self._import = self._tagging(options.import_choices(self.config), quiet=True)
+            for item, advice in self._import.tag(task.imported_items()):
+                self._heard[item.id] = advice
+            if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
+                self._import.settle_album(task.album, {})
+        except (GenrifyError, UserError) as error:
+            self._log.error("imported without listening: {}", _in_words(error))
+        except Exception as error:  # noqa: BLE001
+            # Whatever is wrong with us, the user's import goes on.
+            self._log.error("imported without listening: {}: {}", type(error).__name__, error)
+            self._log.debug("", exc_info=True)
+
+    def files_are_in_place(self, session: ImportSession, task: ImportTask) -> None:
+        """Remember imported files where they are now, and keep beets from reading them again for no reason."""
+        for item in task.imported_items():
+            advice = self._heard.pop(item.id, None)
+            if advice is None or self._import is None:
+                continue
+            try:
+                self._put_in_step(item, advice)
+            except (GenrifyError, OSError) as error:
+                self._log.warning("{}: {}", displayable_path(item.path), error)
+
+    def _put_in_step(self, item: Item, advice: Advice) -> None:
+        assert self._import is not None
+        was_tagged = advice.result.status == "tagged"
+        written = was_tagged and self._scribe.has_written(item)
+        if was_tagged and not written:  # imported as it is: the genre is in the library only
+            item["mtime"] = item.current_mtime()
+            item.store()
+        self._import.remember(item, advice, written=written)
+
+    # --- the end ---
+
+    def beets_ends(self, lib: Library) -> None:
+        """Close the session."""
+        self._scribe.settle_all()
+        self._house.close()
+
+
+def _items(number: int) -> str:
+    return f"{number:,} item{'' if number == 1 else 's'}"
+
+
+def _in_words(error: GenrifyError | UserError) -> str:
+    path = getattr(error, "path", None)
+    return f"{path}: {error}" if path else str(error)

@@ -1,0 +1,143 @@
+"""What an item carries of us in beets' own library: flexible attributes, typed, so that they can be asked for.
+
+Four are for people: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. Three are for us:
+`genrify_genres` is what we made of the genre, `genrify_before` what it was, and `genrify_run` names the run in the
+journal; they tell our genre from anybody else's, and let a run be taken back wherever the item has moved to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from beets.dbcore import types
+from beets.library import Item, ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from beets.dbcore.types import Type
+    from beets.library import Album
+
+    from genrify_tagger.pipeline import Advice, Past, Result
+
+CONFIDENCE: Final = "genrify_confidence"
+MODEL: Final = "genrify_model"
+SCORES: Final = "genrify_scores"
+STATUS: Final = "genrify_status"
+RUN: Final = "genrify_run"
+GENRES: Final = "genrify_genres"
+BEFORE: Final = "genrify_before"
+# An item that lacks an attribute shows its album's: an album's have names of their own.
+ALBUM_GENRES: Final = "genrify_album_genres"
+ALBUM_BEFORE: Final = "genrify_album_before"
+
+UNDONE: Final = "undone"
+
+ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
+    CONFIDENCE: types.Float(2),
+    MODEL: types.STRING,
+    SCORES: types.STRING,
+    STATUS: types.STRING,
+    RUN: types.INTEGER,
+    GENRES: types.MULTI_VALUE_DSV,
+    BEFORE: types.MULTI_VALUE_DSV,
+}
+ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
+    ALBUM_GENRES: types.MULTI_VALUE_DSV,
+    ALBUM_BEFORE: types.MULTI_VALUE_DSV,
+}
+
+
+def genres_of(model: Item | Album) -> list[str]:
+    """Return the genres that beets has for an item itself, or an album."""
+    return list(model["genres"] or [])
+
+
+def claimed(item: Item) -> list[str] | None:
+    """Return the genres that we gave an item; None if we gave it none that was not taken back."""
+    return None if own(item, RUN) is None else list(own(item, GENRES) or [])
+
+
+def own(item: Item, name: str) -> Any:
+    """Return an attribute of the item itself, not of its album; None if it lacks it."""
+    return item.get(name, None, with_album=False)
+
+
+def past_of(item: Item) -> Past:
+    """Say what beets' library knows of how an item came by its genre."""
+    from genrify_tagger.pipeline import Past
+
+    if own(item, STATUS) == UNDONE:
+        return Past.UNDONE
+    ours = claimed(item)
+    if ours is None:
+        return Past.UNTOUCHED
+    return Past.OURS if genres_of(item) == ours else Past.FOREIGN
+
+
+def tell(item: Item, advice: Advice) -> bool:
+    """Put on an item what was heard; return whether that changed anything."""
+    from genrify_tagger.pipeline import Past
+
+    result = advice.result
+    told: dict[str, Any] = {}
+    if result.model:
+        told = {CONFIDENCE: _rounded(result.confidence), MODEL: result.model, SCORES: scores_in_words(result)}
+    is_settled = past_of(item) in (Past.OURS, Past.UNDONE)
+    if result.status == "tagged" or (not is_settled and (result.model or result.status == "failed")):
+        told[STATUS] = result.status
+    changed = {name: value for name, value in told.items() if own(item, name) != value}
+    item.update(changed)
+    return bool(changed)
+
+
+def claim(item: Item, genres: Sequence[str], run: int) -> None:
+    """Give an item a genre of ours, and note what it had before."""
+    before = own(item, BEFORE) if claimed(item) == genres_of(item) else genres_of(item)
+    item.update({"genres": list(genres), GENRES: list(genres), BEFORE: list(before or []), RUN: run})
+
+
+def give_back(item: Item) -> None:
+    """Give an item the genre back that it had before ours, and remember that it was taken back."""
+    item["genres"] = list(own(item, BEFORE) or [])
+    item[STATUS] = UNDONE
+    for name in (RUN, GENRES, BEFORE):
+        if own(item, name) is not None:
+            del item[name]
+
+
+def mtime_in_step(item: Item, former: float) -> float:
+    """Return the modification time to keep for an item that was changed in the library and not in its file.
+
+    Parameters
+    ----------
+    item : Item
+        As it is to be stored.
+    former : float
+        What it had before.
+
+    Returns
+    -------
+    float
+        With which `beet update` does not read the file's genre over ours, unless it has other things to read there.
+    """
+    current = item.current_mtime()
+    if current <= former:
+        return former
+    try:
+        file = Item.from_path(item.path)
+    except ReadError:
+        return former
+    # beets itself fills in the album's artist in the library only
+    names = [name for name in Item._media_tag_fields if name != "genres" and not name.startswith("albumartist")]
+    return current if all(file.get(name) == item.get(name) for name in names) else former
+
+
+def scores_in_words(result: Result, limit: int | None = None) -> str:
+    """Return the scores as "jazz 0.89, blues 0.05, ...", best first."""
+    ranked = sorted(result.scores.items(), key=lambda pair: -pair[1])[:limit]
+    return ", ".join(f"{label} {score:.2f}" for label, score in ranked)
+
+
+def _rounded(confidence: float | None) -> float:
+    return round(confidence or 0.0, 4)

@@ -1,0 +1,230 @@
+"""The plugin's settings and its command's options, and what follows from them for Genrify Tagger's own settings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from beets import config as beets_config
+from beets import ui
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+
+from .names import Namer, load_tree, load_whitelist
+
+if TYPE_CHECKING:
+    import optparse
+
+    from confuse import ConfigView
+
+    from genrify_tagger.config import Settings
+    from genrify_tagger.pipeline import Session
+
+# Null: as Genrify Tagger's own settings file says, or its default.
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "auto": True,
+    "count": None,
+    "force": False,
+    "keep_existing": False,
+    "whitelist": False,
+    "canonical": False,
+    "prefer_specific": False,
+    "title_case": True,
+    "min_confidence": None,
+    "vocabulary": None,
+    "names": {},
+    "existing": False,
+    "album_genre": True,
+    "jobs": None,
+    "database": None,
+    "settings": None,
+}
+_SETTING_OF: Final = {
+    "count": "tagging.max_genres",
+    "min_confidence": "tagging.min_confidence",
+    "vocabulary": "analysis.vocabulary",
+    "names": "tagging.names",
+    "jobs": "analysis.jobs",
+    "database": "database.url",
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What one call of the command, or an import, is to do.
+
+    Attributes
+    ----------
+    write : bool
+        Whether beets shall write the files.
+    pretend, explain, undo : bool
+        As the options of these names.
+    force, keep_existing : bool
+        Whether present genres are replaced, and whether they stay in front of ours then.
+    album_genre : bool
+        Whether albums get a genre.
+    count : int
+        How many genres an item or album may have.
+    """
+
+    write: bool
+    pretend: bool = False
+    explain: bool = False
+    undo: bool = False
+    force: bool = False
+    keep_existing: bool = False
+    album_genre: bool = True
+    count: int = 1
+
+
+def add_options(command: ui.Subcommand) -> None:
+    """Give the command its options; their names and letters are lastgenre's and modify's where these have them."""
+    parser = command.parser
+    parser.add_option("-p", "--pretend", action="store_true", default=False, help="show what would change; do nothing")
+    parser.add_option(
+        "-w", "--write", action="store_true", default=None, help="write the files (default: import.write)"
+    )
+    parser.add_option("-W", "--nowrite", action="store_false", dest="write", help="do not write the files")
+    parser.add_option(
+        "-f",
+        "--force",
+        action="store_true",
+        default=None,
+        help="replace present genres, and ours that were undone or changed",
+    )
+    parser.add_option("-F", "--no-force", action="store_false", dest="force", help="only fill in what is missing")
+    parser.add_option(
+        "-k", "--keep-existing", action="store_true", default=None, help="with force: put ours behind present genres"
+    )
+    parser.add_option(
+        "-K", "--no-keep-existing", action="store_false", dest="keep_existing", help="with force: replace them"
+    )
+    parser.add_option("-c", "--count", type="int", metavar="N", help="how many genres an item gets at most")
+    parser.add_option("--min-confidence", type="float", metavar="0..1", help="give no genre below this probability")
+    parser.add_option("--vocabulary", metavar="NAME", help="which of the model's lists of genres to use")
+    parser.add_option("-j", "--jobs", type="int", metavar="N", help="how many processes listen side by side")
+    parser.add_option(
+        "-e", "--explain", action="store_true", default=False, help="print every score and what follows; do nothing"
+    )
+    parser.add_option("--undo", action="store_true", default=False, help="take back what the last run did")
+    parser.add_album_option()
+    parser.usage = (
+        "%prog [options] [QUERY]\n\n"
+        "Examples:\n"
+        "  beet genrify                           fill in what is missing\n"
+        "  beet genrify --pretend artist:Abba     say what would happen\n"
+        "  beet genrify --explain title:'So What'\n"
+        "  beet genrify --force --album year:1970..1979\n"
+        "  beet genrify --undo"
+    )
+
+
+def choices(view: ConfigView, options: optparse.Values) -> Choices:
+    """Gather what the command is to do; options win over settings (`view.set_args` was called).
+
+    Raises
+    ------
+    UserError
+        If options contradict one another.
+    """
+    if options.undo and options.explain:
+        raise UserError("choose --undo or --explain, not both")
+    return Choices(
+        write=ui.should_write(options.write),
+        pretend=bool(options.pretend),
+        explain=bool(options.explain),
+        undo=bool(options.undo),
+        **_policy(view),
+    )
+
+
+def import_choices(view: ConfigView) -> Choices:
+    """Gather what is to be done at an import, where beets writes the files at the end."""
+    return Choices(write=False, **_policy(view))
+
+
+def _policy(view: ConfigView) -> dict[str, Any]:
+    return {key: view[key].get(bool) for key in ("force", "keep_existing", "album_genre")}
+
+
+def load(view: ConfigView, *, explain: bool = False) -> Settings:
+    """Return Genrify Tagger's settings under the plugin's.
+
+    Raises
+    ------
+    ConfigError
+        If one is wrong.
+    """
+    from genrify_tagger.config import load_settings
+    from genrify_tagger.errors import ConfigError
+
+    given = {name: view[key].get() for key, name in _SETTING_OF.items() if key != "database"}
+    overrides = {
+        **{name: value for name, value in given.items() if value != {}},
+        "database.url": _place(view["database"]),
+        "tagging.existing": _existing(view),
+        "tagging.field": "genre",  # which is what beets writes
+        "tagging.hardlinks": "refuse",  # beets writes; there is no copy of ours to be made
+        "analysis.existing": explain or view["existing"].get(bool),
+    }
+    try:
+        return load_settings(
+            config_file=_place(view["settings"]), overrides=overrides, overrider="beets' settings"
+        ).settings
+    except ConfigError as error:
+        for key, name in _SETTING_OF.items():
+            error.message = error.message.replace(f"beets' settings: {name}", f"genrify.{key}")
+        raise
+
+
+def _existing(view: ConfigView) -> str:
+    if not view["force"].get(bool):
+        return "keep"
+    return "merge" if view["keep_existing"].get(bool) else "replace"
+
+
+def _place(view: ConfigView) -> str | None:
+    """Return a path, relative ones as seen from the settings file; an address of a database as it is."""
+    raw = view.get()
+    if raw is None or "://" in str(raw):
+        return None if raw is None else str(raw)
+    return str(view.as_filename())
+
+
+def namer(view: ConfigView, session: Session) -> Namer:
+    """Return what makes names of labels.
+
+    Raises
+    ------
+    UserError
+        If whitelist or tree cannot be read.
+    """
+    lastgenre = beets_config["lastgenre"]
+    canonical = view["canonical"].get()
+    specific = view["prefer_specific"].get(bool)
+    return Namer(
+        written=session.vocabulary.names,
+        chosen=session.settings.tagging.names,
+        count=session.settings.tagging.max_genres,
+        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])),
+        branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
+        canonical=canonical is not False,
+        prefer_specific=specific,
+        keep_existing=_existing(view) == "merge",
+        title_case=view["title_case"].get(bool),
+    )
+
+
+def _if_set(view: ConfigView) -> object:
+    return view.get() if view.exists() else None
+
+
+def unknown_keys(view: ConfigView) -> list[str]:
+    """Return a complaint for each key under `genrify:` that there is not."""
+    found = []
+    for key in map(str, view):
+        if key not in DEFAULTS and key != "album":
+            near = difflib.get_close_matches(key, DEFAULTS, n=1)
+            found.append(f"unknown setting genrify.{key}" + (f"; did you mean {near[0]}?" if near else ""))
+    return found

@@ -1,0 +1,97 @@
+"""Take the plugin's last run back, through beets: item by item, and never over somebody else's change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from beets import ui
+from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+from beets.util import displayable_path
+
+from genrify_tagger.errors import GenrifyError
+
+from . import albums, marks
+
+if TYPE_CHECKING:
+    from beets.library import Item, Library
+    from beets.logging import BeetsLogger
+
+    from .house import House
+    from .options import Choices
+    from .writing import Scribe
+
+
+class ChangedSinceError(GenrifyError):
+    """Somebody changed the genre since, so it is left alone."""
+
+
+@dataclass
+class Undoing:
+    """One call of `beet genrify --undo`; the attributes are those of `Tagging`."""
+
+    house: House
+    scribe: Scribe
+    log: BeetsLogger
+    choices: Choices
+
+    def undo(self, lib: Library, named: Sequence[Item]) -> tuple[int, int]:
+        """Take the last run back as far as it is about the items named; return how many were given back and refused."""
+        run = last_run(lib)
+        items = [item for item in named if run and marks.own(item, marks.RUN) == run]
+        if not items:
+            raise UserError("nothing was done there that could be taken back")
+        given: set[int | None] = set()
+        touched: set[int] = set()
+        for item in items:
+            try:
+                self._give_back(item)
+            except (GenrifyError, OSError) as error:
+                self.log.warning("{}: left alone: {}", displayable_path(item.path), error)
+                continue
+            given.add(item.id)
+            if item.album_id is not None:
+                touched.add(item.album_id)
+        for album_id in sorted(touched):
+            album = lib.get_album(album_id)
+            if album is not None:
+                albums.give_back(album, given, pretend=self.choices.pretend)
+        return len(given), len(items) - len(given)
+
+    def _give_back(self, item: Item) -> None:
+        from genrify_tagger.pipeline import undisturbed
+
+        change = self._written(item)
+        if marks.claimed(item) != marks.genres_of(item):
+            raise ChangedSinceError("its genre was changed in the library since")
+        former_mtime = item.mtime
+        marks.give_back(item)
+        ui.show_model_changes(item, fields=["genres"])
+        if self.choices.pretend:
+            return
+        with undisturbed():
+            written = False
+            if change is not None and self.choices.write:
+                with self.scribe.undoing(item, change):
+                    written = self.scribe.write(item)
+            if not written:
+                item["mtime"] = marks.mtime_in_step(item, former_mtime)
+            item.store()
+
+    def _written(self, item: Item) -> int | None:
+        """Return the change by which beets wrote our genre into the file; None if it never did."""
+        from genrify_tagger.pipeline import Past, last_word
+
+        change, past = last_word(self.house.session(), os.fsdecode(item.path))
+        if change is None or change.origin != "beets" or change.undone_by is not None:
+            return None
+        if past is not Past.OURS:
+            raise ChangedSinceError("the genre in the file was changed since")
+        return change.id
+
+
+def last_run(lib: Library) -> int:
+    """Return the newest run of which an item is still marked; 0 if there is none."""
+    return max((marks.own(item, marks.RUN) for item in lib.items(f"{marks.RUN}:1..")), default=0)

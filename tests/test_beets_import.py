@@ -1,0 +1,151 @@
+"""`beet import` with the plugin: quiet and timid, copy and move; never aborted, never slower for nothing."""
+
+import pytest
+import yaml
+
+from tests import media
+from tests.beets_library import (
+    HEARD,
+    NOTHING,
+    Beets,
+    damaged,
+    in_files,
+    song,
+    with_matches,
+)
+
+
+def in_step(beets: Beets) -> None:
+    """Hold that neither `beet update` nor `beet write` sees anything odd."""
+    assert beets("update").stdout == ""
+    assert beets("write", "--pretend").stdout == ""
+
+
+def as_a_scan_sees_it(beets: Beets, *, reason: str = "tagged earlier") -> None:
+    """Hold that a scan knows the genres for ours, without listening again."""
+    results = beets.program.scan(beets.music, "--min-confidence", "0.05")
+    assert [(r["status"], r["reason"], r["cached"]) for r in results] == [("kept", reason, True)] * 4
+
+
+@pytest.mark.parametrize("operation", ["copy", "move"])
+def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
+    beets = with_matches(tmp_path / "home")
+    beets.more["import"] = {"copy": operation == "copy", "move": operation == "move"}
+    beets.configure()
+    done = beets("import", incoming)
+    assert "genrify" not in done.stderr
+    assert beets.genres() == in_files(beets) == HEARD
+    assert bool(list(incoming.glob("*.*"))) == (operation == "copy")
+    in_step(beets)
+    as_a_scan_sees_it(beets)
+    assert "`beet genrify --undo`" in beets.program("undo", status=1).stderr
+    assert in_files(beets) == HEARD
+
+
+def test_a_timid_import_asks_as_ever(tmp_path, incoming):
+    beets = with_matches(tmp_path / "home", more={"import": {"quiet": False, "timid": True}})
+    done = beets("import", "-t", incoming, typed="A\n")
+    assert "[A]pply" in done.stdout
+    assert in_files(beets) == HEARD
+    in_step(beets)
+
+
+def test_an_import_as_is_puts_the_genre_into_the_library_and_not_into_the_files(tmp_path, incoming):
+    beets = Beets(tmp_path / "home")
+    beets("import", "-A", incoming)
+    assert beets.genres() == HEARD
+    assert in_files(beets) == NOTHING
+    assert beets("update").stdout == ""  # and does not take the genres away again
+    assert beets.genres() == HEARD
+    assert "+ Jazz" in beets("write").stdout or "-> Jazz" in beets("write").stdout
+    assert in_files(beets) == HEARD
+    in_step(beets)
+    as_a_scan_sees_it(beets)
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming, threaded):
+    damaged(incoming, "Broken")
+    beets = with_matches(tmp_path / "home", more={"threaded": threaded})
+    done = beets("import", incoming)
+    assert "Broken.flac: not listened to: " in done.stderr
+    assert beets.genres() == {**HEARD, "Broken": ""}
+    assert beets.items("title:Broken")[0]["genrify_status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"database": "/proc/nowhere/genrify.db"}, "/proc/nowhere"),
+        ({"count": "many"}, "genrify.count must be a whole number"),
+        ({"whitelist": "/nowhere/list.txt"}, "genrify.whitelist: /nowhere/list.txt cannot be read"),
+        ({"vocabulary": "klingon"}, "the model has: broad, gtzan"),
+    ],
+)
+def test_an_import_survives_wrong_settings(tmp_path, incoming, settings, complaint):
+    beets = Beets(tmp_path / "home", settings=settings)
+    done = beets("import", "-A", incoming)
+    assert complaint in done.stderr and "imported without listening" in done.stderr
+    assert beets.genres() == NOTHING
+    again = beets("genrify", status=1)
+    assert complaint in again.stderr and len(again.stderr.splitlines()) == 1
+
+
+def test_what_has_a_genre_is_kept_and_not_even_listened_to(tmp_path, incoming):
+    for path in incoming.iterdir():
+        path.unlink()
+    song(incoming, "Kept", genre="Dub")
+    song(incoming, "Junk", "flac", genre="Other")
+    beets = with_matches(tmp_path / "home")
+    beets("import", incoming)
+    assert beets.genres() == {"Junk": "Jazz", "Kept": "Dub"}
+    assert {i["title"]: i["genrify_status"] for i in beets.items()} == {"Junk": "tagged", "Kept": ""}
+
+
+def test_auto_no_leaves_imports_alone(tmp_path, incoming):
+    beets = with_matches(tmp_path / "home", settings={"auto": False})
+    beets("import", incoming)
+    assert in_files(beets) == NOTHING
+    assert not beets.program.database.exists()
+
+
+def test_a_single_song_is_imported_with_its_genre(tmp_path, incoming):
+    beets = with_matches(tmp_path / "home")
+    beets("import", "-s", incoming)
+    assert in_files(beets) == HEARD
+    assert beets.album_genres() == {}
+
+
+def test_the_album_gets_the_genre_of_most_tracks_and_the_tracks_keep_their_own(tmp_path, incoming):
+    song(incoming, "Jazz 3", "opus")
+    beets = with_matches(tmp_path / "home")
+    beets("import", incoming)
+    assert beets.album_genres() == {"An album": "Jazz"}
+    assert in_files(beets) == {**HEARD, "Jazz 3": "Jazz"}
+    in_step(beets)
+
+
+def test_an_import_of_a_scanned_library_costs_nothing(tmp_path, incoming):
+    beets = with_matches(tmp_path / "home")
+    beets.program.scan(incoming, "--dry-run")
+    beets("import", incoming)
+    assert in_files(beets) == HEARD
+    with_model = [(r["status"], r["cached"]) for r in beets.program.scan(incoming, "--dry-run")]
+    assert all(cached for _, cached in with_model)
+
+
+def test_settings_that_there_are_not_are_named(tmp_path):
+    beets = Beets(tmp_path, settings={"cuont": 2})
+    assert "unknown setting genrify.cuont; did you mean count?" in beets("ls").stderr
+
+
+def test_the_configuration_of_the_documentation_loads(tmp_path, incoming):
+    text = (media.DATA.parent.parent / "docs" / "beets.md").read_text("utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    beets = Beets(tmp_path / "home")
+    given = yaml.safe_load(example)["genrify"]
+    given.pop("database"), given.pop("settings")
+    beets.configure(**given)
+    done = beets("import", "-A", incoming)
+    assert "genrify" not in done.stderr
+    assert set(beets.genres().values()) <= {"Classical", "Jazz", ""}

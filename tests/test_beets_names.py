@@ -1,0 +1,118 @@
+"""From labels to the user's names: the plugin's own rules, and lastgenre's as lastgenre itself applies them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.beets_library import need_beets
+
+LABELS = ["hiphop", "disco", "metal", "jazz", "classical", "country", "reggae", "rock", "pop", "blues"]
+
+# What lastgenre makes of the same genres: asked of the plugin itself, in a process of its own, without its network.
+ASK_LASTGENRE = """
+import json, sys
+from beets import config, plugins
+config["lastgenre"].set(json.loads(sys.argv[1]))
+from beetsplug.lastgenre import LastGenrePlugin
+plugin = LastGenrePlugin()
+words = json.loads(sys.argv[2])
+format_ = getattr(plugin, "_format_genres", None) or plugin._format_and_stringify
+print(json.dumps([format_(plugin._resolve_genres([word])) for word in words]))
+"""
+
+
+@pytest.fixture(scope="module")
+def names():
+    need_beets()
+    import beetsplug.genrify.names
+
+    return beetsplug.genrify.names
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    from genrify_tagger.classifier import load_sidecar
+
+    return load_sidecar().vocabularies["broad"]
+
+
+def make(names, vocabulary, **more):
+    return names.Namer(written=vocabulary.names, chosen=more.pop("chosen", {}), **{"count": 1, **more})
+
+
+def test_without_settings_the_written_names_are_given(names, vocabulary):
+    namer = make(names, vocabulary, count=2)
+    assert namer(["hiphop", "rnb", "jazz"], []) == ("Hip-Hop", "R&B")
+
+
+def test_names_of_the_users_own_are_never_respelled(names, vocabulary):
+    namer = make(names, vocabulary, chosen={"hiphop": "RaP"}, title_case=False, count=2)
+    assert namer(["hiphop", "jazz"], []) == ("RaP", "jazz")
+
+
+def test_a_whitelist_lets_through_what_it_names_however_spelled(names, vocabulary, tmp_path):
+    file = tmp_path / "list.txt"
+    file.write_text("# mine\nHip Hop\n\njazz\n")
+    namer = make(names, vocabulary, whitelist=names.load_whitelist(str(file), None), count=3)
+    assert namer(["metal", "hiphop", "jazz"], []) == ("Hip-Hop", "Jazz")
+    assert namer(["metal"], []) == ()
+
+
+def test_present_genres_count_when_they_are_kept(names, vocabulary):
+    namer = make(names, vocabulary, count=2, keep_existing=True)
+    assert namer(["hiphop", "jazz"], ["Dub"]) == ("Hip-Hop",)
+    assert namer(["hiphop", "jazz"], ["Hip Hop"]) == ("Jazz",)
+    assert namer(["hiphop"], ["Dub", "Ska"]) == ()
+    assert make(names, vocabulary)(["jazz"], ["Jazz"]) == ("Jazz",)
+
+
+def test_a_tree_of_the_users_own_names_the_parents(names, vocabulary, tmp_path):
+    file = tmp_path / "tree.yaml"
+    file.write_text("- urban:\n    - hip hop:\n        - trap\n    - r&b\n- jazz\n")
+    tree = names.load_tree(str(file), None)
+    assert make(names, vocabulary, branches=tree, canonical=True)(["hiphop"], []) == ("Urban",)
+    wanted = frozenset({"hiphop", "urban"})
+    both = make(names, vocabulary, branches=tree, canonical=True, whitelist=wanted, count=2)
+    assert both(["hiphop"], []) == ("Hip Hop", "Urban")
+    specific = make(names, vocabulary, branches=tree, prefer_specific=True, count=2)
+    assert specific(["jazz", "hiphop"], []) == ("Hip-Hop", "Jazz")
+
+
+@pytest.mark.parametrize(("choice", "complaint"), [("/nowhere", "cannot be read"), ("BINARY", "not UTF-8")])
+def test_files_that_cannot_be_used_are_named(names, tmp_path, choice, complaint):
+    from beets.ui import UserError
+
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
+    file = choice.replace("BINARY", str(tmp_path / "binary"))
+    for load in (names.load_whitelist, names.load_tree):
+        with pytest.raises(UserError, match=complaint):
+            load(file, None)
+    (tmp_path / "bad.yaml").write_text("- [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        names.load_tree(str(tmp_path / "bad.yaml"), None)
+
+
+@pytest.mark.parametrize("whitelist", [True, False])
+@pytest.mark.parametrize("count", [1, 3])
+def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(names, vocabulary, whitelist, count):
+    pytest.importorskip("pylast")
+    settings = {"canonical": True, "whitelist": whitelist, "count": count, "auto": False}
+    words = [vocabulary.names[label].lower().replace("hip-hop", "hip hop") for label in LABELS]
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_LASTGENRE, json.dumps(settings), json.dumps(words)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    theirs = [names_.split(", ") if isinstance(names_, str) else names_ for names_ in json.loads(done.stdout)]
+    namer = make(
+        names,
+        vocabulary,
+        branches=names.load_tree(True, None),
+        whitelist=names.load_whitelist(whitelist, None),
+        canonical=True,
+        count=count,
+    )
+    assert [list(namer([label], [])) for label in LABELS] == theirs

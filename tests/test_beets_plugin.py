@@ -1,0 +1,331 @@
+"""`beet genrify` on a real library, and what beets' own commands say afterwards."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+from mediafile import MediaFile
+
+from tests import media
+from tests.beets_library import HEARD, NOTHING, damaged, in_files, song, with_killer
+from tests.test_beets_import import as_a_scan_sees_it, in_step
+
+GENRE = {"Jazz 1": "Jazz"}
+
+
+def contents(beets):
+    return {path: path.read_bytes() for path in beets.files()}
+
+
+def test_items_without_a_genre_get_one_shown_as_beets_shows_changes(beets):
+    done = beets("genrify")
+    assert "An artist - An album - Jazz 1\n" in done.stdout
+    assert "Jazz" in done.stdout and "genrify_confidence: " in done.stdout
+    assert "genrify: 4 items: 4 tagged" in done.stderr
+    assert beets.genres() == in_files(beets) == HEARD
+    in_step(beets)
+    as_a_scan_sees_it(beets)
+    again = beets("genrify")
+    assert again.stdout == "" and "4 items: 4 kept" in again.stderr
+    in_step(beets)
+
+
+def test_what_was_heard_can_be_shown_and_asked_for(beets):
+    beets.configure(min_confidence=None)
+    beets("genrify")
+    items = beets.items()
+    assert {item["genrify_status"] for item in items} == {"tagged", "unsure"}
+    for item in items:
+        best, score = item["genrify_scores"].split(", ")[0].split(" ")
+        assert best in {"jazz", "classical"} and 0 < float(score) <= 1
+        assert 0 < float(item["genrify_confidence"]) <= 1
+        assert item["genrify_model"].count("-") == 1
+    for item in items:
+        sure = float(item["genrify_confidence"]) >= 0.75
+        assert sure == (item["genrify_status"] == "tagged")
+    titles = {item["title"] for item in items}
+    low = {item["title"] for item in beets.items("genrify_confidence:..0.7")}
+    high = {item["title"] for item in beets.items("genrify_confidence:0.7..")}
+    assert low and high and low | high == titles and not low & high
+    assert {i["title"] for i in beets.items("genrify_scores::^jazz")} == {"Jazz 1", "Jazz 2"}
+    assert {i["title"] for i in beets.items("genrify_status:unsure")} == low
+
+
+def test_pretend_shows_and_does_nothing(beets):
+    before = contents(beets)
+    done = beets("genrify", "--pretend")
+    assert done.stdout.count("Jazz") >= 2 and "4 tagged" in done.stderr and "undo" not in done.stderr
+    assert "An artist - An album\n" in done.stdout  # the album, too
+    assert contents(beets) == before and beets.genres() == NOTHING
+    assert beets.items()[0]["genrify_status"] == ""
+    assert "Nothing was written yet" in beets.program("history", "--all").stdout
+
+
+@pytest.mark.parametrize(("import_write", "option"), [(True, "--nowrite"), (False, None), (False, "--write")])
+def test_writing_is_as_the_option_or_else_beets_says(beets, import_write, option):
+    beets.more["import"] = {"write": import_write}
+    beets.configure()
+    beets("genrify", *filter(None, [option]))
+    assert beets.genres() == HEARD
+    if option == "--write":
+        assert in_files(beets) == HEARD
+        return
+    assert in_files(beets) == NOTHING
+    assert beets("update").stdout == "" and beets.genres() == HEARD
+    assert beets("write").stdout.count("An artist") == 4 and in_files(beets) == HEARD
+    in_step(beets)
+    as_a_scan_sees_it(beets)
+
+
+def test_a_genre_that_is_there_is_kept_unless_forced(beets):
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    assert "3 tagged" in beets("genrify").stderr
+    assert beets.genres() == {**HEARD, "Jazz 1": "Dub"}
+    beets("genrify", "--force", "title:Jazz 1")
+    assert beets.genres() == in_files(beets) == HEARD
+
+
+def test_forced_and_keeping_ours_goes_behind_up_to_the_count(beets):
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    beets("genrify", "--force", "--keep-existing", "title:Jazz 1")
+    assert beets.genres("title:Jazz 1") == {"Jazz 1": "Dub"}
+    beets("genrify", "--force", "--keep-existing", "--count", "2", "title:Jazz 1")
+    assert beets.genres("title:Jazz 1") == {"Jazz 1": "Dub; Jazz"}
+    assert in_files(beets)["Jazz 1"] == "Dub; Jazz"
+    in_step(beets)
+
+
+def test_the_options_choose_threshold_vocabulary_and_number(beets):
+    assert "4 unsure" in beets("genrify", "--min-confidence", "0.999").stderr
+    done = beets("genrify", "--vocabulary", "broad", "--count", "3", "--pretend", "--min-confidence", "0.01")
+    assert "4 tagged" in done.stderr
+    shown = beets("genrify", "--vocabulary", "broad", "--explain", "title:Jazz 1").stdout
+    assert "spoken" in shown and "broad" in shown
+    assert "genrify.min_confidence must be" in beets("genrify", "--min-confidence", "7", status=1).stderr
+    assert "no such option" in beets("genrify", "--frobnicate", status=2).stderr
+    assert "no matching items" in beets("genrify", "title:Nothing", status=1).stderr
+
+
+def test_explain_prints_every_score_and_changes_nothing(beets):
+    before = contents(beets)
+    shown = beets("genrify", "--explain", "title:Jazz 1").stdout.splitlines()
+    assert shown[0] == "An artist - An album - Jazz 1"
+    assert shown[1].startswith("  heard: jazz 0.") and shown[1].count(",") == 9
+    assert shown[2].startswith("  so: Jazz (confidence 0.")
+    assert shown[3] == "  genres: (none): would change to Jazz"
+    assert contents(beets) == before and beets.genres() == NOTHING
+
+
+def test_album_matches_albums_and_gives_them_a_genre(beets):
+    beets("genrify", "--album", "album:An album", "--nowrite")
+    assert beets.genres() == HEARD
+    assert beets.album_genres()["An album"] in {"Classical", "Jazz"}
+
+
+def test_an_album_keeps_the_genre_that_somebody_gave_it(beets):
+    beets("modify", "-y", "-a", "-I", "genres=Dub")
+    beets("genrify")
+    assert beets.album_genres() == {"An album": "Dub"} and beets.genres() == HEARD
+
+
+def test_undo_takes_the_last_run_back_through_beets(beets):
+    beets("modify", "-y", "genres=Dub", "title:Dance 1")
+    beets("genrify", "--force")
+    assert "taken back" not in beets.program("history").stdout.splitlines()[1]
+    assert beets("genrify", "--undo", "--pretend").stdout and beets.genres() == HEARD
+    done = beets("genrify", "--undo")
+    assert "4 items given back, 0 left alone" in done.stderr
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Dance 1": "Dub"}
+    assert beets.album_genres() == {"An album": ""}
+    in_step(beets)
+    runs = [json.loads(line) for line in beets.program("history", "--format", "jsonl").stdout.splitlines()]
+    assert [(r["command"], r["changed"], r["taken_back"]) for r in runs] == [
+        ("beet genrify --undo", 4, 0),
+        ("beet genrify", 4, 4),
+    ]
+    assert "nothing was done there" in beets("genrify", "--undo", status=1).stderr
+
+
+def test_what_was_undone_is_not_done_again_unless_forced(beets):
+    beets("genrify", "title:Jazz 1")
+    beets("genrify", "--undo")
+    assert "1 skipped" in beets("genrify", "title:Jazz 1").stderr
+    reasons = {r["reason"] for r in beets.program.scan(beets.music, "--dry-run", "--min-confidence", "0.05")}
+    assert "its genre was undone since; --force writes again" in reasons
+    beets("genrify", "--force", "title:Jazz 1")
+    assert beets.genres("title:Jazz 1") == GENRE
+
+
+def test_undo_of_what_was_never_written_leaves_the_files_alone(beets):
+    before = contents(beets)
+    beets("genrify", "--nowrite")
+    beets("genrify", "--undo")
+    assert beets.genres() == NOTHING and contents(beets) == before
+    assert "4 skipped" in beets("genrify").stderr
+
+
+def test_undo_refuses_item_by_item_what_was_changed_since(beets):
+    beets("genrify")
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    by_another = next(path for path in beets.files() if "Dance 1" in path.name)
+    file = MediaFile(by_another)
+    file.genres = ["Polka"]
+    file.save()
+    done = beets("genrify", "--undo")
+    assert "2 items given back, 2 left alone" in done.stderr
+    assert "Jazz 1.mp3: left alone: the genre in the file was changed since" in done.stderr
+    assert in_files(beets) == {**NOTHING, "Jazz 1": "Dub", "Dance 1": "Polka"}
+
+
+def test_undo_finds_what_was_moved_since(beets, tmp_path):
+    beets("genrify", "title:Jazz 1")
+    beets("modify", "-y", "title=Another", "title:Jazz 1")
+    assert any(path.name.endswith("Another.mp3") for path in beets.files())
+    beets("genrify", "--undo")
+    assert beets.genres("title:Another") == {"Another": ""} and in_files(beets)["Another"] == ""
+
+
+def test_the_service_takes_a_change_by_hand_in_beets_for_one(beets):
+    beets("genrify")
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    results = {os.path.basename(r["path"]): r for r in beets.program.scan(beets.music, "--min-confidence", "0.05")}
+    changed = next(r for name, r in results.items() if "Jazz 1" in name)
+    assert changed["reason"] == "its genre was changed or removed by someone else since; --force writes again"
+    assert "1 kept" in beets("genrify", "title:Jazz 1").stderr
+    beets("modify", "-y", "genres=", "title:Jazz 1")
+    assert "1 skipped" in beets("genrify", "title:Jazz 1").stderr  # the user removed it: that counts, too
+
+
+def test_what_was_set_by_hand_is_never_overruled(beets):
+    path = next(path for path in beets.files() if "Jazz 1" in path.name)
+    beets.program("set", path, "Blues")
+    done = beets("genrify", "--force", "title:Jazz 1")
+    assert "1 kept" in done.stderr and in_files(beets)["Jazz 1"] == "Blues"
+
+
+def test_the_cache_is_shared_both_ways_and_may_lie_elsewhere(beets, tmp_path):
+    database = tmp_path / "elsewhere.db"
+    beets.configure(database=str(database))
+    beets.program.scan(beets.music, "--dry-run", "--database", database)
+    explained = beets("genrify", "--pretend", GENRIFY_ANALYSIS__TIME_LIMIT_SECONDS="1")
+    assert "4 tagged" in explained.stderr and not beets.program.database.exists()
+    beets("genrify")
+    results = beets.program.scan(beets.music, "--database", database)
+    assert [r["cached"] for r in results] == [True] * 4
+
+
+def test_a_relative_database_lies_beside_the_configuration(beets):
+    beets.configure(database="genrify.db")
+    beets("genrify", "--pretend")
+    assert (beets.home / "beets" / "genrify.db").exists()
+
+
+def test_a_damaged_file_costs_only_itself_and_is_not_tried_again(beets):
+    path = next(path for path in beets.files() if path.suffix == ".flac")
+    shutil.copy(damaged(beets.home / "other", "Broken"), path)
+    done = beets("genrify")
+    assert "3 tagged, 1 failed" in done.stderr.replace("1 failed, 3 tagged", "3 tagged, 1 failed")
+    assert f"{path}: not listened to: " in done.stderr
+    assert len(beets.items("genrify_status:failed")) == 1
+    missing = next(path for path in beets.files() if path.suffix == ".mp3")
+    missing.unlink()
+    assert "No such file" in beets("genrify", "--force", "--pretend").stderr
+
+
+@pytest.mark.parametrize(("event", "first", "state"), [("write", False, "failed"), ("after_write", True, "done")])
+def test_a_kill_while_beets_writes_is_settled_at_the_next_start(beets, event, first, state):
+    with_killer(beets, first=first)
+    beets("genrify", "title:Jazz 1", status=-9, KILL_AT=event)
+    path = next(path for path in beets.files() if "Jazz 1" in path.name)
+    assert in_files(beets)["Jazz 1"] == ("Jazz" if state == "done" else "")
+    beets("genrify", "--pretend")
+    changes = beets.program("history", "--path", path, "--format", "jsonl").stdout
+    assert [json.loads(line)["state"] for line in changes.splitlines()] == [state]
+    beets("genrify")
+    assert beets.genres() == in_files(beets) == HEARD
+
+
+def test_ctrl_c_ends_it_and_keeps_what_is_done(beets):
+    for number in range(40):
+        song(beets.home / "more", f"More {number}", "mp3-v2.3" if number % 2 else "mp3-v2.4")
+    beets.configure(auto=False, jobs=1)
+    beets("import", "-A", "-s", beets.home / "more")
+    running = subprocess.Popen(
+        beets.command("genrify"),
+        env=beets.environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert "interrupted; all so far is kept" in said and "Traceback" not in said
+    given = [genre for genre in beets.genres().values() if genre]
+    assert 0 < len(given) < 44 and beets.genres() == in_files(beets)
+    runs = beets.program("history", "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(run)["status"] for run in runs] == ["interrupted"]
+    assert "40 tagged" not in beets("genrify").stderr
+    assert "" not in beets.genres().values()
+
+
+def test_names_that_are_not_utf8_do_no_harm(beets):
+    folder = os.fsencode(beets.home / "strange")
+    os.mkdir(folder)
+    strange = os.path.join(folder, b"\xff\xfe.mp3")
+    shutil.copy(os.fsencode(next(path for path in beets.files() if path.suffix == ".mp3")), strange)
+    broken = os.path.join(folder, b"\xff broken.flac")
+    shutil.copy(damaged(beets.home / "other", "Broken"), broken)
+    done = beets("import", "-A", "-s", "-C", os.fsdecode(folder))
+    assert "not listened to" in done.stderr and "Logging error" not in done.stderr
+    assert beets.genres("genrify_status:tagged") == GENRE
+
+
+def test_what_beets_could_not_write_is_journalled_as_failed(beets):
+    if os.getuid() != 0:
+        pytest.skip("needs root, for chattr")
+    path = next(path for path in beets.files() if path.suffix == ".mp3")
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("this file system knows no immutable files")
+    try:
+        done = beets("genrify", "title:Jazz 1")
+    finally:
+        media.run("chattr", "-i", path)
+    assert "error" in done.stderr and in_files(beets)["Jazz 1"] == ""
+    changes = beets.program("history", "--path", path, "--format", "jsonl").stdout
+    assert json.loads(changes)["state"] == "failed"
+    assert beets("write").stdout and in_files(beets)["Jazz 1"] == "Jazz"
+    as_tagged = beets.program.scan(path, "--min-confidence", "0.05")
+    assert as_tagged[0]["reason"] == "tagged earlier"
+
+
+def test_tensorflow_librosa_and_scikit_learn_are_never_loaded(beets):
+    code = (
+        "import sys; from beets.ui import main; main(sys.argv[1:]);"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "genrify"], capture_output=True, text=True, env=beets.environment(), check=True
+    )
+    assert "4 tagged" in done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "genrify_tagger" in loaded
+    assert not loaded & {"tensorflow", "librosa", "sklearn", "matplotlib", "av", "ai_edge_litert", "numba", "pylast"}
+    listing = subprocess.run(
+        [sys.executable, "-c", code, "ls"], capture_output=True, text=True, env=beets.environment(), check=True
+    )
+    assert not set(listing.stderr.splitlines()[-1].split()) & {"sqlalchemy", "alembic", "rich"}
+
+
+def test_help_explains_every_option(beets):
+    shown = beets("genrify", "--help").stdout
+    for option in ("--pretend", "--nowrite", "--force", "--keep-existing", "--count", "--min-confidence"):
+        assert option in shown
+    for option in ("--vocabulary", "--album", "--explain", "--undo"):
+        assert option in shown
+    assert "beet genrify --pretend artist:Abba" in shown
