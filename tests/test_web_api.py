@@ -495,3 +495,32 @@ def test_without_the_extra_serve_says_which(program, tmp_path):
     )
     assert done.returncode == 1
     assert "genrify-tagger[web]" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_service_serves_the_page_beside_its_work(program, tmp_path):
+    music = make_library(tmp_path / "music")
+    process = subprocess.Popen(
+        program.command("watch", "--serve", "--settle", "0.2", music),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=program.environment(GENRIFY_WEB__PORT="0"),
+    )
+    try:
+        assert process.stdout is not None
+        port = int(re.search(r"http://127.0.0.1:(\d+)/", process.stdout.readline())[1])
+        page = Page(process, "127.0.0.1", port)
+        deadline = time.monotonic() + 60
+        while page.get("/api/tracks").json["total"] < 6 or not page.get("/api/service").json["service"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        told = page.get("/api/service").json["service"]
+        assert ["Watches", str(music)] in told["facts"]
+        done = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})
+        assert done["changed"] == 1 and genres_in(music / "Combo/first.mp3") == ["Jazz"]
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert list((program.home / ".cache/genrify-tagger/page").iterdir()) == []
