@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,3 +64,23 @@ class Sound:
     codec: str
     sample_rate: int
     channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A whole song to look at, in equally wide columns from its beginning to its end.
+
+    Attributes
+    ----------
+    duration : float
+        Seconds.
+    peaks, levels : ndarray, shape (n_columns,), uint8
+        Largest sample and RMS level of each column; 255 is the largest sample of the song.
+    mel : ndarray, shape (n_mels, n_columns), uint8
+        Log-mel spectrogram, the highest band first; 255 is its largest value.
+    """
+
+    duration: float
+    peaks: ByteArray
+    levels: ByteArray
+    mel: ByteArray

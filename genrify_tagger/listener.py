@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from genrify_tagger.analysis import Analysis, FloatArray, Sound
+from genrify_tagger.analysis import Analysis, ByteArray, FloatArray, Picture, Sound
 from genrify_tagger.errors import GenrifyError, ModelError, WorkerError
 
 if TYPE_CHECKING:
@@ -196,3 +196,61 @@ def _levels(y: FloatArray) -> FloatArray:
     power = np.mean(np.square(y, dtype=np.float64), axis=1)
     levels: FloatArray = (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32)
     return levels
+
+
+def captions(path: str) -> dict[str, str]:
+    """Return what a file says of its title, artist and album."""
+    from genrify_tagger import audio
+
+    return audio.captions(path)
+
+
+def to_opus(path: str) -> bytes:
+    """Return a song in a form that browsers play."""
+    from genrify_tagger import audio
+
+    return audio.to_opus(path)
+
+
+def depict(path: str, columns: int) -> Picture:
+    """Draw a whole song in at most so many columns; see `Picture`."""
+    from genrify_tagger import audio
+
+    y = audio.decode_all(path)
+    edges = np.linspace(0, len(y), min(columns, -(-len(y) // _COLUMN_SAMPLES)) + 1).astype(np.int64)
+    starts = edges[:-1]
+    peaks = np.maximum.reduceat(np.abs(y), starts)
+    power = np.add.reduceat(np.square(y), starts) / np.diff(edges)
+    loudest = float(peaks.max()) or 1.0
+    return Picture(
+        duration=len(y) / audio.SAMPLE_RATE,
+        peaks=_bytes(peaks / loudest),
+        levels=_bytes(np.sqrt(power) / loudest),
+        mel=_mel_columns(y, starts),
+    )
+
+
+_COLUMN_SAMPLES = 256  # a column is never narrower than a frame of the spectrogram
+_AT_ONCE = 8  # segments whose spectrograms are computed together
+
+
+def _mel_columns(y: FloatArray, starts: np.ndarray[Any, np.dtype[np.int64]]) -> ByteArray:
+    """Return the loudest moment of each column in each band, the highest band first."""
+    from genrify_tagger import audio, features
+
+    length = audio.SEGMENT_SAMPLES
+    segments = np.pad(y, (0, -len(y) % length)).reshape(-1, length)
+    parts = [features.log_mel(segments[i : i + _AT_ONCE]) for i in range(0, len(segments), _AT_ONCE)]
+    frames = np.concatenate(parts)
+    per_segment = frames.shape[1]
+    first = np.minimum(
+        starts // length * per_segment + starts % length * per_segment // length, frames[..., 0].size - 1
+    )
+    columns = np.maximum.reduceat(frames.reshape(-1, frames.shape[2]), first)
+    return _bytes(columns.T[::-1] / (float(columns.max()) or 1.0))
+
+
+def _bytes(values: np.ndarray[Any, np.dtype[np.floating]]) -> ByteArray:
+    """Scale values from 0 to 1 to whole numbers from 0 to 255."""
+    scaled: ByteArray = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    return scaled

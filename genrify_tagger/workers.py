@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from genrify_tagger import listener
-from genrify_tagger.analysis import Analysis, Sound
+from genrify_tagger.analysis import Analysis, Picture, Sound
 from genrify_tagger.errors import (
     GenrifyError,
     InterruptedScanError,
@@ -116,6 +116,18 @@ class Workers:
         """Compare two files' tags but for the genre (`tags.second_look`); not interruptible."""
         task = functools.partial(listener.compare_tags, container, field, former, fresh)
         return self._call(former, task, interruptible=False)
+
+    def captions(self, path: str) -> dict[str, str]:
+        """Return what a file says of its title, artist and album; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.captions, path), interruptible=True)
+
+    def to_opus(self, path: str) -> bytes:
+        """Return a song as a WebM file of Opus; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.to_opus, path), interruptible=True)
+
+    def depict(self, path: str, *, columns: int) -> Picture:
+        """Draw a song in at most so many columns; errors are those of `probe`."""
+        return self._call(path, functools.partial(listener.depict, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
         """End all listening at once; identities wanted by a write in hand are still answered."""

@@ -74,6 +74,14 @@ def test_every_package_of_the_tree_is_built(distributions):
     assert any(re.fullmatch(r"genrify_tagger/models/.*\.tflite", name) for name in names_in(distributions["wheel"]))
 
 
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_the_page_comes_with_its_templates_and_static_files(distributions, kind):
+    names = "\n".join(names_in(distributions[kind]))
+    for folder in ("templates", "static"):
+        for file in (ROOT / "genrify_tagger/web" / folder).iterdir():
+            assert f"genrify_tagger/web/{folder}/{file.name}" in names
+
+
 def test_no_dependency_of_inference_is_a_training_library():
     names = {re.match(r"[\w.-]+", requirement).group() for requirement in PROJECT["project"]["dependencies"]}
     assert not names & {"tensorflow", "librosa", "matplotlib", "flask", "beets"}

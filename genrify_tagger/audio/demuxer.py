@@ -63,14 +63,21 @@ def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
     if mpeg and mpeg.clean:
         yield mpeg
         return
-    with _open_container(source) as container:
+    with open_container(source) as container:
         if mpeg and container.format.name == "mp3":
             yield mpeg
         else:
             yield Demuxer(container, _audio_stream(container, source.path))
 
 
-def _open_container(source: Source) -> InputContainer:
+def open_container(source: Source) -> InputContainer:
+    """Let FFmpeg open a file.
+
+    Raises
+    ------
+    DecodeError
+        If it knows no such format.
+    """
     try:
         container: InputContainer = av.open(
             _View(source),

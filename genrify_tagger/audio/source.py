@@ -35,8 +35,14 @@ class Source:
 
 
 @contextmanager
-def open_source(path: str) -> Iterator[Source]:
+def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
     """Open a file.
+
+    Parameters
+    ----------
+    path : str
+    with_tags : bool
+        Whether the tags at both ends belong to what is read.
 
     Raises
     ------
@@ -54,7 +60,7 @@ def open_source(path: str) -> Iterator[Source]:
             raise DecodeError("not a regular file", path=path)
         if status.st_size == 0:
             raise DecodeError("empty file", path=path)
-        start, end = audio_span(fd, status.st_size)
+        start, end = (0, status.st_size) if with_tags else audio_span(fd, status.st_size)
         if start >= end:
             raise DecodeError("nothing but tags in the file, no audio", path=path)
         yield Source(path, fd, start, end)

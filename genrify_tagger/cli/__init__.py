@@ -28,6 +28,8 @@ COMMANDS = {
         "show": "Show all that is known of a song.",
         "status": "Count the library; list what is unsure or failed; show the service.",
         "history": "List what was changed, and when.",
+        "similar": "List the songs that sound most like one.",
+        "serve": "Open the page in the browser.",
         "export": "Print the library as CSV or JSON Lines.",
     },
     "Workbench (needs the extra 'train')": {

@@ -12,7 +12,10 @@ import click
 from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genrify_tagger.pipeline import Result
+    from genrify_tagger.watch.service import Beside
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 @click.option("--poll", "poll_seconds", type=float, metavar="SECONDS", help="How often to look, where that is needed.")
 @click.option("--min-confidence", type=float, metavar="0..1", help="Write nothing below this probability.")
 @click.option("--jobs", "-j", type=int, metavar="N", help="How many processes listen side by side.")
+@click.option("--serve", is_flag=True, help="Also serve the page, where the settings in [web] say.")
 @click.pass_obj
 @common_options
 def command(
@@ -38,6 +42,7 @@ def command(
     poll_seconds: float | None,
     min_confidence: float | None,
     jobs: int | None,
+    serve: bool,
 ) -> int:
     """Tag new songs as they come, until stopped.
 
@@ -51,6 +56,7 @@ def command(
       genrify-tag watch ~/Music
       genrify-tag watch --settle 60 ~/Downloads ~/Music
       genrify-tag watch --polling always /mnt/nas/music
+      genrify-tag watch --serve ~/Music      and open the page on http://127.0.0.1:8650/
       genrify-tag status                     what it is doing
     """  # noqa: D301
     from genrify_tagger.watch.service import Service
@@ -64,9 +70,19 @@ def command(
         "analysis.jobs": jobs,
     }
     absolute = [os.path.abspath(path) for path in paths]
-    service = Service(lambda: state.settings(overrides), absolute, tell, arguments=sys.argv[1:])
+    service = Service(
+        lambda: state.settings(overrides), absolute, tell, arguments=sys.argv[1:], beside=_beside(state, serve=serve)
+    )
     service.run()
     return 0
+
+
+def _beside(state: State, *, serve: bool) -> Sequence[Beside]:
+    if not serve:
+        return ()
+    from genrify_tagger.cli.serve import page_beside
+
+    return (lambda service: page_beside(state, service.settings),)
 
 
 def tell(result: Result) -> None:

@@ -178,6 +178,18 @@ class WebSettings:
         secret=True,
         example="a long random word",
     )
+    names: tuple[str, ...] = _setting(
+        "Further host names under which the page may be asked for, behind a proxy for example.",
+        (),
+        example=("music.home.arpa",),
+    )
+    upload_mb: int = _setting("The largest song that may be dropped on the page.", 200, low=1, high=100_000)
+    uploads_mb: int = _setting(
+        "How much all dropped songs and what is made of them may take up together.", 2000, low=1, high=10_000_000
+    )
+    keep_minutes: float = _setting(
+        "Dropped songs are removed after so long without anyone looking at them.", 60.0, low=0.05
+    )
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,16 @@ from genrify_tagger.library import Candidate, Problem, is_audio
 from genrify_tagger.pipeline.advice import Advice, Song, advise, note
 from genrify_tagger.pipeline.crew import Crew
 from genrify_tagger.pipeline.deputy import announce, confirm, last_word
+from genrify_tagger.pipeline.guest import hear, tag_copy
 from genrify_tagger.pipeline.human import set_genres
 from genrify_tagger.pipeline.journalled import undisturbed
 from genrify_tagger.pipeline.looking import Interest, is_inside, look, mark_gone
+from genrify_tagger.pipeline.looks import captions, depict, to_opus
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
 from genrify_tagger.pipeline.session import Booking, Session, booked, open_memory, open_session, reconcile
+from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 from genrify_tagger.pipeline.verdict import Past, meaningful
@@ -26,6 +29,8 @@ __all__ = [
     "Candidate",
     "Crew",
     "Interest",
+    "Neighbour",
+    "Neighbourhood",
     "Past",
     "Portrait",
     "Problem",
@@ -37,10 +42,13 @@ __all__ = [
     "advise",
     "announce",
     "booked",
+    "captions",
     "changes_of_run",
     "changes_under",
     "confirm",
+    "depict",
     "discovered",
+    "hear",
     "is_audio",
     "is_inside",
     "last_changing_run",
@@ -55,6 +63,8 @@ __all__ = [
     "reconcile",
     "scan",
     "set_genres",
+    "tag_copy",
+    "to_opus",
     "undisturbed",
     "undo",
 ]

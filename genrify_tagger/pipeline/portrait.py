@@ -73,13 +73,14 @@ def portray(session: Session, path: str) -> Portrait:
         analysis=analysis,
         cached=cached,
         decision=decide_on(session, analysis),
-        timeline=_timeline(session, analysis),
+        timeline=timeline_of(session, analysis),
         record=record,
         changes=tuple(session.store.changes(path=target)),
     )
 
 
-def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
+def timeline_of(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
+    """Return the likeliest label of each segment by itself, with its score."""
     activations = analysis.outputs[session.vocabulary.output]
     best = activations.argmax(axis=1)
     labels = session.vocabulary.labels

@@ -122,15 +122,29 @@ def identify(session: Session, path: str, stat: FileStat, record: FileRecord | N
     return Identity(sound.key, sound.container, sound.duration)
 
 
-def analysis_of(session: Session, path: str, identity: Identity, *, again: bool = False) -> tuple[Analysis, bool]:
-    """Return a song's analysis and whether it came from the store; `again` listens in any case."""
+def analysis_of(
+    session: Session, path: str, identity: Identity, *, again: bool = False, remember: bool = True
+) -> tuple[Analysis, bool]:
+    """Return a song's analysis and whether it came from the store.
+
+    Parameters
+    ----------
+    session : Session
+    path : str
+    identity : Identity
+    again : bool
+        Listen in any case.
+    remember : bool
+        Whether the store may keep what is heard.
+    """
     model, front_end = session.sidecar.id, session.front_end
     if not again:
         stored = session.store.find_analysis(identity.audio_key, model, front_end)
         if stored is not None:
             return stored, True
     fresh = session.workers.analyse(path, duration=identity.duration)
-    session.store.save_analysis(identity.audio_key, model, front_end, fresh)
+    if remember:
+        session.store.save_analysis(identity.audio_key, model, front_end, fresh)
     return fresh, False
 
 

@@ -10,8 +10,8 @@ from types import TracebackType
 
 from genrify_tagger.store.alone import alone
 from genrify_tagger.store.analyses import Analyses, as_stored
+from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Filter, Order, Overview, Page
 from genrify_tagger.store.connect import database_file, make_folder, parsed
-from genrify_tagger.store.files import Files
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
@@ -19,15 +19,22 @@ from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, Foun
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
 __all__ = [
+    "BINS",
     "DONE",
     "FAILED",
     "INTERRUPTED",
     "MISSING",
+    "NO_GENRE",
+    "ORDERS",
     "PENDING",
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
+    "Filter",
     "Found",
+    "Order",
+    "Overview",
+    "Page",
     "RunRecord",
     "Sighting",
     "Store",
@@ -40,7 +47,7 @@ __all__ = [
 ]
 
 
-class Store(Files, Analyses, Runs, Journal, Maintenance):
+class Store(Browse, Analyses, Runs, Journal, Maintenance):
     """An open database; `open_store` makes one, leaving the `with` block (or `close`) closes it."""
 
     def __enter__(self) -> Store:

@@ -155,7 +155,13 @@ class Journal(Database):
         return next((change for change in moved if gone(change.path)), None)
 
     def changes(
-        self, *, run: int | None = None, path: str | None = None, under: str | None = None, limit: int | None = None
+        self,
+        *,
+        run: int | None = None,
+        path: str | None = None,
+        under: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
     ) -> Iterator[ChangeRecord]:
         """Stream changes, newest first, as they were chosen when this was called for the first.
 
@@ -167,10 +173,14 @@ class Journal(Database):
             Only changes of the file at this path.
         under : str or None
             Only changes of this file or of files in this folder or deeper.
+        before : int or None
+            Only changes older than the one of this id.
         limit : int or None
             At most so many.
         """
         conditions: list[ColumnElement[bool]] = []
+        if before is not None:
+            conditions.append(CHANGES.c.id < before)
         if run is not None:
             conditions.append(CHANGES.c.run == run)
         if path is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
@@ -49,7 +50,7 @@ class Runs(Database):
         if command is not None:
             query = query.where(RUNS.c.command == command)
         with self.read() as connection:
-            return [_record(row) for row in connection.execute(query).mappings()]
+            return [as_run(row) for row in connection.execute(query).mappings()]
 
     def last_run(self, command: str | None = None) -> RunRecord | None:
         """Return the newest run (of a command), None if there is none."""
@@ -60,10 +61,11 @@ class Runs(Database):
         """Return a run by its id."""
         with self.read() as connection:
             row = connection.execute(select(RUNS).where(RUNS.c.id == run)).mappings().first()
-        return None if row is None else _record(row)
+        return None if row is None else as_run(row)
 
 
-def _record(row: RowMapping) -> RunRecord:
+def as_run(row: Mapping[str, Any] | RowMapping) -> RunRecord:
+    """Return a row of the table as a record; a run whose process is gone counts as interrupted."""
     values = {**row}
     owner = values.pop("owner")
     if values["status"] == RUNNING and is_gone(owner, values["started_at"]):

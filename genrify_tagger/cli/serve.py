@@ -1,0 +1,98 @@
+"""`genrify-tag serve`: the local web page."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from genrify_tagger.cli.output import write_line
+from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import GenrifyError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from genrify_tagger.config import Settings
+    from genrify_tagger.web import Server
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Where to serve the page, if not on this machine alone.")
+@click.option("--port", "-p", type=int, metavar="N", help="On which port; 0 for any free one.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
+@click.pass_obj
+@common_options
+def command(state: State, host: str | None, port: int | None, open_browser: bool) -> None:
+    """Open the page in the browser.
+
+    Drop songs to hear and genrify them, look through the library, correct, take back. The page is served on this
+    machine alone unless the settings say otherwise; on any other address it needs a token (web.token or
+    GENRIFY_WEB__TOKEN). It ends with Ctrl-C.
+
+    \b
+    Examples:
+      genrify-tag serve --open
+      genrify-tag serve --port 9000
+      GENRIFY_WEB__TOKEN='a long random word' genrify-tag serve --host 0.0.0.0
+    """  # noqa: D301
+    from genrify_tagger.cli.scan import interruptible
+    from genrify_tagger.pipeline import open_session
+
+    settings = state.settings({"web.host": host, "web.port": port})
+    web = _web()
+    try:
+        with interruptible(), open_session(settings) as session, web.open_house(session) as house:
+            server = web.listen(web.make_app(house), house)
+            _tell(state, server, settings.web.host, open_browser=open_browser)
+            server.run()
+    except KeyboardInterrupt:
+        return  # it is the way to end it
+
+
+@contextmanager
+def page_beside(state: State, settings: Settings) -> Iterator[None]:
+    """Serve the page in a thread of its own for as long as the `with` block lasts.
+
+    It has a session of its own, because that of the service is renewed whenever the settings change.
+    """
+    from genrify_tagger.pipeline import open_session
+
+    web = _web()
+    with open_session(settings) as session, web.open_house(session) as house:
+        server = web.listen(web.make_app(house), house)
+        thread = threading.Thread(target=server.run, name="genrify-page")
+        thread.start()
+        try:
+            _tell(state, server, settings.web.host, open_browser=False)
+            yield
+        finally:
+            server.stop()
+            thread.join()
+
+
+def _web() -> ModuleType:
+    try:
+        from genrify_tagger import web
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"flask", "waitress", "werkzeug", "jinja2"}:
+            raise
+        raise GenrifyError("the page needs Flask and waitress", hint="pip install 'genrify-tagger[web]'") from error
+    return web
+
+
+def _tell(state: State, server: Server, host: str, *, open_browser: bool) -> None:
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{server.port}/"
+    write_line(f"Hear it. Genrify it. {address}")
+    sys.stdout.flush()
+    if not state.quiet:
+        state.console.print("Ctrl-C ends it.")
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(address)

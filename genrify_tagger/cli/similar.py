@@ -1,0 +1,85 @@
+"""`genrify-tag similar`: which songs of the library sound like one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from genrify_tagger.cli.output import format_option, write_json, write_line
+from genrify_tagger.cli.state import State, common_options
+
+if TYPE_CHECKING:
+    from genrify_tagger.pipeline import Neighbour
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("--count", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many songs.")
+@click.option("--playlist", type=click.Path(dir_okay=False), metavar="FILE.m3u8", help="Also write a playlist.")
+@format_option("text", "jsonl")
+@click.pass_obj
+@common_options
+def command(state: State, file: str, count: int, playlist: str | None, output_format: str) -> None:
+    """List the songs that sound most like one.
+
+    Compared is what the network hears, not tags or names; 1.00 means the same sound. The song itself need not be in the
+    library; the others are those that `scan` has listened to.
+
+    \b
+    Examples:
+      genrify-tag similar song.mp3
+      genrify-tag similar song.mp3 -n 50 --playlist ~/Music/like-song.m3u8
+      genrify-tag similar song.mp3 --format jsonl
+    """  # noqa: D301
+    from genrify_tagger.errors import GenrifyError
+    from genrify_tagger.pipeline import Neighbourhood, hear, open_session
+
+    if playlist is not None and not playlist.lower().endswith((".m3u8", ".m3u")):
+        raise click.UsageError("the playlist's name must end in .m3u8")
+    with open_session(state.settings(), files=1) as session:
+        song = hear(session, os.path.abspath(file))
+        wanted = song.analysis.embedding
+        found = Neighbourhood(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
+    if not found:
+        raise GenrifyError("no other song of the library was listened to yet", hint="genrify-tag scan ~/Music")
+    for neighbour in found:
+        _tell(neighbour, output_format)
+    if playlist is not None:
+        _write_playlist(os.path.abspath(playlist), found)
+        if not state.quiet:
+            state.console.print(f"Wrote the playlist {playlist}")
+
+
+def _tell(neighbour: Neighbour, output_format: str) -> None:
+    from genrify_tagger.files import display_path, json_path
+
+    record = neighbour.record
+    if output_format == "jsonl":
+        fields = {"similarity": round(neighbour.similarity, 4), "genres": list(record.after)}
+        write_json({"schema": 1, **json_path(record.path), **fields, "duration": record.duration})
+        return
+    write_line(
+        f"{neighbour.similarity:.2f}  {', '.join(record.after) or '(no genre)':<12}  {display_path(record.path)}"
+    )
+
+
+def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:
+    partial = f"{target}.partial"
+    with open(partial, "w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(_lines(os.path.dirname(os.path.realpath(target)), found))
+    os.replace(partial, target)
+
+
+def _lines(folder: str, found: Sequence[Neighbour]) -> Iterator[str]:
+    """Yield an extended M3U; songs below the playlist's own folder are named from there, so that both can be moved."""
+    yield "#EXTM3U\n"
+    for neighbour in found:
+        path, seconds = neighbour.record.path, round(neighbour.record.duration or -1)
+        relative = os.path.relpath(path, folder)
+        shown = path if relative.startswith(os.pardir) else relative
+        if not shown.isprintable() or shown.startswith("#"):
+            continue  # the format has no way to write such a name
+        yield f"#EXTINF:{seconds},{os.path.splitext(os.path.basename(path))[0]}\n{shown}\n"

@@ -1,0 +1,300 @@
+"""Looking through a large library: filtered and sorted pages, and the numbers behind the charts.
+
+A table of 100,000 rows is read once a page: the paths that match go into a temporary table, which then gives both their
+number and the page. No index would serve every filter and order, and each would have to be kept up by every scan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from genrify_tagger.store.files import STATUS, THERE, Files
+from genrify_tagger.store.models import ANALYSES, CHANGES, FILES, RUNS
+from genrify_tagger.store.records import FileRecord, RunRecord
+from genrify_tagger.store.runs import as_run
+from genrify_tagger.store.sql import below
+
+Order = Literal["path", "confidence", "genre", "duration", "seen"]
+ORDERS: tuple[Order, ...] = ("path", "confidence", "genre", "duration", "seen")
+BINS = 20  # of the confidence chart
+NO_GENRE = ""  # what `Filter.genre` calls files without one
+NOTHING = -1.0  # where a number is unknown; below all that are known
+AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which files of the library are meant; what is not given does not matter.
+
+    Attributes
+    ----------
+    words : str
+        Words that must all occur in the path, in any case.
+    genre : str or None
+        A genre in the file, as written; "" for files without one.
+    statuses : sequence of str
+        Any of these; "missing" for files that are no longer there, which are left out otherwise.
+    low, high : float or None
+        Bounds of the confidence, both included.
+    folder : str or None
+        An absolute path: this file, or files below this folder.
+    suffixes : sequence of str
+        Any of these endings of the name (".mp3").
+    """
+
+    words: str = ""
+    genre: str | None = None
+    statuses: Sequence[str] = ()
+    low: float | None = None
+    high: float | None = None
+    folder: str | None = None
+    suffixes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some files, how many there are in all, and whether more follow in the direction that was asked for."""
+
+    total: int
+    files: list[FileRecord]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The library in numbers.
+
+    Attributes
+    ----------
+    genres : dict of str to int
+        Number of files by genre, most frequent first; "" for none.
+    confidence : list of int
+        Number of files by confidence, in `BINS` equal steps from 0 to 1.
+    """
+
+    genres: dict[str, int]
+    confidence: list[int]
+
+
+class Browse(Files):
+    """The part of a store that pages through the library."""
+
+    def browse(
+        self,
+        wanted: Filter,
+        *,
+        order: Order = "path",
+        descending: bool = False,
+        beyond: str | None = None,
+        backwards: bool = False,
+        limit: int = 50,
+    ) -> Page:
+        """Return one page of the files that match, and how many match in all.
+
+        Parameters
+        ----------
+        wanted : Filter
+        order : str
+            One of `ORDERS`; files that are equal in it are in order of their paths.
+        descending : bool
+        beyond : str or None
+            The path next to which the page begins; None for the first page. A page that is asked for so costs the same
+            wherever it is.
+        backwards : bool
+            Whether the page ends before `beyond` instead of beginning behind it.
+        limit : int
+        """
+        key = _sort_key(order)
+        hits = select(FILES.c.path, key.label("key")).where(self._condition(wanted)).cte("hits")
+        if self.is_sqlite:
+            hits = hits.prefix_with("MATERIALIZED")
+        falling = descending != backwards
+        ranks = [column.desc() if falling else column.asc() for column in (hits.c.key, hits.c.path)]
+        total = select(func.count()).select_from(hits)
+        query = select(hits.c.path, total.scalar_subquery()).order_by(*ranks).limit(limit + 1)
+        query = query.where(self._beyond(beyond, order, hits.c.key, hits.c.path, falling=falling))
+        with self.read() as connection:
+            rows = connection.execute(query).all()
+            found = rows[0][1] if rows else connection.execute(total).scalar_one() if beyond else 0
+        records = self.files(row[0] for row in rows[:limit])
+        page = [records[row[0]] for row in rows[:limit] if row[0] in records]
+        return Page(found, page[::-1] if backwards else page, more=len(rows) > limit)
+
+    def _beyond(
+        self, path: str | None, order: Order, keys: ColumnElement[Any], paths: ColumnElement[Any], *, falling: bool
+    ) -> ColumnElement[bool]:
+        """Return the condition for what comes behind the file at `path`."""
+        record = None if path is None else self.files([path]).get(path)
+        if record is None:
+            return true()
+        here = {
+            "path": record.path,
+            "confidence": _or_less(record.confidence),
+            "duration": _or_less(record.duration),
+            "genre": json.dumps(record.after),
+            "seen": record.seen_at,
+        }[order]
+        if falling:
+            return or_(keys < here, and_(keys == here, paths < record.path))
+        return or_(keys > here, and_(keys == here, paths > record.path))
+
+    def overview(self) -> Overview:
+        """Count the files that are there by genre and by confidence."""
+        genres: Counter[str] = Counter()
+        steps = [0] * BINS
+        scaled = FILES.c.confidence * BINS
+        step = cast(scaled if self.is_sqlite else func.floor(scaled), Integer)
+        query = select(AFTER, step, func.count()).where(THERE).group_by(AFTER, step)
+        with self.read() as connection:
+            for text, number, count in connection.execute(query):
+                genres.update(dict.fromkeys(json.loads(text) or [NO_GENRE], count))
+                if number is not None:
+                    steps[max(0, min(number, BINS - 1))] += count
+        return Overview(dict(genres.most_common()), steps)
+
+    def changes_by_day(self, since: datetime) -> dict[str, dict[str, int]]:
+        """Return the number of finished changes by day (ISO, UTC) and origin."""
+        day = cast(func.date(CHANGES.c.created_at), Text)
+        query = (
+            select(day, CHANGES.c.origin, func.count())
+            .where(CHANGES.c.state == "done", CHANGES.c.created_at >= since)
+            .group_by(day, CHANGES.c.origin)
+            .order_by(day)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self.read() as connection:
+            for when, origin, count in connection.execute(query):
+                found.setdefault(str(when), {})[origin] = count
+        return found
+
+    def changing_runs(self, *, before: int | None = None, limit: int = 50) -> list[tuple[RunRecord, int, int]]:
+        """Return runs that changed files, newest first, with how many changes were made and how many taken back."""
+        done = CHANGES.c.state == "done"
+        counts = (
+            select(CHANGES.c.run, func.count().label("made"), func.count(CHANGES.c.undone_by).label("undone"))
+            .where(done)
+            .group_by(CHANGES.c.run)
+            .order_by(CHANGES.c.run.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            counts = counts.where(CHANGES.c.run < before)
+        tally = counts.cte("tally")
+        query = (
+            select(RUNS, tally.c.made, tally.c.undone).join(tally, RUNS.c.id == tally.c.run).order_by(RUNS.c.id.desc())
+        )
+        found = []
+        with self.read() as connection:
+            for row in connection.execute(query).mappings():
+                values = {**row}
+                made, undone = values.pop("made"), values.pop("undone")
+                found.append((as_run(values), made, undone))
+        return found
+
+    def tally_of(self, run: int) -> tuple[int, int]:
+        """Return how many changes a run made, and how many of them were taken back."""
+        made = and_(CHANGES.c.run == run, CHANGES.c.state == "done")
+        with self.read() as connection:
+            row = connection.execute(select(func.count(), func.count(CHANGES.c.undone_by)).where(made)).one()
+        return int(row[0]), int(row[1])
+
+    def count_analyses(self, model: str, front_end: str) -> int:
+        """Return how many songs `model` has heard behind this front end."""
+        heard = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)
+        with self.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(ANALYSES).where(heard)).scalar_one())
+
+    def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
+        """Return the files, of those that are there, with any of these audio keys."""
+        return self._records(and_(FILES.c.audio_key.in_(audio_keys), THERE))
+
+    def _condition(self, wanted: Filter) -> ColumnElement[bool]:
+        conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
+        conditions += [self._path_has(word) for word in wanted.words.split()]
+        if wanted.genre is not None:
+            conditions.append(self._has_genre(wanted.genre))
+        if wanted.low is not None:
+            conditions.append(FILES.c.confidence >= wanted.low)
+        if wanted.high is not None:
+            conditions.append(FILES.c.confidence <= wanted.high)
+        if wanted.folder is not None:
+            conditions.append(or_(FILES.c.path == wanted.folder, below(FILES.c.path, wanted.folder)))
+        if wanted.suffixes:
+            conditions.append(or_(*(self._path_is_like("", suffix) for suffix in wanted.suffixes)))
+        return and_(*conditions)
+
+    def _path_has(self, word: str) -> ColumnElement[bool]:
+        return or_(*(self._path_is_like("", form, "") for form in _spellings(word)))
+
+    def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
+        """Return the condition that a path has these parts in a row, with anything between; a-z match in either case.
+
+        PostgreSQL matches no bytes: it shows them, and what is looked for, with those beyond ASCII as octal numbers.
+        """
+        if self.is_sqlite:
+            text = cast(type_coerce(FILES.c.path, LargeBinary), Text)
+            return text.like("%".join(_escaped(part) for part in parts), escape="!")
+        shown = type_coerce(func.encode(FILES.c.path, literal_column("'escape'")), Text)
+        return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
+
+    def _has_genre(self, genre: str) -> ColumnElement[bool]:
+        if genre == NO_GENRE:
+            return AFTER == "[]"
+        find = func.instr if self.is_sqlite else func.strpos
+        return find(AFTER, json.dumps(genre)) > 0
+
+
+def _sort_key(order: Order) -> ColumnElement[Any]:
+    keys: dict[str, ColumnElement[Any]] = {
+        "path": FILES.c.path,
+        "confidence": func.coalesce(FILES.c.confidence, NOTHING),
+        "duration": func.coalesce(FILES.c.duration, NOTHING),
+        "genre": AFTER,
+        "seen": FILES.c.seen_at,
+    }
+    return keys[order]
+
+
+def _or_less(value: float | None) -> float:
+    return NOTHING if value is None else value
+
+
+def _spellings(word: str) -> set[str]:
+    """Return the ways in which a word may stand in a path: databases fold the case of ASCII letters only."""
+    if word.isascii():
+        return {word}
+    cases = {word, word.lower(), word.upper(), word.capitalize()}
+    return {unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
+def _octal(text: str) -> str:
+    r"""Return text as PostgreSQL's encode(..., 'escape') shows its bytes."""
+    return "".join(
+        r"\\" if byte == 0x5C else chr(byte) if 0 < byte < 128 else f"\\{byte:03o}" for byte in os.fsencode(text)
+    )

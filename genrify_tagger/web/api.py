@@ -1,0 +1,209 @@
+"""The JSON API over the library: tracks, corrections, undo, runs, numbers. `openapi.py` documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, make_response, request
+
+from genrify_tagger.files import display_path
+from genrify_tagger.pipeline import Result, changes_of_run, set_genres, undo
+from genrify_tagger.store import FileRecord
+from genrify_tagger.web import query, views
+from genrify_tagger.web.access import COOKIE
+from genrify_tagger.web.house import house
+from genrify_tagger.web.ids import track, tracks
+from genrify_tagger.web.media_api import captions_of, portrait_of
+from genrify_tagger.web.numbers import service
+from genrify_tagger.web.openapi import document
+from genrify_tagger.web.tasks import Task
+
+api = Blueprint("api", __name__, url_prefix="/api")
+
+MOST_IDS = 500
+MOST_GENRES = 10
+_MONTHS = 180 * 24 * 3600
+
+Answer = Response | tuple[Response, int]
+
+
+@api.get("/openapi.json")
+def openapi() -> Answer:
+    """Return this API's description."""
+    return jsonify(document())
+
+
+@api.post("/login")
+def login() -> Answer:
+    """Let in who knows the token."""
+    access = house().access
+    word = _body({"token"}).get("token")
+    if not access.is_open and not (isinstance(word, str) and access.is_token(word)):
+        abort(401, "this is not the token, or there were too many wrong ones; wait a minute")
+    response = make_response(jsonify(ok=True))
+    if not access.is_open:
+        response.set_cookie(
+            COOKIE, access.pass_value, max_age=_MONTHS, httponly=True, samesite="Strict", secure=request.is_secure
+        )
+    return response
+
+
+@api.post("/logout")
+def logout() -> Answer:
+    """Forget the token in this browser."""
+    response = make_response(jsonify(ok=True))
+    response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+    return response
+
+
+@api.get("/tracks")
+def list_tracks() -> Answer:
+    """Return a page of the library."""
+    wanted = query.parse(request.args)
+    page = wanted.find()
+    before, after = wanted.places(page)
+    session = house().session
+    shown = [views.as_track(session, record) for record in page.files]
+    return jsonify(total=page.total, tracks=shown, before=before, after=after)
+
+
+@api.get("/tracks/<key>")
+def one_track(key: str) -> Answer:
+    """Return all that is known of a track; it is listened to if it never was."""
+    record = track(key)
+    session = house().session
+    song = views.as_song(session, portrait_of(record), captions_of(record), key=key, at=f"/api/tracks/{key}")
+    changes = [views.as_change(change) for change in session.store.changes(path=record.path, limit=50)]
+    return jsonify(**song, track=views.as_track(session, record), changes=changes)
+
+
+@api.get("/genres")
+def genres() -> Answer:
+    """Return the genres to choose from: those of the vocabulary in use."""
+    session = house().session
+    labels = session.vocabulary.labels
+    return jsonify(genres=[{"label": label, "name": session.written_name(label)} for label in labels])
+
+
+@api.post("/genres")
+def choose() -> Answer:
+    """Write a person's word into some tracks."""
+    body = _body({"ids", "genres"})
+    names = _texts(body, "genres", least=0, most=MOST_GENRES)
+    if not all(name.strip() and name.isprintable() and len(name) <= 100 for name in names):
+        abort(400, "a genre is a line of up to 100 characters")
+    paths = [record.path for record in _named(body)]
+    session = house().session
+    arguments = ["set", ", ".join(names) or "(none)", _count(len(paths))]
+    return _told(house().tasks.carry_out(arguments, lambda run: set_genres(session, run, paths, names)))
+
+
+@api.post("/accept")
+def accept() -> Answer:
+    """Write into some tracks what was heard in them, as a person's word."""
+    records = _named(_body({"ids"}))
+    session = house().session
+    guesses: dict[str, list[str]] = {}
+    for record in records:
+        guess = views.best_guess(session, record)
+        if guess is not None:
+            guesses.setdefault(guess, []).append(record.path)
+    if not guesses:
+        abort(400, "nothing was heard in these tracks that could be accepted")
+
+    def work(run: int) -> Iterator[Result]:
+        for guess, paths in guesses.items():
+            yield from set_genres(session, run, paths, [guess])
+
+    return _told(house().tasks.carry_out(["accept", _count(sum(map(len, guesses.values())))], work))
+
+
+@api.post("/runs/<int(max=2147483647):run>/undo")
+def undo_run(run: int) -> Answer:
+    """Take back what a run changed and nobody took back yet."""
+    session = house().session
+    changes = changes_of_run(session, run)
+    if not changes:
+        abort(409, f"run {run} changed nothing, or all of it was taken back already")
+    return _told(house().tasks.carry_out(["undo", f"run {run}"], lambda number: undo(session, number, changes)))
+
+
+@api.post("/changes/<int(max=2147483647):change>/undo")
+def undo_change(change: int) -> Answer:
+    """Take back one change of one file."""
+    session = house().session
+    found = session.store.change(change) or abort(404, f"there is no change {change}")
+    if found.state != "done" or found.undone_by is not None:
+        abort(409, f"change {change} was taken back already, or never made")
+    arguments = ["undo", display_path(found.path)]
+    return _told(house().tasks.carry_out(arguments, lambda number: undo(session, number, [found])))
+
+
+@api.get("/tasks/<key>")
+def task(key: str) -> Answer:
+    """Return how far a change of files is."""
+    return jsonify(views.as_task(house().tasks.find(key) or abort(404, "there is no such task")))
+
+
+@api.get("/runs")
+def runs() -> Answer:
+    """Return the runs that changed files, newest first."""
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
+    limit = query.whole(request.args, "limit", default=50, least=1, most=200)
+    found = house().session.store.changing_runs(before=before or None, limit=limit)
+    return jsonify(runs=[views.as_run(*run) for run in found])
+
+
+@api.get("/runs/<int(max=2147483647):run>")
+def one_run(run: int) -> Answer:
+    """Return the changes of a run, newest first."""
+    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
+    limit = query.whole(request.args, "limit", default=100, least=1, most=500)
+    store = house().session.store
+    if store.run(run) is None:
+        abort(404, f"there is no run {run}")
+    changes = store.changes(run=run, before=before or None, limit=limit)
+    return jsonify(run=run, changes=[views.as_change(change) for change in changes])
+
+
+@api.get("/overview")
+def numbers() -> Answer:
+    """Return the library in numbers."""
+    return jsonify(house().counts.find())
+
+
+@api.get("/service")
+def state() -> Answer:
+    """Return what the program is doing."""
+    return jsonify(service(house().session, house().counts))
+
+
+def _told(task: Task) -> Answer:
+    return jsonify(views.as_task(task)), 202 if task.state == "running" else 200
+
+
+def _body(words: set[str]) -> dict[str, Any]:
+    """Return the JSON object of a request, which has these words and no others."""
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # brackets without end
+        body = None
+    if not isinstance(body, dict) or set(body) != words:
+        abort(400, f"the body must be a JSON object with {' and '.join(sorted(words))}")
+    return body
+
+
+def _texts(body: dict[str, Any], word: str, *, least: int, most: int) -> list[str]:
+    found = body[word]
+    if not (isinstance(found, list) and least <= len(found) <= most and all(isinstance(item, str) for item in found)):
+        abort(400, f"{word} must be a list of {least} to {most} texts")
+    return found
+
+
+def _named(body: dict[str, Any]) -> list[FileRecord]:
+    return tracks(_texts(body, "ids", least=1, most=MOST_IDS)) or abort(404, "there are no such tracks in the library")
+
+
+def _count(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"

@@ -1,0 +1,64 @@
+"""The Flask application: pages, API, access, and errors in words."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as AnyResponse
+
+from genrify_tagger import __version__
+from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.web import api, media_api, pages, upload_api
+from genrify_tagger.web.house import House
+from genrify_tagger.web.security import MAX_JSON, protect
+from genrify_tagger.web.uploads import UploadRefusedError
+
+log = logging.getLogger(__name__)
+
+_YEAR = 365 * 24 * 3600
+
+
+def make_app(house: House) -> Flask:
+    """Return the application that shows a house."""
+    app = Flask(__name__)
+    app.extensions["genrify"] = house
+    app.config["MAX_CONTENT_LENGTH"] = MAX_JSON
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _YEAR  # their addresses carry the version
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    protect(app)
+    for part in (pages.pages, api.api, media_api.api, upload_api.api):
+        app.register_blueprint(part)
+    app.register_error_handler(HTTPException, _tell)
+    app.register_error_handler(GenrifyError, _tell_ours)
+    app.register_error_handler(Exception, _tell_unexpected)
+    app.context_processor(_everywhere)
+    return app
+
+
+def _everywhere() -> dict[str, Any]:
+    """Return what every template may use."""
+    return {"version": __version__, "path": request.path}
+
+
+def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
+    code = error.code or 500
+    words = str(error.description or error.name)
+    if request.path.startswith("/api/"):
+        return jsonify(error=words), code
+    return render_template("error.html", code=code, words=words), code
+
+
+def _tell_ours(error: GenrifyError) -> AnyResponse | tuple[AnyResponse | str, int]:
+    code = error.status if isinstance(error, UploadRefusedError) else 503 if isinstance(error, StoreError) else 422
+    if request.path.startswith("/api/"):
+        return jsonify(error=str(error)), code
+    return render_template("error.html", code=code, words=str(error)), code
+
+
+def _tell_unexpected(error: Exception) -> AnyResponse | tuple[AnyResponse | str, int]:
+    log.exception("unexpected error on %s %s", request.method, request.path, exc_info=error)
+    return _tell(InternalServerError("something unexpected happened; the log of the program tells more"))

@@ -1,0 +1,214 @@
+"""What is made of a song for the page (pictures, Opus), made once and kept while there is room; files in ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYetError
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from flask import Response, abort, request
+
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.pipeline import Session
+
+_MAKERS = 2
+_FAILED_SECONDS = 30.0  # after which a song that failed is tried again
+_BLOCK = 1 << 16
+_TURNS = 3  # requests that may wait for worker processes at a time; there are more threads than that
+_TURN_SECONDS = 0.5
+_JSON = "application/json"
+
+Parts = Mapping[str, bytes]
+
+#: What browsers play as it is, by suffix. AAC and ALAC share one; a browser that cannot play a file tells the page.
+PLAYABLE = {
+    **dict.fromkeys((".mp3", ".mp2", ".mpga"), "audio/mpeg"),
+    ".flac": "audio/flac",
+    **dict.fromkeys((".wav", ".wave"), "audio/wav"),
+    **dict.fromkeys((".ogg", ".oga", ".opus"), "audio/ogg"),
+    **dict.fromkeys((".m4a", ".m4b", ".mp4"), "audio/mp4"),
+    ".aac": "audio/aac",
+    **dict.fromkeys((".webm", ".weba"), "audio/webm"),
+}
+OPUS = "audio/webm"
+
+
+@dataclass(eq=False)
+class _Made:
+    future: Future[dict[str, str]]
+    begun: float = field(default_factory=time.monotonic)
+    size: int = 0
+
+
+class Media:
+    """Things that take a worker process a while, made side by side with the requests and kept, the last used longest.
+
+    Parameters
+    ----------
+    session : Session
+    folder : str
+        Where to keep them.
+    room : int
+        Bytes that all together may take up.
+    """
+
+    def __init__(self, session: Session, folder: str, *, room: int) -> None:
+        self.session = session
+        self._folder = os.path.join(folder, "media")
+        self._room = room
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, _Made] = OrderedDict()
+        self._pool = ThreadPoolExecutor(_MAKERS, thread_name_prefix="genrify-media")
+        self._turns = threading.BoundedSemaphore(_TURNS)
+        os.mkdir(self._folder, 0o700)
+
+    def ask(self, key: str, make: Callable[[], Parts], *, wait: float = 0.3) -> dict[str, str] | None:
+        """Return the paths of what `make` gives, by name; None if it is not done within `wait` seconds.
+
+        Parameters
+        ----------
+        key : str
+            Stands for what is made, of which version of which song.
+        make : callable
+            Makes it; runs in a thread of its own, once.
+        wait : float
+
+        Raises
+        ------
+        GenrifyError
+            If it could not be made.
+        """
+        with self._lock:
+            made = self._made.get(key)
+            if made is None or (_failed(made) and time.monotonic() - made.begun > _FAILED_SECONDS):
+                made = self._made[key] = _Made(self._pool.submit(self._make, key, make))
+            self._made.move_to_end(key)
+        try:
+            return made.future.result(wait)
+        except NotYetError:
+            return None
+
+    def have(self, key: str, name: str) -> str | None:
+        """Return the path of something that was made, None if it is not there."""
+        with self._lock:
+            made = self._made.get(key)
+            if made is None or not made.future.done() or made.future.exception() is not None:
+                return None
+            self._made.move_to_end(key)
+        return made.future.result().get(name)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let a request wait for a worker process by itself; while too many do, the answer is "503, try again"."""
+        if not self._turns.acquire(timeout=_TURN_SECONDS):
+            abort(Response('{"error":"busy listening; try again"}', 503, {"Retry-After": "1"}, mimetype=_JSON))
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def close(self) -> None:
+        """Make no more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _make(self, key: str, make: Callable[[], Parts]) -> dict[str, str]:
+        parts = make()
+        stem = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        paths = {}
+        for name, data in parts.items():
+            paths[name] = os.path.join(self._folder, f"{stem}-{name}")
+            with open(paths[name], "wb") as target:
+                target.write(data)
+        with self._lock:
+            if key in self._made:
+                self._made[key].size = sum(map(len, parts.values()))
+            self._forget_oldest()
+        return paths
+
+    def _forget_oldest(self) -> None:
+        taken = sum(made.size for made in self._made.values())
+        for key in list(self._made):
+            if taken <= self._room:
+                return
+            made = self._made[key]
+            if made.future.done():
+                taken -= made.size
+                del self._made[key]
+                for path in made.future.result().values() if not _failed(made) else ():
+                    with contextlib.suppress(OSError):
+                        os.unlink(path)
+
+
+def _failed(made: _Made) -> bool:
+    return made.future.done() and made.future.exception() is not None
+
+
+def open_plain(path: str) -> BinaryIO:
+    """Open a regular file that is where its path says, and no symbolic link to another.
+
+    Raises
+    ------
+    GenrifyError
+        If it is not there any more, or is something else now.
+    """
+    try:
+        if os.path.realpath(path) != path:
+            raise GenrifyError("the file has been moved")
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        opened = os.open(path, flags)
+    except OSError as error:
+        raise GenrifyError(f"the file cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise GenrifyError("this is no regular file")
+    return os.fdopen(opened, "rb")
+
+
+def send(file: BinaryIO, media_type: str, *, download: str | None = None) -> Response:
+    """Answer with an open file, or with the range of it that was asked for.
+
+    The server reads the file while it sends: no thread waits for a slow listener.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Closed when it has been sent.
+    media_type : str
+    download : str or None
+        Under which name to save it; None to play it.
+    """
+    status = os.fstat(file.fileno())
+    version = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
+    start, stop, code = 0, status.st_size, 200
+    if request.range is not None and (request.if_range.etag in (None, version)):
+        wanted = request.range.range_for_length(status.st_size)
+        if wanted is None and len(request.range.ranges) == 1:
+            file.close()
+            return Response(status=416, headers={"Content-Range": f"bytes */{status.st_size}"})
+        if wanted is not None:
+            (start, stop), code = wanted, 206
+    if request.method == "HEAD":
+        file.close()
+        response = Response(status=code, mimetype=media_type)
+    else:
+        file.seek(start)
+        wrapper = request.environ["wsgi.file_wrapper"]
+        response = Response(wrapper(file, _BLOCK), code, mimetype=media_type, direct_passthrough=True)
+    if code == 206:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
+    response.content_length = stop - start
+    response.headers["Accept-Ranges"] = "bytes"
+    response.set_etag(version)
+    response.headers["Cache-Control"] = "private, max-age=600"
+    if download is not None:
+        response.headers.set("Content-Disposition", "attachment", filename=download)
+    return response

@@ -1,0 +1,200 @@
+"""Hearing and seeing a song, of the library or dropped: the file, Opus, pictures, titles, what sounds like it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from genrify_tagger.analysis import FloatArray
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import file_stat
+from genrify_tagger.pipeline import Portrait, Session, captions, depict, portray, to_opus
+from genrify_tagger.store import FileRecord
+from genrify_tagger.web import query, views
+from genrify_tagger.web.house import house
+from genrify_tagger.web.ids import track, track_id, tracks
+from genrify_tagger.web.media import OPUS, PLAYABLE, Parts, open_plain, send
+from genrify_tagger.web.png import heat
+
+api = Blueprint("media_api", __name__, url_prefix="/api")
+
+COLUMNS = 800
+MOST_TITLES = 200
+_TITLES_KEPT = 20_000
+
+Answer = Response | tuple[Response, int]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file to hear and see: where it is, where it is called for under /api, and which version of it this is."""
+
+    path: str
+    at: str
+    version: str
+
+    @property
+    def suffix(self) -> str:
+        return os.path.splitext(self.path)[1].lower()
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/audio")
+def audio(kind: str, key: str) -> Response:
+    """Return the file as it is, or a range of it."""
+    source = _source(kind, key)
+    return send(open_plain(source.path), PLAYABLE.get(source.suffix, "application/octet-stream"))
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/sound")
+def sound(kind: str, key: str) -> Answer:
+    """Return an address that the browser can play; what it cannot play is turned into Opus first."""
+    source = _source(kind, key)
+    media_type = PLAYABLE.get(source.suffix)
+    if media_type is not None and "converted" not in request.args:
+        return jsonify(url=f"{source.at}/audio", type=media_type, converted=False)
+    made = _asked(source, "opus", lambda session: {"opus": to_opus(session, source.path)})
+    return _ready(made, url=f"{source.at}/opus", type=OPUS, converted=True)
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/opus")
+def opus(kind: str, key: str) -> Response:
+    """Return a song as Opus, or a range of it, once `sound` has had it made."""
+    return send(open_plain(_made(_source(kind, key), "opus", "opus")), OPUS)
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/picture")
+def picture(kind: str, key: str) -> Answer:
+    """Return the waveform, and the address of the spectrogram."""
+    source = _source(kind, key)
+    made = _asked(source, "picture", lambda session: _drawn(session, source.path))
+    if made is None:
+        return _ready(None)
+    with open(made["json"], encoding="ascii") as file:
+        return jsonify(**json.load(file), mel=f"{source.at}/mel.png")
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/mel.png")
+def mel(kind: str, key: str) -> Response:
+    """Return the mel spectrogram of a song, once `picture` has had it made."""
+    return send(open_plain(_made(_source(kind, key), "picture", "png")), "image/png")
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/similar")
+def similar(kind: str, key: str) -> Answer:
+    """Return the tracks of the library that sound most like a song."""
+    count = query.whole(request.args, "count", default=10, least=1, most=100)
+    embedding, audio_key = _embedding(kind, key)
+    found = house().neighbours.nearest(embedding, count=count, but_not=audio_key)
+    return jsonify(similar=[views.as_neighbour(house().session, neighbour) for neighbour in found])
+
+
+@api.get("/titles")
+def titles() -> Answer:
+    """Return what some files say of their title, artist and album."""
+    wanted = request.args.getlist("id")
+    if not 0 < len(wanted) <= MOST_TITLES:
+        abort(400, f"name 1 to {MOST_TITLES} tracks")
+    return jsonify(titles={track_id(record.path): captions_of(record) for record in tracks(wanted)})
+
+
+def portrait_of(record: FileRecord) -> Portrait:
+    """Return all that is known of a track; it is listened to if it never was.
+
+    Raises
+    ------
+    GenrifyError
+        If it cannot be read or listened to, or is not where it was.
+    """
+    open_plain(record.path).close()
+    with house().media.turn():
+        return portray(house().session, record.path)
+
+
+def captions_of(record: FileRecord) -> dict[str, str]:
+    """Return title, artist and album of a track; empty where they cannot be read."""
+    try:
+        version = f"{record.path}|{file_stat(record.path)}"
+        return _titles.find(version, lambda: _read(record.path))
+    except (GenrifyError, OSError):
+        return {}
+
+
+def _read(path: str) -> dict[str, str]:
+    with house().media.turn():
+        return captions(house().session, path)
+
+
+class _Titles:
+    """What was read lately, by path and version."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: dict[str, dict[str, str]] = {}
+
+    def find(self, key: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
+        with self._lock:
+            known = self._kept.get(key)
+        if known is None:
+            known = read()
+            with self._lock:
+                self._kept[key] = known
+                while len(self._kept) > _TITLES_KEPT:
+                    del self._kept[next(iter(self._kept))]
+        return known
+
+
+_titles = _Titles()
+
+
+def _source(kind: str, key: str) -> _Source:
+    at = f"/api/{kind}/{key}"
+    if kind == "uploads":
+        upload = house().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+        return _Source(upload.path, at, key)
+    record = track(key)
+    try:
+        return _Source(record.path, at, str(file_stat(record.path)))
+    except OSError:
+        abort(404, "the file is not there any more")
+
+
+def _asked(source: _Source, what: str, make: Callable[[Session], Parts]) -> dict[str, str] | None:
+    media = house().media
+    return media.ask(_key(source, what), functools.partial(make, media.session))
+
+
+def _made(source: _Source, what: str, name: str) -> str:
+    return house().media.have(_key(source, what), name) or abort(404, f"ask for the {what} first")
+
+
+def _key(source: _Source, what: str) -> str:
+    return f"{what}|{source.path}|{source.version}"
+
+
+def _ready(made: object | None, **answer: object) -> Answer:
+    if made is None:
+        response = jsonify(ready=False)
+        response.headers["Retry-After"] = "1"
+        return response, 202
+    return jsonify(**answer)
+
+
+def _drawn(session: Session, path: str) -> Parts:
+    found = depict(session, path, columns=COLUMNS)
+    waveform = {"duration": found.duration, "peaks": found.peaks.tolist(), "levels": found.levels.tolist()}
+    return {"json": json.dumps(waveform, separators=(",", ":")).encode("ascii"), "png": heat(found.mel)}
+
+
+def _embedding(kind: str, key: str) -> tuple[FloatArray, str]:
+    if kind == "uploads":
+        upload = house().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+        portrait = upload.portrait or abort(409, "this song was not listened to yet")
+    else:
+        portrait = portrait_of(track(key))
+    return portrait.analysis.embedding, portrait.identity.audio_key

@@ -1,0 +1,253 @@
+"""The API's description (OpenAPI 3.1); a test holds it to what the running server answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genrify_tagger import __version__
+from genrify_tagger.store import ORDERS
+from genrify_tagger.web import query
+from genrify_tagger.web.schemas import SCHEMAS
+
+Json = dict[str, Any]
+
+_TEXT: Json = {"type": "string"}
+_SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def document() -> Json:
+    """Return the description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Genrify Tagger",
+            "version": __version__,
+            "description": "The API behind the local page. Requests that change something need the header X-Genrify "
+            "(any value). Where a token is set, send it as a bearer token. 202 means: not done yet, ask again.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}, {"token": []}, {"cookie": []}],
+        "paths": _library() | _changing() | _looking() | _uploads() | _media("tracks") | _media("uploads"),
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "genrify"},
+            },
+            "responses": {"Error": _content("It was not done; `error` says why.", _ref("Error"))},
+        },
+    }
+
+
+def _library() -> Json:
+    return {
+        "/api/tracks": {
+            "get": _operation(
+                "listTracks",
+                "A page of the library: filtered, sorted, in pages that are named by the track before or after them.",
+                _ref("TrackPage"),
+                _query("q", _TEXT, "words that all occur in the path"),
+                _query("genre", _TEXT, f"a genre in the file; {query.NONE} for none"),
+                _query("status", {"type": "string", "enum": list(query.LISTED)}, "what came of the file"),
+                _query("low", _SHARE, "least confidence"),
+                _query("high", _SHARE, "greatest confidence"),
+                _query("folder", _TEXT, "an absolute path: files below it"),
+                _query("format", {"type": "string", "enum": list(query.FORMATS)}, "kind of file"),
+                _query("order", {"type": "string", "enum": list(ORDERS)}, "sorted by"),
+                _query("desc", {"type": "string", "enum": ["0", "1"]}, "largest first"),
+                _query("after", _TEXT, "id of the track behind which the page begins"),
+                _query("before", _TEXT, "id of the track before which the page ends"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MOST}, "tracks a page"),
+            )
+        },
+        "/api/tracks/{id}": {
+            "parameters": [_path("id", _TEXT)],
+            "get": _operation("oneTrack", "All that is known of a track.", _ref("TrackSong"), 404, 422, 503),
+        },
+        "/api/titles": {
+            "get": _operation(
+                "titles",
+                "What files say of their title, artist and album.",
+                _ref("Titles"),
+                _query("id", {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 200}, "tracks", needed=True),
+                503,
+            )
+        },
+        "/api/genres": {"get": _operation("genres", "The genres to choose from.", _ref("Genres"))},
+        "/api/overview": {"get": _operation("overview", "The library in numbers.", _ref("Overview"))},
+        "/api/service": {"get": _operation("service", "What the program is doing.", _ref("Service"))},
+        "/api/runs": {
+            "get": _operation(
+                "runs",
+                "Runs that changed files, newest first.",
+                _ref("Runs"),
+                _query("before", {"type": "integer", "minimum": 0}, "only older runs than this"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 200}, "how many"),
+            )
+        },
+        "/api/runs/{run}": {
+            "parameters": [_path("run", {"type": "integer", "minimum": 0})],
+            "get": _operation(
+                "oneRun",
+                "The changes of a run, newest first.",
+                _ref("Changes"),
+                _query("before", {"type": "integer", "minimum": 0}, "only older changes than this"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "how many"),
+                404,
+            ),
+        },
+    }
+
+
+def _changing() -> Json:
+    number: Json = {"type": "integer", "minimum": 0}
+    return {
+        "/api/genres": _library()["/api/genres"]
+        | {"post": _change("chooseGenres", "Write a person's word into tracks; no genre removes it.", "Choice")},
+        "/api/accept": {"post": _change("accept", "Write what was heard into tracks, as a person's word.", "Choosing")},
+        "/api/runs/{run}/undo": {
+            "parameters": [_path("run", number)],
+            "post": _change("undoRun", "Take back what a run changed.", None, 409),
+        },
+        "/api/changes/{change}/undo": {
+            "parameters": [_path("change", number)],
+            "post": _change("undoChange", "Take back one change of one file.", None, 409),
+        },
+    }
+
+
+def _looking() -> Json:
+    login = _operation("login", "Show the token; the answer sets a cookie.", _ref("Ok"), _header(), 401, 403)
+    return {
+        "/api/tasks/{id}": {
+            "parameters": [_path("id", _TEXT)],
+            "get": _operation("task", "How far a change of files is.", _ref("Task"), 404),
+        },
+        "/api/login": {"post": {**login, "requestBody": _json_body("Login"), "security": [{}]}},
+        "/api/logout": {"post": _operation("logout", "Forget the token in this browser.", _ref("Ok"), _header(), 403)},
+        "/api/openapi.json": {"get": _operation("openapi", "This description.", {"type": "object"})},
+    }
+
+
+def _uploads() -> Json:
+    binary: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    receive = _operation(
+        "upload",
+        "Take a song in and begin to listen to it. It is removed after a while.",
+        _ref("Upload"),
+        _header(),
+        {"name": "X-File-Name", "in": "header", "required": True, "schema": _TEXT, "description": "percent-encoded"},
+        *(403, 411, 413, 415, 507),
+        status=201,
+    )
+    remove = _operation("removeUpload", "Remove an upload at once.", _ref("Ok"), _header(), 403, 404)
+    return {
+        "/api/uploads": {
+            "post": {**receive, "requestBody": {"required": True, "content": binary}},
+            "get": _operation(
+                "uploads",
+                "The state of uploads, and what was heard.",
+                _ref("Uploads"),
+                _query("id", {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 200}, "uploads", needed=True),
+            ),
+        },
+        "/api/uploads/{id}": {
+            "parameters": [_path("id", _TEXT)],
+            "get": _operation("oneUpload", "The state of an upload, and what was heard.", _ref("Upload"), 404),
+            "delete": remove,
+        },
+        "/api/uploads/{id}/tagged": {
+            "parameters": [_path("id", _TEXT)],
+            "get": _file(
+                "taggedCopy",
+                "A copy of the file with the genres named, or those heard.",
+                "application/octet-stream",
+                _query("genre", {"type": "array", "items": _TEXT, "maxItems": 10}, "genres to write"),
+                *(409, 422),
+            ),
+        },
+    }
+
+
+def _media(kind: str) -> Json:
+    """Return the paths of hearing and seeing a song of the library or a dropped one."""
+    of = {"parameters": [_path("id", _TEXT)]}
+    name = kind.rstrip("s").capitalize()
+    return {
+        f"/api/{kind}/{{id}}/audio": of | {"get": _file(f"audioOf{name}", "The file as it is.", "audio/*")},
+        f"/api/{kind}/{{id}}/sound": of
+        | {
+            "get": _operation(
+                f"soundOf{name}",
+                "An address that browsers can play; where needed the song is converted first.",
+                _ref("Sound"),
+                _query("converted", _TEXT, "ask for the converted song in any case"),
+                *(202, 404, 422),
+            )
+        },
+        f"/api/{kind}/{{id}}/opus": of | {"get": _file(f"opusOf{name}", "The song as Opus in WebM.", "audio/webm")},
+        f"/api/{kind}/{{id}}/picture": of
+        | {"get": _operation(f"pictureOf{name}", "Waveform and spectrogram.", _ref("Picture"), 202, 404, 422)},
+        f"/api/{kind}/{{id}}/mel.png": of | {"get": _file(f"melOf{name}", "The mel spectrogram.", "image/png")},
+        f"/api/{kind}/{{id}}/similar": of
+        | {
+            "get": _operation(
+                f"similarTo{name}",
+                "Tracks of the library that sound most like it.",
+                _ref("Similar"),
+                _query("count", {"type": "integer", "minimum": 1, "maximum": 100}, "how many"),
+                *(404, 409, 422, 503),
+            )
+        },
+    }
+
+
+def _operation(key: str, summary: str, schema: Json, *more: Json | int, status: int = 200) -> Json:
+    """Return an operation; `more` are its parameters and the statuses of errors beside 400 and 401."""
+    answers: Json = {str(status): _content(summary, schema)}
+    for code in (400, 401, *(item for item in more if isinstance(item, int))):
+        answers[str(code)] = (
+            _content("Not done yet.", {"type": "object"}) if code == 202 else {"$ref": "#/components/responses/Error"}
+        )
+    parameters = [item for item in more if isinstance(item, dict)]
+    return {"operationId": key, "summary": summary, "parameters": parameters, "responses": answers}
+
+
+def _change(key: str, summary: str, body: str | None, *errors: int) -> Json:
+    operation = _operation(key, summary, _ref("Task"), _header(), 403, 404, *errors)
+    operation["responses"]["202"] = _content("It goes on; ask for the task.", _ref("Task"))
+    return operation if body is None else {**operation, "requestBody": _json_body(body)}
+
+
+def _file(key: str, summary: str, media_type: str, *more: Json | int) -> Json:
+    operation = _operation(key, summary, {}, *more, 404, 422)
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    operation["responses"]["200"] = {"description": summary, "content": content}
+    operation["responses"]["206"] = {"description": "The range that was asked for.", "content": content}
+    operation["responses"]["416"] = {"description": "There is no such range."}
+    return operation
+
+
+def _content(description: str, schema: Json) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _json_body(name: str) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": _ref(name)}}}
+
+
+def _query(name: str, schema: Json, description: str, *, needed: bool = False) -> Json:
+    return {"name": name, "in": "query", "required": needed, "schema": schema, "description": description}
+
+
+def _path(name: str, schema: Json) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header() -> Json:
+    return {"name": "X-Genrify", "in": "header", "required": True, "schema": _TEXT, "description": "any value"}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,157 @@
+"""What the library page and the API understand of an address: filters, order, place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import abort
+from werkzeug.datastructures import MultiDict
+
+from genrify_tagger.pipeline import STATUSES
+from genrify_tagger.store import MISSING, NO_GENRE, ORDERS, Filter, Order, Page
+from genrify_tagger.web.house import house
+from genrify_tagger.web.ids import track, track_id
+
+#: Endings of names by the format that a person knows.
+FORMATS = {
+    "MP3": (".mp3", ".mp2", ".mpga"),
+    "FLAC": (".flac",),
+    "AAC, ALAC": (".m4a", ".m4b", ".m4p", ".mp4", ".alac"),
+    "Ogg": (".ogg", ".oga", ".spx"),
+    "Opus": (".opus",),
+    "WAV": (".wav", ".wave"),
+    "AIFF": (".aif", ".aiff", ".aifc"),
+    "WMA": (".wma", ".asf"),
+    "APE": (".ape",),
+    "WavPack": (".wv",),
+    "Musepack": (".mpc", ".mp+", ".mpp"),
+    "DSF": (".dsf",),
+}
+LISTED = (*(status for status in STATUSES if status != "unchanged"), MISSING)
+NONE = "(none)"  # how an address says "files without a genre"
+PER_PAGE, MOST = 50, 200
+LARGEST = 2**31 - 1  # number of a run or change that a database holds
+DESCENDING_FIRST = ("confidence", "duration", "seen")  # where the largest come first unless asked otherwise
+
+
+@dataclass(frozen=True)
+class Query:
+    """One page of the library as it was asked for; the fields are the words of the address."""
+
+    q: str = ""
+    genre: str = ""
+    status: str = ""
+    low: float | None = None
+    high: float | None = None
+    folder: str = ""
+    format: str = ""
+    order: Order = "path"
+    descending: bool = False
+    after: str = ""
+    before: str = ""
+    limit: int = PER_PAGE
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything but the order was asked for."""
+        return bool(self.q or self.genre or self.status or self.folder or self.format) or self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the confidence matters."""
+        return self.low is not None or self.high is not None
+
+    def filter(self) -> Filter:
+        """Return what to look for."""
+        return Filter(
+            words=self.q,
+            genre=NO_GENRE if self.genre == NONE else self.genre or None,
+            statuses=(self.status,) if self.status else (),
+            low=self.low,
+            high=self.high,
+            folder=os.path.normpath(self.folder) if self.folder else None,
+            suffixes=FORMATS.get(self.format, ()),
+        )
+
+    def find(self) -> Page:
+        """Look it up."""
+        place = self.after or self.before
+        return house().session.store.browse(
+            self.filter(),
+            order=self.order,
+            descending=self.descending,
+            beyond=track(place).path if place else None,
+            backwards=bool(self.before),
+            limit=self.limit,
+        )
+
+    def places(self, page: Page) -> tuple[str | None, str | None]:
+        """Return the ids before and after which the neighbouring pages are; None where there is none."""
+        if not page.files:
+            return None, None
+        first, last = track_id(page.files[0].path), track_id(page.files[-1].path)
+        if self.before:
+            return (first if page.more else None), last
+        return (first if self.after else None), (last if page.more else None)
+
+    def link(self, **changes: object) -> str:
+        """Return the query part of the address of this page with some words changed; the place is kept only if said."""
+        words = {
+            **{name: getattr(self, name) for name in ("q", "genre", "status", "low", "high", "folder", "format")},
+            "order": self.order if self.order != "path" else "",
+            "desc": int(self.descending) if self.descending != (self.order in DESCENDING_FIRST) else "",
+            **changes,
+        }
+        return urlencode({name: value for name, value in words.items() if value not in ("", None)})
+
+
+def parse(words: MultiDict[str, str]) -> Query:
+    """Read an address; the answer is "400 bad request" if a word in it means nothing."""
+    order = words.get("order", "path") or "path"
+    status, kind = words.get("status", ""), words.get("format", "")
+    folder = words.get("folder", "")
+    if any("\0" in word for word in words.values()):
+        abort(400, "no word may hold a NUL")
+    if order not in ORDERS or (status and status not in LISTED) or (kind and kind not in FORMATS):
+        abort(400, "no such order, status or format")
+    if folder and not os.path.isabs(folder):
+        abort(400, "a folder begins with /")
+    return Query(
+        q=words.get("q", "")[:500],
+        genre=words.get("genre", "")[:200],
+        status=status,
+        low=_share(words, "low"),
+        high=_share(words, "high"),
+        folder=folder,
+        format=kind,
+        order=order,
+        descending=_flag(words.get("desc"), order in DESCENDING_FIRST),
+        after=words.get("after", ""),
+        before=words.get("before", ""),
+        limit=whole(words, "limit", default=PER_PAGE, least=1, most=MOST),
+    )
+
+
+def whole(words: MultiDict[str, str], name: str, *, default: int, least: int, most: int) -> int:
+    """Read a whole number out of an address; what is none is answered with "400 bad request"."""
+    text = words.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and least <= int(text[:18]) <= most):
+        abort(400, f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def _share(words: MultiDict[str, str], name: str) -> float | None:
+    text = words.get(name)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    return value if 0 <= value <= 1 else abort(400, f"{name} must be a number from 0 to 1")
+
+
+def _flag(text: str | None, default: bool) -> bool:
+    return default if text in (None, "") else text in ("1", "true")

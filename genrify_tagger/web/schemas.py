@@ -1,0 +1,165 @@
+"""The shapes of what the API takes and gives, as JSON Schemas; views.py makes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genrify_tagger.web.query import LISTED
+
+Json = dict[str, Any]
+
+_TEXT: Json = {"type": "string"}
+_MAYBE_TEXT: Json = {"type": ["string", "null"]}
+_NUMBER: Json = {"type": "number"}
+_MAYBE_NUMBER: Json = {"type": ["number", "null"]}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_MAYBE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
+_FLAG: Json = {"type": "boolean"}
+_COUNTS: Json = {"type": "object", "additionalProperties": _COUNT}
+
+
+def _object(**properties: Json) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _list(item: Json, **more: int) -> Json:
+    return {"type": "array", "items": item, **more}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_IDS = _list(_TEXT, minItems=1, maxItems=500)
+_LABEL = {"label": _TEXT, "name": _TEXT}
+_SONG: Json = {
+    "id": _TEXT,
+    "name": _TEXT,
+    "folder": _TEXT,
+    "title": _MAYBE_TEXT,
+    "artist": _MAYBE_TEXT,
+    "album": _MAYBE_TEXT,
+    "in_file": _list(_TEXT),
+    "genres": _list(_TEXT),
+    "guess": _TEXT,
+    "confidence": _NUMBER,
+    "confidence_words": _TEXT,
+    "reason": _MAYBE_TEXT,
+    "scores": _list(_ref("Score")),
+    "timeline": _list(_ref("Segment")),
+    "vocabulary": _TEXT,
+    "model": _TEXT,
+    "container": _MAYBE_TEXT,
+    "duration": _NUMBER,
+    "taggable": _FLAG,
+    "sound": _TEXT,
+    "picture": _TEXT,
+    "similar": _TEXT,
+}
+
+SCHEMAS: Json = {
+    "Error": _object(error=_TEXT),
+    "Ok": _object(ok={"const": True}),
+    "Login": _object(token=_TEXT),
+    "Score": _object(**_LABEL, score=_NUMBER),
+    "Segment": _object(start=_NUMBER, end=_NUMBER, **_LABEL, score=_NUMBER),
+    "Track": _object(
+        id=_TEXT,
+        name=_TEXT,
+        folder=_TEXT,
+        status={"type": "string", "enum": list(LISTED)},
+        reason=_MAYBE_TEXT,
+        genres=_list(_TEXT),
+        guess=_MAYBE_TEXT,
+        confidence=_MAYBE_NUMBER,
+        confidence_words=_TEXT,
+        scores=_list(_ref("Score")),
+        duration=_MAYBE_NUMBER,
+        seen_at=_TEXT,
+    ),
+    "TrackPage": _object(total=_COUNT, tracks=_list(_ref("Track")), before=_MAYBE_TEXT, after=_MAYBE_TEXT),
+    "Song": _object(**_SONG),
+    "TrackSong": _object(**_SONG, track=_ref("Track"), changes=_list(_ref("Change"))),
+    "Titles": _object(titles={"type": "object", "additionalProperties": _ref("Captions")}),
+    "Captions": {
+        "type": "object",
+        "properties": {"title": _TEXT, "artist": _TEXT, "album": _TEXT},
+        "additionalProperties": False,
+    },
+    "Genres": _object(genres=_list(_object(**_LABEL))),
+    "Choosing": _object(ids=_IDS),
+    "Choice": _object(ids=_IDS, genres=_list(_TEXT, minItems=0, maxItems=10)),
+    "Task": _object(
+        id=_TEXT,
+        state={"type": "string", "enum": ["running", "done", "failed"]},
+        run=_MAYBE_COUNT,
+        changed=_COUNT,
+        kept=_COUNT,
+        failed=_COUNT,
+        error=_MAYBE_TEXT,
+        results=_list(
+            _object(id=_TEXT, name=_TEXT, status=_TEXT, before=_list(_TEXT), after=_list(_TEXT), error=_MAYBE_TEXT)
+        ),
+    ),
+    "Run": _object(
+        run=_COUNT,
+        command=_TEXT,
+        arguments=_list(_TEXT),
+        status=_TEXT,
+        started_at=_TEXT,
+        finished_at=_MAYBE_TEXT,
+        changed=_COUNT,
+        taken_back=_COUNT,
+    ),
+    "Runs": _object(runs=_list(_ref("Run"))),
+    "Change": _object(
+        id=_COUNT,
+        run=_COUNT,
+        track=_TEXT,
+        name=_TEXT,
+        folder=_TEXT,
+        origin=_TEXT,
+        state=_TEXT,
+        before=_list(_TEXT),
+        after=_list(_TEXT),
+        taken_back=_FLAG,
+        can_undo=_FLAG,
+        error=_MAYBE_TEXT,
+        at=_TEXT,
+    ),
+    "Changes": _object(run=_COUNT, changes=_list(_ref("Change"))),
+    "Overview": _object(
+        statuses=_COUNTS,
+        genres=_list(_object(name=_TEXT, files=_COUNT)),
+        without_genre=_COUNT,
+        confidence=_list(_COUNT),
+        changes=_list(_object(day=_TEXT, by=_COUNTS)),
+    ),
+    "Service": _object(
+        counts=_COUNTS,
+        last_run={"type": ["object", "null"]},
+        running=_FLAG,
+        service={"type": ["object", "null"]},
+    ),
+    "Upload": _object(
+        id=_TEXT,
+        name=_TEXT,
+        state={"type": "string", "enum": ["waiting", "listening", "done", "failed"]},
+        error=_MAYBE_TEXT,
+        song={"anyOf": [_ref("Song"), {"type": "null"}]},
+    ),
+    "Uploads": _object(uploads=_list(_ref("Upload"))),
+    "Sound": _object(url=_TEXT, type=_TEXT, converted=_FLAG),
+    "Picture": _object(
+        duration=_NUMBER,
+        peaks=_list({"type": "integer", "minimum": 0, "maximum": 255}),
+        levels=_list({"type": "integer", "minimum": 0, "maximum": 255}),
+        mel=_TEXT,
+    ),
+    "Similar": _object(similar=_list(_object(similarity=_NUMBER, track=_ref("Track")))),
+}

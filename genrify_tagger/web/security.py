@@ -1,0 +1,77 @@
+"""The rules of access put before every request, and the headers put on every answer."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, abort, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from genrify_tagger.web.access import HEADER, comes_from_here
+from genrify_tagger.web.house import house
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+OPEN_PAGES = {"pages.login", "api.login", "static", "pages.icon"}  # what must be seen before the token is shown
+MAX_JSON = 1 << 20
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def protect(app: Flask) -> None:
+    """Put the rules of access before every request of an app, and the headers on every answer."""
+    app.before_request(_check)
+    app.after_request(_harden)
+
+
+def _check() -> AnyResponse | None:
+    if not house().access.knows_host(request.host):
+        abort(421, "this page is not known by that name; web.names in the settings lists further ones")
+    if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_visit():
+        abort(403, "other pages may link here, but not look in")
+    if request.method not in SAFE_METHODS:
+        _check_change()
+    if request.endpoint not in OPEN_PAGES and not house().access.admits(request):
+        if request.path.startswith("/api/"):
+            abort(401, "the token is missing or wrong")
+        return redirect("/login")
+    return None
+
+
+def _is_visit() -> bool:
+    """Tell whether a person follows a link to a page."""
+    wanted = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
+    return request.method == "GET" and wanted == ("navigate", "document") and not request.path.startswith("/api/")
+
+
+def _check_change() -> None:
+    if request.headers.get(HEADER) is None:
+        abort(403, f"a request that changes something needs the header {HEADER}")
+    if not comes_from_here(request):
+        abort(403, "the request comes from another page")
+
+
+def _harden(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    if "Cache-Control" not in response.headers or response.status_code >= 400:
+        response.headers["Cache-Control"] = "no-store"
+    return response

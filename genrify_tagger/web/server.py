@@ -1,0 +1,191 @@
+"""The server under the page: waitress, with limits that keep slow and greedy clients from everybody else.
+
+A request is read by one loop, whoever sends it at whatever pace, and gets a thread when it is complete. Before its body
+is read, it must name a known host, show the token, be sent to where bodies belong, and fit into the room all share.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import create_server
+from waitress.utilities import Error, RequestEntityTooLarge
+from werkzeug.http import parse_cookie
+
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.web.access import COOKIE, HEADER
+from genrify_tagger.web.house import House
+from genrify_tagger.web.security import MAX_JSON
+
+log = logging.getLogger(__name__)
+
+THREADS = 8
+CONNECTIONS = 400
+HEADER_SECONDS = 20.0
+IDLE_SECONDS = 45
+BODY_SECONDS = 900.0
+MAX_HEADERS = 1 << 16
+_UPLOAD_PATH = "/api/uploads"
+
+
+class RefusedError(Error):  # type: ignore[misc]
+    """The sender may not do this."""
+
+    code = 403
+    reason = "Forbidden"
+
+
+class FullError(Error):  # type: ignore[misc]
+    """There is no room for the body."""
+
+    code = 507
+    reason = "Insufficient Storage"
+
+
+class LengthRequiredError(Error):  # type: ignore[misc]
+    """The length of the body is not known beforehand."""
+
+    code = 411
+    reason = "Length Required"
+
+
+class Server:
+    """A listening socket and the loop that serves it.
+
+    Parameters
+    ----------
+    server
+        As waitress made it.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.effective_port)
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM is raised here, or `stop` is called elsewhere."""
+        self._server.run()
+
+    def stop(self) -> None:
+        """End `run`, once the requests in hand are answered; may be called from any thread."""
+        self._server.task_dispatcher.shutdown()
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
+
+
+def listen(app: Flask, house: House) -> Server:
+    """Begin to listen where the settings say.
+
+    Raises
+    ------
+    GenrifyError
+        If the address cannot be used.
+    """
+    web = house.session.settings.web
+    server = create_server(
+        app,
+        sockets=[_bound(web.host, web.port)],
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        channel_timeout=IDLE_SECONDS,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
+        max_request_header_size=MAX_HEADERS,
+        max_request_body_size=max(house.uploads.largest, MAX_JSON),
+        ident=None,
+        clear_untrusted_proxy_headers=True,
+    )
+    server.channel_class = _channel_class(house, server)
+    _end_the_late(server)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    return Server(server)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        where = f"{host} port {port}"
+        raise GenrifyError(
+            f"the page cannot be served on {where}: {(error.strerror or str(error)).lower()}",
+            hint="choose another --port" if port else None,
+        ) from error
+    return bound
+
+
+def _channel_class(house: House, server: Any) -> type[HTTPChannel]:
+    """Return a channel that looks at a request's headers before it reads the body."""
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        admitted = False
+        began = 0.0
+        completed = False
+
+        def received(self, data: bytes) -> int:
+            self.began = self.began or time.time()
+            consumed: int = super().received(data)
+            if self.headers_finished and not self.admitted and not self.completed:
+                self.admitted = True
+                self.error = _refusal(house, server, self)
+                self.completed = self.error is not None
+            return consumed
+
+    class Channel(HTTPChannel):  # type: ignore[misc]
+        parser_class = Parser
+
+    return Channel
+
+
+def _refusal(house: House, server: Any, parser: Any) -> Error | None:
+    """Return why the body of a request is not even read, None if it is welcome."""
+    headers, access = parser.headers, house.access
+    cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")
+    if not access.knows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
+        return RefusedError("this request is not welcome")
+    is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
+    if not is_login and not access.admits_headers(headers.get("AUTHORIZATION", ""), cookie):
+        return RefusedError("the token is missing or wrong")
+    if parser.chunked:
+        return LengthRequiredError("the request must say how long it is")
+    if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:
+        return RequestEntityTooLarge("the body is too large")
+    if _under_way(server) > house.uploads.room:
+        return FullError("there is no room for more songs at this time")
+    return None
+
+
+def _under_way(server: Any) -> int:
+    """Return how many bytes of bodies the server has taken upon itself to read."""
+    channels = list(server.active_channels.values())
+    return sum(request.content_length for c in channels for request in (*c.requests, c.request) if request)
+
+
+def _end_the_late(server: Any) -> None:
+    """Let the server's own clean-up also end requests that have been on their way for too long."""
+    clean_up = server.maintenance
+
+    def maintenance(now: float) -> None:
+        clean_up(now)
+        for channel in list(server.active_channels.values()):
+            request = channel.request
+            if request is not None and request.began:
+                allowed = BODY_SECONDS if request.headers_finished else HEADER_SECONDS
+                if now - request.began > allowed:
+                    channel.will_close = True
+
+    server.maintenance = maintenance

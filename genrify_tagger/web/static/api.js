@@ -1,0 +1,66 @@
+// Talking to the API: every answer is JSON, 202 and 503 mean "ask again", what changes something carries a header.
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function answer(response) {
+  if (response.ok) return response.json();
+  if (response.status === 401 && location.pathname !== "/login") location.assign("/login");
+  let words = `the server said ${response.status}`;
+  try {
+    words = (await response.json()).error || words;
+  } catch {
+    // An error of the server under the API has no JSON.
+  }
+  throw new ApiError(words, response.status);
+}
+
+export async function get(url, { signal } = {}) {
+  for (let pause = 250; ; pause = Math.min(pause * 1.5, 2000)) {
+    const response = await fetch(url, { signal });
+    if (response.status !== 202 && response.status !== 503) return answer(response);
+    await wait(pause);
+    if (signal?.aborted) throw new DOMException("", "AbortError");
+  }
+}
+
+export async function send(method, url, body) {
+  const headers = { "X-Genrify": "1" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return answer(await fetch(url, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }));
+}
+
+// Ask for a change of files and wait until it is done; the answer tells what became of each.
+export async function change(url, body) {
+  let task = await send("POST", url, body);
+  while (task.state === "running") {
+    await wait(500);
+    task = await get(`/api/tasks/${task.id}`);
+  }
+  if (task.state === "failed") throw new ApiError(task.error || "it could not be done");
+  return task;
+}
+
+export function upload(file, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", "/api/uploads");
+    request.setRequestHeader("X-Genrify", "1");
+    request.setRequestHeader("X-File-Name", encodeURIComponent(file.name));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.onprogress = (event) => onProgress(event.loaded / (event.total || 1));
+    request.onload = () =>
+      request.status === 201
+        ? resolve(request.response)
+        : reject(new ApiError(request.response?.error || `the server said ${request.status}`, request.status));
+    request.onerror = () => reject(new ApiError("the server cannot be reached, or it refused the file"));
+    request.send(file);
+  });
+}

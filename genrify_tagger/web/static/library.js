@@ -1,0 +1,136 @@
+// The library: hear a track in place, choose some, write a genre into them.
+
+import { get } from "./api.js";
+import { carryOut, clock, complain, find, findAll, make } from "./common.js";
+
+const table = find("[data-tracks]");
+const audio = new Audio();
+let current = null;
+
+function picked() {
+  return findAll("[data-pick]:checked", table).map((box) => box.value);
+}
+
+function showPicked() {
+  const count = picked().length;
+  find("[data-bulk]").hidden = !count;
+  find("[data-picked]").textContent = count;
+  const all = find("[data-all]");
+  all.checked = count > 0 && count === findAll("[data-pick]", table).length;
+  all.indeterminate = count > 0 && !all.checked;
+}
+
+function rowOf(id) {
+  return findAll("tr[data-id]", table).find((row) => row.dataset.id === id);
+}
+
+function showResults(task, word) {
+  for (const result of task.results) {
+    const row = rowOf(result.id);
+    if (!row || result.status === "failed") continue;
+    find("[data-says]", row).replaceChildren(...(result.after.length ? result.after : ["–"]).map((text) => make("span", { class: "tag", text })));
+    const status = find("[data-status]", row);
+    status.textContent = word;
+    status.className = "status kept";
+  }
+}
+
+async function write(url, body, verb) {
+  const task = await carryOut(url, body, verb, { undone: (back) => showResults(back, "taken back") });
+  if (!task) return;
+  showResults(task, "kept");
+  for (const box of findAll("[data-pick]", table)) box.checked = false;
+  showPicked();
+}
+
+function showPlayer() {
+  const playing = !audio.paused && !audio.ended;
+  for (const button of findAll("[data-hear]", table)) {
+    const here = playing && button === current;
+    const name = find("[data-name]", button.closest("tr")).textContent;
+    button.classList.toggle("playing", here);
+    button.setAttribute("aria-label", `${here ? "Pause" : "Play"} ${name}`);
+    button.closest("tr").classList.toggle("playing-row", here);
+  }
+  const bar = find("[data-bar-play]");
+  bar.classList.toggle("playing", playing);
+  bar.setAttribute("aria-label", playing ? "Pause" : "Play");
+}
+
+async function hear(button) {
+  if (button === current) {
+    if (audio.paused) audio.play();
+    else audio.pause();
+    return;
+  }
+  current = button;
+  audio.pause();
+  find("[data-bar]").hidden = false;
+  find("[data-bar-name]").textContent = find("[data-name]", button.closest("tr")).textContent;
+  try {
+    await start(button, "");
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function start(button, how) {
+  find("[data-bar-clock]").textContent = "…";
+  const sound = await get(`/api/tracks/${button.dataset.hear}/sound${how}`);
+  if (button !== current) return;
+  audio.src = sound.url;
+  audio.dataset.converted = sound.converted ? "1" : "";
+  await audio.play().catch((error) => { if (error.name !== "NotSupportedError") throw error; });
+}
+
+function move() {
+  const seek = find("[data-bar-seek]");
+  const duration = Number.isFinite(audio.duration) ? audio.duration : 0;
+  seek.max = Math.max(1, Math.floor(duration));
+  seek.value = Math.floor(audio.currentTime);
+  seek.setAttribute("aria-valuetext", `${clock(audio.currentTime)} of ${clock(duration)}`);
+  find("[data-bar-clock]").textContent = `${clock(audio.currentTime)} / ${clock(duration)}`;
+}
+
+async function showTitles() {
+  const rows = findAll("tr[data-id]", table);
+  const { titles } = await get(`/api/titles?${rows.map((row) => `id=${row.dataset.id}`).join("&")}`);
+  for (const row of rows) {
+    const { title, artist } = titles[row.dataset.id] || {};
+    const name = find("[data-name]", row);
+    if (!title) continue;
+    name.title = name.textContent;
+    name.textContent = artist ? `${artist} – ${title}` : title;
+  }
+}
+
+if (table) {
+  table.addEventListener("change", (event) => {
+    if (event.target.matches("[data-all]")) for (const box of findAll("[data-pick]", table)) box.checked = event.target.checked;
+    showPicked();
+  });
+  table.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-hear]");
+    if (button) hear(button);
+  });
+  find("[data-accept]").addEventListener("click", () => write("/api/accept", { ids: picked() }, "Accepted in"));
+  find("[data-choose]").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const genre = find("#bulk-genre").value.trim();
+    if (genre) write("/api/genres", { ids: picked(), genres: [genre] }, `${genre} written into`);
+  });
+  for (const kind of ["play", "pause", "ended"]) audio.addEventListener(kind, showPlayer);
+  for (const kind of ["timeupdate", "durationchange"]) audio.addEventListener(kind, move);
+  audio.addEventListener("error", () => {
+    if (current && audio.hasAttribute("src") && !audio.dataset.converted) start(current, "?converted=1").catch(complain);
+  });
+  find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
+  find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
+  showPicked();
+  showTitles().catch(complain);
+}
+for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
+// Empty fields would only make addresses long.
+find(".filters")?.addEventListener("formdata", (event) => {
+  for (const [name, value] of [...event.formData]) if (value === "" || (name === "order" && value === "path")) event.formData.delete(name);
+});

@@ -1,0 +1,14 @@
+// Show the token once; a cookie remembers it.
+
+import { send } from "./api.js";
+import { find } from "./common.js";
+
+find("[data-login]").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await send("POST", "/api/login", { token: find("#token").value });
+    location.assign("/");
+  } catch (error) {
+    find("[data-problem]").textContent = error.message;
+  }
+});

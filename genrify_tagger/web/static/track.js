@@ -1,0 +1,40 @@
+// One track of the library.
+
+import { get } from "./api.js";
+import { carryOut, complain, find, localTimes } from "./common.js";
+import { SongPanel } from "./song.js";
+import "./history.js";
+
+const root = find("[data-track]");
+const key = root.dataset.track;
+const panel = new SongPanel(find("[data-song]", root));
+
+async function show() {
+  try {
+    panel.show(await get(`/api/tracks/${key}`));
+    find("[data-waiting]").hidden = true;
+  } catch (error) {
+    find("[data-waiting]").textContent = `This track cannot be shown: ${error.message}.`;
+    complain(error);
+  }
+}
+
+function showGenres(task) {
+  const [result] = task.results;
+  if (result.status === "failed") return;
+  find("[data-in-file]").textContent = result.after.length ? `The file says: ${result.after.join(", ")}` : "The file has no genre.";
+}
+
+async function write(genres) {
+  const task = await carryOut("/api/genres", { ids: [key], genres }, genres.length ? `${genres.join(", ")} written into` : "Genre removed from", { undone: showGenres });
+  if (task) showGenres(task);
+}
+
+find("[data-correct]").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const genres = find("#genre").value.split(",").map((word) => word.trim()).filter(Boolean);
+  if (genres.length) write(genres);
+});
+find("[data-remove-genre]").addEventListener("click", () => write([]));
+localTimes(root);
+show();

@@ -1,0 +1,180 @@
+"""How files, songs, runs and changes are told in JSON; openapi.py says the same in schemas."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from genrify_tagger.files import display_path
+from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session
+from genrify_tagger.store import ChangeRecord, FileRecord, RunRecord
+from genrify_tagger.web.ids import track_id
+from genrify_tagger.web.tasks import Task
+from genrify_tagger.web.uploads import Upload
+
+Json = dict[str, Any]
+
+# Not the same as a threshold: words for people, from the calibrated probability of being right.
+_WORDS = ((0.9, "very sure"), (0.75, "quite sure"), (0.5, "more likely than not"), (0.0, "a guess at best"))
+
+
+def in_words(confidence: float | None, reason: str | None = None) -> str:
+    """Return a confidence as people say it."""
+    if confidence is None:
+        return "not listened to"
+    if reason == "silence":
+        return "nothing to be heard"
+    return next(words for least, words in _WORDS if confidence >= least)
+
+
+def name_of(session: Session, label: str) -> str:
+    """Return the name to show for a label; of a label that another model used, the label itself."""
+    return session.written_name(label) if label in session.vocabulary.names else label
+
+
+def best_guess(session: Session, record: FileRecord) -> str | None:
+    """Return what a file would get if somebody said yes: what was heard, sure or not."""
+    if record.genres:
+        return record.genres[0]
+    if not record.scores:
+        return None
+    return name_of(session, max(record.scores, key=lambda label: record.scores[label]))
+
+
+def file_name(path: str) -> tuple[str, str]:
+    """Return a file's name and its folder, both fit to be shown."""
+    return display_path(os.path.basename(path)), display_path(os.path.dirname(path))
+
+
+def as_track(session: Session, record: FileRecord) -> Json:
+    """Return a row of the library."""
+    name, folder = file_name(record.path)
+    return {
+        "id": track_id(record.path),
+        "name": name,
+        "folder": folder,
+        "status": "missing" if record.missing_since else record.status,
+        "reason": record.error or record.reason,
+        "genres": list(record.after),
+        "guess": best_guess(session, record),
+        "confidence": record.confidence,
+        "confidence_words": in_words(record.confidence, record.reason),
+        "scores": _scores(session, record.scores),
+        "duration": record.duration,
+        "seen_at": record.seen_at.isoformat(),
+    }
+
+
+def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *, key: str, at: str) -> Json:
+    """Return all that is known of a song, heard segment by segment; `at` is its address under /api."""
+    decision, identity = portrait.decision, portrait.identity
+    name, folder = file_name(portrait.path)
+    guess = max(decision.scores, key=lambda label: decision.scores[label])
+    return {
+        "id": key,
+        "name": name,
+        "folder": folder,
+        "title": captions.get("title"),
+        "artist": captions.get("artist"),
+        "album": captions.get("album"),
+        "in_file": list(portrait.snapshot.genres),
+        "genres": [session.written_name(label) for label in decision.genres],
+        "guess": session.written_name(guess),
+        "confidence": decision.confidence,
+        "confidence_words": in_words(decision.confidence, decision.reason),
+        "reason": decision.reason,
+        "scores": _scores(session, decision.scores),
+        "timeline": [
+            {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
+            for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
+            for name in [name_of(session, label)]
+        ],
+        "vocabulary": session.vocabulary.name,
+        "model": session.sidecar.id,
+        "container": identity.container,
+        "duration": identity.duration,
+        "taggable": bool(portrait.snapshot.container),
+        "sound": f"{at}/sound",
+        "picture": f"{at}/picture",
+        "similar": f"{at}/similar",
+    }
+
+
+def as_upload(session: Session, upload: Upload) -> Json:
+    """Return a dropped song and, once it has been heard, what it is."""
+    song = None
+    if upload.portrait is not None:
+        at = f"/api/uploads/{upload.id}"
+        song = as_song(session, upload.portrait, upload.captions, key=upload.id, at=at)
+        song |= {"name": upload.name, "folder": ""}
+    return {"id": upload.id, "name": upload.name, "state": upload.state, "error": upload.error, "song": song}
+
+
+def as_neighbour(session: Session, neighbour: Neighbour) -> Json:
+    """Return a track that sounds like another, and how much."""
+    return {"similarity": round(neighbour.similarity, 4), "track": as_track(session, neighbour.record)}
+
+
+def as_task(task: Task) -> Json:
+    """Return a change of files, under way or done."""
+    return {
+        "id": task.id,
+        "state": task.state,
+        "run": task.run,
+        "changed": task.counts["tagged"],
+        "kept": task.counts["kept"],
+        "failed": task.counts["failed"],
+        "error": task.error,
+        "results": [_result(result) for result in task.results],
+    }
+
+
+def _result(result: Result) -> Json:
+    return {
+        "id": track_id(os.path.realpath(result.path)),
+        "name": file_name(result.path)[0],
+        "status": result.status,
+        "before": list(result.before),
+        "after": list(result.after),
+        "error": result.error,
+    }
+
+
+def as_run(record: RunRecord, made: int, undone: int) -> Json:
+    """Return a run and how many changes it made and how many of them were taken back."""
+    return {
+        "run": record.id,
+        "command": record.command,
+        "arguments": [display_path(argument) for argument in record.arguments],
+        "status": record.status,
+        "started_at": record.started_at.isoformat(),
+        "finished_at": record.finished_at and record.finished_at.isoformat(),
+        "changed": made,
+        "taken_back": undone,
+    }
+
+
+def as_change(change: ChangeRecord) -> Json:
+    """Return one change of one file."""
+    name, folder = file_name(change.path)
+    return {
+        "id": change.id,
+        "run": change.run,
+        "track": track_id(change.path),
+        "name": name,
+        "folder": folder,
+        "origin": change.origin,
+        "state": change.state,
+        "before": list(change.before_genres or ()),
+        "after": list(change.after_genres or ()),
+        "taken_back": change.undone_by is not None,
+        "can_undo": change.state == "done" and change.undone_by is None and change.origin != "beets",
+        "error": change.error,
+        "at": change.created_at.isoformat(),
+    }
+
+
+def _scores(session: Session, scores: Mapping[str, float]) -> list[Json]:
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    return [{"label": label, "name": name_of(session, label), "score": score} for label, score in ranked]

@@ -1,0 +1,165 @@
+"""Paging through the library finds what a plain loop over all files finds, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from genrify_tagger.store import NO_GENRE, ORDERS, FileRecord, Filter, Store, open_store, utc_now
+from tests.store_databases import BACKENDS, new_url
+
+NOW = utc_now()
+FOLDERS = ("/music/Björk/Homogenic", "/music/100% live_!", "/music/Abba", "/music/caf\udce9", "/music/back\\slash")
+SUFFIXES = (".mp3", ".flac", ".MP3")
+
+
+def made(number: int) -> FileRecord:
+    chance = random.Random(number)
+    status = chance.choice(["tagged", "kept", "unsure", "failed"])
+    return FileRecord(
+        path=f"{chance.choice(FOLDERS)}/{number:03} Song{chance.choice(SUFFIXES)}",
+        status=status,
+        confidence=chance.choice([None, 0.0, 0.25, 0.5, 0.5, 1.0]),
+        duration=chance.choice([None, 60.0, 240.0]),
+        after=chance.choice([(), ("Jazz",), ("Jazz", "Pop"), ('R&B "é"',)]),
+        seen_at=NOW - timedelta(seconds=chance.randrange(5)),
+        missing_since=NOW if chance.random() < 0.1 else None,
+    )
+
+
+FILES = [made(number) for number in range(240)]
+THERE = [file for file in FILES if file.missing_since is None]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with open_store(new_url(request.param, Path(tmp_path_factory.mktemp("browse")))) as opened:
+        opened.save_files(FILES)
+        yield opened
+
+
+def in_bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+FILTERS = {
+    "all": (Filter(), THERE),
+    "a word, any case": (Filter(words="aBBa"), [f for f in THERE if "Abba" in f.path]),
+    "words in any order": (Filter(words="SONG 11 abba"), [f for f in THERE if "Abba" in f.path and "11" in f.path]),
+    "beyond ASCII": (Filter(words="BJÖRK"), [f for f in THERE if "Björk" in f.path]),
+    "signs that LIKE knows": (Filter(words="% live_!"), [f for f in THERE if "100% live_!" in f.path]),
+    "a backslash": (Filter(words="back\\slash"), [f for f in THERE if "back\\slash" in f.path]),
+    "nothing": (Filter(words="no such word"), []),
+    "a genre among two": (Filter(genre="Pop"), [f for f in THERE if "Pop" in f.after]),
+    "a genre with signs": (Filter(genre='R&B "é"'), [f for f in THERE if 'R&B "é"' in f.after]),
+    "no genre": (Filter(genre=NO_GENRE), [f for f in THERE if not f.after]),
+    "part of a genre": (Filter(genre="Jaz"), []),
+    "statuses": (Filter(statuses=["unsure", "failed"]), [f for f in THERE if f.status in {"unsure", "failed"}]),
+    "missing": (Filter(statuses=["missing"]), [f for f in FILES if f.missing_since]),
+    "confidence": (
+        Filter(low=0.25, high=0.5),
+        [f for f in THERE if f.confidence is not None and 0.25 <= f.confidence <= 0.5],
+    ),
+    "a folder": (Filter(folder="/music/caf\udce9"), [f for f in THERE if f.path.startswith("/music/caf\udce9/")]),
+    "a suffix, any case": (Filter(suffixes=[".mp3"]), [f for f in THERE if f.path.lower().endswith(".mp3")]),
+    "several at once": (
+        Filter(words="song", genre="Jazz", statuses=["tagged"], suffixes=[".flac"]),
+        [f for f in THERE if "Jazz" in f.after and f.status == "tagged" and f.path.endswith(".flac")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_finds_what_it_says(store, name):
+    wanted, expected = FILTERS[name]
+    page = store.browse(wanted, limit=1000)
+    assert {file.path for file in page.files} == {file.path for file in expected}
+    assert page.total == len(expected)
+    assert not page.more
+
+
+def key_of(order: str, file: FileRecord) -> tuple[object, bytes]:
+    values = {
+        "path": in_bytes(file.path),
+        "confidence": -1.0 if file.confidence is None else file.confidence,
+        "duration": -1.0 if file.duration is None else file.duration,
+        "seen": file.seen_at,
+    }
+    return values[order], in_bytes(file.path)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("order", [order for order in ORDERS if order != "genre"])
+def test_pages_follow_one_another_in_order_and_back_again(store, order, descending):
+    expected = sorted(THERE, key=lambda file: key_of(order, file), reverse=descending)
+    pages, place = [], None
+    while True:
+        page = store.browse(Filter(), order=order, descending=descending, beyond=place, limit=37)
+        pages.append([file.path for file in page.files])
+        assert page.total == len(THERE)
+        if not page.more:
+            break
+        place = page.files[-1].path
+    assert [path for page in pages for path in page] == [file.path for file in expected]
+    for number in range(len(pages) - 1, 0, -1):
+        page = store.browse(
+            Filter(), order=order, descending=descending, beyond=pages[number][0], backwards=True, limit=37
+        )
+        assert [file.path for file in page.files] == pages[number - 1]
+        assert page.more == (number > 1)
+
+
+def test_files_of_one_genre_stand_together(store):
+    page = store.browse(Filter(), order="genre", limit=1000)
+    runs = [
+        genres for i, genres in enumerate(f.after for f in page.files) if not i or page.files[i - 1].after != genres
+    ]
+    assert len(runs) == len(set(runs)) == 4
+
+
+def test_a_place_that_is_gone_is_the_beginning(store):
+    page = store.browse(Filter(), beyond="/music/never was", limit=5)
+    assert page.files == store.browse(Filter(), limit=5).files
+
+
+def test_the_overview_counts_what_is_there(store):
+    found = store.overview()
+    assert found.genres["Jazz"] == sum("Jazz" in file.after for file in THERE)
+    assert found.genres[NO_GENRE] == sum(not file.after for file in THERE)
+    assert list(found.genres.values()) == sorted(found.genres.values(), reverse=True)
+    assert sum(found.confidence) == sum(file.confidence is not None for file in THERE)
+    assert found.confidence[0] == sum(file.confidence == 0.0 for file in THERE)
+    assert found.confidence[5] == sum(file.confidence == 0.25 for file in THERE)
+    assert found.confidence[-1] == sum(file.confidence == 1.0 for file in THERE)
+
+
+def test_runs_and_days_of_changes(store):
+    idle = store.start_run("scan")
+    runs = []
+    for origin in ("scan", "set"):
+        run = store.start_run("web", ["set"])
+        runs.append(run)
+        for name in ("a", "b"):
+            change = store.begin_change(
+                run=run, path=f"/music/{name}", field="genre", before=None, after=b"x", origin=origin
+            )
+            store.finish_change(change, "done")
+    undoing = store.begin_change(
+        run=runs[1], path="/music/a", field="genre", before=b"x", after=None, origin="undo", undoes=1
+    )
+    store.finish_change(undoing, "done")
+    found = store.changing_runs()
+    assert [(record.id, made, undone) for record, made, undone in found] == [(runs[1], 3, 0), (runs[0], 2, 1)]
+    assert idle not in {record.id for record, _, _ in found}
+    assert store.changing_runs(before=runs[1]) == found[1:]
+    assert store.tally_of(runs[0]) == (2, 1)
+    assert store.tally_of(idle) == (0, 0)
+    assert store.changes_by_day(NOW - timedelta(days=1)) == {
+        utc_now().date().isoformat(): {"scan": 2, "set": 2, "undo": 1}
+    }
+    assert store.changes_by_day(NOW + timedelta(days=1)) == {}
+    assert [change.id for change in store.changes(before=undoing, limit=2)] == [undoing - 1, undoing - 2]

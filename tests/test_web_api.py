@@ -1,0 +1,526 @@
+"""The page's API through a running server: songs dropped, heard and taken along; tracks found, corrected, undone."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import av
+import jsonschema
+import mediafile
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests import media
+from tests.page import CHANGING, Page, serving
+from tests.program import Program
+
+
+def make_library(folder: Path) -> Path:
+    for name, kind, source, genre in (
+        ("Brahms/dance", "flac", media.CLASSICAL, None),
+        ("Brahms/tagged", "opus", media.CLASSICAL, "Classical"),
+        ("Combo/first", "mp3-v2.3", media.JAZZ, None),
+        ("Combo/second", "wma", media.JAZZ, None),
+        ("Combo/third", "ape", media.JAZZ, None),
+        ("Combo/fourth", "m4a-aac", media.JAZZ, None),
+    ):
+        media.make(kind, (folder / name).parent, Path(name).name, source=source, genre=genre)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    home, music = tmp_path_factory.mktemp("home"), make_library(tmp_path_factory.mktemp("music"))
+    program = Program(home)
+    program.scan(music)
+    with serving(program) as page:
+        yield program, music, page
+
+
+@pytest.fixture
+def page(made) -> Page:
+    return made[2]
+
+
+def genres_in(path: Path) -> list[str]:
+    return mediafile.MediaFile(path).genres or []
+
+
+# --- songs dropped on the page ---
+
+
+@pytest.mark.parametrize("kind", media.KINDS)
+def test_a_song_of_every_kind_is_heard_seen_and_taken_along(page, kind, tmp_path):
+    song = media.master(kind, media.CLASSICAL)
+    upload = page.heard(song)
+    assert (upload["state"], upload["error"]) == ("done", None)
+    heard = upload["song"]
+    assert heard["guess"] == "Classical"
+    assert heard["scores"][0] == {"label": "classical", "name": "Classical", "score": pytest.approx(0.95, abs=0.1)}
+    assert sum(score["score"] for score in heard["scores"]) == pytest.approx(1)
+    assert len(heard["timeline"]) == 4 and heard["duration"] == pytest.approx(12, abs=1.5)
+    if kind != "mp3-bare":
+        assert (heard["title"], heard["artist"]) == ("A title", "An artist")
+    picture = page.get(heard["picture"]).json
+    assert len(picture["peaks"]) == len(picture["levels"]) > 100
+    assert page.get(picture["mel"]).headers["Content-Type"] == "image/png"
+    sound = page.get(heard["sound"]).json
+    assert sound["converted"] == (kind in {"aiff", "wma", "wavpack", "musepack", "ape", "ogg-speex"})
+    played = page.get(sound["url"])
+    assert played.headers["Content-Type"] == sound["type"]
+    with av.open(io.BytesIO(played.body)) as container:
+        assert sum(f.samples / f.sample_rate for f in container.decode(audio=0)) == pytest.approx(
+            heard["duration"], abs=1.5
+        )
+    tagged = page.get(f"/api/uploads/{upload['id']}/tagged", genre="Drum and Bass")
+    copy = tmp_path / song.name
+    copy.write_bytes(tagged.body)
+    assert f"filename={song.name}" in tagged.headers["Content-Disposition"].replace('"', "")
+    again = page.heard(copy)["song"]
+    assert (again["in_file"], again["title"]) == (["Drum and Bass"], heard["title"])
+    assert again["scores"] == heard["scores"]
+
+
+def test_the_copy_has_what_was_heard_if_nothing_else_is_named(page, tmp_path):
+    upload = page.heard(media.master("flac", media.CLASSICAL))
+    copy = tmp_path / "copy.flac"
+    copy.write_bytes(page.get(f"/api/uploads/{upload['id']}/tagged").body)
+    assert upload["song"]["genres"] == ["Classical"] == genres_in(copy)
+
+
+def test_a_dropped_song_leaves_no_trace(made, tmp_path):
+    program, _, page = made
+    wav = tmp_path / "new.wav"
+    media.ffmpeg("-f", "lavfi", "-i", "sine=f=300:d=9", wav)
+    before = program("export", "--format", "jsonl").stdout, program("db", "prune", "--dry-run").stdout
+    upload = page.heard(wav)
+    assert upload["state"] == "done"
+    kept = [path for path in (program.home / ".cache").rglob("song.wav") if path.read_bytes() == wav.read_bytes()]
+    assert len(kept) == 1
+    assert kept[0].parent.stat().st_mode & 0o077 == 0
+    assert page.ask("DELETE", f"/api/uploads/{upload['id']}", headers=CHANGING).status == 200
+    assert not kept[0].exists()
+    page.get(f"/api/uploads/{upload['id']}", expect=404)
+    assert (program("export", "--format", "jsonl").stdout, program("db", "prune", "--dry-run").stdout) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "status", "words"),
+    [
+        (b"text", "notes.txt", 415, "no audio file"),
+        (b"text", "no suffix", 415, "no audio file"),
+        (b"", "empty.mp3", 400, "empty"),
+    ],
+)
+def test_what_is_no_song_is_not_taken(page, body, name, status, words):
+    assert words in page.upload(body, name, status=status)["error"]
+
+
+def test_a_broken_song_fails_in_words(page):
+    upload = page.heard(b"this is no music at all" * 100, "broken.mp3")
+    assert upload["state"] == "failed" and upload["error"]
+    assert "Traceback" not in upload["error"] and "/" not in upload["error"]
+    page.get(f"/api/uploads/{upload['id']}/tagged", expect=409)
+    page.get(f"/api/uploads/{upload['id']}/picture", expect=422)
+
+
+def test_a_song_without_a_place_for_a_genre_is_heard_all_the_same(page, tmp_path):
+    mka = tmp_path / "song.mka"
+    media.ffmpeg("-i", media.CLASSICAL, "-c:a", "flac", mka)
+    upload = page.heard(mka)
+    assert upload["song"]["guess"] == "Classical" and upload["song"]["taggable"] is False
+    assert "no place for a genre" in page.get(f"/api/uploads/{upload['id']}/tagged", expect=422).json["error"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/pass.flac", "..\\..\\x.flac", "/root/x.flac", "a\nb.flac", "x" * 5000 + ".flac"]
+)
+def test_a_name_is_only_a_name(page, name):
+    upload = page.upload(media.master("flac"), name)
+    assert "/" not in upload["name"] and "\\.." not in upload["name"] and upload["name"].isprintable()
+    assert len(upload["name"]) <= 200 and upload["name"].endswith(".flac")
+
+
+# --- hearing in place ---
+
+
+def test_ranges_are_those_of_the_file(made):
+    _, music, page = made
+    data = (music / "Combo/first.mp3").read_bytes()
+    address = f"/api/tracks/{page.track('combo first')['id']}/audio"
+    whole = page.get(address)
+    assert whole.body == data and whole.headers["Accept-Ranges"] == "bytes"
+    assert whole.headers["Content-Type"] == "audio/mpeg"
+    for asked, start, stop in (
+        ("bytes=0-99", 0, 100),
+        ("bytes=1000-", 1000, len(data)),
+        ("bytes=-100", len(data) - 100, len(data)),
+        (f"bytes=5-{10 * len(data)}", 5, len(data)),
+    ):
+        answer = page.ask("GET", address, headers={"Range": asked})
+        part = data[start:stop]
+        assert answer.status == 206 and answer.body == part, asked
+        assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(data)}"
+    beyond = page.ask("GET", address, headers={"Range": f"bytes={len(data)}-"})
+    assert beyond.status == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
+    stale = page.ask("GET", address, headers={"Range": "bytes=0-9", "If-Range": '"another version"'})
+    assert stale.status == 200 and stale.body == data
+    head = page.ask("HEAD", address)
+    assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(data)))
+
+
+def test_a_range_of_converted_sound(made):
+    page = made[2]
+    track = page.track("combo second")
+    page.get(f"/api/tracks/{track['id']}/opus", expect=404)
+    sound = page.get(f"/api/tracks/{track['id']}/sound").json
+    assert sound["converted"] and sound["type"] == "audio/webm"
+    whole = page.get(sound["url"]).body
+    assert page.ask("GET", sound["url"], headers={"Range": "bytes=100-199"}).body == whole[100:200]
+    same = page.get(f"/api/tracks/{page.track('combo first')['id']}/sound", converted="1").json
+    assert same["converted"]
+
+
+def test_titles_are_read_from_the_files(page):
+    tracks = page.get("/api/tracks").json["tracks"]
+    titles = page.get("/api/titles", id=[track["id"] for track in tracks]).json["titles"]
+    assert len(titles) == 6
+    assert all(one == {"title": "A title", "artist": "An artist", "album": "An album"} for one in titles.values())
+
+
+def test_what_sounds_alike_stands_together(page):
+    track = page.track("combo first")
+    found = page.get(f"/api/tracks/{track['id']}/similar", count=3).json["similar"]
+    assert {one["track"]["name"] for one in found} == {"second.wma", "third.ape", "fourth.m4a"}
+    upload = page.heard(media.master("flac", media.CLASSICAL))
+    nearest = page.get(f"/api/uploads/{upload['id']}/similar", count=1).json["similar"][0]
+    assert nearest["track"]["name"] in {"dance.flac", "tagged.opus"} and nearest["similarity"] > 0.95
+
+
+# --- correcting and taking back ---
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A library of its own, to be changed."""
+    program, music = Program(tmp_path / "home"), make_library(tmp_path / "music")
+    (tmp_path / "home").mkdir()
+    program.scan(music)
+    with serving(program) as page:
+        yield program, music, page
+
+
+def test_correct_accept_and_undo_byte_for_byte(own):
+    program, music, page = own
+    first, second = music / "Combo/first.mp3", music / "Combo/second.wma"
+    before = first.read_bytes(), second.read_bytes()
+    ids = [page.track(f"combo {name}")["id"] for name in ("first", "second")]
+
+    chosen = page.post("/api/genres", {"ids": ids[:1], "genres": ["hiphop"]})
+    assert (chosen["changed"], chosen["failed"]) == (1, 0)
+    assert genres_in(first) == ["Hip-Hop"]
+    track = page.track("combo first")
+    assert (track["status"], track["reason"], track["genres"]) == ("kept", "set by hand", ["Hip-Hop"])
+
+    accepted = page.post("/api/accept", {"ids": ids})
+    assert accepted["changed"] == 2 and accepted["run"] == chosen["run"] + 1
+    assert genres_in(first) == genres_in(second) == ["Jazz"]
+    assert {result["status"] for result in program.scan(music)} == {"unchanged"}
+
+    taken = page.post(f"/api/runs/{accepted['run']}/undo")
+    assert taken["changed"] == 2
+    assert genres_in(first) == ["Hip-Hop"] and second.read_bytes() == before[1]
+    changes = page.get(f"/api/runs/{chosen['run']}").json["changes"]
+    page.post(f"/api/changes/{changes[0]['id']}/undo")
+    assert (first.read_bytes(), second.read_bytes()) == before
+    page.post(f"/api/changes/{changes[0]['id']}/undo", status=409)
+    page.post(f"/api/runs/{chosen['run']}/undo", status=409)
+    runs = page.get("/api/runs").json["runs"]
+    assert [run["arguments"][0] for run in runs if run["command"] == "web"] == ["undo", "undo", "accept", "set"]
+    assert program("history", "--format", "jsonl").stdout.count('"command": "web"') == 4
+
+
+def test_removing_a_genre_can_be_undone(own):
+    _, music, page = own
+    song = music / "Brahms/tagged.opus"
+    before = song.read_bytes()
+    done = page.post("/api/genres", {"ids": [page.track("tagged")["id"]], "genres": []})
+    assert genres_in(song) == []
+    page.post(f"/api/runs/{done['run']}/undo")
+    assert song.read_bytes() == before
+
+
+def test_undo_refuses_what_somebody_else_changed(own):
+    _, music, page = own
+    song = music / "Combo/first.mp3"
+    done = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})
+    other = mediafile.MediaFile(song)
+    other.genres = ["Polka"]
+    other.save()
+    taken = page.post(f"/api/runs/{done['run']}/undo")
+    assert (taken["changed"], taken["failed"]) == (0, 1)
+    assert genres_in(song) == ["Polka"]
+
+
+def test_one_bad_file_does_not_stop_the_others(own):
+    _, music, page = own
+    ids = [page.track(f"combo {name}")["id"] for name in ("first", "second", "third")]
+    (music / "Combo/second.wma").unlink()
+    done = page.post("/api/genres", {"ids": ids, "genres": ["Jazz"]})
+    assert (done["changed"], done["failed"]) == (2, 1)
+    assert [one["name"] for one in done["results"] if one["status"] == "failed"] == ["second.wma"]
+
+
+def test_a_change_goes_on_if_it_takes_longer_than_a_request_waits(own, tmp_path):
+    program, music, page = own
+    folder = music / "many"
+    folder.mkdir()
+    for number in range(60):
+        shutil.copy(media.master("mp3-v2.3"), folder / f"{number:02}.mp3")
+    program.scan(music)
+    ids = [track["id"] for track in page.get("/api/tracks", q="many", limit=200).json["tracks"]]
+    assert len(ids) == 60
+    done = page.post("/api/genres", {"ids": ids, "genres": ["Jazz"]})
+    assert done["changed"] == 60
+    assert genres_in(folder / "59.mp3") == ["Jazz"]
+
+
+def test_a_server_that_is_stopped_finishes_the_write_in_hand(tmp_path):
+    program, music = Program(tmp_path / "home"), tmp_path / "music"
+    (tmp_path / "home").mkdir()
+    music.mkdir()
+    for number in range(150):
+        shutil.copy(media.master("mp3-v2.3"), music / f"{number:03}.mp3")
+    program.scan(music)
+    with serving(program) as page:
+        ids = [track["id"] for track in page.get("/api/tracks", limit=150).json["tracks"]]
+        body = json.dumps({"ids": ids, "genres": ["Jazz"]}).encode()
+        page.ask("POST", "/api/genres", body, {**CHANGING, "Content-Type": "application/json"})
+    written = sum(genres_in(music / f"{number:03}.mp3") == ["Jazz"] for number in range(150))
+    assert 0 < written <= 150
+    assert program("db", "check").stdout.count("begun and not finished") == 0
+    history = program("history", "--format", "jsonl").stdout.splitlines()
+    assert json.loads(history[0])["changed"] == written
+
+
+# --- the description ---
+
+
+@pytest.fixture(scope="module")
+def document(made):
+    return made[2].get("/api/openapi.json").json
+
+
+def test_the_description_is_valid(document):
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_every_route_is_described_and_every_description_has_a_route(document):
+    from flask import Flask
+
+    from genrify_tagger.web import api, media_api, upload_api
+
+    app = Flask("routes")
+    for part in (api.api, media_api.api, upload_api.api):
+        app.register_blueprint(part)
+    served = set()
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith("/api/"):
+            continue
+        for kind in ("tracks", "uploads") if "<any(" in rule.rule else ("",):
+            address = re.sub(r"<any\([^)]*\):kind>", kind, rule.rule)
+            address = re.sub(
+                r"<(?:int\(max=\d+\):)?(\w+)>", lambda found: "{{{}}}".format(found[1].replace("key", "id")), address
+            )
+            served |= {(address, method.lower()) for method in rule.methods - {"HEAD", "OPTIONS"}}
+    described = {
+        (address, method) for address, item in document["paths"].items() for method in item if method != "parameters"
+    }
+    assert served == described
+
+
+def test_the_server_answers_as_described(made, document):
+    """Walk through every operation with real values, and hold each answer to its schema."""
+    _, _, page = made
+    upload = page.heard(media.master("flac", media.CLASSICAL))
+    track = page.track("brahms dance")["id"]
+    run = page.post("/api/accept", {"ids": [track]})["run"]
+    change = page.get(f"/api/runs/{run}").json["changes"][0]["id"]
+    values = {"run": run, "change": change}
+    task = page.post("/api/genres", {"ids": [track], "genres": ["Classical"]})["id"]
+    bodies = {
+        "chooseGenres": {"ids": [track], "genres": ["Rock"]},
+        "accept": {"ids": [track]},
+        "login": {"token": "any"},
+    }
+    seen = []
+    last = [("/api/uploads/{id}", "delete")]
+    operations = [
+        (address, method, operation)
+        for address, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+    for address, method, operation in sorted(operations, key=lambda one: (one[0], one[1]) in last):
+        kind = address.split("/")[2]
+        one = {**values, "id": {"tracks": track, "uploads": upload["id"], "tasks": task}.get(kind, "")}
+        path = re.sub(r"{(\w+)}", lambda found, one=one: str(one[found[1]]), address)
+        key = operation["operationId"]
+        if key in {"undoChange", "undoRun"}:
+            mine = page.post("/api/genres", {"ids": [track], "genres": [key]})
+            newest = page.get(f"/api/runs/{mine['run']}").json["changes"][0]["id"]
+            path = f"/api/runs/{mine['run']}/undo" if key == "undoRun" else f"/api/changes/{newest}/undo"
+        if any(part["name"] == "id" and part["in"] == "query" for part in operation["parameters"]):
+            path += f"?id={track if kind == 'titles' else upload['id']}"
+        body = media.master("flac").read_bytes() if key == "upload" else json.dumps(bodies.get(key, {})).encode()
+        headers = {"X-File-Name": "song.flac"} if key == "upload" else {"Content-Type": "application/json"}
+        deadline = time.monotonic() + 30
+        if path.endswith(("/opus", "/mel.png")):
+            page.get(path.replace("/opus", "/sound?converted=1").replace("/mel.png", "/picture"))
+        while True:
+            answer = page.ask(method.upper(), path, body if method == "post" else None, {**CHANGING, **headers})
+            if answer.status not in {202, 503} or time.monotonic() > deadline:
+                break
+            if answer.status == 202:
+                hold(document, operation, answer)
+            if method == "post":
+                break
+            time.sleep(0.1)
+        assert answer.status in {200, 201, 202}, (key, answer.status, answer.body[:300])
+        hold(document, operation, answer)
+        seen.append(key)
+    assert len(seen) == len(operations) > 30
+
+
+def hold(document, operation, answer) -> None:
+    described = operation["responses"][str(answer.status)]
+    if "$ref" in described:
+        described = document["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
+    media_type = answer.headers["Content-Type"].split(";")[0]
+    kinds = described.get("content", {})
+    assert media_type in kinds or f"{media_type.split('/')[0]}/*" in kinds, (operation["operationId"], media_type)
+    if media_type == "application/json":
+        schema = {**kinds[media_type]["schema"], "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(answer.json)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/tracks?order=size", 400),
+        ("/api/tracks?status=unchanged", 400),
+        ("/api/tracks?low=2", 400),
+        ("/api/tracks?low=nan", 400),
+        ("/api/tracks?limit=0", 400),
+        ("/api/tracks?limit=1e3", 400),
+        ("/api/tracks?folder=relative", 400),
+        ("/api/tracks?q=%00", 400),
+        ("/api/tracks?after=nonsense", 404),
+        ("/api/tracks/nonsense", 404),
+        ("/api/tracks/L2V0Yy9wYXNzd2Q/audio", 404),
+        ("/api/titles", 400),
+        ("/api/uploads", 400),
+        ("/api/uploads/guess", 404),
+        ("/api/tasks/none", 404),
+        ("/api/runs/99999", 404),
+        ("/api/runs/99999999999999999999", 404),
+        ("/api/runs?before=-1", 400),
+        ("/api/nothing", 404),
+        ("/api/tracks/x/similar?count=many", 400),
+        ("/tracks/nonsense", 404),
+        ("/history/99999", 404),
+        ("/library?order=size", 400),
+    ],
+)
+def test_wrong_questions_get_words_and_no_trace(made, document, path, status):
+    answer = made[2].ask("GET", path)
+    assert answer.status == status, answer.body
+    assert b"Traceback" not in answer.body
+    if path.startswith("/api/"):
+        jsonschema.validate(answer.json, document["components"]["schemas"]["Error"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"no json", b"[]", b"{}", b"[" * 100_000),
+        *(b'{"ids": "x", "genres": []}', b'{"ids": [], "genres": []}', b'{"ids": [1], "genres": []}'),
+        *(b'{"ids": ["x"], "genres": ["a\\nb"]}', b'{"ids": ["x"], "genres": ["\\ud800"]}'),
+        b'{"ids": ["\\ud800"], "genres": ["Jazz"]}',
+    ],
+)
+def test_wrong_bodies_change_nothing(page, body):
+    answer = page.ask("POST", "/api/genres", body, {**CHANGING, "Content-Type": "application/json"})
+    assert answer.status in {400, 404}, answer.body
+    assert answer.json["error"]
+
+
+def test_the_page_that_was_asked_for_is_the_page_that_is_shown(page):
+    for path in (
+        "/",
+        "/library",
+        "/unsure",
+        "/overview",
+        "/history",
+        "/library?status=unsure&order=confidence&q=combo",
+    ):
+        answer = page.get(path)
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "</html>" in answer.text
+    listed = page.get("/library", q="brahms").text
+    assert "dance.flac" in listed and "first.mp3" not in listed
+    assert "no such" not in listed
+
+
+def test_serve_says_what_is_wrong(made, program):
+    _, _, page = made
+    done = program("serve", "--port", str(page.port), status=1)
+    assert "in use" in done.stderr and len(done.stderr.splitlines()) == 1
+    done = program("serve", "--host", "no.such.host.invalid", status=2)
+    assert "token" in done.stderr
+    done = program("serve", "--host", "no.such.host.invalid", status=1, GENRIFY_WEB__TOKEN="x" * 20)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_extra_serve_says_which(program, tmp_path):
+    (tmp_path / "flask.py").write_text("raise ModuleNotFoundError('no flask', name='flask')")
+    done = subprocess.run(
+        program.command("serve"), env=program.environment(PYTHONPATH=str(tmp_path)), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "genrify-tagger[web]" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_service_serves_the_page_beside_its_work(program, tmp_path):
+    music = make_library(tmp_path / "music")
+    process = subprocess.Popen(
+        program.command("watch", "--serve", "--settle", "0.2", music),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=program.environment(GENRIFY_WEB__PORT="0"),
+    )
+    try:
+        assert process.stdout is not None
+        port = int(re.search(r"http://127.0.0.1:(\d+)/", process.stdout.readline())[1])
+        page = Page(process, "127.0.0.1", port)
+        deadline = time.monotonic() + 60
+        while page.get("/api/tracks").json["total"] < 6 or not page.get("/api/service").json["service"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        told = page.get("/api/service").json["service"]
+        assert ["Watches", str(music)] in told["facts"]
+        done = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})
+        assert done["changed"] == 1 and genres_in(music / "Combo/first.mp3") == ["Jazz"]
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert list((program.home / ".cache/genrify-tagger/page").iterdir()) == []

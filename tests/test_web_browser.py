@@ -1,0 +1,303 @@
+"""The page in a real browser, with real songs: by mouse, by keys, by day and night, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import mediafile
+import pytest
+
+from tests import media
+from tests.browser import DESKTOP, PHONE, browsing, dress, faults, need_browser, until
+from tests.page import Page, serving
+from tests.program import Program
+
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    need_browser()
+    program, music = Program(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("music")
+    media.make("flac", music / "Brahms", "dance", source=media.CLASSICAL)
+    for number in range(6):
+        media.make(("mp3-v2.3", "wma")[number % 2], music / "Combo", f"jam-{number}")
+    hostile = media.make("mp3-v2.4", music / "Odd", "odd")
+    tagged = mediafile.MediaFile(hostile)
+    tagged.title, tagged.artist = MARKUP, f"<b>{MARKUP}</b>"
+    tagged.save()
+    program.scan(music)
+    with (
+        serving(program) as page,
+        browsing(str(tmp_path_factory.mktemp("profile"))) as browser,
+    ):
+        yield music, page, browser
+
+
+@pytest.fixture
+def music(made) -> Path:
+    return made[0]
+
+
+@pytest.fixture
+def page(made) -> Page:
+    return made[1]
+
+
+@pytest.fixture
+def browser(made):
+    browser = made[2]
+    browser.get_log("browser")
+    dress(browser, size=DESKTOP)
+    yield browser
+    problems = [entry for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+    assert problems == []
+
+
+def one(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def all_of(browser, selector):
+    return browser.find_elements("css selector", selector)
+
+
+def keys(browser, *pressed) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(*pressed).perform()
+
+
+def playing(browser) -> bool:
+    return "playing" in one(browser, "[data-play], [data-bar-play]").get_attribute("class")
+
+
+def drop(browser, page, *songs) -> None:
+    browser.get(page.address + "/history")
+    browser.execute_script("sessionStorage.clear()")
+    browser.get(page.address + "/")
+    one(browser, "#files").send_keys("\n".join(map(str, songs)))
+
+
+def at_rest(browser) -> bool:
+    return one(browser, "[data-queue]").get_attribute("aria-busy") == "false"
+
+
+def shown_title(browser) -> str:
+    return one(browser, "[data-title]").text
+
+
+def genres_in(path: Path) -> list[str]:
+    return mediafile.MediaFile(path).genres or []
+
+
+def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
+    song = media.make("wma", tmp_path, source=media.CLASSICAL)
+    drop(browser, page, song)
+    until(lambda: one(browser, "[data-genre]").text == "Classical", "the genre")
+    assert shown_title(browser) == "A title"
+    assert "very sure" in one(browser, "[data-confidence]").text
+    assert len(all_of(browser, "[data-bars] li")) == 10
+    assert len(all_of(browser, "[data-timeline] li")) == 4
+    until(
+        lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100, "the picture"
+    )
+    one(browser, "[data-play]").click()
+    until(lambda: playing(browser), "the sound")
+    place = "return parseFloat(getComputedStyle(document.querySelector('[data-cursor]')).left)"
+    first = browser.execute_script(place)
+    until(lambda: browser.execute_script(place) > first + 5, "the cursor moves")
+    one(browser, "[data-play]").click()
+    until(lambda: not playing(browser))
+    until(lambda: all_of(browser, "[data-similar-list] li"), "what sounds like it")
+
+
+def test_several_songs_make_a_playlist_that_plays_on(page, browser, tmp_path):
+    songs = [media.make(kind, tmp_path, f"{n} song") for n, kind in enumerate(["wav", "mp3-bare", "ape"])]
+    drop(browser, page, *songs)
+    until(lambda: len(all_of(browser, "[data-playlist] li small")) == 3)
+    until(lambda: all("%" in words.text for words in all_of(browser, "[data-playlist] li small")), "all are heard")
+    names = [label.text for label in all_of(browser, ".pick-song span")]
+    assert names == ["An artist – A title", "1 song.mp3", "An artist – A title"]
+    all_of(browser, ".pick-song")[0].click()  # the first is shown already, so this plays it
+    until(lambda: playing(browser), "the sound")
+    browser.execute_script("document.querySelector('[data-seek]').focus()")
+    keys(browser, "\ue010")  # End
+    until(lambda: shown_title(browser) == "1 song.mp3", "the next song")
+    until(lambda: playing(browser), "the next song plays")
+    browser.refresh()
+    until(lambda: len(all_of(browser, "[data-playlist] li")) == 3, "the playlist outlives a reload")
+    one(browser, "[data-clear]").click()
+    until(lambda: not all_of(browser, "[data-playlist] li"))
+
+
+def test_a_wrong_file_is_told_of(page, browser, tmp_path):
+    text, broken = tmp_path / "notes.txt", tmp_path / "broken.mp3"
+    text.write_text("no song")
+    broken.write_text("no song")
+    drop(browser, page, text, broken)
+    until(lambda: len(all_of(browser, "[data-playlist] .bad")) == 2)
+    assert "no audio file" in one(browser, "[data-playlist]").text
+    one(browser, "[data-clear]").click()
+    until(lambda: not all_of(browser, "[data-playlist] li"))
+    browser.get_log("browser")  # a browser notes each refusal
+
+
+def test_find_hear_correct_and_take_back(music, page, browser):
+    song = music / "Combo" / "jam-0.mp3"
+    before = song.read_bytes()
+    browser.get(page.address + "/library")
+    assert len(all_of(browser, "tr[data-id]")) == 8
+    one(browser, "#q").send_keys("JAM-0\n")
+    until(lambda: len(all_of(browser, "tr[data-id]")) == 1)
+    until(lambda: one(browser, "[data-name]").text == "An artist – A title", "the title")
+    one(browser, "[data-hear]").click()
+    until(lambda: playing(browser), "the sound")
+    one(browser, "[data-pick]").click()
+    one(browser, "#bulk-genre").send_keys("Bossa Nova\n")
+    until(lambda: "Bossa Nova written into 1 file" in one(browser, "[data-toasts]").text, "the word")
+    assert genres_in(song) == ["Bossa Nova"]
+    assert one(browser, "[data-says]").text == "Bossa Nova"
+    browser.get(page.address + "/history")
+    all_of(browser, "[data-undo-run]")[0].click()
+    until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
+    assert song.read_bytes() == before
+
+
+def test_accept_many_at_once_and_undo_from_the_message(music, page, browser):
+    songs = [music / "Combo" / f"jam-{number}.mp3" for number in (2, 4)]
+    browser.get(page.address + "/library?format=MP3&folder=" + str(music / "Combo"))
+    boxes = all_of(browser, "[data-pick]")
+    assert len(boxes) == 3
+    one(browser, "[data-all]").click()
+    assert one(browser, "[data-picked]").text == "3"
+    one(browser, "[data-accept]").click()
+    until(lambda: "Accepted in 3 files" in one(browser, "[data-toasts]").text)
+    assert [genres_in(song) for song in songs] == [["Jazz"]] * 2
+    one(browser, ".toast button").click()
+    until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
+    assert [genres_in(song) for song in songs] == [[], []]
+
+
+def test_decide_by_keys_alone(page, browser, tmp_path_factory):
+    program, music = Program(tmp_path_factory.mktemp("keys")), tmp_path_factory.mktemp("keys-music")
+    for number in range(4):
+        shutil.copy(media.master("mp3-v2.3"), music / f"{number}.mp3")
+    program.scan(music)
+    with serving(program) as own:
+        browser.get(own.address + "/unsure")
+        until(lambda: shown_title(browser) == "A title")
+        assert one(browser, "[data-left]").text == "4 to decide"
+        keys(browser, " ")
+        until(lambda: playing(browser), "space plays")
+        keys(browser, "a")
+        until(lambda: one(browser, "[data-left]").text == "3 to decide" and at_rest(browser), "accepted")
+        until(lambda: playing(browser), "the next one plays by itself")
+        keys(browser, "8")
+        until(lambda: one(browser, "[data-left]").text == "2 to decide" and at_rest(browser), "chosen")
+        keys(browser, "n")
+        time.sleep(0.2)
+        until(lambda: at_rest(browser))
+        assert one(browser, "[data-left]").text == "2 to decide"
+        assert sorted(genres_in(song) for song in music.iterdir()) == [[], [], ["Jazz"], ["Pop"]]
+        until(lambda: one(browser, "[data-undo]").is_enabled())
+        keys(browser, "u")
+        until(lambda: one(browser, "[data-left]").text == "3 to decide" and at_rest(browser), "taken back")
+        assert sorted(genres_in(song) for song in music.iterdir()) == [[], [], [], ["Jazz"]]
+        one(browser, "#other").send_keys("an8")  # letters and digits are words here
+        assert one(browser, "[data-left]").text == "3 to decide"
+        browser.get("about:blank")
+
+
+def test_the_keyboard_reaches_everything(page, browser):
+    browser.get(page.address + "/library")
+    reached = set()
+    keys(browser, "\ue004")
+    assert browser.switch_to.active_element.text == "Skip to the content"
+    for _ in range(60):
+        keys(browser, "\ue004")
+        element = browser.switch_to.active_element
+        reached.add((element.get_attribute("data-hear") and "play") or element.get_attribute("id") or element.text)
+        outline = element.value_of_css_property("outline-style")
+        assert outline != "none" or element.tag_name == "body" or element.get_attribute("id") == "main", (
+            element.get_attribute("outerHTML")
+        )
+    assert {"Library", "Unsure", "q", "status", "genre-filter", "play"} <= {word.split("\n")[0] for word in reached} | {
+        "Unsure" if any(word.startswith("Unsure") for word in reached) else ""
+    }
+
+
+def test_titles_are_text(music, page, browser):
+    browser.get(page.address + "/library?q=odd")
+    until(lambda: MARKUP in one(browser, "[data-name]").text)
+    one(browser, "[data-name]").click()
+    until(lambda: shown_title(browser) == MARKUP)
+    assert browser.execute_script("return [...document.images].filter((i) => i.src.endsWith('/x')).length") == 0
+
+
+def test_filters_narrow_and_pages_turn(page, browser):
+    browser.get(page.address + "/library")
+    browser.execute_script(
+        "const s = document.querySelector('#status'); s.value = 'unsure';"
+        "s.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
+    until(lambda: "status=unsure" in browser.current_url)
+    assert "order=" not in browser.current_url and "q=" not in browser.current_url
+    assert {cell.text for cell in all_of(browser, "[data-status]")} == {"unsure"}
+    browser.get(page.address + "/library?order=confidence")
+    shown = [float(cell.text) for cell in all_of(browser, ".heard small")]
+    assert shown == sorted(shown, reverse=True)
+
+
+PAGES = ("/", "/library", "/unsure", "/overview", "/history", "/history/1", "track", "song")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+def test_axe_finds_no_fault_and_nothing_runs_off_the_screen(page, browser, tmp_path, size, dark):
+    song = media.make("flac", tmp_path, source=media.CLASSICAL)
+    dress(browser, size=size, dark=dark)
+    for name in PAGES:
+        if name == "song":
+            drop(browser, page, song)
+        else:
+            browser.get(page.address + (f"/tracks/{page.track('brahms')['id']}" if name == "track" else name))
+        if name in {"song", "track", "/unsure"}:
+            until(lambda: one(browser, "[data-genre]").text, name)
+            until(lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100)
+        if name == "/library":
+            all_of(browser, "[data-pick]")[0].click()
+        assert faults(browser) == [], (name, size, dark)
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= size[0], (name, width)
+
+
+def test_the_first_page_is_small_and_quick(page, browser):
+    browser.get(page.address + "/history")
+    browser.execute_script("sessionStorage.clear()")
+    browser.execute_cdp_cmd("Network.clearBrowserCache", {})
+    browser.get(page.address + "/")
+    time.sleep(0.5)
+    size = browser.execute_script(
+        "return performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))"
+        ".reduce((sum, entry) => sum + entry.encodedBodySize, 0)"
+    )
+    assert 10_000 < size <= 100_000
+
+
+def test_the_token_is_asked_for_once(browser, program):
+    with serving(program, "--host", "0.0.0.0", GENRIFY_WEB__TOKEN="correct horse battery") as page:
+        browser.get(f"http://127.0.0.1:{page.port}/library")
+        assert browser.current_url.endswith("/login")
+        assert faults(browser) == []
+        one(browser, "#token").send_keys("wrong\n")
+        until(lambda: "not the token" in one(browser, "[data-problem]").text)
+        one(browser, "#token").clear()
+        one(browser, "#token").send_keys("correct horse battery\n")
+        until(lambda: "Genrify it." in one(browser, "h1").text and all_of(browser, "[data-logout]"))
+        browser.get_log("browser")  # a browser notes each refusal
+        one(browser, "[data-logout]").click()
+        until(lambda: browser.current_url.endswith("/login"))
+        browser.get("about:blank")
