@@ -305,3 +305,25 @@ def test_show_status_export_and_history_tell_of_the_song(program, tmp_path):
     assert (exported["path"], exported["after"], exported["scores"]) == (str(song), written["after"], written["scores"])
     assert program("export").stdout.splitlines()[0].startswith("path,status,")
     assert str(song) in program("history", "--path", tmp_path).stdout
+
+
+def test_a_mistyped_name_is_no_empty_answer(program, tmp_path):
+    program.scan(media.make("flac", tmp_path / "music"), *SURE)
+    gone = tmp_path / "nowhere"
+    for command in (("status", gone), ("export", gone), ("history", "--path", gone)):
+        done = program(*command, status=1)
+        assert done.stdout == "" and "no such file or folder, and none is remembered" in done.stderr
+    assert "there is no run 999" in program("history", "999", status=1).stderr
+    assert "is not in the range" in program("undo", "9" * 20, status=2).stderr
+    (tmp_path / "music").rename(tmp_path / "away")
+    assert str(tmp_path / "music") in program("history", "--path", tmp_path / "music").stdout
+
+
+def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(program, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    assert program.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
+    program("set", song, "Jazz")
+    assert str(song) not in program("status", "--list", "unsure").stdout
+    program("undo")
+    assert str(song) in program("status", "--list", "unsure").stdout
+    assert MediaFile(song).genres is None

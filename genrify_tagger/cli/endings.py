@@ -58,7 +58,7 @@ def end_with(error: BaseException, state: State) -> int:
 
 
 def _usage(error: click.UsageError) -> str:
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     return f"{message} (see '{error.ctx.command_path} --help')" if error.ctx else message
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.arguments import known_place
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.cli.state import State, common_options
 
@@ -51,10 +51,10 @@ def command(state: State, folder: str | None, output_format: str) -> None:
     """  # noqa: D301
     from genrify_tagger.pipeline import open_memory
 
-    under = os.path.realpath(folder) if folder else None
-    if output_format == "csv":
-        _write_row(FIELDS)
     with open_memory(state.settings()) as store:
+        under = known_place(store, folder)
+        if output_format == "csv":
+            _write_row(FIELDS)
         for record in store.files_under(under):
             fields = _fields(record)
             if output_format == "jsonl":

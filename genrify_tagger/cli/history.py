@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.arguments import RUN, known_place
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
     from genrify_tagger.store import ChangeRecord, RunRecord, Store
 
 
 @click.command()
-@click.argument("run", type=int, required=False)
+@click.argument("run", type=RUN, required=False)
 @click.option("--path", "-p", type=click.Path(), help="Only changes of this file, or of files below this folder.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many lines.")
 @click.option("--all", "all_runs", is_flag=True, help="Also runs that changed nothing.")
@@ -40,9 +41,13 @@ def command(state: State, run: int | None, path: str | None, limit: int, all_run
         if run is None and path is None:
             _tell_runs(store, limit, output_format, all_runs=all_runs)
             return
-        under = os.path.realpath(path) if path is not None else None
-        for change in store.changes(run=run, under=under, limit=limit):
+        if run is not None and store.run(run) is None:
+            raise GenrifyError(f"there is no run {run}", hint="see 'genrify-tag history --all'")
+        changes = list(store.changes(run=run, under=known_place(store, path), limit=limit))
+        for change in changes:
             _tell_change(change, output_format)
+        if not changes and output_format == "text":
+            write_line("Nothing was written there." if run is None else f"Run {run} wrote nothing there.")
 
 
 def _tell_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:

@@ -45,12 +45,12 @@ def command(state: State, file: str, count: int, playlist: str | None, output_fo
         found = Neighbourhood(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
         raise GenrifyError("no other song of the library was listened to yet", hint="genrify-tag scan ~/Music")
-    for neighbour in found:
-        _tell(neighbour, output_format)
     if playlist is not None:
         _write_playlist(os.path.abspath(playlist), found)
-        if not state.quiet:
-            state.console.print(f"Wrote the playlist {playlist}")
+    for neighbour in found:
+        _tell(neighbour, output_format)
+    if playlist is not None and not state.quiet:
+        state.console.print(f"Wrote the playlist {playlist}")
 
 
 def _tell(neighbour: Neighbour, output_format: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.arguments import known_place
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.cli.state import State, common_options
 
@@ -44,17 +44,17 @@ def command(state: State, folder: str | None, listed: str | None, health: bool, 
     service = service_state(settings)
     if health:
         return _health(service, output_format)
-    under = os.path.realpath(folder) if folder else None
-    _count(settings, under, listed, output_format, service)
+    _count(settings, folder, listed, output_format, service)
     return None
 
 
 def _count(
-    settings: Settings, under: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
+    settings: Settings, folder: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
 ) -> None:
     from genrify_tagger.pipeline import open_memory
 
     with open_memory(settings) as store:
+        under = known_place(store, folder)
         if listed:
             _list(store.files_under(under, [listed]), output_format)
             return
@@ -65,7 +65,8 @@ def _count(
         write_json({"schema": 1, "counts": counts, "failures": failures, "last_run": run, "service": service})
         return
     if not counts:
-        write_line("Nothing was scanned yet: genrify-tag scan ~/Music")
+        where = f" in {folder}" if folder else ""
+        write_line(f"Nothing was scanned{where} yet: genrify-tag scan {folder or '~/Music'}")
     else:
         _tell_counts(counts, failures, last)
     if service is not None and under is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genrify_tagger.cli.arguments import RUN
 from genrify_tagger.cli.output import format_option
 from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", type=int, required=False)
+@click.argument("run", type=RUN, required=False)
 @click.option("--path", "-p", type=click.Path(), help="Take back the last change of this file, or of each file below.")
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be taken back.")
 @format_option("text", "jsonl")

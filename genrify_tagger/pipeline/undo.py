@@ -93,19 +93,19 @@ def _whereabouts(session: Session, change: ChangeRecord) -> str:
     return change.path
 
 
+def _standing_after(change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
+    """Return status and reason of a file then; where a human's word was taken back it is to be decided again."""
+    if change.origin == "set":
+        return ("kept", "has a genre") if genres else ("unsure", "what was set by hand was taken back")
+    return "kept" if genres else "skipped", "its genre was undone; --force writes again"
+
+
 def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
     if change.origin == "beets":
         raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
     plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
     if not dry_run:
         stat = write(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
-        genres = plan.after.genres
-        remember(
-            session,
-            path,
-            stat,
-            "kept" if genres else "skipped",
-            reason="its genre was undone; --force writes again",
-            genres=genres,
-        )
+        status, reason = _standing_after(change, plan.after.genres)
+        remember(session, path, stat, status, reason=reason, genres=plan.after.genres)
     return Result(path=path, status="tagged", before=plan.before.genres, after=plan.after.genres)
