@@ -10,7 +10,7 @@ import pytest
 from genrify_tagger.training import synthetic
 
 
-@pytest.mark.parametrize("name", [name for name in synthetic.names() if name.endswith("-00")])
+@pytest.mark.parametrize("name", synthetic.names()[:: synthetic.CLIPS_OF_A_KIND])
 def test_a_name_is_always_the_same_sound(name):
     y = synthetic.make(name)
     assert y.shape == (4, 48000)
@@ -28,6 +28,6 @@ def test_levels_span_from_faint_to_loud():
 
 def test_names_are_told_apart():
     names = synthetic.names()
-    assert len(set(names)) == len(names) > len(synthetic.KINDS) * synthetic.CLIPS_OF_A_KIND
+    assert len(set(names)) == len(names) == len(synthetic.KINDS) * synthetic.CLIPS_OF_A_KIND
     assert {synthetic.kind_of(name) for name in names} == set(synthetic.KINDS)
     assert doctest.testmod(synthetic).failed == 0

@@ -16,7 +16,6 @@ from genrify_tagger.training.musicnn import FloatArray
 
 N_SEGMENTS = 4
 CLIPS_OF_A_KIND = 12
-CLIPS_OF_NOISE = 36  # faint noise of many colours is what the network takes for classical music
 LEVELS = (-58.0, -6.0)  # dBFS, RMS
 
 Array = npt.NDArray[np.float64]
@@ -25,8 +24,7 @@ _SAMPLES = N_SEGMENTS * SEGMENT_SAMPLES
 
 def names() -> list[str]:
     """Name every sound that can be made."""
-    counts = {kind: CLIPS_OF_NOISE if kind in NOISES else CLIPS_OF_A_KIND for kind in KINDS}
-    return [f"synthetic/{kind}-{number:02d}" for kind, count in counts.items() for number in range(count)]
+    return [f"synthetic/{kind}-{number:02d}" for kind in KINDS for number in range(CLIPS_OF_A_KIND)]
 
 
 def kind_of(name: str) -> str:
@@ -110,4 +108,3 @@ KINDS: dict[str, Callable[[np.random.Generator], Array]] = {
     "hum": _hum,
     "clicks": _clicks,
 }
-NOISES = ("noise", "band")
