@@ -211,6 +211,46 @@ def test_decide_by_keys_alone(page, browser, tmp_path_factory):
         browser.get("about:blank")
 
 
+@pytest.fixture
+def undecided(tmp_path_factory):
+    """A running page over four songs that the program is unsure of, and their folder."""
+    program, music = Program(tmp_path_factory.mktemp("queue")), tmp_path_factory.mktemp("queue-music")
+    for number in range(4):
+        shutil.copy(media.master("mp3-v2.3"), music / f"{number}.mp3")
+    program.scan(music)
+    with serving(program) as own:
+        yield own, music
+
+
+def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(undecided, browser):
+    own, music = undecided
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    (music / order[1]).rename(music / "renamed.ogg.part")
+    browser.get(own.address + "/unsure")
+    until(lambda: shown_title(browser) == "A title")
+    keys(browser, "n")
+    until(lambda: f"{order[1]} is passed over" in one(browser, "[data-toasts]").text and at_rest(browser))
+    keys(browser, "a")
+    until(lambda: f"{order[2]}: Jazz" in one(browser, "[data-toasts]").text and at_rest(browser), "the third is written")
+    assert [name for name in order if (music / name).exists() and genres_in(music / name)] == [order[2]]
+    browser.get_log("browser")  # a browser notes each refusal
+    browser.get("about:blank")
+
+
+def test_an_older_message_takes_back_its_own_decision(undecided, browser):
+    own, music = undecided
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    browser.get(own.address + "/unsure")
+    until(lambda: shown_title(browser) == "A title")
+    for key, count in (("a", 3), ("8", 2)):
+        keys(browser, key)
+        until(lambda count=count: one(browser, "[data-left]").text == f"{count} to decide" and at_rest(browser))
+    all_of(browser, ".toast button")[0].click()
+    until(lambda: one(browser, "[data-left]").text == "3 to decide" and at_rest(browser), "taken back")
+    assert [genres_in(music / name) for name in order] == [[], ["Pop"], [], []]
+    browser.get("about:blank")
+
+
 def test_the_keyboard_reaches_everything(page, browser):
     browser.get(page.address + "/library")
     reached = set()
