@@ -323,7 +323,7 @@ def test_undo_is_within_reach_on_a_phone(page, browser):
     ):
         browser.get(page.address + address)
         place = one(browser, undo).rect
-        assert 0 <= place["x"] and place["x"] + place["width"] <= PHONE[0], (address, place)
+        assert place["x"] >= 0 and place["x"] + place["width"] <= PHONE[0], (address, place)
     one(browser, "[data-undo-change]").click()
     until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
 
