@@ -249,6 +249,20 @@ def test_correct_accept_and_undo_byte_for_byte(own):
     assert program("history", "--format", "jsonl").stdout.count('"command": "web"') == 4
 
 
+def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
+    program, music, page = own
+    (music / "Combo/broken.mp3").write_text("no music")
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", music / "Combo/silent.flac")
+    program.scan(music, status=None)
+    ids = [page.track(f"combo {name}")["id"] for name in ("first", "broken", "silent")]
+    done = page.post("/api/accept", {"ids": ids})
+    assert (done["changed"], done["skipped"], done["failed"]) == (1, 2, 0)
+    assert {result["name"] for result in done["results"] if result["status"] == "skipped"} == {
+        *("broken.mp3", "silent.flac")
+    }
+    assert page.get(f"/api/runs/{done['run']}").json["changes"][0]["name"] == "first.mp3"
+
+
 def test_removing_a_genre_can_be_undone(own):
     _, music, page = own
     song = music / "Brahms/tagged.opus"

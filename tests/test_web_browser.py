@@ -94,6 +94,13 @@ def at_rest(browser) -> bool:
     return one(browser, "[data-queue]").get_attribute("aria-busy") == "false"
 
 
+def all_there(browser) -> bool:
+    """Whether the song on the screen has its picture, so that a write into its file cuts nothing short."""
+    return browser.execute_script(
+        "const i = document.querySelector('[data-mel]'); return !i.hidden && i.complete && i.naturalWidth > 100;"
+    )
+
+
 def shown_title(browser) -> str:
     return one(browser, "[data-title]").text
 
@@ -247,6 +254,7 @@ def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(
     until(lambda: shown_title(browser) == "A title")
     keys(browser, "n")
     until(lambda: f"{order[1]} is passed over" in one(browser, "[data-toasts]").text and at_rest(browser))
+    until(lambda: all_there(browser))
     keys(browser, " ")
     until(lambda: playing(browser), "the sound")
     assert one(browser, "[data-note]").text == ""
@@ -263,6 +271,7 @@ def test_an_older_message_takes_back_its_own_decision(undecided, browser):
     browser.get(own.address + "/unsure")
     until(lambda: shown_title(browser) == "A title")
     for key, count in (("a", 3), ("8", 2)):
+        until(lambda: all_there(browser))
         keys(browser, key)
         until(lambda count=count: one(browser, "[data-left]").text == f"{count} to decide" and at_rest(browser))
     choices = all_of(browser, "[data-choices] button, [data-accept], [data-next], [data-undo], [data-play]")

@@ -123,7 +123,7 @@ def accept() -> Answer:
         abort(400, "nothing was heard in these tracks that could be accepted")
 
     def work(run: int) -> Iterator[Result]:
-        yield from (Result(path, "skipped", reason="nothing was heard in it") for path in unheard)
+        yield from (Result(path=path, status="skipped", reason="nothing was heard in it") for path in unheard)
         for guess, paths in guesses.items():
             yield from set_genres(session, run, paths, [guess])
 

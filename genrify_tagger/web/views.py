@@ -46,7 +46,7 @@ def best_guess(session: Session, record: FileRecord) -> str | None:
     """Return what a file would get if somebody said yes: what was heard, sure or not."""
     if record.genres:
         return record.genres[0]
-    if not record.scores:
+    if not record.scores or record.reason == "silence":
         return None
     return name_of(session, max(record.scores, key=lambda label: record.scores[label]))
 

@@ -68,7 +68,8 @@ async function show(track) {
   find("[data-empty]").hidden = true;
   showLeft();
   panel.show(song, { play: started });
-  find("[data-accept-words]").textContent = `Accept ${track.guess || song.guess}`;
+  find("[data-accept]").disabled = !track.guess;
+  find("[data-accept-words]").textContent = track.guess ? `Accept ${track.guess}` : "Nothing to accept";
   choices(song);
   find("[data-title]").focus({ preventScroll: true });
   return true;
@@ -154,7 +155,7 @@ async function takeBack(decision) {
 }
 
 const actions = {
-  a: () => answer(null),
+  a: () => { if (current?.guess) answer(null); },
   n: () => { if (!busy) next(); },
   u: () => { if (!busy && done.length) takeBack(done.at(-1)); },
   " ": () => { started = true; panel.toggle(); },
