@@ -16,6 +16,7 @@ import mediafile
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from genrify_tagger.web.views import in_words
 from tests import media
 from tests.page import CHANGING, Page, serving
 from tests.program import Program
@@ -229,6 +230,8 @@ def test_correct_accept_and_undo_byte_for_byte(own):
     assert (track["status"], track["reason"], track["genres"]) == ("kept", "set by hand", ["Hip-Hop"])
 
     accepted = page.post("/api/accept", {"ids": ids})
+    rows = page.get("/api/rows", id=ids).json["tracks"]
+    assert [(row["id"], row["status"]) for row in rows] == [(key, "kept") for key in ids]
     assert accepted["changed"] == 2 and accepted["run"] == chosen["run"] + 1
     assert genres_in(first) == genres_in(second) == ["Jazz"]
     assert {result["status"] for result in program.scan(music)} == {"unchanged"}
@@ -244,6 +247,20 @@ def test_correct_accept_and_undo_byte_for_byte(own):
     runs = page.get("/api/runs").json["runs"]
     assert [run["arguments"][0] for run in runs if run["command"] == "web"] == ["undo", "undo", "accept", "set"]
     assert program("history", "--format", "jsonl").stdout.count('"command": "web"') == 4
+
+
+def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
+    program, music, page = own
+    (music / "Combo/broken.mp3").write_text("no music")
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", music / "Combo/silent.flac")
+    program.scan(music, status=None)
+    ids = [page.track(f"combo {name}")["id"] for name in ("first", "broken", "silent")]
+    done = page.post("/api/accept", {"ids": ids})
+    assert (done["changed"], done["skipped"], done["failed"]) == (1, 2, 0)
+    assert {result["name"] for result in done["results"] if result["status"] == "skipped"} == {
+        *("broken.mp3", "silent.flac")
+    }
+    assert page.get(f"/api/runs/{done['run']}").json["changes"][0]["name"] == "first.mp3"
 
 
 def test_removing_a_genre_can_be_undone(own):
@@ -377,7 +394,7 @@ def test_the_server_answers_as_described(made, document):
             newest = page.get(f"/api/runs/{mine['run']}").json["changes"][0]["id"]
             path = f"/api/runs/{mine['run']}/undo" if key == "undoRun" else f"/api/changes/{newest}/undo"
         if any(part["name"] == "id" and part["in"] == "query" for part in operation["parameters"]):
-            path += f"?id={track if kind == 'titles' else upload['id']}"
+            path += f"?id={track if kind in {'titles', 'rows'} else upload['id']}"
         body = media.master("flac").read_bytes() if key == "upload" else json.dumps(bodies.get(key, {})).encode()
         headers = {"X-File-Name": "song.flac"} if key == "upload" else {"Content-Type": "application/json"}
         deadline = time.monotonic() + 30
@@ -478,10 +495,19 @@ def test_the_page_that_was_asked_for_is_the_page_that_is_shown(page):
     assert "no such" not in listed
 
 
+def test_what_is_not_written_is_never_called_sure():
+    assert [in_words(sure, 0.78) for sure in (0.95, 0.78, 0.77, 0.6, 0.3)] == [
+        *("very sure", "quite sure", "almost sure enough", "more likely than not", "a guess at best")
+    ]
+    assert in_words(0.92, 0.95) == "almost sure enough"
+    assert in_words(0.4, 0.3) == "a guess at best"
+    assert in_words(None, 0.78) == "not listened to"
+
+
 def test_serve_says_what_is_wrong(made, program):
     _, _, page = made
     done = program("serve", "--port", str(page.port), status=1)
-    assert "in use" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "in use" in done.stderr and "web.port" in done.stderr and len(done.stderr.splitlines()) == 1
     done = program("serve", "--host", "no.such.host.invalid", status=2)
     assert "token" in done.stderr
     done = program("serve", "--host", "no.such.host.invalid", status=1, GENRIFY_WEB__TOKEN="x" * 20)

@@ -81,8 +81,24 @@ def drop(browser, page, *songs) -> None:
     one(browser, "#files").send_keys("\n".join(map(str, songs)))
 
 
+def covered(browser, element) -> bool:
+    """Whether something else lies on the middle of an element."""
+    return browser.execute_script(
+        "const [e] = arguments; e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect();"
+        "return !e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2));",
+        element,
+    )
+
+
 def at_rest(browser) -> bool:
     return one(browser, "[data-queue]").get_attribute("aria-busy") == "false"
+
+
+def all_there(browser) -> bool:
+    """Whether the song on the screen has its picture, so that a write into its file cuts nothing short."""
+    return browser.execute_script(
+        "const i = document.querySelector('[data-mel]'); return !i.hidden && i.complete && i.naturalWidth > 100;"
+    )
 
 
 def shown_title(browser) -> str:
@@ -106,6 +122,7 @@ def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
     )
     one(browser, "[data-play]").click()
     until(lambda: playing(browser), "the sound")
+    assert one(browser, "[data-note]").text == "converted for the browser"
     place = "return parseFloat(getComputedStyle(document.querySelector('[data-cursor]')).left)"
     first = browser.execute_script(place)
     until(lambda: browser.execute_script(place) > first + 5, "the cursor moves")
@@ -159,7 +176,12 @@ def test_find_hear_correct_and_take_back(music, page, browser):
     one(browser, "#bulk-genre").send_keys("Bossa Nova\n")
     until(lambda: "Bossa Nova written into 1 file" in one(browser, "[data-toasts]").text, "the word")
     assert genres_in(song) == ["Bossa Nova"]
+    until(lambda: one(browser, "[data-status]").text == "kept")
     assert one(browser, "[data-says]").text == "Bossa Nova"
+    assert "?" not in one(browser, "[data-heard]").text
+    one(browser, "[data-pick]").click()
+    for bar in all_of(browser, "[data-bulk] button, #bulk-genre, [data-bar] button, [data-bar-seek]"):
+        assert not covered(browser, bar), bar.get_attribute("outerHTML")
     browser.get(page.address + "/history")
     all_of(browser, "[data-undo-run]")[0].click()
     until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
@@ -179,6 +201,8 @@ def test_accept_many_at_once_and_undo_from_the_message(music, page, browser):
     one(browser, ".toast button").click()
     until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
     assert [genres_in(song) for song in songs] == [[], []]
+    until(lambda: [cell.text for cell in all_of(browser, "[data-says]")] == ["–"] * 3, "the rows as they are")
+    assert "undone" in one(browser, "[data-state]").text and "--force" not in one(browser, "[data-state]").text
 
 
 def test_decide_by_keys_alone(page, browser, tmp_path_factory):
@@ -209,6 +233,53 @@ def test_decide_by_keys_alone(page, browser, tmp_path_factory):
         one(browser, "#other").send_keys("an8")  # letters and digits are words here
         assert one(browser, "[data-left]").text == "3 to decide"
         browser.get("about:blank")
+
+
+@pytest.fixture
+def undecided(tmp_path_factory):
+    """A running page over four songs that the program is unsure of, and their folder."""
+    program, music = Program(tmp_path_factory.mktemp("queue")), tmp_path_factory.mktemp("queue-music")
+    for number in range(4):
+        shutil.copy(media.master("mp3-v2.3"), music / f"{number}.mp3")
+    program.scan(music)
+    with serving(program) as own:
+        yield own, music
+
+
+def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(undecided, browser):
+    own, music = undecided
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    (music / order[1]).rename(music / "renamed.ogg.part")
+    browser.get(own.address + "/unsure")
+    until(lambda: shown_title(browser) == "A title")
+    keys(browser, "n")
+    until(lambda: f"{order[1]} is passed over" in one(browser, "[data-toasts]").text and at_rest(browser))
+    until(lambda: all_there(browser))
+    keys(browser, " ")
+    until(lambda: playing(browser), "the sound")
+    assert one(browser, "[data-note]").text == ""
+    keys(browser, "a")
+    until(lambda: f"{order[2]}: Jazz" in one(browser, "[data-toasts]").text and at_rest(browser))
+    assert [name for name in order if (music / name).exists() and genres_in(music / name)] == [order[2]]
+    browser.get("about:blank")
+    browser.get_log("browser")  # a browser notes each refusal
+
+
+def test_an_older_message_takes_back_its_own_decision(undecided, browser):
+    own, music = undecided
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    browser.get(own.address + "/unsure")
+    until(lambda: shown_title(browser) == "A title")
+    for key, count in (("a", 3), ("8", 2)):
+        until(lambda: all_there(browser))
+        keys(browser, key)
+        until(lambda count=count: one(browser, "[data-left]").text == f"{count} to decide" and at_rest(browser))
+    choices = all_of(browser, "[data-choices] button, [data-accept], [data-next], [data-undo], [data-play]")
+    assert [what.text for what in choices if covered(browser, what)] == []
+    all_of(browser, ".toast button")[0].click()
+    until(lambda: one(browser, "[data-left]").text == "3 to decide" and at_rest(browser), "taken back")
+    assert [genres_in(music / name) for name in order] == [[], ["Pop"], [], []]
+    browser.get("about:blank")
 
 
 def test_the_keyboard_reaches_everything(page, browser):
@@ -249,6 +320,21 @@ def test_filters_narrow_and_pages_turn(page, browser):
     browser.get(page.address + "/library?order=confidence")
     shown = [float(cell.text) for cell in all_of(browser, ".heard small")]
     assert shown == sorted(shown, reverse=True)
+
+
+def test_undo_is_within_reach_on_a_phone(page, browser):
+    run = page.post("/api/genres", {"ids": [page.track("jam-4")["id"]], "genres": ["Jazz"]})["run"]
+    dress(browser, size=PHONE)
+    for address, undo in (
+        ("/history", f"[data-undo-run='{run}']"),
+        (f"/history/{run}", "[data-undo-change]"),
+        (f"/tracks/{page.track('jam-4')['id']}", "[data-undo-change]"),
+    ):
+        browser.get(page.address + address)
+        place = one(browser, undo).rect
+        assert place["x"] >= 0 and place["x"] + place["width"] <= PHONE[0], (address, place)
+    one(browser, "[data-undo-change]").click()
+    until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
 
 
 PAGES = ("/", "/library", "/unsure", "/overview", "/history", "/history/1", "track", "song")

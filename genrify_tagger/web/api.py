@@ -68,6 +68,16 @@ def list_tracks() -> Answer:
     return jsonify(total=page.total, tracks=shown, before=before, after=after)
 
 
+@api.get("/rows")
+def some_rows() -> Answer:
+    """Return the rows of some tracks, to see what became of them."""
+    wanted = request.args.getlist("id")
+    if not 0 < len(wanted) <= query.MOST:
+        abort(400, f"name 1 to {query.MOST} tracks")
+    session = house().session
+    return jsonify(tracks=[views.as_track(session, record) for record in tracks(wanted)])
+
+
 @api.get("/tracks/<key>")
 def one_track(key: str) -> Answer:
     """Return all that is known of a track; it is listened to if it never was."""
@@ -105,18 +115,19 @@ def accept() -> Answer:
     records = _named(_body({"ids"}))
     session = house().session
     guesses: dict[str, list[str]] = {}
+    unheard: list[str] = []
     for record in records:
         guess = views.best_guess(session, record)
-        if guess is not None:
-            guesses.setdefault(guess, []).append(record.path)
+        (unheard if guess is None else guesses.setdefault(guess, [])).append(record.path)
     if not guesses:
         abort(400, "nothing was heard in these tracks that could be accepted")
 
     def work(run: int) -> Iterator[Result]:
+        yield from (Result(path=path, status="skipped", reason="nothing was heard in it") for path in unheard)
         for guess, paths in guesses.items():
             yield from set_genres(session, run, paths, [guess])
 
-    return _told(house().tasks.carry_out(["accept", _count(sum(map(len, guesses.values())))], work))
+    return _told(house().tasks.carry_out(["accept", _count(len(records) - len(unheard))], work))
 
 
 @api.post("/runs/<int(max=2147483647):run>/undo")

@@ -61,6 +61,14 @@ def _library() -> Json:
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MOST}, "tracks a page"),
             )
         },
+        "/api/rows": {
+            "get": _operation(
+                "rows",
+                "The rows of some tracks of the library.",
+                _ref("Rows"),
+                _query("id", {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 200}, "tracks", needed=True),
+            )
+        },
         "/api/tracks/{id}": {
             "parameters": [_path("id", _TEXT)],
             "get": _operation("oneTrack", "All that is known of a track.", _ref("TrackSong"), 404, 422, 503),

@@ -68,6 +68,7 @@ SCHEMAS: Json = {
     "Login": _object(token=_TEXT),
     "Score": _object(**_LABEL, score=_NUMBER),
     "Segment": _object(start=_NUMBER, end=_NUMBER, **_LABEL, score=_NUMBER),
+    "Rows": _object(tracks=_list(_ref("Track"))),
     "Track": _object(
         id=_TEXT,
         name=_TEXT,
@@ -100,6 +101,7 @@ SCHEMAS: Json = {
         run=_MAYBE_COUNT,
         changed=_COUNT,
         kept=_COUNT,
+        skipped=_COUNT,
         failed=_COUNT,
         error=_MAYBE_TEXT,
         results=_list(

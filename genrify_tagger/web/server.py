@@ -123,7 +123,7 @@ def _bound(host: str, port: int) -> socket.socket:
         where = f"{host} port {port}"
         raise GenrifyError(
             f"the page cannot be served on {where}: {(error.strerror or str(error)).lower()}",
-            hint="choose another --port" if port else None,
+            hint="choose another with the setting web.port, or GENRIFY_WEB__PORT=9000" if port else None,
         ) from error
     return bound
 

@@ -15,17 +15,26 @@ from genrify_tagger.web.uploads import Upload
 
 Json = dict[str, Any]
 
-# Not the same as a threshold: words for people, from the calibrated probability of being right.
 _WORDS = ((0.9, "very sure"), (0.75, "quite sure"), (0.5, "more likely than not"), (0.0, "a guess at best"))
+_ALMOST = 0.1  # below the threshold
+_ADVICE = "; --force writes again"  # means something in a terminal only
 
 
-def in_words(confidence: float | None, reason: str | None = None) -> str:
-    """Return a confidence as people say it."""
+def in_words(confidence: float | None, threshold: float, reason: str | None = None) -> str:
+    """Return a confidence as people say it; what is not written, being below the threshold, is never called sure."""
     if confidence is None:
         return "not listened to"
     if reason == "silence":
         return "nothing to be heard"
-    return next(words for least, words in _WORDS if confidence >= least)
+    if confidence < threshold and confidence >= max(threshold - _ALMOST, 0.5):
+        return "almost sure enough"
+    return next(words for least, words in _WORDS if confidence >= least and (least <= 0.5 or confidence >= threshold))
+
+
+def threshold_of(session: Session) -> float:
+    """Return the confidence from which on a genre is written."""
+    own = session.settings.tagging.min_confidence
+    return session.vocabulary.min_confidence if own is None else own
 
 
 def name_of(session: Session, label: str) -> str:
@@ -37,7 +46,7 @@ def best_guess(session: Session, record: FileRecord) -> str | None:
     """Return what a file would get if somebody said yes: what was heard, sure or not."""
     if record.genres:
         return record.genres[0]
-    if not record.scores:
+    if not record.scores or record.reason == "silence":
         return None
     return name_of(session, max(record.scores, key=lambda label: record.scores[label]))
 
@@ -55,11 +64,11 @@ def as_track(session: Session, record: FileRecord) -> Json:
         "name": name,
         "folder": folder,
         "status": "missing" if record.missing_since else record.status,
-        "reason": record.error or record.reason,
+        "reason": record.error or (record.reason and record.reason.removesuffix(_ADVICE)),
         "genres": list(record.after),
         "guess": best_guess(session, record),
         "confidence": record.confidence,
-        "confidence_words": in_words(record.confidence, record.reason),
+        "confidence_words": in_words(record.confidence, threshold_of(session), record.reason),
         "scores": _scores(session, record.scores),
         "duration": record.duration,
         "seen_at": record.seen_at.isoformat(),
@@ -82,7 +91,7 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
         "genres": [session.written_name(label) for label in decision.genres],
         "guess": session.written_name(guess),
         "confidence": decision.confidence,
-        "confidence_words": in_words(decision.confidence, decision.reason),
+        "confidence_words": in_words(decision.confidence, threshold_of(session), decision.reason),
         "reason": decision.reason,
         "scores": _scores(session, decision.scores),
         "timeline": [
@@ -124,6 +133,7 @@ def as_task(task: Task) -> Json:
         "run": task.run,
         "changed": task.counts["tagged"],
         "kept": task.counts["kept"],
+        "skipped": task.counts["skipped"],
         "failed": task.counts["failed"],
         "error": task.error,
         "results": [_result(result) for result in task.results],

@@ -1,6 +1,6 @@
 // Talking to the API: every answer is JSON, 202 and 503 mean "ask again", what changes something carries a header.
 
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class ApiError extends Error {
   constructor(message, status) {

@@ -47,12 +47,18 @@ export function tell(words, { action, onaction, seconds = 8 } = {}) {
 
 export const complain = (error) => { if (error.name !== "AbortError") tell(`Sorry: ${error.message}.`, { seconds: 12 }); };
 
-export function outcome(task, verb) {
+// What became of files, of all that were asked for.
+export function outcome(task, verb, asked = 0) {
   const count = task.changed + task.kept;
   const files = (n) => (n === 1 ? "1 file" : `${n} files`);
   const failure = task.results.find((result) => result.status === "failed");
-  const failed = task.failed ? `${count ? "; " : ""}${files(task.failed)} left alone (${failure?.error || "failed"})` : "";
-  return `${count ? `${verb} ${files(count)}` : ""}${failed || (count ? "" : "Nothing to do")}.`;
+  const gone = Math.max(0, asked - count - task.skipped - task.failed);
+  return `${[
+    count && `${verb} ${files(count)}`,
+    task.skipped && `${files(task.skipped)} left out: nothing was heard there`,
+    task.failed && `${files(task.failed)} left alone (${failure?.error || "failed"})`,
+    gone && `${files(gone)} no longer in the library`,
+  ].filter(Boolean).join("; ") || "Nothing to do"}.`;
 }
 
 // Carry a change out, tell of it and offer to take it back; returns the task, or null if it failed.
@@ -65,7 +71,7 @@ export async function carryOut(url, body, verb, { undone } = {}) {
         if (back) undone?.(back);
       } }
       : {};
-    tell(outcome(task, verb), offer);
+    tell(outcome(task, verb, body?.ids.length), offer);
     return task;
   } catch (error) {
     complain(error);

@@ -1,7 +1,7 @@
 // The library: hear a track in place, choose some, write a genre into them.
 
 import { get } from "./api.js";
-import { carryOut, clock, complain, find, findAll, make } from "./common.js";
+import { carryOut, clock, complain, find, findAll, make, names } from "./common.js";
 
 const table = find("[data-tracks]");
 const audio = new Audio();
@@ -24,23 +24,33 @@ function rowOf(id) {
   return findAll("tr[data-id]", table).find((row) => row.dataset.id === id);
 }
 
-function showResults(task, word) {
-  for (const result of task.results) {
-    const row = rowOf(result.id);
-    if (!row || result.status === "failed") continue;
-    find("[data-says]", row).replaceChildren(...(result.after.length ? result.after : ["–"]).map((text) => make("span", { class: "tag", text })));
-    const status = find("[data-status]", row);
-    status.textContent = word;
-    status.className = "status kept";
-  }
+// What a change did to a row is not guessed: the rows are asked for again.
+async function refresh(task) {
+  const ids = task.results.map((result) => result.id).filter(rowOf);
+  if (!ids.length) return;
+  const { tracks } = await get(`/api/rows?${ids.map((id) => `id=${id}`).join("&")}`);
+  for (const track of tracks) showRow(rowOf(track.id), track);
+}
+
+function showRow(row, track) {
+  const nothing = () => make("span", { class: "muted", text: "–" });
+  const tags = track.genres.map((text) => make("span", { class: `tag g${names.indexOf(text)}`, text }));
+  find("[data-says]", row).replaceChildren(...(tags.length ? tags : [nothing()]));
+  const sure = track.confidence === null ? "" : track.confidence.toFixed(2);
+  const guess = track.guess && `${track.guess}${track.status === "unsure" ? "?" : ""} `;
+  const heard = guess ? [guess, make("small", { class: "muted", title: track.confidence_words, text: sure })] : [nothing()];
+  find("[data-heard]", row).replaceChildren(...heard);
+  const state = [make("span", { class: `status ${track.status}`, "data-status": "", text: track.status })];
+  if (track.reason) state.push(make("small", { class: "muted", text: track.reason }));
+  find("[data-state]", row).replaceChildren(...state);
 }
 
 async function write(url, body, verb) {
-  const task = await carryOut(url, body, verb, { undone: (back) => showResults(back, "taken back") });
+  const task = await carryOut(url, body, verb, { undone: (back) => refresh(back).catch(complain) });
   if (!task) return;
-  showResults(task, "kept");
   for (const box of findAll("[data-pick]", table)) box.checked = false;
   showPicked();
+  await refresh(task).catch(complain);
 }
 
 function showPlayer() {

@@ -62,8 +62,8 @@ export class SongPanel {
     this.part("title").textContent = song.title || song.name;
     this.part("sub").textContent = [song.artist, song.album].filter(Boolean).join(" – ") || (song.title ? song.name : "");
     this.part("genre").textContent = song.genres.length ? song.genres.join(", ") : `${song.guess}?`;
-    const sure = song.genres.length ? "" : ": too unsure to be written";
-    this.part("confidence").textContent = `${percent(song.confidence)}, ${song.confidence_words}${sure}`;
+    const written = song.genres.length ? "" : ": not written";
+    this.part("confidence").textContent = `${percent(song.confidence)}, ${song.confidence_words}${written}`;
   }
 
   bars() {
@@ -89,11 +89,10 @@ export class SongPanel {
   }
 
   async load(address, signal) {
-    if (this.song.sound === address) this.part("note").textContent = "";
     const sound = await get(address, { signal });
     this.converted = sound.converted;
     this.audio.src = sound.url;
-    if (sound.converted) this.part("note").textContent = "converted for the browser";
+    this.part("note").textContent = sound.converted ? "converted for the browser" : "";
   }
 
   // The browser could not play the file as it is (ALAC, say): ask for Opus.

@@ -1,6 +1,6 @@
 // The queue of what the program was unsure of: one song at a time, one key for each answer.
 
-import { change, get } from "./api.js";
+import { ApiError, change, get, wait } from "./api.js";
 import { complain, find, findAll, labels, make, names, outcome, percent, tell } from "./common.js";
 import { SongPanel } from "./song.js";
 
@@ -29,31 +29,62 @@ async function refill() {
   }
 }
 
+// An answer is for the song on the screen: `current` changes only together with what is shown.
 async function next() {
+  setBusy(true);
   try {
-    await refill();
-    current = queue.shift() || null;
-    await showCurrent();
+    for (;;) {
+      await refill();
+      const track = queue.shift();
+      if (!track) {
+        showNothing();
+        break;
+      }
+      if (await show(track)) break;
+      left = Math.max(0, left - 1);
+    }
     if (queue[0]) get(`/api/tracks/${queue[0].id}`).catch(() => {}); // so that it is ready
   } catch (error) {
     complain(error);
-    if (current) tell(`${current.name} is passed over.`);
   }
+  setBusy(false);
 }
 
-async function showCurrent() {
-  find("[data-queue]").hidden = !current;
-  find("[data-empty]").hidden = Boolean(current);
-  find("[data-left]").textContent = current ? `${left} to decide` : "";
-  if (!current) {
-    panel.hide();
-    return;
+// Show a song; false if it cannot be shown (it was renamed, say), and then nothing on the screen has changed.
+async function show(track) {
+  let song;
+  try {
+    song = await get(`/api/tracks/${track.id}`);
+  } catch (error) {
+    if (error instanceof ApiError) {
+      tell(`${track.name} is passed over: ${error.message}.`);
+      return false;
+    }
+    queue.unshift(track); // the server cannot be reached, which is not the song's fault
+    throw error;
   }
-  const song = await get(`/api/tracks/${current.id}`);
+  current = track;
+  find("[data-queue]").hidden = false;
+  find("[data-empty]").hidden = true;
+  showLeft();
   panel.show(song, { play: started });
-  find("[data-accept-words]").textContent = `Accept ${current.guess || song.guess}`;
+  find("[data-accept]").disabled = !track.guess;
+  find("[data-accept-words]").textContent = track.guess ? `Accept ${track.guess}` : "Nothing to accept";
   choices(song);
   find("[data-title]").focus({ preventScroll: true });
+  return true;
+}
+
+function showNothing() {
+  current = null;
+  panel.hide();
+  find("[data-queue]").hidden = true;
+  find("[data-empty]").hidden = false;
+  showLeft();
+}
+
+function showLeft() {
+  find("[data-left]").textContent = current ? `${left} to decide` : "";
 }
 
 // Ten genres keep their places and keys from song to song; of a larger vocabulary the likeliest ten have keys.
@@ -89,9 +120,10 @@ async function answer(genres) {
       ? await change("/api/genres", { ids: [track.id], genres })
       : await change("/api/accept", { ids: [track.id] });
     if (task.failed) throw new Error(task.results[0]?.error || "it could not be written");
-    done.push({ track, run: task.run });
+    const decision = { track, run: task.run };
+    done.push(decision);
     left = Math.max(0, left - 1);
-    tell(`${track.name}: ${task.results[0]?.after.join(", ")}`, { action: "Undo", onaction: undo, seconds: 5 });
+    tell(`${track.name}: ${task.results[0]?.after.join(", ")}`, { action: "Undo", onaction: () => takeBack(decision), seconds: 5 });
     find("[data-undo]").disabled = false;
     await next();
   } catch (error) {
@@ -100,18 +132,22 @@ async function answer(genres) {
   setBusy(false);
 }
 
-async function undo() {
-  const former = busy ? null : done.pop();
-  if (!former) return;
+// Take back one decision, whichever it was, and show its song again.
+async function takeBack(decision) {
+  while (busy) await wait(50);
+  if (!done.includes(decision)) return;
   setBusy(true);
+  done.splice(done.indexOf(decision), 1);
+  find("[data-undo]").disabled = !done.length;
   try {
-    const task = await change(`/api/runs/${former.run}/undo`);
+    const task = await change(`/api/runs/${decision.run}/undo`);
     tell(outcome(task, "Taken back:"));
-    if (current) queue.unshift(current);
-    current = former.track;
-    left += 1;
-    find("[data-undo]").disabled = !done.length;
-    await showCurrent();
+    const put = current;
+    if (!task.failed) {
+      left += 1;
+      if (!(await show(decision.track))) left -= 1;
+      else if (put) queue.unshift(put);
+    }
   } catch (error) {
     complain(error);
   }
@@ -119,14 +155,9 @@ async function undo() {
 }
 
 const actions = {
-  a: () => answer(null),
-  n: async () => {
-    if (busy) return;
-    setBusy(true);
-    await next();
-    setBusy(false);
-  },
-  u: () => undo(),
+  a: () => { if (current?.guess) answer(null); },
+  n: () => { if (!busy) next(); },
+  u: () => { if (!busy && done.length) takeBack(done.at(-1)); },
   " ": () => { started = true; panel.toggle(); },
 };
 
