@@ -11,6 +11,7 @@ from tests.storm import World
 from tests.weathering import weather
 
 
+@pytest.mark.torture
 def test_a_day_in_fast_motion(program, tmp_path):
     steps = int(os.environ.get("GENRIFY_TEST_STORM", "20000"))
     seed = int(os.environ.get("GENRIFY_TEST_SEED", "24"))
