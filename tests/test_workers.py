@@ -34,7 +34,7 @@ def listens(pool, folder):
     song = str(media.make("flac", folder))
     sound = pool.probe(song)
     analysis = pool.analyse(song, duration=sound.duration)
-    return abs(sound.duration - 15) < 0.1 and analysis.intervals.shape == (4, 2) and analysis.embedding.shape == (200,)
+    return abs(sound.duration - 15) < 0.1 and analysis.intervals.shape == (4, 2) and analysis.embedding.shape == (456,)
 
 
 def test_listens_to_a_song(workers, tmp_path):

@@ -38,13 +38,14 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
     def __init__(self) -> None:
         super().__init__("genrify")
+        options.mend_blocks(self._log)
         self.config.add(dict(options.DEFAULTS))
         self._explain = False
         self._house = House(lambda: options.load(self.config, explain=self._explain))
         self._scribe = Scribe(self._house, self._log)
         self._heard: dict[int | None, Advice] = {}
         self._import: Tagging | None = None
-        if self.config["auto"].get(bool):
+        if options.is_auto(self.config, self._log):
             self.import_stages = [self.imported]
         self.register_listener("pluginload", self.loaded)
         self.register_listener("import_begin", self.import_begins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -76,6 +77,27 @@ class Choices:
     keep_existing: bool = False
     album_genre: bool = True
     count: int = 1
+
+
+def mend_blocks(log: logging.Logger) -> None:
+    """Take a `genrify:` block that is no table (all of it commented out, say) for an empty one."""
+    for source in beets_config.sources:
+        block = source.get("genrify", {})
+        if not isinstance(block, dict):
+            source["genrify"] = {}
+            if block is not None:
+                log.warning("genrify: {} is no table of settings; the defaults are used", block)
+
+
+def is_auto(view: ConfigView, log: logging.Logger) -> bool:
+    """Tell whether imports are to be listened to; not if the settings cannot be understood, which is said."""
+    from confuse import ConfigError
+
+    try:
+        return bool(view["auto"].get(bool))
+    except ConfigError:
+        log.warning("genrify.auto must be yes or no; nothing is done on import")
+        return False
 
 
 def add_options(command: ui.Subcommand) -> None:
