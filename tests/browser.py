@@ -64,14 +64,14 @@ def dress(browser: Any, *, size: tuple[int, int] = DESKTOP, dark: bool = False) 
 
 def until(condition: Callable[[], Any], what: str = "") -> Any:
     """Wait until a condition holds and return its value."""
-    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             if value := condition():
                 return value
-        except StaleElementReferenceException:
+        except (NoSuchElementException, StaleElementReferenceException):
             pass
         assert time.monotonic() < deadline, what or "it did not come true"
         time.sleep(0.05)
