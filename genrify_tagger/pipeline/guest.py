@@ -6,9 +6,9 @@ from genrify_tagger import tags
 from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat
 from genrify_tagger.pipeline.human import written_form
-from genrify_tagger.pipeline.portrait import Portrait, timeline_of
+from genrify_tagger.pipeline.portrait import Portrait, drawn
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.song import analysis_of, decide_on, identify
+from genrify_tagger.pipeline.song import analysis_of, identify
 from genrify_tagger.tags import Snapshot
 
 NO_TAGS = Snapshot("", (), None)  # of a file whose container has no place for a genre
@@ -28,17 +28,7 @@ def hear(session: Session, path: str) -> Portrait:
         snapshot = NO_TAGS
     identity = identify(session, path, file_stat(path), None)
     analysis, cached = analysis_of(session, path, identity, remember=False)
-    return Portrait(
-        path=path,
-        snapshot=snapshot,
-        identity=identity,
-        analysis=analysis,
-        cached=cached,
-        decision=decide_on(session, analysis),
-        timeline=timeline_of(session, analysis),
-        record=None,
-        changes=(),
-    )
+    return drawn(session, path, snapshot, identity, analysis, cached=cached)
 
 
 def tag_copy(session: Session, path: str, genres: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
@@ -66,6 +66,14 @@ def portray(session: Session, path: str) -> Portrait:
     snapshot = tags.read(path, field=session.settings.tagging.field)
     identity = identify(session, path, stat, record)
     analysis, cached = analysis_of(session, path, identity)
+    portrait = drawn(session, path, snapshot, identity, analysis, cached=cached)
+    return replace(portrait, record=record, changes=tuple(session.store.changes(path=target)))
+
+
+def drawn(
+    session: Session, path: str, snapshot: Snapshot, identity: Identity, analysis: Analysis, *, cached: bool
+) -> Portrait:
+    """Put together what a song is heard to be; what the store knows of the file is not in it."""
     return Portrait(
         path=path,
         snapshot=snapshot,
@@ -73,13 +81,13 @@ def portray(session: Session, path: str) -> Portrait:
         analysis=analysis,
         cached=cached,
         decision=decide_on(session, analysis),
-        timeline=timeline_of(session, analysis),
-        record=record,
-        changes=tuple(session.store.changes(path=target)),
+        timeline=_timeline(session, analysis),
+        record=None,
+        changes=(),
     )
 
 
-def timeline_of(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
+def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
     """Return the likeliest label of each segment by itself, with its score."""
     activations = analysis.outputs[session.vocabulary.output]
     best = activations.argmax(axis=1)
