@@ -69,6 +69,9 @@ def test_the_watch_limit_is_told_and_the_root_is_looked_through_instead(program,
         assert [watching for watching, _ in roots(service)] == ["polling"]
         service.tagged(song(music / "album 4", "late", "opus"))
         assert service.rest()["counts"] == {"tagged": 2}
+        time.sleep(2)
+        assert service.words.count("fs.inotify.max_user_watches") == 2  # a warning, and the list of what is watched
+        assert "error" not in service.words
 
 
 @pytest.mark.torture

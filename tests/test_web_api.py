@@ -95,6 +95,17 @@ def test_the_copy_has_what_was_heard_if_nothing_else_is_named(page, tmp_path):
     assert upload["song"]["genres"] == ["Classical"] == genres_in(copy)
 
 
+def test_writing_a_genre_does_not_cut_short_who_is_listening(page):
+    track = next(t for t in page.get("/api/tracks", limit="200").json["tracks"] if t["name"].endswith(".wma"))
+    at = f"/api/tracks/{track['id']}"
+    addresses = page.get(f"{at}/picture").json["mel"], page.get(f"{at}/sound").json["url"]
+    before = [page.get(address).body for address in addresses]
+    page.post("/api/genres", {"ids": [track["id"]], "genres": ["Cut Short"]})
+    assert page.get(f"{at}/mel.png", expect=404).json["error"] == "ask for the picture first"
+    assert [page.get(address).body for address in addresses] == before
+    page.get(f"{at}/mel.png?version=other", expect=404)
+
+
 def test_a_dropped_song_leaves_no_trace(made, tmp_path):
     program, _, page = made
     wav = tmp_path / "new.wav"

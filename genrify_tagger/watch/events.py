@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
@@ -226,6 +227,9 @@ def _translated(path: str, real: str, shown: str) -> str:
     """Return by what path the user knows a file in a watched folder."""
     return shown + path[len(real) :] if path == real or path.startswith(real.rstrip("/") + "/") else path
 
+
+# A watch that is being stopped may find itself stopped: no error.
+logging.getLogger("watchdog.observers.inotify").addFilter(lambda record: "is inactive" not in record.getMessage())
 
 if sys.platform == "linux":
 

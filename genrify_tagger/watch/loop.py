@@ -25,7 +25,7 @@ from genrify_tagger.pipeline import (
 from genrify_tagger.watch.batches import Batches
 from genrify_tagger.watch.clock import awake_and_asleep, has_slept
 from genrify_tagger.watch.events import WRITING, Inbox, News
-from genrify_tagger.watch.roots import Root, out_of_reach, outermost
+from genrify_tagger.watch.roots import BUSY_SHARE, Root, out_of_reach, outermost
 from genrify_tagger.watch.settling import Settled, Settling
 from genrify_tagger.watch.signals import Wishes
 from genrify_tagger.watch.state import LOST, NATIVE
@@ -217,9 +217,9 @@ class Loop:
     def _has_looked(self, under_way: _Look) -> None:
         if under_way.root is None:
             return
-        under_way.root.polls_next(under_way.spent * 20)
         if under_way.full:
             under_way.root.verify()
+        under_way.root.polls_next(under_way.spent * BUSY_SHARE)
 
     def _look_into_folders(self) -> None:
         """Turn news of folders into looks and marks; one that lies in another is seen to with that."""

@@ -69,6 +69,7 @@ class Root:
         self._seen: object = None
         self._native: list[Watch] = []
         self._there = 0
+        self._told: str | None = None
 
     @property
     def folders(self) -> int:
@@ -123,8 +124,14 @@ class Root:
 
     def verify(self) -> None:
         """Compare what the system watches with the folders that there are, and do something about a difference."""
-        if self.watching == POLLING and self.real not in self._to_be_polled():
+        was_polling = self.watching == POLLING
+        if was_polling and self.real not in self._to_be_polled():
             self.arm()  # the limit may have been raised meanwhile
+        self._match_the_folders()
+        if was_polling and self.watching == POLLING:
+            self.needs_look = False  # nothing was missed: it has just been looked through, and that goes on
+
+    def _match_the_folders(self) -> None:
         if self.watching != NATIVE or not self._native or self._native[0].folders is None:
             return
         if self._count() != self.folders:
@@ -132,6 +139,8 @@ class Root:
             self.needs_look = True
         if self.watching == NATIVE and self.folders < self._count():
             self._fall_back(f"the system watches only {self.folders} of {self._there} folders")
+        else:
+            self._told = None
 
     def polls_next(self, seconds: float) -> None:
         """Say how long the next round of looking has time."""
@@ -196,8 +205,9 @@ class Root:
 
     def _fall_back(self, reason: str) -> None:
         seconds = self._settings.poll_seconds
-        if self.reason != reason:
+        if self._told != reason:
             log.warning("%s: %s; looking through it every %g s", display_path(self.path), reason, seconds)
+            self._told = reason
         self.stop()
         self.watching, self.reason, self.polled, self.needs_look = POLLING, reason, [self.real], True
         self.polls_next(seconds)

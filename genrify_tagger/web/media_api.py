@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -33,7 +34,7 @@ Answer = Response | tuple[Response, int]
 
 @dataclass(frozen=True)
 class _Source:
-    """A file to hear and see: where it is, where it is called for under /api, and which version of it this is."""
+    """A file to hear and see: where it is, where it is called for under /api, and which version of it is meant."""
 
     path: str
     at: str
@@ -59,12 +60,12 @@ def sound(kind: str, key: str) -> Answer:
     if media_type is not None and "converted" not in request.args:
         return jsonify(url=f"{source.at}/audio", type=media_type, converted=False)
     made = _asked(source, "opus", lambda session: {"opus": to_opus(session, source.path)})
-    return _ready(made, url=f"{source.at}/opus", type=OPUS, converted=True)
+    return _ready(made, url=f"{source.at}/opus?version={source.version}", type=OPUS, converted=True)
 
 
 @api.get("/<any(tracks, uploads):kind>/<key>/opus")
 def opus(kind: str, key: str) -> Response:
-    """Return a song as Opus, or a range of it, once `sound` has had it made."""
+    """Return a song as Opus, or a range of it, once `sound` has had it made; by version, though a tag was written."""
     return send(open_plain(_made(_source(kind, key), "opus", "opus")), OPUS)
 
 
@@ -76,12 +77,12 @@ def picture(kind: str, key: str) -> Answer:
     if made is None:
         return _ready(None)
     with open(made["json"], encoding="ascii") as file:
-        return jsonify(**json.load(file), mel=f"{source.at}/mel.png")
+        return jsonify(**json.load(file), mel=f"{source.at}/mel.png?version={source.version}")
 
 
 @api.get("/<any(tracks, uploads):kind>/<key>/mel.png")
 def mel(kind: str, key: str) -> Response:
-    """Return the mel spectrogram of a song, once `picture` has had it made."""
+    """Return the mel spectrogram of a song, once `picture` has had it made; by version, though a tag was written."""
     return send(open_plain(_made(_source(kind, key), "picture", "png")), "image/png")
 
 
@@ -159,22 +160,24 @@ def _source(kind: str, key: str) -> _Source:
         return _Source(upload.path, at, key)
     record = track(key)
     try:
-        return _Source(record.path, at, str(file_stat(record.path)))
+        version = hashlib.blake2b(str(file_stat(record.path)).encode(), digest_size=8).hexdigest()
+        return _Source(record.path, at, version)
     except OSError:
         abort(404, "the file is not there any more")
 
 
 def _asked(source: _Source, what: str, make: Callable[[Session], Parts]) -> dict[str, str] | None:
     media = house().media
-    return media.ask(_key(source, what), functools.partial(make, media.session))
+    return media.ask(_key(source, what, source.version), functools.partial(make, media.session))
 
 
 def _made(source: _Source, what: str, name: str) -> str:
-    return house().media.have(_key(source, what), name) or abort(404, f"ask for the {what} first")
+    key = _key(source, what, request.args.get("version", source.version))
+    return house().media.have(key, name) or abort(404, f"ask for the {what} first")
 
 
-def _key(source: _Source, what: str) -> str:
-    return f"{what}|{source.path}|{source.version}"
+def _key(source: _Source, what: str, version: str) -> str:
+    return f"{what}|{source.path}|{version}"
 
 
 def _ready(made: object | None, **answer: object) -> Answer:

@@ -181,6 +181,7 @@ def _uploads() -> Json:
 def _media(kind: str) -> Json:
     """Return the paths of hearing and seeing a song of the library or a dropped one."""
     of = {"parameters": [_path("id", _TEXT)]}
+    version = _query("version", _TEXT, "which version of the file, as the answer that named this address has it")
     name = kind.rstrip("s").capitalize()
     return {
         f"/api/{kind}/{{id}}/audio": of | {"get": _file(f"audioOf{name}", "The file as it is.", "audio/*")},
@@ -194,10 +195,12 @@ def _media(kind: str) -> Json:
                 *(202, 404, 422),
             )
         },
-        f"/api/{kind}/{{id}}/opus": of | {"get": _file(f"opusOf{name}", "The song as Opus in WebM.", "audio/webm")},
+        f"/api/{kind}/{{id}}/opus": of
+        | {"get": _file(f"opusOf{name}", "The song as Opus in WebM.", "audio/webm", version)},
         f"/api/{kind}/{{id}}/picture": of
         | {"get": _operation(f"pictureOf{name}", "Waveform and spectrogram.", _ref("Picture"), 202, 404, 422)},
-        f"/api/{kind}/{{id}}/mel.png": of | {"get": _file(f"melOf{name}", "The mel spectrogram.", "image/png")},
+        f"/api/{kind}/{{id}}/mel.png": of
+        | {"get": _file(f"melOf{name}", "The mel spectrogram.", "image/png", version)},
         f"/api/{kind}/{{id}}/similar": of
         | {
             "get": _operation(
