@@ -2,7 +2,9 @@
 
 A song's score is the mean over the segments that can be heard. With an `outside` output each segment counts by the
 probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the
-mean. Scores are then tempered (Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
+mean. Labels that are hard to tell from one another share what the network gives to their kind, and would lose to a
+less likely label that has no such neighbours; so the best of them gets more of that share. Scores are then tempered
+(Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
 in the top label is a logistic function of its odds, of the odds of the labels it is hard to tell from, and of the odds
 that any label fits (Platt scaling), fitted on songs the network had not met, by artists it had not met.
 
@@ -96,7 +98,8 @@ def decide(
     levels : ndarray, shape (n_segments,)
         RMS level of each segment, dBFS; silent ones have no vote.
     vocabulary : Labels
-        The labels, and what calibrates them. Single: `temperature` divides the scores' logarithms (default 1), `bias`,
+        The labels, and what calibrates them. Single: `alike` (default 1) is the temperature among the labels that are
+        hard to tell from one another, which keep their sum, `temperature` (default 1) that of all scores, `bias`,
         `top`, `group` and `inside` (defaults 0, 1, 0, 0) weigh the log odds of the top score, of the summed scores of
         the labels alike with it and of the song being inside the vocabulary, and `companion` (default 0.3) is the score
         from which on further genres are given. Multi: `slope` (default 1) and `bias:<label>` (default 0) weigh the log
@@ -142,14 +145,48 @@ def song_scores(
     inside = float(weights.mean())
     weights = np.maximum(weights, _EPSILON)
     mean = np.average(values, axis=0, weights=weights)
-    return (_each_by_itself if vocabulary.kind == "multi" else _temper)(mean, vocabulary), inside
+    if vocabulary.kind == "multi":
+        return _each_by_itself(mean, vocabulary), inside
+    numbers = vocabulary.calibration
+    sharp = sharpen(mean, _alike(vocabulary), numbers.get("alike", 1.0))
+    return temper(sharp, numbers.get("temperature", 1.0)), inside
 
 
 def _confidence(scores: Array, inside: float, vocabulary: Labels) -> float:
     if vocabulary.kind == "multi":
         return float(scores.max())
-    alike = [index for index, label in enumerate(vocabulary.labels) if label in vocabulary.alike]
-    return calibrated_confidence(float(scores.max()), group_score(scores, alike), inside, vocabulary.calibration)
+    group = group_score(scores, _alike(vocabulary))
+    return calibrated_confidence(float(scores.max()), group, inside, vocabulary.calibration)
+
+
+def _alike(vocabulary: Labels) -> list[int]:
+    return [index for index, label in enumerate(vocabulary.labels) if label in vocabulary.alike]
+
+
+def sharpen(scores: Array, alike: Sequence[int], temperature: float) -> Array:
+    """Divide the logarithms of some columns by a temperature, keeping their sum.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (..., n_labels)
+    alike : sequence of int
+        The columns.
+    temperature : float
+        Below 1 the largest of them gains.
+    """
+    if not alike:
+        return scores
+    found = np.array(scores, np.float64)
+    chosen = found[..., list(alike)]
+    found[..., list(alike)] = temper(chosen, temperature) * chosen.sum(axis=-1, keepdims=True)
+    return found
+
+
+def temper(scores: Array, temperature: float) -> Array:
+    """Divide the logarithms of scores (..., n) by a temperature; the result sums to 1."""
+    logs = np.log(np.maximum(scores, _EPSILON)) / temperature
+    powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def group_score(scores: Array, alike: Sequence[int]) -> float:
@@ -173,13 +210,6 @@ def log_odds(probability: float) -> float:
     """Return the log odds of a probability, finite also at 0 and 1."""
     clipped = min(max(probability, _EPSILON), 1 - _EPSILON)
     return float(np.log(clipped / (1 - clipped)))
-
-
-def _temper(mean: Array, vocabulary: Labels) -> Array:
-    temperature = vocabulary.calibration.get("temperature", 1.0)
-    logs = np.log(np.maximum(mean, _EPSILON)) / temperature
-    powers = np.exp(logs - logs.max())
-    return np.asarray(powers / powers.sum())
 
 
 def _each_by_itself(mean: Array, vocabulary: Labels) -> Array:

@@ -43,6 +43,20 @@ def test_the_label_most_segments_agree_on_is_given():
     assert decision.scores == pytest.approx({"blues": 0.8 / 3, "jazz": 1.9 / 3, "rock": 0.1}, abs=1e-6)
 
 
+def test_labels_alike_win_together_and_keep_their_sum():
+    rows = [[0.3, 0.38, 0.32]]
+    plain = heard(rows, min_confidence=0)
+    assert plain.genres == ("jazz",)
+    together = Three(alike=("blues", "rock"), calibration={"alike": 0.5})
+    decision = heard(rows, vocabulary=together, min_confidence=0)
+    assert decision.scores["blues"] + decision.scores["rock"] == pytest.approx(0.62, abs=1e-6)
+    assert decision.scores["rock"] == pytest.approx(0.62 * 0.32**2 / (0.32**2 + 0.3**2), abs=1e-6)
+    assert decision.genres == ("jazz",)
+    sharper = heard(rows, vocabulary=replace(together, calibration={"alike": 0.1}), min_confidence=0)
+    assert sharper.genres == ("rock",)
+    assert sharper.scores["jazz"] == pytest.approx(0.38, abs=1e-6)
+
+
 def test_doubt_is_told_with_both_numbers():
     decision = heard([[0.3, 0.41, 0.29]])
     assert decision.genres == ()

@@ -26,6 +26,16 @@ def test_levels_span_from_faint_to_loud():
     assert max(levels) - min(levels) > 40
 
 
+@pytest.mark.parametrize("name", synthetic.names()[:: synthetic.CLIPS_OF_A_KIND])
+def test_a_medley_has_every_level_of_many_sounds(name):
+    y = synthetic.make_varied(name)
+    np.testing.assert_array_equal(y, synthetic.make_varied(name))
+    levels = np.sort(20 * np.log10(np.sqrt(np.mean(np.square(y, dtype=np.float64), axis=1))))
+    assert levels[0] < -50 and levels[-1] > -15  # clipping takes a little of the loudest
+    assert np.diff(levels).max() < 2 * (synthetic.LEVELS[1] - synthetic.LEVELS[0]) / synthetic.N_VARIED + 3
+    assert len({segment.tobytes() for segment in y}) == len(y) == synthetic.N_VARIED
+
+
 def test_names_are_told_apart():
     names = synthetic.names()
     assert len(set(names)) == len(names) == len(synthetic.KINDS) * synthetic.CLIPS_OF_A_KIND

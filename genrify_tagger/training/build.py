@@ -27,7 +27,7 @@ from genrify_tagger.training.listening import Heard, listen
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import cross_validate, cross_validate_broad, figures, song_means
 
-VERSION = "1.2"
+VERSION = "1.3"
 Calibration = tuple[dict[str, float], float]
 
 WRITTEN = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tagged = [tag_names.index(label) for label in broad.TAGGED]
     tags = song_means(_tag_probabilities(judge, weights)[:, tagged], judge.owner, len(clips))
     seeds = range(options.seed, options.seed + options.repeats)
-    runs = [cross_validate(clips, train, judge, seed=seed) for seed in seeds]
+    runs = [calibrate.sharpened(cross_validate(clips, train, judge, seed=seed)) for seed in seeds]
     broad_runs = [cross_validate_broad(clips, train, judge, seed=seed) for seed in seeds]
     ten = _calibrate(clips, runs)
     several = scores.broad_calibration(clips, broad_runs, tags)
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "operating": scores.operating_figures(clips, runs, seeds),
         "broad": scores.broad_figures(clips, broad_runs, tags, *several),
     }
-    text = json.dumps(_rounded(found), indent=1, ensure_ascii=False)
+    text = json.dumps(scores.rounded(found), indent=1, ensure_ascii=False)
     (options.out / SCORES).write_text(text + "\n", encoding="utf-8")
     print(text)
     _report("built", {"bytes": len(flatbuffer), "minutes": (time.monotonic() - begun) / 60})
@@ -158,16 +158,7 @@ def description(tags: list[str], ten: Calibration, several: Calibration) -> dict
 
 
 def _report(what: str, values: Any) -> None:
-    print(json.dumps({what: _rounded(values)}), flush=True)
-
-
-def _rounded(value: Any) -> Any:
-    """Return values with four digits; what is no number is null."""
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, float):
-        return float(f"{value:.4g}") if np.isfinite(value) else None
-    return value
+    print(json.dumps({what: scores.rounded(values)}), flush=True)
 
 
 if __name__ == "__main__":

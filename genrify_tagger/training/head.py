@@ -6,7 +6,7 @@ all of them together (partial-label learning; Jin and Ghahramani, "Learning with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from genrify_tagger.training.listening import Heard
 from genrify_tagger.training.musicnn import FloatArray
 
 CLASS_WEIGHT_CAP = 5.0
+
+Loss = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,38 @@ def train_head(clips: Sequence[Clip], heard: Heard, *, seed: int, recipe: Recipe
     seed : int
     recipe : Recipe or None
     """
+    mean = heard.embedding.mean(axis=0)
+    deviation = heard.embedding.std(axis=0) + 1e-3
+    x = (heard.embedding - mean) / deviation
+    y, weights = targets(clips)[heard.owner], segment_weights(clips, heard.owner)
+    return Head(mean=mean, deviation=deviation, nets=train_nets(x, y, weights, partial_label_loss, seed, recipe))
+
+
+def train_nets(
+    x: FloatArray, y: FloatArray, weights: FloatArray, loss: Loss, seed: int, recipe: Recipe | None = None
+) -> list[Layers]:
+    """Train a head's nets on standardised rows.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, n_columns)
+    y : ndarray, shape (n, any)
+        What the loss takes.
+    weights : ndarray, shape (n,)
+    loss : callable
+        Of targets and class probabilities (n, 11).
+    seed : int
+    recipe : Recipe or None
+    """
     import keras
 
     recipe = recipe or Recipe()
     keras.utils.set_random_seed(seed)
-    mean = heard.embedding.mean(axis=0)
-    deviation = heard.embedding.std(axis=0) + 1e-3
-    x = (heard.embedding - mean) / deviation
     model = _model(x.shape[1], recipe)
     steps = -(-len(x) // recipe.batch) * recipe.epochs
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    model.compile(optimizer=optimizer, loss=[_partial_label_loss] * recipe.nets)
-    y, weights = targets(clips)[heard.owner], segment_weights(clips, heard.owner)
+    model.compile(optimizer=optimizer, loss=[loss] * recipe.nets)
     model.fit(
         x,
         [y] * recipe.nets,
@@ -87,7 +108,7 @@ def train_head(clips: Sequence[Clip], heard: Heard, *, seed: int, recipe: Recipe
         epochs=recipe.epochs,
         verbose=0,
     )
-    return Head(mean=mean, deviation=deviation, nets=[layers_of(model, number) for number in range(recipe.nets)])
+    return [layers_of(model, number) for number in range(recipe.nets)]
 
 
 def _model(inputs: int, recipe: Recipe) -> Any:
@@ -106,7 +127,8 @@ def _model(inputs: int, recipe: Recipe) -> Any:
     return keras.Model(x, outputs)
 
 
-def _partial_label_loss(open_classes: Any, probabilities: Any) -> Any:
+def partial_label_loss(open_classes: Any, probabilities: Any) -> Any:
+    """Compute the negative log of the probability given to all classes that a label leaves open."""
     from keras import ops
 
     return -ops.log(ops.sum(open_classes * probabilities, axis=-1) + 1e-7)

@@ -136,14 +136,14 @@ def _mid(x: Any, kernel: FloatArray, bias: FloatArray, norm: tuple[FloatArray, F
     return ops.relu(ops.conv(padded, kernel, padding="valid") + bias) * norm[0] + norm[1]
 
 
-def _first_mid_kernel(weights: Weights, alive: FloatArray, constants: FloatArray) -> FloatArray:
+def first_mid_kernel(weights: Weights, alive: FloatArray, constants: FloatArray) -> FloatArray:
     """Return the kernel over the living channels and one channel of ones that stands for the dead."""
     kernel = weights["conv2d_5/kernel"][:, :, 0, :]
     ones = np.einsum("tcf,c->tf", kernel, constants)[:, np.newaxis, :]
     return np.concatenate([kernel[:, alive, :], ones], axis=1).astype(np.float32)
 
 
-def _dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fold the batch norm of the pooled vector and the dead channels into the dense layer after it.
 
     Returns
@@ -177,6 +177,30 @@ def _front_end(weights: Weights, fronts: Sequence[Front]) -> Any:
     return keras.Model(mel, channels, name=FRONT_END)
 
 
+def channels(mel: Any, weights: Weights) -> Any:
+    """Compute what the living front-end filters say: (n, 187, 96) to (n, 187, 64)."""
+    return _front_end(weights, [living(weights, number) for number in range(5)])(mel)
+
+
+def middle(heard: Any, weights: Weights) -> Any:
+    """Compute what is pooled, the living front-end channels and three layers behind: (n, 187, 64) to (n, 187, 256)."""
+    from keras import ops
+
+    alive, constants = dead_and_alive(weights)
+    with_ones = ops.concatenate([heard, heard[:, :, :1] * 0 + 1], axis=2)
+    mid1 = _mid(with_ones, first_mid_kernel(weights, alive, constants), weights["conv2d_5/bias"], affine(weights, 6))
+    mid2 = _mid(mid1, weights["conv2d_6/kernel"][:, :, 0, :], weights["conv2d_6/bias"], affine(weights, 7)) + mid1
+    mid3 = _mid(mid2, weights["conv2d_7/kernel"][:, :, 0, :], weights["conv2d_7/bias"], affine(weights, 8)) + mid2
+    return ops.concatenate([heard, mid1, mid2, mid3], axis=2)
+
+
+def pool(features: Any) -> Any:
+    """Compute maximum and mean over time: (n, 187, 256) to (n, 512)."""
+    from keras import ops
+
+    return ops.concatenate([ops.max(features, axis=1), ops.mean(features, axis=1)], axis=1)
+
+
 def embed(mel: Any, weights: Weights) -> Any:
     """Compute the penultimate layer of MSD_musicnn, the fast way.
 
@@ -192,20 +216,17 @@ def embed(mel: Any, weights: Weights) -> Any:
     """
     from keras import ops
 
-    fronts = [living(weights, number) for number in range(5)]
-    alive = np.concatenate([front.alive for front in fronts])
-    constants = np.concatenate([front.constants for front in fronts])
-    channels = _front_end(weights, fronts)(mel)
-    with_ones = ops.concatenate([channels, channels[:, :, :1] * 0 + 1], axis=2)
-    mid1 = _mid(with_ones, _first_mid_kernel(weights, alive, constants), weights["conv2d_5/bias"], affine(weights, 6))
-    mid2 = _mid(mid1, weights["conv2d_6/kernel"][:, :, 0, :], weights["conv2d_6/bias"], affine(weights, 7)) + mid1
-    mid3 = _mid(mid2, weights["conv2d_7/kernel"][:, :, 0, :], weights["conv2d_7/bias"], affine(weights, 8)) + mid2
-    features = ops.concatenate([channels, mid1, mid2, mid3], axis=2)
-    for_max, for_mean, bias = _dense(weights, alive, constants)
-    pooled = ops.concatenate([ops.max(features, axis=1), ops.mean(features, axis=1)], axis=1)
+    pooled = pool(middle(channels(mel, weights), weights))
+    for_max, for_mean, bias = dense(weights, *dead_and_alive(weights))
     hidden = ops.relu(ops.matmul(pooled, np.concatenate([for_max, for_mean])) + bias)
     scale, shift = affine(weights, 10)
     return hidden * scale + shift
+
+
+def dead_and_alive(weights: Weights) -> tuple[FloatArray, FloatArray]:
+    """Return which of the 561 front-end channels are alive, and the constants that the others emit."""
+    fronts = [living(weights, number) for number in range(5)]
+    return np.concatenate([front.alive for front in fronts]), np.concatenate([front.constants for front in fronts])
 
 
 def tag_probabilities(embedding: Any, weights: Weights) -> Any:

@@ -177,3 +177,12 @@ def _share(values: FloatArray) -> Figure:
 
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
+
+
+def rounded(value: Any) -> Any:
+    """Return values with four digits; what is no number is null."""
+    if isinstance(value, dict):
+        return {key: rounded(entry) for key, entry in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if np.isfinite(value) else None
+    return value

@@ -1,7 +1,8 @@
 """Sounds that are no music, made from a seed: noise of any colour and level, tones, hum, clicks, mains buzz.
 
 Trained only on music the network takes faint hiss for classical music and a sine for jazz; these teach it "none of the
-ten". Each is a clip of four segments, named ``synthetic/<kind>-<number>``.
+ten". Each is named ``synthetic/<kind>-<number>``; it is judged by as a clip of one such sound, and trained on as a
+medley of many, so that every colour is met at every level.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from genrify_tagger.audio import SAMPLE_RATE, SEGMENT_SAMPLES
 from genrify_tagger.training.musicnn import FloatArray
 
 N_SEGMENTS = 4
+N_VARIED = 24
 CLIPS_OF_A_KIND = 12
 LEVELS = (-58.0, -6.0)  # dBFS, RMS
 
@@ -45,11 +47,27 @@ def make(name: str) -> FloatArray:
         Segments at 16 kHz.
     """
     rng = np.random.default_rng(list(name.encode()))
-    y = KINDS[kind_of(name)](rng)
-    level = rng.uniform(*LEVELS)
-    y = y * 10 ** (level / 20) / np.sqrt(np.mean(np.square(y)))
-    segments: FloatArray = np.clip(y, -1, 1).astype(np.float32).reshape(N_SEGMENTS, SEGMENT_SAMPLES)
-    return segments
+    y = _at_level(KINDS[kind_of(name)](rng), rng.uniform(*LEVELS))
+    return y.reshape(N_SEGMENTS, SEGMENT_SAMPLES)
+
+
+def make_varied(name: str) -> FloatArray:
+    """Make as many sounds of a kind as there are segments, of evenly spread levels; always the same for the same name.
+
+    Returns
+    -------
+    ndarray, shape (24, 48000)
+        Segments at 16 kHz.
+    """
+    rng = np.random.default_rng(list(f"varied {name}".encode()))
+    places = (rng.permutation(N_VARIED) + rng.random(N_VARIED)) / N_VARIED
+    levels = LEVELS[0] + places * (LEVELS[1] - LEVELS[0])
+    sounds = [KINDS[kind_of(name)](rng)[:SEGMENT_SAMPLES] for _ in range(N_VARIED)]
+    return np.stack([_at_level(y, level) for y, level in zip(sounds, levels, strict=True)])
+
+
+def _at_level(y: Array, level: float) -> FloatArray:
+    return np.asarray(np.clip(y * 10 ** (level / 20) / np.sqrt(np.mean(np.square(y))), -1, 1), np.float32)
 
 
 def _noise(rng: np.random.Generator) -> Array:

@@ -19,28 +19,56 @@ DRAWS = 2000
 
 Figure = dict[str, float]
 Statistic = Callable[[npt.NDArray[np.int64]], float]
+Fit = Callable[[Heard, int], Callable[[Heard], FloatArray]]
 
 
 def cross_validate(
-    clips: Sequence[Clip], train: Heard, judge: Heard, *, seed: int, recipe: Recipe | None = None
+    clips: Sequence[Clip],
+    train: Heard,
+    judge: Heard,
+    *,
+    seed: int,
+    recipe: Recipe | None = None,
+    fit: Fit | None = None,
+    without: npt.NDArray[np.bool_] | None = None,
+    folds: npt.NDArray[np.int64] | None = None,
 ) -> FloatArray:
     """Judge every clip by a network that met neither it nor its artist.
 
     GTZAN's train list is always trained on and its validation list never; the other clips take turns in five folds.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    train, judge : Heard
+    seed : int
+    recipe : Recipe or None
+    fit : callable or None
+        Trains something else than a head on the segments given and returns what judges songs: class probabilities
+        (n_clips, 11) of the segments given to it.
+    without : ndarray of bool, shape (n_clips,), or None
+        Clips to train without.
+    folds : ndarray of int, shape (n_clips,), or None
+        Other folds than `fold_numbers` would deal.
 
     Returns
     -------
     ndarray, shape (n_clips, 11)
         Mean class probabilities of each song; NaN for the clips always trained on.
     """
-    folds = fold_numbers(clips, seed)
+
+    def fit_head(heard: Heard, number: int) -> Callable[[Heard], FloatArray]:
+        head = train_head(clips, heard, seed=number, recipe=recipe)
+        return lambda songs: song_means(predict(head, songs.embedding), songs.owner, len(clips))
+
+    folds = fold_numbers(clips, seed) if folds is None else folds
     joint = np.full((len(clips), len(CLASSES)), np.nan, np.float32)
-    held_out = np.array([clip.part in ("gtzan_valid", "slivers_valid") for clip in clips])
-    usable = np.array([bool(clip.allowed) for clip in clips]) & ~held_out
+    left_out = np.array([clip.part in ("gtzan_valid", "slivers_valid") or not clip.allowed for clip in clips])
+    usable = ~left_out if without is None else ~left_out & ~without
     for fold in range(FOLDS):
-        head = train_head(clips, train.of(usable & (folds != fold)), seed=seed * 100 + fold, recipe=recipe)
         judged = folds == fold
-        joint[judged] = song_means(predict(head, judge.embedding), judge.owner, len(clips))[judged]
+        trained = (fit or fit_head)(train.of(usable & ~judged), seed * 100 + fold)
+        joint[judged] = trained(judge.of(judged))[judged]
     return joint
 
 
@@ -96,12 +124,9 @@ def group_of(clip: Clip) -> str | None:
 
 
 def group_decisions(joint: FloatArray) -> list[str]:
-    """Decide among the ten with pop, rock and metal as one."""
-    together = sorted(POP_ROCK)
-    names = [*(genre for genre in GENRES if genre not in POP_ROCK), "pop/rock"]
-    columns = [joint[:, GENRES.index(name)] for name in names[:-1]]
-    columns.append(joint[:, [GENRES.index(name) for name in together]].sum(axis=1))
-    return [names[best] for best in np.argmax(np.stack(columns, axis=1), axis=1)]
+    """Name the group of each clip's best genre; pop, rock and metal are one."""
+    names = ["pop/rock" if genre in POP_ROCK else genre for genre in GENRES]
+    return [names[best] for best in np.argmax(joint[:, :-1], axis=1)]
 
 
 def right(clips: Sequence[Clip], joint: FloatArray) -> npt.NDArray[np.bool_]:
@@ -112,6 +137,12 @@ def right(clips: Sequence[Clip], joint: FloatArray) -> npt.NDArray[np.bool_]:
 
 def figures(clips: Sequence[Clip], runs: Sequence[FloatArray]) -> dict[str, Figure]:
     """Compute the figures of the card, averaged over repeated cross-validations.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    runs : sequence of ndarray, shape (n_clips, 11)
+        Sharpened (`calibrate.sharpened`), so that the best genre is the one the program would name.
 
     Returns
     -------
