@@ -1,6 +1,7 @@
-"""What README and the model card say in numbers, made from `models/scores.json` so that nobody copies a figure by hand.
+"""What README and the model card say in numbers, so that nobody copies a figure by hand.
 
-``python -m genrify_tagger.training.card`` writes it between the marks ``<!-- model -->`` and ``<!-- /model -->``.
+``python -m genrify_tagger.training.card`` writes what `models/scores.json` has between the marks ``<!-- model -->`` and
+``<!-- /model -->``, and what `models/ideas.json` has between ``<!-- ideas -->`` and ``<!-- /ideas -->``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- model -->", "<!-- /model -->"
-SCORES, CARD, README = "models/scores.json", "models/MODEL_CARD.md", "README.md"
+SCORES, IDEAS, CARD, README = "models/scores.json", "models/ideas.json", "models/MODEL_CARD.md", "README.md"
 GROUPS = ("blues", "country", "hiphop", "jazz", "pop/rock", "reggae")
 SHOWN = {"hiphop": "hip-hop", "rnb": "R&B", "newage": "new age", "spoken": "spoken word"}
 
@@ -20,25 +20,31 @@ Scores = Mapping[str, Any]
 
 def main() -> None:
     """Bring both files of the folder we are in up to date."""
-    scores = json.loads(Path(SCORES).read_text("utf-8"))
-    for path, text in ((README, readme_section(scores)), (CARD, card_section(scores))):
+    scores, ideas = (json.loads(Path(path).read_text("utf-8")) for path in (SCORES, IDEAS))
+    written = [
+        (README, "model", readme_section(scores)),
+        (CARD, "model", card_section(scores)),
+        (CARD, "ideas", ideas_section(ideas)),
+    ]
+    for path, mark, text in written:
         content = Path(path).read_text("utf-8")
-        Path(path).write_text(replaced(content, text), encoding="utf-8")
+        Path(path).write_text(replaced(content, text, mark), encoding="utf-8")
 
 
-def replaced(content: str, text: str) -> str:
-    """Return a file's content with what stands between the marks replaced.
+def replaced(content: str, text: str, mark: str = "model") -> str:
+    """Return a file's content with what stands between two marks replaced.
 
     Raises
     ------
     ValueError
         If the marks are not there.
     """
-    before, begun, rest = content.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, begun, rest = content.partition(begin)
+    _, ended, after = rest.partition(end)
     if not begun or not ended:
-        raise ValueError(f"the text has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{text}{END}{after}"
+        raise ValueError(f"the text has no {begin} ... {end}")
+    return f"{before}{begin}\n{text}{end}{after}"
 
 
 def readme_section(scores: Scores) -> str:
@@ -79,6 +85,43 @@ All figures, the protocol and the known weak spots: [models/MODEL_CARD.md](model
 def card_section(scores: Scores) -> str:
     """Return the tables of the model card."""
     return "\n".join(["", *_accuracy(scores), *_operating(scores), *_broad(scores)])
+
+
+def ideas_section(found: Scores) -> str:
+    """Return the tables of what was tried."""
+    ideas = {name: row for name, row in found.items() if "text" in row}
+    right, shares = ("micro", "macro", "gtzan_valid"), ("written", "wrong", "precision")
+    rows = [
+        f"| {row['text']} | "
+        + " | ".join(
+            f"{_number(row[name]['value'])} ({_range(row[name])})" for name in ("micro", "macro", "gtzan_valid")
+        )
+        + f" | {_number(row['auroc_outside']['value'])} | "
+        + " | ".join(_number(row[name]["value"]) for name in shares)
+        + " |"
+        for row in ideas.values()
+    ]
+    genre = found["thresholds by genre"]
+    alike = [
+        f"| {temperature} | " + " | ".join(_number(row[name]) for name in right) + " |"
+        for temperature, row in found["temperature of pop, rock and metal"].items()
+    ]
+    return "\n".join(
+        [
+            "",
+            "| Idea | micro | macro | GTZAN validation | AUROC of `outside` | written | wrong | precision |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+            "| shipped, with a threshold for each genre | as shipped | as shipped | as shipped | as shipped | "
+            + " | ".join(_number(genre[name]) for name in shares)
+            + " |",
+            "",
+            "| Temperature among pop, rock and metal | micro | macro | GTZAN validation |",
+            "|---|---|---|---|",
+            *alike,
+            "",
+        ]
+    )
 
 
 def _accuracy(scores: Scores) -> list[str]:

@@ -41,6 +41,7 @@ ALLMUSIC = {
 SLIVER_WEIGHT = 0.1
 MULTI_GENRE_WEIGHT = 0.5
 SYNTHETIC_WEIGHT = 0.5
+NOISE_WEIGHT = 1.0  # at half of it, faint brown noise is too near to being taken for classical music
 LOWEST_SAMPLE_RATE = 16000
 
 Part = Literal[
@@ -136,7 +137,8 @@ def _made() -> Iterator[Clip]:
     passages = [(name, "speech", speech.voice_of(name)) for name in speech.names()]
     for name, made, kind in sounds + passages:
         part: Part = made  # type: ignore[assignment]  # one of two known values
-        yield Clip(name, part, f"{made} {kind}", frozenset({OUTSIDE}), frozenset(), SYNTHETIC_WEIGHT, True)
+        weight = NOISE_WEIGHT if kind == "noise" else SYNTHETIC_WEIGHT
+        yield Clip(name, part, f"{made} {kind}", frozenset({OUTSIDE}), frozenset(), weight, True)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -71,10 +71,11 @@ def _at_level(y: Array, level: float) -> FloatArray:
 
 
 def _noise(rng: np.random.Generator) -> Array:
-    """Noise whose spectrum falls (or rises) by a random power of frequency, from white over pink to brown."""
+    """White to brown noise: from some frequency on the spectrum falls (or rises) by a random power."""
     spectrum = np.fft.rfft(rng.standard_normal(_SAMPLES))
-    frequency = np.arange(1, len(spectrum) + 1, dtype=np.float64)
-    return np.asarray(np.fft.irfft(spectrum * frequency ** -rng.uniform(-0.3, 1.2), _SAMPLES))
+    frequency = np.fft.rfftfreq(_SAMPLES, 1 / SAMPLE_RATE)
+    corner = np.exp(rng.uniform(np.log(1), np.log(1500)))
+    return np.asarray(np.fft.irfft(spectrum * (1 + (frequency / corner) ** 2) ** -rng.uniform(-0.15, 0.6), _SAMPLES))
 
 
 def _band_noise(rng: np.random.Generator) -> Array:
