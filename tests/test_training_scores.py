@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger.classifier import load_sidecar
-from genrify_tagger.training.card import card_section, readme_section, replaced
+from genrify_tagger.training.card import card_section, ideas_section, readme_section, replaced
 
 ROOT = Path(__file__).parent.parent
 SCORES = json.loads((ROOT / "models/scores.json").read_text("utf-8"))
+IDEAS = json.loads((ROOT / "models/ideas.json").read_text("utf-8"))
 
 
 def test_the_figures_are_those_of_the_shipped_model():
@@ -27,6 +28,11 @@ def test_what_is_told_is_what_was_measured(path, section):
     """After a build: python -m genrify_tagger.training.card."""
     content = (ROOT / path).read_text("utf-8")
     assert replaced(content, section(SCORES)) == content
+
+
+def test_what_was_tried_is_told_as_it_was_measured():
+    content = (ROOT / "models/MODEL_CARD.md").read_text("utf-8")
+    assert replaced(content, ideas_section(IDEAS), "ideas") == content
 
 
 def test_a_figure_that_differs_shows():

@@ -120,6 +120,15 @@ def ideas_section(found: Scores) -> str:
             "|---|---|---|---|",
             *alike,
             "",
+            "| Threshold | of the ten: written | and wrong | outside: written | no music: written |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {threshold} | "
+                + " | ".join(_number(row[name]) for name in ("written", "wrong", "outside", "no music"))
+                + " |"
+                for threshold, row in found["thresholds"].items()
+            ),
+            "",
         ]
     )
 

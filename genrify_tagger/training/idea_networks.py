@@ -179,7 +179,9 @@ class Tuned:
         heard = Heard(material.embedding[material.rows], material.owner)
         head = train_head(clips, heard, seed=seed)
         keras.utils.set_random_seed(seed)
-        self._model = _tuned_model(head, weights, material.channels[material.rows[:: len(material.rows) // 512]])
+        self._model = _tuned_model(
+            head, weights, material.channels[material.rows[:: max(1, len(material.rows) // 512)]]
+        )
         before = self._model.get_weights()
         y, weights_of = targets(clips)[material.owner], segment_weights(clips, material.owner)
         rng = np.random.default_rng(seed)

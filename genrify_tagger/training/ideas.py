@@ -378,6 +378,27 @@ def by_alike(world: World, runs: Sequence[Joint]) -> dict[str, dict[str, float]]
     return found
 
 
+def by_threshold(world: World, runs: Sequence[Joint]) -> dict[str, dict[str, float]]:
+    """Compute what thresholds come to, with confidence fitted to the songs it is judged on."""
+    sharp = [calibrate.sharpened(run) for run in runs]
+    songs, judged = calibrate.judged(world.clips, sharp), np.isfinite(sharp[0]).all(axis=1)
+    numbers = calibrate.fit(songs, calibrate.library_weights(world.clips, sharp), calibrate.ALIKE)
+    confidence = calibrate.confidences(songs, numbers, calibrate.ALIKE)
+    sets = {
+        name: np.tile(mask[judged], len(runs)).astype(bool) for name, mask in calibrate.populations(world.clips).items()
+    }
+    found = {}
+    for threshold in (0.7, 0.75, 0.8, 0.85, 0.9):
+        given = confidence >= threshold
+        found[f"{threshold}"] = {
+            "written": float(given[sets["one genre, of the ten"]].mean()),
+            "wrong": float((given & ~songs.right)[sets["one genre, of the ten"]].mean()),
+            "outside": float(given[sets["none of the ten"]].mean()),
+            "no music": float(given[sets["no music"]].mean()),
+        }
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Try ideas as the command line says."""
     options = _parser().parse_args(arguments)
@@ -393,6 +414,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found[name] = {"text": IDEAS[name].text, **judge(world, runs)}
         if name == "shipped":
             found["thresholds by genre"] = by_genre(world, runs)
+            found["thresholds"] = by_threshold(world, runs)
             found["temperature of pop, rock and metal"] = by_alike(world, runs)
         line = " ".join(f"{key} {found[name][key]['value']:.3f}" for key in (*SHOWN, "written", "wrong", "precision"))
         print(f"{name}: {line} ({time.monotonic() - begun:.0f} s)", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from genrify_tagger.training.musicnn import FloatArray, Weights
 
 TRAINING_HOP = SEGMENT_SAMPLES // 2
 
-BATCH = 16
+BATCH = 8
 
 Embed = Callable[[FloatArray], FloatArray]
 Network = tuple[Sequence[Weights], Callable[[], Embed]]
@@ -97,7 +98,8 @@ def hear_all(
 
 
 def _digest(clips: Sequence[Clip], trained: Sequence[Weights]) -> str:
-    facts = [FRONT_END_ID, f"{synthetic.N_VARIED}", *(clip.path for clip in clips)]
+    made = [inspect.getsource(module) for module in (synthetic, speech)]
+    facts = [FRONT_END_ID, *made, *(clip.path for clip in clips)]
     digest = hashlib.blake2b("\n".join(facts).encode(), digest_size=8)
     for weights in trained:
         digest.update(b"".join(np.ascontiguousarray(weights[key]).tobytes() for key in sorted(weights)))
