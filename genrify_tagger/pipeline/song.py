@@ -20,7 +20,7 @@ from genrify_tagger.errors import (
     WorkerError,
 )
 from genrify_tagger.files import FileStat
-from genrify_tagger.library import Candidate
+from genrify_tagger.library import Candidate, is_audio
 from genrify_tagger.pipeline.journalled import past, write
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
@@ -107,6 +107,8 @@ def process(session: Session, run: int, item: Candidate, record: FileRecord | No
     result, stat, identity = _outcome(session, run, item, record, options)
     if result.status == "failed" and tags.stat_or_none(item.path) != item.stat:
         result = replace(result, passing=True)  # it says nothing of a file that was changed or moved meanwhile
+    if result.status == "failed" and not is_audio(item.path):
+        return replace(result, listed=False)  # somebody named a file that is no song: the library has not one more
     if not options.dry_run:
         # Without a fingerprint it does not count as unchanged: the next look tries it again.
         seen = None if result.passing else stat

@@ -46,7 +46,7 @@ _SONG: Json = {
     "album": _MAYBE_TEXT,
     "in_file": _list(_TEXT),
     "genres": _list(_TEXT),
-    "guess": _TEXT,
+    "guess": _MAYBE_TEXT,
     "confidence": _NUMBER,
     "confidence_words": _TEXT,
     "reason": _MAYBE_TEXT,
@@ -67,7 +67,7 @@ SCHEMAS: Json = {
     "Ok": _object(ok={"const": True}),
     "Login": _object(token=_TEXT),
     "Score": _object(**_LABEL, score=_NUMBER),
-    "Segment": _object(start=_NUMBER, end=_NUMBER, **_LABEL, score=_NUMBER),
+    "Segment": _object(start=_NUMBER, end=_NUMBER, label=_MAYBE_TEXT, name=_MAYBE_TEXT, score=_NUMBER),
     "Rows": _object(tracks=_list(_ref("Track"))),
     "Track": _object(
         id=_TEXT,
