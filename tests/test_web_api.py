@@ -134,6 +134,15 @@ def test_what_is_no_song_is_not_taken(page, body, name, status, words):
     assert words in page.upload(body, name, status=status)["error"]
 
 
+def test_of_silence_nothing_is_guessed(page, tmp_path):
+    silent = tmp_path / "silent.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
+    song = page.heard(silent)["song"]
+    assert (song["guess"], song["genres"], song["reason"]) == (None, [], "silence")
+    assert song["confidence_words"] == "nothing to be heard" and song["container"] == "FLAC"
+    assert {(part["label"], part["name"], part["score"]) for part in song["timeline"]} == {(None, None, 0.0)}
+
+
 def test_a_broken_song_fails_in_words(page):
     upload = page.heard(b"this is no music at all" * 100, "broken.mp3")
     assert upload["state"] == "failed" and upload["error"]
