@@ -84,7 +84,7 @@ def open_store(url: str, *, create: bool = True) -> Store:
     if settled.get_backend_name() == "sqlite":
         file = str(settled.database)
         if not create and not os.path.exists(file):
-            raise StoreError("there is no database", path=file, hint="a scan makes one")
+            raise StoreError("there is no database", path=file, hint="`genrify-tag scan ~/Music` makes one")
         make_folder(file)
     store = Store(settled)
     try:

@@ -42,6 +42,7 @@ BINS = 20  # of the confidence chart
 NO_GENRE = ""  # what `Filter.genre` calls files without one
 NOTHING = -1.0  # where a number is unknown; below all that are known
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
+NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Filter:
     Attributes
     ----------
     words : str
-        Words that must all occur in the path, in any case.
+        Words that must all occur in the path, the title, the artist or the album, in any case.
     genre : str or None
         A genre in the file, as written; "" for files without one.
     statuses : sequence of str
@@ -232,7 +233,7 @@ class Browse(Files):
 
     def _condition(self, wanted: Filter) -> ColumnElement[bool]:
         conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
-        conditions += [self._path_has(word) for word in wanted.words.split()]
+        conditions += [self._is_called(word) for word in wanted.words.split()]
         if wanted.genre is not None:
             conditions.append(self._has_genre(wanted.genre))
         if wanted.low is not None:
@@ -245,8 +246,10 @@ class Browse(Files):
             conditions.append(or_(*(self._path_is_like("", suffix) for suffix in wanted.suffixes)))
         return and_(*conditions)
 
-    def _path_has(self, word: str) -> ColumnElement[bool]:
-        return or_(*(self._path_is_like("", form, "") for form in _spellings(word)))
+    def _is_called(self, word: str) -> ColumnElement[bool]:
+        forms = _spellings(word)
+        in_names = (NAMES.ilike(f"%{_escaped(form)}%", escape="!") for form in forms)
+        return or_(*(self._path_is_like("", form, "") for form in forms), *in_names)
 
     def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
         """Return the condition that a path has these parts in a row, with anything between; a-z match in either case.

@@ -143,7 +143,9 @@ def _names() -> list[str]:
 
 def _row(record: FileRecord) -> views.Json:
     row = views.as_track(house().session, record)
-    return {**row, "clock": clock(record.duration), "place": " / ".join(row["folder"].split("/")[-2:])}
+    called = " – ".join(filter(None, (row["artist"], row["title"]))) if row["title"] else row["name"]
+    place = " / ".join(row["folder"].split("/")[-2:])
+    return {**row, "called": called, "clock": clock(record.duration), "place": place}
 
 
 def clock(seconds: float | None) -> str:

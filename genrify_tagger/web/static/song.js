@@ -3,6 +3,8 @@
 import { get } from "./api.js";
 import { clock, colour, complain, find, findAll, make, percent } from "./common.js";
 
+const called = ({ name, title, artist }) => (title ? [artist, title].filter(Boolean).join(" – ") : name);
+
 // What was heard, in a few words; of silence nothing is guessed.
 export function heard(song) {
   if (song.genres.length) return song.genres.join(", ");
@@ -130,7 +132,7 @@ export class SongPanel {
     this.part("similar-list").replaceChildren(
       ...similar.map(({ similarity, track }) => make("li", {},
         make("span", { class: "muted number", text: similarity.toFixed(2), title: "likeness, 1 is the same" }),
-        make("a", { href: `/tracks/${track.id}`, text: track.name }),
+        make("a", { href: `/tracks/${track.id}`, title: track.name, text: called(track) }),
         make("span", { class: "muted", text: track.genres.join(", ") }))),
     );
   }
