@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -247,9 +248,13 @@ class Browse(Files):
         return and_(*conditions)
 
     def _is_called(self, word: str) -> ColumnElement[bool]:
-        forms = _spellings(word)
-        in_names = (NAMES.ilike(f"%{_escaped(form)}%", escape="!") for form in forms)
-        return or_(*(self._path_is_like("", form, "") for form in forms), *in_names)
+        in_any_form = or_(*(self._occurs(form) for form in _spellings(word)))
+        part = _plain_part(word)
+        # Most files fall out over the part that is spelled in one way only.
+        return and_(self._occurs(part), in_any_form) if part and not word.isascii() else in_any_form
+
+    def _occurs(self, text: str) -> ColumnElement[bool]:
+        return or_(self._path_is_like("", text, ""), NAMES.ilike(f"%{_escaped(text)}%", escape="!"))
 
     def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
         """Return the condition that a path has these parts in a row, with anything between; a-z match in either case.
@@ -290,6 +295,12 @@ def _spellings(word: str) -> set[str]:
         return {word}
     cases = {word, word.lower(), word.upper(), word.capitalize()}
     return {unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases}
+
+
+def _plain_part(word: str) -> str:
+    """Return the longest part of a word that is ASCII however its accents are composed."""
+    parts = re.findall(r"[ -~]+", unicodedata.normalize("NFC", word))
+    return max(parts, key=len, default="")
 
 
 def _escaped(text: str) -> str:
