@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 SILENCE = -60.0  # dBFS
+SILENT = "silence"  # the reason of a decision on what cannot be heard
 _EPSILON = 1e-6
 
 FloatArray = npt.NDArray[np.float32]
@@ -116,13 +117,18 @@ def decide(
     threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
     audible = np.asarray(levels) > SILENCE
     if not audible.any():
-        return Decision((), 0.0, _even_scores(vocabulary), "silence")
+        return Decision((), 0.0, _even_scores(vocabulary), SILENT)
     scores, inside = song_scores(activations, audible, vocabulary)
     confidence = _confidence(scores, inside, vocabulary)
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:
         return Decision((), confidence, by_label, f"confidence {_below(confidence, threshold)}")
     return Decision(_best(by_label, vocabulary, max_genres, threshold), confidence, by_label, None)
+
+
+def likeliest(scores: Mapping[str, float], confidence: float | None) -> str | None:
+    """Return the label with the highest score; None where nothing was heard: the scores of silence mean nothing."""
+    return max(scores, key=lambda label: scores[label]) if scores and confidence else None
 
 
 def song_scores(

@@ -1,4 +1,4 @@
-"""What a file is on disk: its fingerprint, and its path in a form that can be printed.
+"""What a file is on disk: its fingerprint, and its path and number in a form that can be printed.
 
 Paths are `str` as `os.fsdecode` gives them (undecodable bytes as surrogates), so that every name the file system
 allows survives the way through the program; the store keeps them as bytes.
@@ -84,6 +84,11 @@ def display_path(path: str) -> str:
 def printable(text: str) -> str:
     """Return any text as one line that cannot harm a terminal: what does not print is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with what is counted: "1 file", "2,000 files"."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def json_path(path: str) -> dict[str, str]:

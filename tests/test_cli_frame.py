@@ -24,6 +24,7 @@ from genrify_tagger.cli import COMMANDS, cli, main
 from genrify_tagger.cli.output import make_console, table, write_json, write_line
 from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.config import settings_template
+from genrify_tagger.files import counted
 from tests.media import need
 
 RUN = [sys.executable, "-m", "genrify_tagger"]
@@ -354,12 +355,33 @@ def here(environ, tmp_path, monkeypatch, capsys):
     return here
 
 
-def test_db_commands_do_not_make_a_database(here, tmp_path):
-    for args in (["check"], ["backup", "copy.db"], ["prune"]):
-        done = here("db", *args, "--database", "none.db")
-        assert done.returncode == 1
-        assert f"{tmp_path}/none.db" in done.stdout + done.stderr
-    assert list(tmp_path.glob("*.db")) == []
+READING = (
+    *(["db", "check"], ["db", "backup", "copy.db"], ["db", "prune"]),
+    *(["export"], ["history"], ["status"], ["undo"]),
+    *(["similar", __file__], ["show", __file__]),
+)
+
+
+@pytest.mark.parametrize("args", READING, ids=lambda args: " ".join(args[:2]) if args[0] == "db" else args[0])
+def test_what_only_reads_makes_no_database(here, tmp_path, args):
+    done = here(*args, "--database", "folder/none.db")
+    told = done.stdout + done.stderr
+    assert (done.returncode, told.count("\n")) == (1, 1)
+    assert f"{tmp_path}/folder/none.db" in told and "there is no database" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_before_the_first_scan_there_is_nothing_to_see_and_no_database_is_made(here, tmp_path):
+    assert "Nothing was scanned yet" in here("status").stdout
+    assert here("history").stdout == "Nothing was written yet.\n"
+    assert here("export").stdout.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_agree_with_what_is_counted():
+    assert [counted(n, "file") for n in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+    assert counted(1, "change was", "changes were") == "1 change was"
+    assert counted(3, "change was", "changes were") == "3 changes were"
 
 
 def test_db_check_backup_and_prune(here, tmp_path):
@@ -378,6 +400,9 @@ def test_db_check_backup_and_prune(here, tmp_path):
         with sqlite3.connect(copy) as connection:
             assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         connection.close()
+    assert here("db", "prune", *database).stdout == "dropped 0 missing files and 0 analyses that no file needs\n"
+    mistyped = here("db", "prune", "nowhere", *database)
+    assert mistyped.returncode == 1 and "no such file or folder, and none is remembered" in mistyped.stderr
     again = here("db", "backup", "b.db", *database)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     dry = here("db", "prune", "--dry-run", *database).stdout

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -327,3 +329,52 @@ def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(program, t
     program("undo")
     assert str(song) in program("status", "--list", "unsure").stdout
     assert MediaFile(song).genres is None
+
+
+def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(program, tmp_path):
+    notes, odd = tmp_path / "notes.txt", tmp_path / "a song by its content"
+    notes.write_text("no song")
+    shutil.copy(media.master("flac"), odd)
+    done = program("scan", notes, tmp_path / "nofile", odd, *SURE, status=1)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["failed", "failed", "tagged"]
+    assert f"{notes}  (this is no audio file of a known kind)" in done.stdout
+    assert f"{tmp_path / 'nofile'}  (no such file or folder)" in done.stdout
+    assert "1 tagged, 2 failed." in done.stderr
+    assert "--list failed" not in done.stderr  # that list does not have them
+    assert program("status", "--list", "failed").stdout == ""
+    assert json.loads(program("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
+    broken = tmp_path / "broken.mp3"
+    broken.write_text("no song")
+    assert "--list failed" in program("scan", notes, broken, status=1).stderr
+    assert str(broken) in program("status", "--list", "failed").stdout
+
+
+def test_of_silence_nothing_is_guessed(program, tmp_path):
+    song = tmp_path / "silent.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", song)
+    guesses = re.compile("blues|classical|jazz|[?]|0[.]", re.IGNORECASE)
+    texts = [program("scan", song).stdout, program("scan", "--verbose", song).stdout]
+    texts += [program("status", "--list", "unsure").stdout, program("show", song).stdout.partition("key ")[0]]
+    for text in texts:
+        assert "silence" in text and not guesses.search(text.replace("12.0 s", "")), text
+    shown = json.loads(program("show", song, "--format", "json").stdout)
+    assert {(one["label"], one["score"]) for one in shown["timeline"]} == {(None, 0.0)}
+    assert sum(shown["scores"].values()) == pytest.approx(1)
+
+
+def test_silence_within_a_song_has_no_genre(program, tmp_path):
+    song = tmp_path / "pause.wav"
+    media.ffmpeg("-i", media.CLASSICAL, "-af", "apad=pad_dur=60", song)
+    lines = program("show", song).stdout.splitlines()
+    timeline = lines[lines.index("Timeline") + 1 : lines.index("Timeline") + 9]
+    assert "Classical" in timeline[0] and timeline[-1].endswith("  silence")
+
+
+def test_containers_have_the_names_that_people_know(program, tmp_path):
+    names = {"m4a-aac": "MP4", "mp3-v2.4": "MP3", "wma": "ASF", "wavpack": "WavPack", "ogg-vorbis": "Ogg"}
+    for kind, name in names.items():
+        song = media.make(kind, tmp_path / kind)
+        assert f"  audio          {name}, " in program("show", song).stdout
+    program.scan(tmp_path)
+    exported = [json.loads(line)["container"] for line in program("export", "--format", "jsonl").stdout.splitlines()]
+    assert sorted(exported) == sorted(names.values())

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from genrify_tagger.analysis import Analysis
+from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import DatabaseSettings, Settings
 from genrify_tagger.pipeline import Neighbourhood, open_session
 from genrify_tagger.store import FileRecord
 from tests import media
 
-SONGS, DIMENSIONS = 300, 200
+SONGS, DIMENSIONS = 300, load_sidecar(None).embedding_size
 
 
 def analysis(embedding) -> Analysis:

@@ -434,6 +434,24 @@ class TestJournal:
 
 
 class TestTogether:
+    def test_prune_of_a_place_drops_what_is_not_there_and_leaves_the_rest(self, store: Store, tmp_path: Path) -> None:
+        there = tmp_path / "emptied" / "there"
+        there.parent.mkdir()
+        there.touch()
+        gone, marked, away = f"{there}-no-more", f"{there}/was a folder", str(tmp_path / "away")
+        store.save_files(record(path, audio_key=path) for path in (str(there), gone, marked, away))
+        for key in (str(there), gone, away):
+            store.save_analysis(key, "m", "f", analysis())
+        store.mark_missing([marked, away])
+        place = [str(there.parent)]
+        assert store.prune(place, dry_run=True) == {"files": 2, "analyses": 1}
+        assert store.counts() == {"missing": 2, "tagged": 2}
+        assert store.prune(place) == {"files": 2, "analyses": 1}
+        assert store.counts() == {"missing": 1, "tagged": 1}
+        assert {key for key, _ in store.embeddings("m")} == {str(there), away}
+        assert store.prune([str(there)]) == {"files": 0, "analyses": 0}
+        assert store.prune([away]) == {"files": 1, "analyses": 1}
+
     def test_prune_drops_the_missing_and_what_only_they_needed(self, store: Store) -> None:
         store.save_files(
             [record("/a", audio_key="kept"), record("/b", audio_key="kept"), record("/c", audio_key="gone")]

@@ -14,6 +14,7 @@ from tests.store_databases import BACKENDS, new_url
 
 NOW = utc_now()
 FOLDERS = ("/music/Björk/Homogenic", "/music/100% live_!", "/music/Abba", "/music/caf\udce9", "/music/back\\slash")
+NAMES = {"title": "Hidden Place", "artist": "BJÖRK", "album": "100%_ \\ Vespertine"}
 SUFFIXES = (".mp3", ".flac", ".MP3")
 
 
@@ -28,6 +29,7 @@ def made(number: int) -> FileRecord:
         after=chance.choice([(), ("Jazz",), ("Jazz", "Pop"), ('R&B "é"',)]),
         seen_at=NOW - timedelta(seconds=chance.randrange(5)),
         missing_since=NOW if chance.random() < 0.1 else None,
+        **chance.choice([{}, {"title": "", "artist": "", "album": ""}, NAMES, NAMES]),
     )
 
 
@@ -50,7 +52,11 @@ FILTERS = {
     "all": (Filter(), THERE),
     "a word, any case": (Filter(words="aBBa"), [f for f in THERE if "Abba" in f.path]),
     "words in any order": (Filter(words="SONG 11 abba"), [f for f in THERE if "Abba" in f.path and "11" in f.path]),
-    "beyond ASCII": (Filter(words="BJÖRK"), [f for f in THERE if "Björk" in f.path]),
+    "beyond ASCII": (Filter(words="BJÖRK"), [f for f in THERE if f.title or "Björk" in f.path]),
+    "a title": (Filter(words="place hidden"), [f for f in THERE if f.title]),
+    "an artist or a path": (Filter(words="björk"), [f for f in THERE if f.title or "Björk" in f.path]),
+    "an album with signs": (Filter(words="100%_ \\ vesp"), [f for f in THERE if f.title]),
+    "names and path together": (Filter(words="vespertine abba"), [f for f in THERE if f.title and "Abba" in f.path]),
     "signs that LIKE knows": (Filter(words="% live_!"), [f for f in THERE if "100% live_!" in f.path]),
     "a backslash": (Filter(words="back\\slash"), [f for f in THERE if "back\\slash" in f.path]),
     "nothing": (Filter(words="no such word"), []),

@@ -139,8 +139,10 @@ def test_elsewhere_lines_have_a_time_and_on_request_they_are_json(program, music
 def test_status_shows_the_service_to_people_programs_and_monitors(program, music):
     assert "no service" in program("status", "--health", status=1).stdout
     assert json.loads(program("status", "--format", "json").stdout)["service"] is None
-    with watching(program, music) as service:
+    with watching(program, music, settle=3) as service:
         path = song(music / "album", "song")
+        until(lambda: service.state()["queue"] == 1)
+        assert "  1 file waiting; " in program("status").stdout
         service.tagged(path)
         service.rest()
         shown = program("status").stdout

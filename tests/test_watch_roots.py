@@ -1,16 +1,19 @@
 """Nothing is missed: lost events, limits, mounts that come and go, looking instead of being told."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from genrify_tagger.watch import mounts
+from genrify_tagger.watch import mounts, survey
 from genrify_tagger.watch.clock import Clocks, has_slept
 from tests import media
 from tests.watching import changes, genre, song, until, watching
@@ -128,13 +131,68 @@ def test_a_root_that_goes_and_comes_is_not_taken_for_emptied(program, music, tmp
         program("status", "--health")
 
 
+def test_a_root_that_was_emptied_on_purpose_is_watched_again_once_its_songs_are_forgotten(program, tmp_path):
+    music = tmp_path / "my music"
+    path = song(music, "song")
+    with watching(program, music) as service:
+        service.tagged(path)
+        service.rest()
+    path.unlink()
+    with watching(program, music) as service:
+        (way_out,) = re.findall("genrify-tag (db prune .*)", until(lambda: told(service, "is empty")))
+        assert "dropped 1 missing file and 1 analysis" in program(*shlex.split(way_out)).stdout
+        until(lambda: roots(service) == [("native", None)])
+        service.tagged(song(music, "new", "flac"))
+        assert service.rest()["counts"] == {"tagged": 1}
+        assert len(changes(service)) == 2  # the journal remembers
+
+
+def told(service, words):
+    return next((reason for _, reason in roots(service) if reason and words in reason), None)
+
+
+def test_all_silent_file_servers_are_waited_for_together(monkeypatch, tmp_path):
+    """The answer of a file server that hangs is a system call that does not return."""
+    silence = threading.Event()
+    real = os.stat
+
+    def stat(path, **more):
+        if "hung server" in str(path):
+            silence.wait(30)
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    folders = [tmp_path / name for name in ("hung server 1", "hung server 2", "hung server 3", "there")]
+    for folder in folders:
+        folder.mkdir()
+    probes = [survey.Probe(str(folder)) for folder in folders]
+    try:
+        monkeypatch.setattr(survey, "PATIENCE", 1.0)
+        began = time.monotonic()
+        for probe in probes:
+            probe.ask()
+        sights = [probe.look() for probe in probes]
+        assert 0.9 < time.monotonic() - began < 2
+        assert sights[:3] == [None] * 3 and sights[3].empty
+        began = time.monotonic()
+        assert probes[0].look() is None  # it is not waited for again
+        assert time.monotonic() - began < 0.5
+    finally:
+        silence.set()
+    until(lambda: probes[0].look())
+
+
 def test_a_root_in_the_settings_that_is_not_there_yet_is_waited_for(program, music, tmp_path):
     absent = tmp_path / "not yet"
     with watching(program, GENRIFY_LIBRARY__ROOTS=f"{music}, {absent}") as service:
         assert roots(service) == [("native", None), ("lost", "there is no such folder")]
         path = song(absent, "song")
         service.tagged(path)
-    assert "no such" not in program("watch", tmp_path / "typing error", status=2).stdout
+    mistyped = tmp_path / "typing error"
+    line = program("watch", mistyped, status=2).stderr
+    assert line.startswith(f"genrify-tag: {mistyped}: no such folder; name folders that are there")
+    assert "library.roots" in line and line.count("\n") == 1
+    assert "not a folder" in program("watch", path, status=2).stderr
 
 
 @contextmanager

@@ -6,8 +6,10 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -134,6 +136,15 @@ def test_what_is_no_song_is_not_taken(page, body, name, status, words):
     assert words in page.upload(body, name, status=status)["error"]
 
 
+def test_of_silence_nothing_is_guessed(page, tmp_path):
+    silent = tmp_path / "silent.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
+    song = page.heard(silent)["song"]
+    assert (song["guess"], song["genres"], song["reason"]) == (None, [], "silence")
+    assert song["confidence_words"] == "nothing to be heard" and song["container"] == "FLAC"
+    assert {(part["label"], part["name"], part["score"]) for part in song["timeline"]} == {(None, None, 0.0)}
+
+
 def test_a_broken_song_fails_in_words(page):
     upload = page.heard(b"this is no music at all" * 100, "broken.mp3")
     assert upload["state"] == "failed" and upload["error"]
@@ -199,11 +210,39 @@ def test_a_range_of_converted_sound(made):
     assert same["converted"]
 
 
-def test_titles_are_read_from_the_files(page):
+def test_tracks_carry_what_the_files_call_themselves(page):
     tracks = page.get("/api/tracks").json["tracks"]
-    titles = page.get("/api/titles", id=[track["id"] for track in tracks]).json["titles"]
-    assert len(titles) == 6
-    assert all(one == {"title": "A title", "artist": "An artist", "album": "An album"} for one in titles.values())
+    assert len(tracks) == 6
+    assert {(one["title"], one["artist"], one["album"]) for one in tracks} == {("A title", "An artist", "An album")}
+
+
+def test_people_search_for_titles_artists_and_albums(own):
+    program, music, page = own
+    song = music / "Combo/first.mp3"
+    other = mediafile.MediaFile(song)
+    other.title, other.artist, other.album = "Für Élise", "Ludwig", "100% Piano_"
+    other.save()
+    assert page.get("/api/tracks", q="ludwig").json["total"] == 0
+    assert {result["status"] for result in program.scan(music)} == {"unchanged", "unsure"}
+    for words in ("ludwig", "élise", "FÜR LUDWIG", "100% combo piano_", "first elise".replace("elise", "Élise")):
+        assert [track["name"] for track in page.get("/api/tracks", q=words).json["tracks"]] == ["first.mp3"], words
+    assert page.get("/api/tracks", q="ludwig brahms").json["total"] == 0
+    assert page.get("/api/tracks", q="an artist").json["total"] == 5
+    assert "Ludwig – Für Élise" in page.get("/library", q="ludwig").text
+    page.post("/api/genres", {"ids": [page.track("ludwig")["id"]], "genres": ["Jazz"]})
+    assert page.track("ludwig")["title"] == "Für Élise"
+
+
+def test_a_database_of_an_earlier_version_learns_the_titles_without_listening_again(own):
+    program, music, page = own
+    with closing(sqlite3.connect(program.database)) as connection, connection:
+        connection.execute("UPDATE files SET title = NULL, artist = NULL, album = NULL")
+    assert page.track("combo first")["title"] is None
+    assert "first.mp3" in page.get("/library").text
+    again = program.scan(music)
+    assert {result["status"] for result in again} <= {"unsure", "kept"} and all(one["cached"] for one in again)
+    assert page.get("/api/tracks", q="title").json["total"] == 6
+    assert {result["status"] for result in program.scan(music)} == {"unchanged"}
 
 
 def test_what_sounds_alike_stands_together(page):
@@ -405,7 +444,7 @@ def test_the_server_answers_as_described(made, document):
             newest = page.get(f"/api/runs/{mine['run']}").json["changes"][0]["id"]
             path = f"/api/runs/{mine['run']}/undo" if key == "undoRun" else f"/api/changes/{newest}/undo"
         if any(part["name"] == "id" and part["in"] == "query" for part in operation["parameters"]):
-            path += f"?id={track if kind in {'titles', 'rows'} else upload['id']}"
+            path += f"?id={track if kind == 'rows' else upload['id']}"
         body = media.master("flac").read_bytes() if key == "upload" else json.dumps(bodies.get(key, {})).encode()
         headers = {"X-File-Name": "song.flac"} if key == "upload" else {"Content-Type": "application/json"}
         deadline = time.monotonic() + 30
@@ -452,7 +491,7 @@ def hold(document, operation, answer) -> None:
         ("/api/tracks?after=nonsense", 404),
         ("/api/tracks/nonsense", 404),
         ("/api/tracks/L2V0Yy9wYXNzd2Q/audio", 404),
-        ("/api/titles", 400),
+        ("/api/rows", 400),
         ("/api/uploads", 400),
         ("/api/uploads/guess", 404),
         ("/api/tasks/none", 404),

@@ -74,6 +74,10 @@ def playing(browser) -> bool:
     return "playing" in one(browser, "[data-play], [data-bar-play]").get_attribute("class")
 
 
+def picture_ready(browser) -> bool:
+    return browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100
+
+
 def drop(browser, page, *songs) -> None:
     browser.get(page.address + "/history")
     browser.execute_script("sessionStorage.clear()")
@@ -110,9 +114,7 @@ def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
     assert "very sure" in one(browser, "[data-confidence]").text
     assert len(all_of(browser, "[data-bars] li")) == 10
     assert len(all_of(browser, "[data-timeline] li")) == 4
-    until(
-        lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100, "the picture"
-    )
+    until(lambda: picture_ready(browser), "the picture")
     one(browser, "[data-play]").click()
     until(lambda: playing(browser), "the sound")
     assert one(browser, "[data-note]").text == "converted for the browser"
@@ -141,6 +143,17 @@ def test_several_songs_make_a_playlist_that_plays_on(page, browser, tmp_path):
     until(lambda: len(all_of(browser, "[data-playlist] li")) == 3, "the playlist outlives a reload")
     one(browser, "[data-clear]").click()
     until(lambda: not all_of(browser, "[data-playlist] li"))
+
+
+def test_of_silence_the_page_guesses_nothing(page, browser, tmp_path):
+    silent = tmp_path / "silent.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
+    drop(browser, page, silent)
+    until(lambda: one(browser, "[data-genre]").text == "Nothing to be heard", "the answer")
+    assert one(browser, "[data-confidence]").text == "" and all_of(browser, "[data-bars] li") == []
+    assert {part.text for part in all_of(browser, "[data-timeline] li")} == {"silence"}
+    assert one(browser, "[data-playlist] small").text == "Nothing to be heard"
+    assert one(browser, "[data-genre-input]").get_attribute("value") == ""
 
 
 def test_a_wrong_file_is_told_of(page, browser, tmp_path):
@@ -343,7 +356,7 @@ def test_axe_finds_no_fault_and_nothing_runs_off_the_screen(page, browser, tmp_p
             browser.get(page.address + (f"/tracks/{page.track('brahms')['id']}" if name == "track" else name))
         if name in {"song", "track", "/unsure"}:
             until(lambda: one(browser, "[data-genre]").text, name)
-            until(lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100)
+            until(lambda: picture_ready(browser), "the picture")
         if name == "/library":
             all_of(browser, "[data-pick]")[0].click()
         assert faults(browser) == [], (name, size, dark)
@@ -366,15 +379,23 @@ def test_the_first_page_is_small_and_quick(page, browser):
 
 def test_the_token_is_asked_for_once(browser, program):
     with serving(program, "--host", "0.0.0.0", GENRIFY_WEB__TOKEN="correct horse battery") as page:
-        browser.get(f"http://127.0.0.1:{page.port}/library")
-        assert browser.current_url.endswith("/login")
+        wanted = f"http://127.0.0.1:{page.port}/library?status=unsure&q=a%20b"
+        browser.get(wanted)
+        assert "/login?to=" in browser.current_url
         assert faults(browser) == []
         one(browser, "#token").send_keys("wrong\n")
         until(lambda: "not the token" in one(browser, "[data-problem]").text)
         one(browser, "#token").clear()
         one(browser, "#token").send_keys("correct horse battery\n")
-        until(lambda: "Genrify it." in one(browser, "h1").text and all_of(browser, "[data-logout]"))
+        until(lambda: browser.current_url == wanted and all_of(browser, "[data-logout]"), "the page that was asked for")
         browser.get_log("browser")  # a browser notes each refusal
         one(browser, "[data-logout]").click()
         until(lambda: browser.current_url.endswith("/login"))
+        one(browser, "#token").send_keys("correct horse battery\n")
+        until(lambda: "Genrify it." in one(browser, "h1").text and all_of(browser, "[data-logout]"))
+        browser.delete_all_cookies()  # as if it had run out while the page was open
+        browser.get_log("browser")
+        browser.execute_script("import('/static/api.js').then((api) => api.get('/api/tracks').catch(() => {}))")
+        until(lambda: browser.current_url.endswith("/login?to=%2F"))
         browser.get("about:blank")
+        browser.get_log("browser")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -127,7 +129,12 @@ def test_nothing_is_shown_without_the_token(program, tmp_path):
         for path in ("/api/tracks", "/api/openapi.json", f"/api/tracks/{track_id(str(song))}/audio"):
             answer = page.ask("GET", path)
             assert answer.status == 401 and b"song" not in answer.body
-        assert page.ask("POST", "/api/uploads", b"x" * 5000, {**CHANGING, "X-File-Name": "a.mp3"}).status in {401, 403}
+        assert (
+            page.ask("GET", "/library?q=a%20b&low=0.5").headers["Location"]
+            == "/login?to=%2Flibrary%3Fq%3Da%2520b%26low%3D0.5"
+        )
+        early = page.ask("POST", "/api/uploads", b"x" * 5000, {**CHANGING, "X-File-Name": "a.mp3"})
+        assert early.status == 401 and "token" in early.json["error"]
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         assert page.ask("GET", "/api/tracks", headers=bearer).json["total"] == 1
         login = page.ask(
@@ -137,6 +144,20 @@ def test_nothing_is_shown_without_the_token(program, tmp_path):
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
         shown = {"Cookie": cookie.split(";")[0]}
         assert page.ask("GET", "/library", headers=shown).status == 200
+        for to in ("/library?q=a%20b", "/", "/tracks/x"):
+            answer = page.ask("GET", f"/login?to={quote(to)}", headers=shown)
+            assert answer.status == 302 and answer.headers["Location"] == to
+        for to in (
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "https://evil.example",
+            "javascript:1",
+            "x",
+            "",
+        ):
+            assert page.ask("GET", f"/login?to={quote(to)}", headers=shown).headers["Location"] == "/"
+            assert 'data-to="/"' in page.get(f"/login?to={quote(to)}").text
         assert page.ask("GET", "/api/tracks", headers={"Cookie": "genrify=guess"}).status == 401
         for _ in range(30):
             wrong = page.ask(
@@ -226,7 +247,8 @@ def test_what_is_too_large_is_not_read(page):
             connection.putheader(name, value)
         connection.endheaders(b"x" * 1000)
         started = time.monotonic()
-        assert connection.getresponse().status == 413
+        answer = connection.getresponse()
+        assert answer.status == 413 and refused(answer)
         assert time.monotonic() - started < 3
         connection.close()
 
@@ -237,8 +259,41 @@ def test_a_body_of_unknown_length_is_not_taken(page):
     for name, value in {**CHANGING, "X-File-Name": "a.mp3", "Transfer-Encoding": "chunked"}.items():
         connection.putheader(name, value)
     connection.endheaders()
-    assert connection.getresponse().status == 411
+    answer = connection.getresponse()
+    assert answer.status == 411 and "how long" in refused(answer)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/uploads", {"X-File-Name": "a.mp3"}, 403),
+        ("/api/accept", {}, 403),
+        ("/api/uploads", {**CHANGING, "X-File-Name": "a.mp3", "Host": "evil.example"}, 403),
+        ("/api/uploads", {**CHANGING, "X-File-Name": "a.txt"}, 415),
+        ("/api/uploads", CHANGING, 415),
+        ("/api/tracks", {"X-Much": "x" * 70_000}, 431),
+        ("/api/uploads", {**CHANGING, "Content-Length": "-1"}, 400),
+    ],
+)
+def test_every_refusal_under_the_api_is_told_in_json(page, path, headers, status):
+    connection = http.client.HTTPConnection(page.host, page.port, timeout=20)
+    connection.putrequest("POST", path, skip_host="Host" in headers)
+    for name, value in {"Content-Length": "1000", **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders(b"x" * 1000)
+    answer = connection.getresponse()
+    assert answer.status == status and refused(answer)
+    connection.close()
+
+
+def refused(answer) -> str:
+    """Return why a request was refused, as every answer of the API says it."""
+    assert answer.headers["Content-Type"] == "application/json"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    told = json.loads(answer.read())
+    assert list(told) == ["error"] and told["error"]
+    return told["error"]
 
 
 def test_all_uploads_together_have_a_limit(made):

@@ -1,8 +1,10 @@
-"""Arguments that several commands take: a run's number, and a place in the library."""
+"""What several commands take: a run's number, a place in the library, and what is remembered of it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,9 +12,20 @@ import click
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
+    from genrify_tagger.cli.state import State
     from genrify_tagger.store import Store
 
 RUN = click.IntRange(1, 2**31 - 1)
+
+
+@contextmanager
+def remembered(state: State) -> Iterator[Store]:
+    """Open what the program remembers, for a command that only reads; see `open_memory`."""
+    from genrify_tagger.pipeline import open_memory
+
+    loaded = state.load()
+    with open_memory(loaded.settings.database.url, named=loaded.is_given("database.url")) as store:
+        yield store
 
 
 def known_place(store: Store, path: str | None) -> str | None:

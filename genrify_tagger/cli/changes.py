@@ -9,6 +9,7 @@ from genrify_tagger.cli import report
 from genrify_tagger.cli.output import write_json
 from genrify_tagger.cli.scan import interruptible
 from genrify_tagger.cli.state import State
+from genrify_tagger.files import counted
 from genrify_tagger.pipeline import Result, Session, Summary, booked
 
 
@@ -41,7 +42,7 @@ def _tell(state: State, result: Result, output_format: str) -> None:
 def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
     changed, failed = counts["tagged"], counts["failed"]
     verb = "Would change" if dry_run else "Changed"
-    words = f"{verb} {changed:,} file{'' if changed == 1 else 's'}"
+    words = f"{verb} {counted(changed, 'file')}"
     words += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
     back = f". To take this back: genrify-tag undo {run}" if changed and not dry_run else "."
     return words + back

@@ -10,7 +10,7 @@ import click
 from genrify_tagger.cli.groups import Group
 from genrify_tagger.cli.output import write_line
 from genrify_tagger.cli.state import State, common_options
-from genrify_tagger.errors import StoreError
+from genrify_tagger.files import counted
 
 
 @click.group(cls=Group)
@@ -65,42 +65,38 @@ def backup(state: State, destination: str) -> None:
     """  # noqa: D301
     from genrify_tagger import store
 
-    url = _existing(state)
     if os.path.isdir(destination):
         destination = os.path.join(destination, f"genrify-{datetime.now(UTC):%Y%m%d-%H%M%S}.db")
-    with store.open_store(url) as opened:
+    with store.open_store(state.settings().database.url, create=False) as opened:
         opened.backup(os.path.abspath(destination))
     write_line(f"wrote {destination}")
 
 
 @command.command()
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be dropped.")
 @click.pass_obj
 @common_options
-def prune(state: State, dry_run: bool) -> None:
+def prune(state: State, paths: tuple[str, ...], dry_run: bool) -> None:
     """Drop what belongs to files that are gone.
 
-    The journal is kept, so that everything can still be taken back.
+    Without PATH: the files that a scan or the service found missing. With PATHs: only files at or below these, and all
+    of them that are not there now. A folder that is empty is taken to be emptied on purpose, and a disk that is away to
+    be gone for good. The journal is kept, so that everything can still be taken back.
 
     \b
     Examples:
       genrify-tag db prune --dry-run
       genrify-tag db prune
+      genrify-tag db prune ~/Music/Lent      it was emptied, and shall not be waited for
     """  # noqa: D301
     from genrify_tagger import store
+    from genrify_tagger.cli.arguments import known_place
 
-    with store.open_store(_existing(state)) as opened:
-        counts = opened.prune(dry_run=dry_run)
+    with store.open_store(state.settings().database.url, create=False) as opened:
+        folders = [place for path in paths if (place := known_place(opened, path))]
+        counts = opened.prune(folders or None, dry_run=dry_run)
     verb = "would drop" if dry_run else "dropped"
-    write_line(f"{verb} {counts['files']:,} missing files and {counts['analyses']:,} analyses that no file needs")
-
-
-def _existing(state: State) -> str:
-    """Return the database's URL, unless it is a file that does not exist: that would be made, and be of no use."""
-    from genrify_tagger.config import sqlite_path
-
-    url = state.settings().database.url
-    file = sqlite_path(url)
-    if file and not os.path.exists(file):
-        raise StoreError("there is no database", path=file, hint="a scan makes one")
-    return url
+    files = counted(counts["files"], "missing file")
+    analyses = counted(counts["analyses"], "analysis", "analyses")
+    write_line(f"{verb} {files} and {analyses} that no file needs")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import known_place
+from genrify_tagger.cli.arguments import known_place, remembered
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.cli.state import State, common_options
 
@@ -49,9 +49,7 @@ def command(state: State, folder: str | None, output_format: str) -> None:
       genrify-tag export > library.csv
       genrify-tag export ~/Music/New --format jsonl
     """  # noqa: D301
-    from genrify_tagger.pipeline import open_memory
-
-    with open_memory(state.settings()) as store:
+    with remembered(state) as store:
         under = known_place(store, folder)
         if output_format == "csv":
             _write_row(FIELDS)
@@ -65,8 +63,10 @@ def command(state: State, folder: str | None, output_format: str) -> None:
 
 def _fields(record: FileRecord) -> dict[str, Any]:
     from genrify_tagger.files import json_path
+    from genrify_tagger.pipeline import container_name
 
     values = {name: getattr(record, name) for name in FIELDS[1:]}
+    values["container"] = container_name(record.container)
     lists = {name: list(values[name]) for name in ("genres", "before", "after")}
     return {**json_path(record.path), **values, **lists, "seen_at": record.seen_at.isoformat()}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import RUN, known_place
+from genrify_tagger.cli.arguments import RUN, known_place, remembered
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
@@ -35,9 +35,7 @@ def command(state: State, run: int | None, path: str | None, limit: int, all_run
       genrify-tag history 17
       genrify-tag history --path ~/Music/Abba
     """  # noqa: D301
-    from genrify_tagger.pipeline import open_memory
-
-    with open_memory(state.settings()) as store:
+    with remembered(state) as store:
         if run is None and path is None:
             _tell_runs(store, limit, output_format, all_runs=all_runs)
             return

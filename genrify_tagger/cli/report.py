@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
-from genrify_tagger.files import display_path, printable
-from genrify_tagger.pipeline import STATUSES, Result, Summary
+from genrify_tagger.files import counted, display_path, printable
+from genrify_tagger.pipeline import STATUSES, Result, Summary, likeliest
 
 STYLES = {
     "tagged": "bold green",
@@ -54,15 +54,14 @@ def _names(genres: Sequence[str]) -> str:
 def summary(counts: Summary, *, seconds: float, listened: int, dry_run: bool) -> str:
     """Return the closing words: how many files came out how, and how fast."""
     parts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
-    total = counts.total()
-    files = f"{total:,} file" + ("" if total == 1 else "s")
+    files = counted(counts.total(), "file")
     pace = f", {listened / seconds:.1f} tracks/s listened to" if listened and seconds > 0 else ""
     words = f"{files} in {duration(seconds)}{pace}: {', '.join(parts) or 'no audio files found'}."
     return f"{words} Nothing was written (dry run)." if dry_run else words
 
 
-def next_steps(counts: Summary, *, run: int, dry_run: bool) -> Iterator[str]:
-    """Yield what the user may want to type next."""
+def next_steps(counts: Summary, *, listed_failures: int, run: int, dry_run: bool) -> Iterator[str]:
+    """Yield what the user may want to type next; of failures only where `status` can list them."""
     if dry_run:
         if counts["tagged"]:
             yield "The same command without --dry-run writes these genres."
@@ -71,7 +70,7 @@ def next_steps(counts: Summary, *, run: int, dry_run: bool) -> Iterator[str]:
         yield f"To take this back: genrify-tag undo {run}"
     if counts["unsure"]:
         yield "To see what it was unsure of: genrify-tag status --list unsure"
-    if counts["failed"]:
+    if listed_failures:
         yield "To see what failed and why: genrify-tag status --list failed"
 
 
@@ -99,6 +98,6 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
 def _genres(result: Result) -> str:
     if result.status == "failed":
         return ""
-    leaning = f"{max(result.scores, key=result.scores.__getitem__)}?" if result.scores else "-"
-    shown = ", ".join(result.genres) or leaning
-    return f"{shown} {result.confidence:.2f}" if result.confidence is not None else shown
+    guess = likeliest(result.scores, result.confidence)
+    shown = ", ".join(result.genres) or (f"{guess}?" if guess else "-")
+    return f"{shown} {result.confidence:.2f}" if result.confidence else shown

@@ -119,6 +119,7 @@ class _Report:
     output_format: str
     dry_run: bool
     listened: int = 0
+    listed_failures: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def scan(self, paths: list[str], options: Any) -> int:
@@ -146,6 +147,7 @@ class _Report:
         from genrify_tagger.cli import report
 
         self.listened += result.model != "" and not result.cached
+        self.listed_failures += result.status == "failed" and result.listed
         progress.advance(result)
         if self.output_format == "jsonl":
             write_json(result.as_json())
@@ -164,7 +166,7 @@ class _Report:
 
         seconds = time.monotonic() - self.started
         self._say(report.summary(counts, seconds=seconds, listened=self.listened, dry_run=self.dry_run))
-        for line in report.next_steps(counts, run=run, dry_run=self.dry_run):
+        for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):
             self._say(line)
 
     def _say(self, words: str) -> None:

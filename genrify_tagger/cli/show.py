@@ -11,7 +11,7 @@ from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rich.text import Text
 
@@ -38,7 +38,9 @@ def command(state: State, file: str, vocabulary: str | None, output_format: str)
     """  # noqa: D301
     from genrify_tagger.pipeline import open_session, portray
 
-    with open_session(state.settings({"analysis.vocabulary": vocabulary}), files=1) as session:
+    loaded = state.load({"analysis.vocabulary": vocabulary})
+    named = loaded.is_given("database.url")  # the usual one is made: a song can be shown before the first scan
+    with open_session(loaded.settings, files=1, create=not named) as session:
         portrait = portray(session, os.path.abspath(file))
         if output_format == "json":
             write_json(_as_json(session, portrait))
@@ -50,25 +52,35 @@ def command(state: State, file: str, vocabulary: str | None, output_format: str)
 def _lines(session: Session, portrait: Portrait) -> Iterator[Text | str]:
     from genrify_tagger.cli import report
     from genrify_tagger.files import display_path, printable
+    from genrify_tagger.pipeline import container_name, likeliest
 
     decision, identity = portrait.decision, portrait.identity
+    guess = likeliest(decision.scores, decision.confidence)
     heard = ", ".join(session.written_name(label) for label in decision.genres)
     names = {label: session.written_name(label) for label in session.vocabulary.labels}
     yield display_path(portrait.path)
     yield f"  in the file    {printable(', '.join(portrait.snapshot.genres)) or '(no genre)'}"
     yield f"  heard          {heard or f'unsure: {decision.reason}'}"
-    yield f"  confidence     {decision.confidence:.2f}"
-    yield f"  audio          {identity.container}, {report.duration(identity.duration)}, key {identity.audio_key}"
+    if guess:
+        yield f"  confidence     {decision.confidence:.2f}"
+    container = container_name(identity.container)
+    yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (remembered)' if portrait.cached else ''}"
     yield ""
-    yield "Scores"
-    yield from report.bars(decision.scores, names)
-    yield ""
+    if guess:
+        yield "Scores"
+        yield from report.bars(decision.scores, names)
+        yield ""
+        yield from _timeline(portrait, names)
+        yield ""
+    yield from _memory(portrait)
+
+
+def _timeline(portrait: Portrait, names: Mapping[str, str]) -> Iterator[str]:
     yield "Timeline"
     for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True):
-        yield f"  {_clock(start)}-{_clock(end)}  {names[label]:<10} {score:.2f}"
-    yield ""
-    yield from _memory(portrait)
+        heard = f"{names[label]:<10} {score:.2f}" if label else "silence"
+        yield f"  {_clock(start)}-{_clock(end)}  {heard}"
 
 
 def _memory(portrait: Portrait) -> Iterator[str]:
@@ -98,6 +110,7 @@ def _clock(seconds: float) -> str:
 
 def _as_json(session: Session, portrait: Portrait) -> dict[str, Any]:
     from genrify_tagger.files import json_path
+    from genrify_tagger.pipeline import container_name
 
     decision, identity, record = portrait.decision, portrait.identity, portrait.record
     return {
@@ -112,7 +125,7 @@ def _as_json(session: Session, portrait: Portrait) -> dict[str, Any]:
         "model": session.sidecar.id,
         "cached": portrait.cached,
         "audio_key": identity.audio_key,
-        "container": identity.container,
+        "container": container_name(identity.container),
         "duration": identity.duration,
         "timeline": [
             {"start": round(float(start), 3), "end": round(float(end), 3), "label": label, "score": score}

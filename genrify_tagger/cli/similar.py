@@ -39,7 +39,8 @@ def command(state: State, file: str, count: int, playlist: str | None, output_fo
 
     if playlist is not None and not playlist.lower().endswith((".m3u8", ".m3u")):
         raise click.UsageError("the playlist's name must end in .m3u8")
-    with open_session(state.settings(), files=1) as session:
+    os.stat(file)  # a mistyped name is told of first
+    with open_session(state.settings(), files=1, create=False) as session:
         song = hear(session, os.path.abspath(file))
         wanted = song.analysis.embedding
         found = Neighbourhood(session).nearest(wanted, count=count, but_not=song.identity.audio_key)

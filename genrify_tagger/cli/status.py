@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import known_place
+from genrify_tagger.cli.arguments import known_place, remembered
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.files import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from genrify_tagger.config import Settings
     from genrify_tagger.store import FileRecord, RunRecord
 
 LISTED = ("tagged", "kept", "unsure", "skipped", "failed", "missing")
@@ -40,20 +40,17 @@ def command(state: State, folder: str | None, listed: str | None, health: bool, 
     """  # noqa: D301
     from genrify_tagger.watch.state import service_state
 
-    settings = state.settings()
-    service = service_state(settings)
+    service = service_state(state.settings())
     if health:
         return _health(service, output_format)
-    _count(settings, folder, listed, output_format, service)
+    _count(state, folder, listed, output_format, service)
     return None
 
 
 def _count(
-    settings: Settings, folder: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
+    state: State, folder: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
 ) -> None:
-    from genrify_tagger.pipeline import open_memory
-
-    with open_memory(settings) as store:
+    with remembered(state) as store:
         under = known_place(store, folder)
         if listed:
             _list(store.files_under(under, [listed]), output_format)
@@ -91,12 +88,12 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     since = datetime.fromisoformat(service["since"])
     yield f"Service: {service['phase']}, running since {since:%Y-%m-%d %H:%M} UTC (process {service['pid']})"
     for root in service["roots"]:
-        number = f"{root['folders']:,} folder" + ("" if root["folders"] == 1 else "s")
-        folders = f", {number}" if root["watching"] == "native" else ""
+        folders = f", {counted(root['folders'], 'folder')}" if root["watching"] == "native" else ""
         reason = f" ({root['reason']})" if root["reason"] else ""
         yield f"  {root['watching']:<8} {root['path']}{folders}{reason}"
     done = ", ".join(f"{number:,} {status}" for status, number in service["counts"].items())
-    yield f"  {service['queue']:,} files waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
+    waiting = counted(service["queue"], "file")
+    yield f"  {waiting} waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
     if last := service["last_result"]:
         words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
         at = last["at"][:16].replace("T", " ")
@@ -119,12 +116,13 @@ def _health(service: dict[str, Any] | None, output_format: str) -> int:
 
 def _list(records: Iterable[FileRecord], output_format: str) -> None:
     from genrify_tagger.files import display_path, json_path
+    from genrify_tagger.pipeline import likeliest
 
     for record in records:
         if output_format == "json":
             fields = {"status": record.status, "reason": record.reason, "error": record.error}
             write_json({**json_path(record.path), **fields, "confidence": record.confidence, "scores": record.scores})
             continue
-        best = max(record.scores, key=lambda label: record.scores[label]) if record.scores else None
+        best = likeliest(record.scores, record.confidence)
         guess = f", perhaps {best}" if best and record.status == "unsure" else ""
         write_line(f"{display_path(record.path)}  ({record.error or record.reason or record.status}{guess})")

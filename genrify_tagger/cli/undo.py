@@ -43,7 +43,7 @@ def command(state: State, run: int | None, path: str | None, dry_run: bool, outp
 
     if run is not None and path is not None:
         raise click.UsageError("name a RUN or a --path, not both")
-    with open_session(state.settings(), files=1) as session:
+    with open_session(state.settings(), files=1, create=False) as session:
         changes = _chosen(session, run, path)
         return carry_out(
             state,

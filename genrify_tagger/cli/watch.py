@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(exists=True, file_okay=False), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--settle", type=float, metavar="SECONDS", help="Touch a file only after it has been left alone so long.")
 @click.option(
     "--polling",
@@ -62,6 +63,8 @@ def command(
     from genrify_tagger.watch.service import Service
 
     state.start(dated=True)
+    for path in paths:
+        _need_folder(path)
     overrides: dict[str, object] = {
         "watch.settle_seconds": settle,
         "watch.polling": polling,
@@ -75,6 +78,14 @@ def command(
     )
     service.run()
     return 0
+
+
+def _need_folder(path: str) -> None:
+    """Refuse what is no folder: a mistyped name would be waited for without end."""
+    if not os.path.isdir(path):
+        what = "not a folder" if os.path.lexists(path) else "no such folder"
+        hint = "name folders that are there; one that comes and goes belongs into library.roots in the settings"
+        raise ConfigError(what, path=path, hint=f"{hint}, and is waited for")
 
 
 def _beside(state: State, *, serve: bool) -> Sequence[Beside]:

@@ -36,6 +36,10 @@ class LoadedSettings:
     origins: Mapping[str, str]
     file: str
 
+    def is_given(self, name: str) -> bool:
+        """Whether somebody has set a value, be it the default's."""
+        return self.origins[name] != "default"
+
 
 @dataclass(frozen=True)
 class _Given:

@@ -4,6 +4,7 @@ The command line, the watcher, the web page and the beets plugin call these func
 their back.
 """
 
+from genrify_tagger.decision import likeliest
 from genrify_tagger.library import Candidate, Problem, is_audio
 from genrify_tagger.pipeline.advice import Advice, Song, advise, note
 from genrify_tagger.pipeline.crew import Crew
@@ -21,6 +22,7 @@ from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
 from genrify_tagger.pipeline.verdict import Past, meaningful
+from genrify_tagger.pipeline.wording import container_name
 
 __all__ = [
     "STATUSES",
@@ -46,6 +48,7 @@ __all__ = [
     "changes_of_run",
     "changes_under",
     "confirm",
+    "container_name",
     "depict",
     "discovered",
     "hear",
@@ -53,6 +56,7 @@ __all__ = [
     "is_inside",
     "last_changing_run",
     "last_word",
+    "likeliest",
     "look",
     "mark_gone",
     "meaningful",

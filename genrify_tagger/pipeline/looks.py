@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from genrify_tagger.analysis import Picture
+from genrify_tagger.errors import GenrifyError, InterruptedScanError
+from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.session import Session
+from genrify_tagger.store import FileRecord
+
+Names = tuple[str, str, str]  # title, artist and album
 
 
 def captions(session: Session, path: str) -> dict[str, str]:
@@ -15,6 +20,27 @@ def captions(session: Session, path: str) -> dict[str, str]:
         If the file cannot be read.
     """
     return session.workers.captions(path)
+
+
+def names_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Names:
+    """Return title, artist and album to be remembered, "" for what the file lacks or what cannot be read.
+
+    What is known of the same file (`stat`) already is not read again.
+
+    Raises
+    ------
+    InterruptedScanError
+        If the run was stopped meanwhile.
+    """
+    if record is not None and record.stat == stat and record.title is not None:
+        return record.title, record.artist or "", record.album or ""
+    try:
+        found = captions(session, path)
+    except InterruptedScanError:
+        raise
+    except GenrifyError:
+        found = {}
+    return found.get("title", ""), found.get("artist", ""), found.get("album", "")
 
 
 def depict(session: Session, path: str, *, columns: int) -> Picture:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
-from genrify_tagger.decision import Decision
+from genrify_tagger.decision import SILENCE, Decision
 from genrify_tagger.files import file_stat
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.song import Identity, analysis_of, decide_on, identify
@@ -34,7 +34,7 @@ class Portrait:
     decision : Decision
         What that means under the session's settings.
     timeline : tuple of (label, score) pairs, one a segment
-        The likeliest label of each segment by itself.
+        The likeliest label of each segment by itself; None and 0 for a silent one.
     record : FileRecord or None
         What the last scan remembered.
     changes : tuple of ChangeRecord
@@ -47,7 +47,7 @@ class Portrait:
     analysis: Analysis
     cached: bool
     decision: Decision
-    timeline: tuple[tuple[str, float], ...]
+    timeline: tuple[tuple[str | None, float], ...]
     record: FileRecord | None
     changes: tuple[ChangeRecord, ...]
 
@@ -87,9 +87,11 @@ def drawn(
     )
 
 
-def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str, float], ...]:
-    """Return the likeliest label of each segment by itself, with its score."""
+def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str | None, float], ...]:
+    """Return the likeliest label of each segment by itself, with its score; None and 0 for a silent one."""
     activations = analysis.outputs[session.vocabulary.output]
-    best = activations.argmax(axis=1)
     labels = session.vocabulary.labels
-    return tuple((labels[index], float(row[index])) for index, row in zip(best, activations, strict=True))
+    return tuple(
+        (labels[row.argmax()], float(row.max())) if level > SILENCE else (None, 0.0)
+        for row, level in zip(activations, analysis.levels, strict=True)
+    )

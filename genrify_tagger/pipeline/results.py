@@ -43,6 +43,8 @@ class Result:
         What went wrong, for a failed file.
     passing : bool
         Whether the failure may be over soon: another program changed the file, the disk was full or away.
+    listed : bool
+        Whether the store knows the file, so that `status --list` can name it.
     """
 
     path: str
@@ -59,6 +61,7 @@ class Result:
     model: str = ""
     error: str | None = None
     passing: bool = False
+    listed: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `scan --format jsonl` prints for this file."""

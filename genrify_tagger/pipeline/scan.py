@@ -94,10 +94,11 @@ def _begin(
     pool: ThreadPoolExecutor,
 ) -> Result | Future[Result]:
     if isinstance(item, Problem):
-        return Result(path=item.path, status="failed", error=item.error)
+        return Result(path=item.path, status="failed", error=item.error, listed=False)
     record = known.get(item.target)
     if not item.taggable:
-        return Result(path=item.path, status="skipped", reason="this kind of file has no place for a genre")
+        reason = "this kind of file has no place for a genre"
+        return Result(path=item.path, status="skipped", reason=reason, listed=False)
     if record is not None and is_unchanged(session, record, item.stat, options):
         return _remembered(item.path, record)
     return pool.submit(process, session, run, item, record, options)
@@ -110,6 +111,10 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
     same_model = record.model == session.sidecar.id
     if record.status == "failed":
         return same_model and not options.retry_failed
+    if (
+        record.title is None
+    ):  # remembered by a version, or by another door, that did not read what files call themselves
+        return False
     if record.settings_key != session.settings_key:
         return False
     return same_model or record.status != "unsure"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ class Booking:
 
 
 @contextmanager
-def open_session(settings: Settings, *, files: int | None = None) -> Iterator[Session]:
+def open_session(settings: Settings, *, files: int | None = None, create: bool = True) -> Iterator[Session]:
     """Open what a run needs, settle what an earlier run left unfinished, and close it all at the end.
 
     Parameters
@@ -102,6 +103,8 @@ def open_session(settings: Settings, *, files: int | None = None) -> Iterator[Se
         The effective settings.
     files : int or None
         How many files there will be at most, if that is known: no more processes than that are started.
+    create : bool
+        Whether to make a database that does not exist; else that is an error.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def open_session(settings: Settings, *, files: int | None = None) -> Iterator[Se
         If settings, model or database cannot be used.
     """
     sidecar = load_sidecar(settings.analysis.model or None)
-    with stores.open_store(settings.database.url) as store:
+    with stores.open_store(settings.database.url, create=create) as store:
         reconcile(store)
         limits = Limits(
             time_limit=settings.analysis.time_limit_seconds,
@@ -128,15 +131,28 @@ def open_session(settings: Settings, *, files: int | None = None) -> Iterator[Se
 
 
 @contextmanager
-def open_memory(settings: Settings) -> Iterator[Store]:
-    """Open only what the program remembers, to look at it.
+def open_memory(url: str, *, named: bool) -> Iterator[Store]:
+    """Open only what the program remembers, to look at it; no database is made.
+
+    Parameters
+    ----------
+    url : str
+        The database's.
+    named : bool
+        Whether somebody has named it. Then it has to exist: a mistyped name is no empty library. The usual one need
+        not, before the first scan.
 
     Raises
     ------
     StoreError
         If the database cannot be used.
     """
-    with stores.open_store(settings.database.url) as store:
+    file = stores.database_file(url)
+    if named or file is None or os.path.exists(file):
+        with stores.open_store(url, create=False) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory() as folder, stores.open_store(os.path.join(folder, "empty.db")) as store:
         yield store
 
 

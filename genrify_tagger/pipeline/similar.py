@@ -27,7 +27,7 @@ class Neighbour:
 
 
 class Neighbourhood:
-    """The embeddings of all songs that the session's model has heard, in memory: 0.4 KB a song.
+    """The embeddings of all songs that the session's model has heard, in memory: 0.9 KB a song.
 
     Safe to use from several threads.
 
@@ -81,12 +81,14 @@ class Neighbourhood:
 
     def _read(self, count: int) -> None:
         keys: list[str] = []
-        rows: list[npt.NDArray[np.float16]] = []
+        # Filled in place: a list of rows beside it would take up as much again.
+        matrix = np.zeros((count, self._session.sidecar.embedding_size), np.float16)
         for key, embedding in self._session.store.embeddings(self._session.sidecar.id, self._session.front_end):
+            if len(keys) == count:
+                break  # heard since they were counted: the next reading has it
+            matrix[len(keys)] = _unit(embedding)
             keys.append(key)
-            rows.append(_unit(embedding).astype(np.float16))
-        self._keys, self._count = keys, count
-        self._matrix = np.stack(rows) if rows else np.zeros((0, 0), np.float16)
+        self._keys, self._matrix, self._count = keys, matrix[: len(keys)], count
 
 
 def _unit(embedding: FloatArray) -> FloatArray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
@@ -20,8 +22,9 @@ from genrify_tagger.errors import (
     WorkerError,
 )
 from genrify_tagger.files import FileStat
-from genrify_tagger.library import Candidate
+from genrify_tagger.library import Candidate, is_audio
 from genrify_tagger.pipeline.journalled import past, write
+from genrify_tagger.pipeline.looks import Names, names_of
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.verdict import judge, meaningful
@@ -104,13 +107,20 @@ def process(session: Session, run: int, item: Candidate, record: FileRecord | No
     StoreError
         If the database cannot be used: that is no single file's failure.
     """
-    result, stat, identity = _outcome(session, run, item, record, options)
+    names = cache(lambda: names_of(session, item.path, item.stat, record))
+    result, stat, identity = _outcome(session, run, item, record, options, names)
     if result.status == "failed" and tags.stat_or_none(item.path) != item.stat:
         result = replace(result, passing=True)  # it says nothing of a file that was changed or moved meanwhile
+    if result.status == "failed" and not is_audio(item.path):
+        return replace(result, listed=False)  # somebody named a file that is no song: the library has not one more
     if not options.dry_run:
         # Without a fingerprint it does not count as unchanged: the next look tries it again.
         seen = None if result.passing else stat
-        session.store.save_files([_record(session, item.target, result, seen, identity)])
+        found = _record(session, item.target, result, seen, identity)
+        if result.status != "failed":
+            title, artist, album = names()
+            found = replace(found, title=title, artist=artist, album=album)
+        session.store.save_files([found])
     return result
 
 
@@ -168,7 +178,12 @@ def decide_on(session: Session, analysis: Analysis) -> Decision:
 
 
 def _outcome(
-    session: Session, run: int, item: Candidate, record: FileRecord | None, options: ScanOptions
+    session: Session,
+    run: int,
+    item: Candidate,
+    record: FileRecord | None,
+    options: ScanOptions,
+    names: Callable[[], Names],
 ) -> tuple[Result, FileStat, Identity | None]:
     identity: Identity | None = None
     try:
@@ -179,6 +194,7 @@ def _outcome(
         identity = identify(session, item.path, item.stat, record)
         if too_long(session, identity):
             return _left_for_length(session, item, snapshot, identity), item.stat, identity
+        names()  # now: an interrupt must not come between the write and what is remembered of it
         heard = listen(session, item.path, identity, again=options.reanalyse)
         result, stat = _tag(session, run, item, snapshot, identity, heard, options)
         return result, stat, identity

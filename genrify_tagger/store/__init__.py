@@ -6,8 +6,10 @@ threads, and its database by several processes at a time. Every error is a `Stor
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
+from genrify_tagger.errors import StoreError
 from genrify_tagger.store.alone import alone
 from genrify_tagger.store.analyses import Analyses, as_stored
 from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Filter, Order, Overview, Page
@@ -59,13 +61,15 @@ class Store(Browse, Analyses, Runs, Journal, Maintenance):
         self.close()
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, create: bool = True) -> Store:
     """Open a database, creating it or bringing its tables up to date where needed.
 
     Parameters
     ----------
     url : str
         "sqlite:////folder/file.db", "/folder/file.db" or "postgresql://user@host/name".
+    create : bool
+        Whether to make an SQLite file that does not exist; else that is an error.
 
     Raises
     ------
@@ -78,7 +82,10 @@ def open_store(url: str) -> Store:
     """
     settled = parsed(url)
     if settled.get_backend_name() == "sqlite":
-        make_folder(str(settled.database))
+        file = str(settled.database)
+        if not create and not os.path.exists(file):
+            raise StoreError("there is no database", path=file, hint="`genrify-tag scan ~/Music` makes one")
+        make_folder(file)
     store = Store(settled)
     try:
         store.choose_journal()

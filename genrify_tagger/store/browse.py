@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ BINS = 20  # of the confidence chart
 NO_GENRE = ""  # what `Filter.genre` calls files without one
 NOTHING = -1.0  # where a number is unknown; below all that are known
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
+NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class Filter:
     Attributes
     ----------
     words : str
-        Words that must all occur in the path, in any case.
+        Words that must all occur in the path, the title, the artist or the album, in any case.
     genre : str or None
         A genre in the file, as written; "" for files without one.
     statuses : sequence of str
@@ -232,7 +234,7 @@ class Browse(Files):
 
     def _condition(self, wanted: Filter) -> ColumnElement[bool]:
         conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
-        conditions += [self._path_has(word) for word in wanted.words.split()]
+        conditions += [self._is_called(word) for word in wanted.words.split()]
         if wanted.genre is not None:
             conditions.append(self._has_genre(wanted.genre))
         if wanted.low is not None:
@@ -245,8 +247,14 @@ class Browse(Files):
             conditions.append(or_(*(self._path_is_like("", suffix) for suffix in wanted.suffixes)))
         return and_(*conditions)
 
-    def _path_has(self, word: str) -> ColumnElement[bool]:
-        return or_(*(self._path_is_like("", form, "") for form in _spellings(word)))
+    def _is_called(self, word: str) -> ColumnElement[bool]:
+        in_any_form = or_(*(self._occurs(form) for form in _spellings(word)))
+        part = _plain_part(word)
+        # Most files fall out over the part that is spelled in one way only.
+        return and_(self._occurs(part), in_any_form) if part and not word.isascii() else in_any_form
+
+    def _occurs(self, text: str) -> ColumnElement[bool]:
+        return or_(self._path_is_like("", text, ""), NAMES.ilike(f"%{_escaped(text)}%", escape="!"))
 
     def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
         """Return the condition that a path has these parts in a row, with anything between; a-z match in either case.
@@ -287,6 +295,12 @@ def _spellings(word: str) -> set[str]:
         return {word}
     cases = {word, word.lower(), word.upper(), word.capitalize()}
     return {unicodedata.normalize(form, case) for form in ("NFC", "NFD") for case in cases}
+
+
+def _plain_part(word: str) -> str:
+    """Return the longest part of a word that is ASCII however its accents are composed."""
+    parts = re.findall(r"[ -~]+", unicodedata.normalize("NFC", word))
+    return max(parts, key=len, default="")
 
 
 def _escaped(text: str) -> str:

@@ -13,7 +13,7 @@ from genrify_tagger.store.records import MISSING, FileRecord, Sighting, utc_now
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 
 THERE = FILES.c.missing_since.is_(None)
-SIGHTING = (FILES.c.stat, FILES.c.status, FILES.c.model, FILES.c.settings_key, FILES.c.missing_since)
+SIGHTING = (FILES.c.stat, FILES.c.status, FILES.c.model, FILES.c.settings_key, FILES.c.missing_since, FILES.c.title)
 COLUMNS = FILES.columns.keys()
 STATUS = case((THERE, FILES.c.status), else_=MISSING)
 

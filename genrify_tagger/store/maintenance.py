@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
 
 from genrify_tagger.errors import StoreError
+from genrify_tagger.files import counted
 from genrify_tagger.store.connect import Database, parsed
 from genrify_tagger.store.copying import copy_sqlite
+from genrify_tagger.store.files import THERE, Files
 from genrify_tagger.store.journal import PENDING
 from genrify_tagger.store.migrate import HEAD, stored_revision
 from genrify_tagger.store.models import ANALYSES, CHANGES, FILES
+from genrify_tagger.store.records import utc_now
+from genrify_tagger.store.sql import below, in_batches
 from genrify_tagger.store.wording import plain_words
 
 WASTE = 0.25  # part of a file that may lie idle before it is rebuilt
 FINDINGS = 20  # a damaged database has thousands; the first ones tell
 
 
-class Maintenance(Database):
+class Maintenance(Files):
     """The part of a store that looks after it."""
 
     def backup(self, copy: str) -> None:
@@ -35,11 +41,14 @@ class Maintenance(Database):
         with plain_words(self.url):
             copy_sqlite(self.file, copy)
 
-    def prune(self, *, dry_run: bool = False) -> dict[str, int]:
+    def prune(self, places: Sequence[str] | None = None, *, dry_run: bool = False) -> dict[str, int]:
         """Drop missing files, and analyses of audio that no file has; the journal is kept.
 
         Parameters
         ----------
+        places : sequence of str or None
+            Files and folders: only what is at or below these is dropped, and there what is not there at this moment
+            counts as missing, too.
         dry_run : bool
             Only count.
 
@@ -48,19 +57,25 @@ class Maintenance(Database):
         dict
             Number of "files" and of "analyses".
         """
-        missing = FILES.c.missing_since.is_not(None)
-        unused = ~exists().where(FILES.c.audio_key == ANALYSES.c.audio_key, ~missing)
-        with self.write() as connection:
-            counts = {
-                "files": _count(connection, select(func.count()).select_from(FILES).where(missing)),
-                "analyses": _count(connection, select(func.count()).select_from(ANALYSES).where(unused)),
-            }
-            if not dry_run:
-                connection.execute(delete(ANALYSES).where(unused))
-                connection.execute(delete(FILES).where(missing))
+        wanted: ColumnElement[bool] = FILES.c.missing_since.is_not(None)
+        if places is not None:
+            wanted = and_(wanted, or_(*(or_(FILES.c.path == place, below(FILES.c.path, place)) for place in places)))
+        unused = ~exists().where(FILES.c.audio_key == ANALYSES.c.audio_key, ~wanted)
+        gone = [path for place in places or () for path in self._not_there(place)]
+        with self.write() as connection, connection.begin_nested() as changes:
+            for part in in_batches(gone):
+                mark = update(FILES).where(FILES.c.path.in_(part), THERE).values(missing_since=utc_now())
+                connection.execute(mark)
+            analyses = connection.execute(delete(ANALYSES).where(unused)).rowcount
+            files = connection.execute(delete(FILES).where(wanted)).rowcount
+            if dry_run:
+                changes.rollback()
         if not dry_run:
             self._compact()
-        return counts
+        return {"files": files, "analyses": analyses}
+
+    def _not_there(self, place: str) -> Iterator[str]:
+        return (path for path in chain([place], self.paths_under(place)) if not os.path.lexists(path))
 
     def _compact(self) -> None:
         """Give space back to the disk if much of an SQLite file is unused; a busy database is left as it is."""
@@ -122,7 +137,7 @@ def _state(connection: Connection) -> list[str]:
             f"its tables are at revision {revision}, this program's at {HEAD}; the next command upgrades an older one"
         ]
     pending = _count(connection, select(func.count()).select_from(CHANGES).where(CHANGES.c.state == PENDING))
-    begun = "1 change was" if pending == 1 else f"{pending} changes were"
+    begun = counted(pending, "change was", "changes were")
     return [f"{begun} begun and not finished; the next run settles that"] if pending else []
 
 

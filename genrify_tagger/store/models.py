@@ -51,6 +51,9 @@ class File(Base):
     container: Mapped[str | None]
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     missing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    title: Mapped[str | None] = mapped_column(PlainText)
+    artist: Mapped[str | None] = mapped_column(PlainText)
+    album: Mapped[str | None] = mapped_column(PlainText)
 
 
 class StoredAnalysis(Base):

@@ -44,6 +44,8 @@ class FileRecord:
         Seconds of audio.
     missing_since : datetime or None
         When the file was found gone; None while it is there.
+    title, artist, album : str or None
+        What the file calls itself, "" if it does not; None if that was never read.
     """
 
     path: str
@@ -64,6 +66,9 @@ class FileRecord:
     container: str | None = None
     seen_at: datetime = field(default_factory=utc_now)
     missing_since: datetime | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Sighting:
     model: str | None
     settings_key: str | None
     missing_since: datetime | None
+    title: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

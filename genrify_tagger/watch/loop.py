@@ -116,6 +116,8 @@ class Loop:
             with Crew(self.session, OPTIONS, self.wishes.wake.set) as crew:
                 self.crew = crew
                 for root in self.roots:
+                    root.ask()
+                for root in self.roots:
                     root.arm()
                 self._look_everywhere()
                 while not self.wishes.leave:
@@ -178,6 +180,8 @@ class Loop:
         now = time.monotonic()
         if now < self._next_check and not any(root.is_alarmed for root in self.roots):
             return
+        for root in self.roots:
+            root.ask()
         for root in self.roots:
             root.check()
             if root.needs_look:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import time
 from collections.abc import Iterable, Sequence
 
@@ -106,6 +107,10 @@ class Root:
         """Whether the system has told of something that `check` had better see to at once."""
         return any(watch.is_alarmed for watch in self._native)
 
+    def ask(self) -> None:
+        """Ask what is there, for `check` to hear the answer: all roots are asked before any is waited for."""
+        self._probe.ask()
+
     def check(self) -> None:
         """See whether it came, went or changed; `needs_look` says whether that may have hidden something."""
         sight = self._probe.look()
@@ -190,7 +195,8 @@ class Root:
             if point is not None:
                 return f"{display_path(point)} is not mounted"
         if sight.empty and self._session.store.number_under(sight.real):
-            return "the folder is empty, though songs are known in it (is it mounted?)"
+            forget = f"genrify-tag db prune {shlex.quote(display_path(self.path))}"
+            return f"the folder is empty, though songs are known in it; mount it, or if it was emptied: {forget}"
         return sight.problem
 
     def _lose(self, problem: str) -> None:

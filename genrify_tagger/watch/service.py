@@ -14,7 +14,7 @@ from typing import Any
 from genrify_tagger import __version__
 from genrify_tagger.config import Settings
 from genrify_tagger.errors import ConfigError, GenrifyError, StoreError
-from genrify_tagger.files import display_path
+from genrify_tagger.files import counted, display_path
 from genrify_tagger.pipeline import Result, Session, open_session
 from genrify_tagger.store.owner import this_process
 from genrify_tagger.watch.batches import Batches
@@ -197,8 +197,8 @@ class Service:
     def _publish(self, state: dict[str, Any]) -> None:
         self._told, self._told_at = state, time.monotonic()
         lost = sum(root["watching"] == LOST for root in state["roots"])
-        words = f"{state['phase']}, {state['queue']} files waiting, {self.tally.counts['tagged']} tagged"
-        self._notifier.status(words + (f"; {lost} folders are away" if lost else ""))
+        words = f"{state['phase']}, {counted(state['queue'], 'file')} waiting, {self.tally.counts['tagged']:,} tagged"
+        self._notifier.status(words + (f"; {counted(lost, 'folder is', 'folders are')} away" if lost else ""))
         try:
             write_state(state_path(self.settings.database.url), self._owner, state)
         except OSError as error:

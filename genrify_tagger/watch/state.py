@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from genrify_tagger.config import Settings
+from genrify_tagger.files import counted
 from genrify_tagger.store import database_file
 from genrify_tagger.store.owner import is_gone
 
@@ -54,7 +55,8 @@ def problems(state: Mapping[str, Any] | None) -> list[str]:
     silent = datetime.now(UTC) - datetime.fromisoformat(state["updated"])
     found = [f"{root['path']} is not watched: {root['reason']}" for root in state["roots"] if root["watching"] == LOST]
     if silent.total_seconds() > SILENT_SECONDS:
-        found.insert(0, f"the service has not been heard of for {silent.total_seconds() // 60:.0f} minutes")
+        minutes = counted(int(silent.total_seconds() // 60), "minute")
+        found.insert(0, f"the service has not been heard of for {minutes}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -36,21 +37,27 @@ class Probe:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._asking: threading.Thread | None = None
+        self._asked = 0.0
         self._answer: Sight | None = None
 
-    def look(self, seconds: float = PATIENCE) -> Sight | None:
-        """Look, unless an earlier look is still unanswered; None if there is no answer."""
+    def ask(self) -> None:
+        """Begin to look, unless an earlier look is still unanswered: several can be asked before one is waited for."""
         if self._asking is None:
-            self._answer = None
-            self._asking = threading.Thread(target=self._ask, name="genrify-probe", daemon=True)
+            self._answer, self._asked = None, time.monotonic()
+            self._asking = threading.Thread(target=self._see, name="genrify-probe", daemon=True)
             self._asking.start()
-            self._asking.join(seconds)
+
+    def look(self) -> Sight | None:
+        """Return what is there; None if there is no answer within `PATIENCE` seconds since it was asked."""
+        self.ask()
+        assert self._asking is not None
+        self._asking.join(max(self._asked + PATIENCE - time.monotonic(), 0.0))
         if self._asking.is_alive():
             return None
         self._asking = None
         return self._answer
 
-    def _ask(self) -> None:
+    def _see(self) -> None:
         real = self._folder
         try:
             real = os.path.realpath(self._folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
-from genrify_tagger.files import display_path
+from genrify_tagger.files import counted, display_path
 from genrify_tagger.pipeline import Result, changes_of_run, set_genres, undo
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
@@ -105,7 +105,7 @@ def choose() -> Answer:
         abort(400, "a genre is a line of up to 100 characters")
     paths = [record.path for record in _named(body)]
     session = house().session
-    arguments = ["set", ", ".join(names) or "(none)", _count(len(paths))]
+    arguments = ["set", ", ".join(names) or "(none)", counted(len(paths), "file")]
     return _told(house().tasks.carry_out(arguments, lambda run: set_genres(session, run, paths, names)))
 
 
@@ -127,7 +127,7 @@ def accept() -> Answer:
         for guess, paths in guesses.items():
             yield from set_genres(session, run, paths, [guess])
 
-    return _told(house().tasks.carry_out(["accept", _count(len(records) - len(unheard))], work))
+    return _told(house().tasks.carry_out(["accept", counted(len(records) - len(unheard), "file")], work))
 
 
 @api.post("/runs/<int(max=2147483647):run>/undo")
@@ -214,7 +214,3 @@ def _texts(body: dict[str, Any], word: str, *, least: int, most: int) -> list[st
 
 def _named(body: dict[str, Any]) -> list[FileRecord]:
     return tracks(_texts(body, "ids", least=1, most=MOST_IDS)) or abort(404, "there are no such tracks in the library")
-
-
-def _count(number: int) -> str:
-    return "1 file" if number == 1 else f"{number} files"

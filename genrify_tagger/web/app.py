@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger import __version__
 from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.files import counted
 from genrify_tagger.web import api, media_api, pages, upload_api
 from genrify_tagger.web.house import House
 from genrify_tagger.web.security import MAX_JSON, protect
@@ -41,7 +42,7 @@ def make_app(house: House) -> Flask:
 
 def _everywhere() -> dict[str, Any]:
     """Return what every template may use."""
-    return {"version": __version__, "path": request.path}
+    return {"version": __version__, "path": request.path, "counted": counted}
 
 
 def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:

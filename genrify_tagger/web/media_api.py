@@ -1,4 +1,4 @@
-"""Hearing and seeing a song, of the library or dropped: the file, Opus, pictures, titles, what sounds like it."""
+"""Hearing and seeing a song, of the library or dropped: the file, Opus, pictures, what sounds like it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 from flask import Blueprint, Response, abort, jsonify, request
 
@@ -19,15 +18,13 @@ from genrify_tagger.pipeline import Portrait, Session, captions, depict, portray
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
 from genrify_tagger.web.house import house
-from genrify_tagger.web.ids import track, track_id, tracks
+from genrify_tagger.web.ids import track
 from genrify_tagger.web.media import OPUS, PLAYABLE, Parts, open_plain, send
 from genrify_tagger.web.png import heat
 
 api = Blueprint("media_api", __name__, url_prefix="/api")
 
 COLUMNS = 800
-MOST_TITLES = 200
-_TITLES_KEPT = 20_000
 
 Answer = Response | tuple[Response, int]
 
@@ -95,15 +92,6 @@ def similar(kind: str, key: str) -> Answer:
     return jsonify(similar=[views.as_neighbour(house().session, neighbour) for neighbour in found])
 
 
-@api.get("/titles")
-def titles() -> Answer:
-    """Return what some files say of their title, artist and album."""
-    wanted = request.args.getlist("id")
-    if not 0 < len(wanted) <= MOST_TITLES:
-        abort(400, f"name 1 to {MOST_TITLES} tracks")
-    return jsonify(titles={track_id(record.path): captions_of(record) for record in tracks(wanted)})
-
-
 def portrait_of(record: FileRecord) -> Portrait:
     """Return all that is known of a track; it is listened to if it never was.
 
@@ -118,39 +106,12 @@ def portrait_of(record: FileRecord) -> Portrait:
 
 
 def captions_of(record: FileRecord) -> dict[str, str]:
-    """Return title, artist and album of a track; empty where they cannot be read."""
+    """Return title, artist and album as a track's file has them now; empty where they cannot be read."""
     try:
-        version = f"{record.path}|{file_stat(record.path)}"
-        return _titles.find(version, lambda: _read(record.path))
-    except (GenrifyError, OSError):
+        with house().media.turn():
+            return captions(house().session, record.path)
+    except GenrifyError:
         return {}
-
-
-def _read(path: str) -> dict[str, str]:
-    with house().media.turn():
-        return captions(house().session, path)
-
-
-class _Titles:
-    """What was read lately, by path and version."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._kept: dict[str, dict[str, str]] = {}
-
-    def find(self, key: str, read: Callable[[], dict[str, str]]) -> dict[str, str]:
-        with self._lock:
-            known = self._kept.get(key)
-        if known is None:
-            known = read()
-            with self._lock:
-                self._kept[key] = known
-                while len(self._kept) > _TITLES_KEPT:
-                    del self._kept[next(iter(self._kept))]
-        return known
-
-
-_titles = _Titles()
 
 
 def _source(kind: str, key: str) -> _Source:

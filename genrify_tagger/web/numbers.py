@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from genrify_tagger.files import printable
+from genrify_tagger.files import counted, printable
 from genrify_tagger.pipeline import Session
 from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
 from genrify_tagger.watch.state import LOST, service_state
@@ -70,12 +70,12 @@ def _in_words(state: Json | None) -> Json | None:
     if state is None:
         return None
     phase, queue, last = state["phase"], state["queue"], state["last_file"]
-    away = [root["path"] for root in state["roots"] if root["watching"] == LOST]
-    words = str(_PHASES.get(phase, phase)) + (f", {queue:,} files waiting" if queue else "")
+    away = [f"{root['path']}: {root['reason']}" for root in state["roots"] if root["watching"] == LOST]
+    words = str(_PHASES.get(phase, phase)) + (f", {counted(queue, 'file')} waiting" if queue else "")
     facts = [
         ["Watches", ", ".join(printable(root["path"]) for root in state["roots"])],
-        ["Waiting", f"{queue:,} files"],
-        ["Pace", f"{state['rate']:g} files a minute"],
+        ["Waiting", counted(queue, "file")],
+        ["Pace", f"{state['rate']:g} file{'' if state['rate'] == 1 else 's'} a minute"],
         ["Last file", printable(last or "none yet")],
         *(["Away", printable(path)] for path in away),
         *(

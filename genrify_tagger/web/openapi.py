@@ -47,7 +47,7 @@ def _library() -> Json:
                 "listTracks",
                 "A page of the library: filtered, sorted, in pages that are named by the track before or after them.",
                 _ref("TrackPage"),
-                _query("q", _TEXT, "words that all occur in the path"),
+                _query("q", _TEXT, "words that all occur in path, title, artist or album"),
                 _query("genre", _TEXT, f"a genre in the file; {query.NONE} for none"),
                 _query("status", {"type": "string", "enum": list(query.LISTED)}, "what came of the file"),
                 _query("low", _SHARE, "least confidence"),
@@ -72,15 +72,6 @@ def _library() -> Json:
         "/api/tracks/{id}": {
             "parameters": [_path("id", _TEXT)],
             "get": _operation("oneTrack", "All that is known of a track.", _ref("TrackSong"), 404, 422, 503),
-        },
-        "/api/titles": {
-            "get": _operation(
-                "titles",
-                "What files say of their title, artist and album.",
-                _ref("Titles"),
-                _query("id", {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 200}, "tracks", needed=True),
-                503,
-            )
         },
         "/api/genres": {"get": _operation("genres", "The genres to choose from.", _ref("Genres"))},
         "/api/overview": {"get": _operation("overview", "The library in numbers.", _ref("Overview"))},

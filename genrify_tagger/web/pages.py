@@ -11,6 +11,7 @@ from genrify_tagger.store import FileRecord
 from genrify_tagger.web import charts, query, views
 from genrify_tagger.web.house import house
 from genrify_tagger.web.ids import track
+from genrify_tagger.web.security import page_within
 
 pages = Blueprint("pages", __name__)
 
@@ -103,10 +104,11 @@ def one_track(key: str) -> str:
 
 @pages.get("/login")
 def login() -> str | AnyResponse:
-    """Ask for the token."""
+    """Ask for the token, and go to the page that was asked for then."""
+    to = page_within(request.args.get("to", "/"))
     if house().access.admits(request):
-        return redirect("/")
-    return render_template("login.html", here="login", labels=[], genre_names=[], colour=lambda name: "")
+        return redirect(to)
+    return render_template("login.html", here="login", to=to, labels=[], genre_names=[], colour=lambda name: "")
 
 
 @pages.get("/favicon.ico")
@@ -141,7 +143,9 @@ def _names() -> list[str]:
 
 def _row(record: FileRecord) -> views.Json:
     row = views.as_track(house().session, record)
-    return {**row, "clock": clock(record.duration), "place": " / ".join(row["folder"].split("/")[-2:])}
+    called = " – ".join(filter(None, (row["artist"], row["title"]))) if row["title"] else row["name"]
+    place = " / ".join(row["folder"].split("/")[-2:])
+    return {**row, "called": called, "clock": clock(record.duration), "place": place}
 
 
 def clock(seconds: float | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,7 +27,7 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -52,8 +54,21 @@ def _check() -> AnyResponse | None:
     if request.endpoint not in OPEN_PAGES and not house().access.admits(request):
         if request.path.startswith("/api/"):
             abort(401, "the token is missing or wrong")
-        return redirect("/login")
+        return redirect(_login_for(request.full_path.rstrip("?")))
     return None
+
+
+def _login_for(wanted: str) -> str:
+    return "/login" if wanted == "/" else f"/login?{urlencode({'to': wanted})}"
+
+
+def page_within(wanted: str) -> str:
+    r"""Return the address of a page of ours that somebody wants to get to; "/" for all that may lead elsewhere.
+
+    Browsers take a backslash for a slash and leave out tabs and newlines, hence "/\host" and "/\t/host" lead away.
+    """
+    leads_away = not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted or not wanted.isprintable()
+    return "/" if leads_away else wanted
 
 
 def _is_visit() -> bool:
@@ -70,7 +85,7 @@ def _check_change() -> None:
 
 
 def _harden(response: Response) -> Response:
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers[name] = value
     if "Cache-Control" not in response.headers or response.status_code >= 400:
         response.headers["Cache-Control"] = "no-store"

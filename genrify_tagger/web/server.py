@@ -6,6 +6,7 @@ is read, it must name a known host, show the token, be sent to where bodies belo
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -16,13 +17,14 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
+from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 from werkzeug.http import parse_cookie
 
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.web.access import COOKIE, HEADER
 from genrify_tagger.web.house import House
-from genrify_tagger.web.security import MAX_JSON
+from genrify_tagger.web.security import HEADERS, MAX_JSON
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,13 @@ class RefusedError(Error):  # type: ignore[misc]
     reason = "Forbidden"
 
 
+class UnknownError(Error):  # type: ignore[misc]
+    """The sender has not shown the token."""
+
+    code = 401
+    reason = "Unauthorized"
+
+
 class FullError(Error):  # type: ignore[misc]
     """There is no room for the body."""
 
@@ -54,6 +63,21 @@ class LengthRequiredError(Error):  # type: ignore[misc]
 
     code = 411
     reason = "Length Required"
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]
+    """The answer to a request that the application never sees: told like any error of the API."""
+
+    def execute(self) -> None:
+        """Write it; see waitress."""
+        error = self.request.error
+        body = json.dumps({"error": str(error.body)}).encode()
+        self.status = f"{error.code} {error.reason}"
+        more = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        self.response_headers.extend((HEADERS | more).items())
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
 
 
 class Server:
@@ -147,6 +171,7 @@ def _channel_class(house: House, server: Any) -> type[HTTPChannel]:
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         parser_class = Parser
+        error_task_class = Refusal
 
     return Channel
 
@@ -159,7 +184,7 @@ def _refusal(house: House, server: Any, parser: Any) -> Error | None:
         return RefusedError("this request is not welcome")
     is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
     if not is_login and not access.admits_headers(headers.get("AUTHORIZATION", ""), cookie):
-        return RefusedError("the token is missing or wrong")
+        return UnknownError("the token is missing or wrong")
     if parser.chunked:
         return LengthRequiredError("the request must say how long it is")
     if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:

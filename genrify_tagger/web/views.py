@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session
+from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session, container_name, likeliest
 from genrify_tagger.store import ChangeRecord, FileRecord, RunRecord
 from genrify_tagger.web.ids import track_id
 from genrify_tagger.web.tasks import Task
@@ -20,11 +20,11 @@ _ALMOST = 0.1  # below the threshold
 _ADVICE = "; --force writes again"  # means something in a terminal only
 
 
-def in_words(confidence: float | None, threshold: float, reason: str | None = None) -> str:
+def in_words(confidence: float | None, threshold: float) -> str:
     """Return a confidence as people say it; what is not written, being below the threshold, is never called sure."""
     if confidence is None:
         return "not listened to"
-    if reason == "silence":
+    if not confidence:
         return "nothing to be heard"
     if confidence < threshold and confidence >= max(threshold - _ALMOST, 0.5):
         return "almost sure enough"
@@ -46,9 +46,8 @@ def best_guess(session: Session, record: FileRecord) -> str | None:
     """Return what a file would get if somebody said yes: what was heard, sure or not."""
     if record.genres:
         return record.genres[0]
-    if not record.scores or record.reason == "silence":
-        return None
-    return name_of(session, max(record.scores, key=lambda label: record.scores[label]))
+    label = likeliest(record.scores, record.confidence)
+    return name_of(session, label) if label else None
 
 
 def file_name(path: str) -> tuple[str, str]:
@@ -63,12 +62,15 @@ def as_track(session: Session, record: FileRecord) -> Json:
         "id": track_id(record.path),
         "name": name,
         "folder": folder,
+        "title": record.title or None,
+        "artist": record.artist or None,
+        "album": record.album or None,
         "status": "missing" if record.missing_since else record.status,
         "reason": record.error or (record.reason and record.reason.removesuffix(_ADVICE)),
         "genres": list(record.after),
         "guess": best_guess(session, record),
         "confidence": record.confidence,
-        "confidence_words": in_words(record.confidence, threshold_of(session), record.reason),
+        "confidence_words": in_words(record.confidence, threshold_of(session)),
         "scores": _scores(session, record.scores),
         "duration": record.duration,
         "seen_at": record.seen_at.isoformat(),
@@ -79,7 +81,7 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
     """Return all that is known of a song, heard segment by segment; `at` is its address under /api."""
     decision, identity = portrait.decision, portrait.identity
     name, folder = file_name(portrait.path)
-    guess = max(decision.scores, key=lambda label: decision.scores[label])
+    guess = likeliest(decision.scores, decision.confidence)
     return {
         "id": key,
         "name": name,
@@ -89,19 +91,19 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
         "album": captions.get("album"),
         "in_file": list(portrait.snapshot.genres),
         "genres": [session.written_name(label) for label in decision.genres],
-        "guess": session.written_name(guess),
+        "guess": session.written_name(guess) if guess else None,
         "confidence": decision.confidence,
-        "confidence_words": in_words(decision.confidence, threshold_of(session), decision.reason),
+        "confidence_words": in_words(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
         "scores": _scores(session, decision.scores),
         "timeline": [
             {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
             for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
-            for name in [name_of(session, label)]
+            for name in [name_of(session, label) if label else None]
         ],
         "vocabulary": session.vocabulary.name,
         "model": session.sidecar.id,
-        "container": identity.container,
+        "container": container_name(identity.container),
         "duration": identity.duration,
         "taggable": bool(portrait.snapshot.container),
         "sound": f"{at}/sound",

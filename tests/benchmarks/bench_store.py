@@ -62,6 +62,9 @@ def file_record(number: int) -> FileRecord:
         settings_key="0" * 32,
         duration=241.5,
         container="mp3",
+        title=f"A title {number}",
+        artist=f"Artist {number // 100:04}",
+        album=f"Album {number // 10:05}",
     )
 
 

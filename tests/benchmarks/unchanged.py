@@ -69,6 +69,9 @@ def _build(music: Path, database: Path, size: int) -> None:
                     settings_key=session.settings_key,
                     duration=240.0,
                     container="mp3",
+                    title="A title",
+                    artist="An artist",
+                    album="An album",
                 )
             )
             if len(batch) == BATCH:

@@ -38,6 +38,7 @@ PAGES = {
     "library, by genre": "/library?order=genre",
     "library, unsure": "/library?status=unsure&order=confidence",
     "library, search": "/library?q=artist+0042",
+    "library, search for a title": "/library?q=title+4242",
     "library, search in vain": "/library?q=no+such+song",
     "library, genre and format": "/library?genre=Rock&format=MP3",
     "overview": "/overview",
@@ -71,12 +72,18 @@ def _fill_embeddings(store: Store, tracks: int, front_end: str) -> None:
     from genrify_tagger.store.analyses import _row
     from genrify_tagger.store.models import ANALYSES
 
-    model, one = load_sidecar(None).id, _row(analysis(0))
+    sidecar, one = load_sidecar(None), _row(analysis(0))
     random_numbers = np.random.default_rng(0)
     for first in range(0, tracks, 5000):
-        embeddings = random_numbers.normal(size=(5000, 200)).astype(np.float16)
+        embeddings = random_numbers.normal(size=(5000, sidecar.embedding_size)).astype(np.float16)
         rows = [
-            {**one, "audio_key": f"{first + n:032x}", "model": model, "front_end": front_end, "embedding": e.tobytes()}
+            {
+                **one,
+                "audio_key": f"{first + n:032x}",
+                "model": sidecar.id,
+                "front_end": front_end,
+                "embedding": e.tobytes(),
+            }
             for n, e in enumerate(embeddings[: tracks - first])
         ]
         with store.write() as connection:

@@ -11,12 +11,14 @@ export class ApiError extends Error {
 
 async function answer(response) {
   if (response.ok) return response.json();
-  if (response.status === 401 && location.pathname !== "/login") location.assign("/login");
+  if (response.status === 401 && location.pathname !== "/login") {
+    location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
+  }
   let words = `the server said ${response.status}`;
   try {
     words = (await response.json()).error || words;
   } catch {
-    // An error of the server under the API has no JSON.
+    // An error of a proxy before the API has no JSON.
   }
   throw new ApiError(words, response.status);
 }

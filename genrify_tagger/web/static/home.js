@@ -2,7 +2,7 @@
 
 import { get, send, upload } from "./api.js";
 import { complain, find, make, percent, tell } from "./common.js";
-import { SongPanel } from "./song.js";
+import { SongPanel, heard } from "./song.js";
 
 const AT_ONCE = 3;
 const POLL_MS = 250;
@@ -100,8 +100,7 @@ function settle(entry, answer) {
     entry.state = "done";
     entry.song = answer.song;
     entry.label.textContent = [answer.song.artist, answer.song.title || answer.song.name].filter(Boolean).join(" – ");
-    const heard = answer.song.genres.length ? answer.song.genres.join(", ") : `${answer.song.guess}?`;
-    entry.words.textContent = `${heard} ${percent(answer.song.confidence)}`;
+    entry.words.textContent = heard(answer.song) + (answer.song.guess ? ` ${percent(answer.song.confidence)}` : "");
     if (!chosen) choose(entry);
   }
 }
@@ -121,7 +120,7 @@ function choose(entry, { play = false } = {}) {
   }
   chosen = entry;
   panel.show(entry.song, { play });
-  find("[data-genre-input]").value = entry.song.genres.join(", ") || entry.song.guess;
+  find("[data-genre-input]").value = entry.song.genres.join(", ") || entry.song.guess || "";
   find("[data-download] button").disabled = !entry.song.taggable;
 }
 

@@ -102,18 +102,6 @@ function move() {
   find("[data-bar-clock]").textContent = `${clock(audio.currentTime)} / ${clock(duration)}`;
 }
 
-async function showTitles() {
-  const rows = findAll("tr[data-id]", table);
-  const { titles } = await get(`/api/titles?${rows.map((row) => `id=${row.dataset.id}`).join("&")}`);
-  for (const row of rows) {
-    const { title, artist } = titles[row.dataset.id] || {};
-    const name = find("[data-name]", row);
-    if (!title) continue;
-    name.title = name.textContent;
-    name.textContent = artist ? `${artist} – ${title}` : title;
-  }
-}
-
 if (table) {
   table.addEventListener("change", (event) => {
     if (event.target.matches("[data-all]")) for (const box of findAll("[data-pick]", table)) box.checked = event.target.checked;
@@ -137,7 +125,6 @@ if (table) {
   find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
   find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
   showPicked();
-  showTitles().catch(complain);
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
 // Empty fields would only make addresses long.

@@ -7,7 +7,7 @@ find("[data-login]").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     await send("POST", "/api/login", { token: find("#token").value });
-    location.assign("/");
+    location.assign(event.target.dataset.to);
   } catch (error) {
     find("[data-problem]").textContent = error.message;
   }

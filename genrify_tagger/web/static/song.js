@@ -3,6 +3,14 @@
 import { get } from "./api.js";
 import { clock, colour, complain, find, findAll, make, percent } from "./common.js";
 
+const called = ({ name, title, artist }) => (title ? [artist, title].filter(Boolean).join(" – ") : name);
+
+// What was heard, in a few words; of silence nothing is guessed.
+export function heard(song) {
+  if (song.genres.length) return song.genres.join(", ");
+  return song.guess ? `${song.guess}?` : "Nothing to be heard";
+}
+
 export class SongPanel {
   constructor(root, { onEnded } = {}) {
     this.root = root;
@@ -61,14 +69,14 @@ export class SongPanel {
     const song = this.song;
     this.part("title").textContent = song.title || song.name;
     this.part("sub").textContent = [song.artist, song.album].filter(Boolean).join(" – ") || (song.title ? song.name : "");
-    this.part("genre").textContent = song.genres.length ? song.genres.join(", ") : `${song.guess}?`;
+    this.part("genre").textContent = heard(song);
     const written = song.genres.length ? "" : ": not written";
-    this.part("confidence").textContent = `${percent(song.confidence)}, ${song.confidence_words}${written}`;
+    this.part("confidence").textContent = song.guess ? `${percent(song.confidence)}, ${song.confidence_words}${written}` : "";
   }
 
   bars() {
     this.part("bars").replaceChildren(
-      ...song_scores(this.song).map(({ label, name, score }) => {
+      ...scoresOf(this.song).map(({ label, name, score }) => {
         const fill = make("span", { class: colour(label) });
         fill.style.width = `${(score * 100).toFixed(1)}%`;
         return make("li", {}, make("span", { text: name }), make("span", { class: "track" }, fill), make("span", { class: "number", text: percent(score) }));
@@ -79,9 +87,11 @@ export class SongPanel {
   timeline() {
     this.part("timeline").replaceChildren(
       ...this.song.timeline.map((segment) => {
-        const words = `${clock(segment.start)} to ${clock(segment.end)}: ${segment.name}, ${percent(segment.score)}`;
+        const name = segment.name || "silence";
+        const score = segment.name ? `, ${percent(segment.score)}` : "";
+        const words = `${clock(segment.start)} to ${clock(segment.end)}: ${name}${score}`;
         return make("li", {}, make("button", {
-          type: "button", class: colour(segment.label), text: segment.name, title: words, "aria-label": words,
+          type: "button", class: colour(segment.label), text: name, title: words, "aria-label": words,
           onclick: () => { this.seek(segment.start); this.play(); },
         }));
       }),
@@ -122,7 +132,7 @@ export class SongPanel {
     this.part("similar-list").replaceChildren(
       ...similar.map(({ similarity, track }) => make("li", {},
         make("span", { class: "muted number", text: similarity.toFixed(2), title: "likeness, 1 is the same" }),
-        make("a", { href: `/tracks/${track.id}`, text: track.name }),
+        make("a", { href: `/tracks/${track.id}`, title: track.name, text: called(track) }),
         make("span", { class: "muted", text: track.genres.join(", ") }))),
     );
   }
@@ -224,6 +234,7 @@ export class SongPanel {
   }
 }
 
-function song_scores(song) {
-  return song.scores.slice(0, 12);
+// The scores of silence mean nothing.
+function scoresOf(song) {
+  return song.guess ? song.scores.slice(0, 12) : [];
 }

@@ -90,7 +90,7 @@ function showLeft() {
 // Ten genres keep their places and keys from song to song; of a larger vocabulary the likeliest ten have keys.
 function choices(song) {
   const scores = new Map(song.scores.map(({ label, score }) => [label, score]));
-  const best = song.scores[0].label;
+  const best = song.guess ? song.scores[0].label : null;
   const order = labels.length <= KEYS.length ? labels : song.scores.map(({ label }) => label);
   find("[data-choices]").replaceChildren(
     ...order.map((label, index) => {
@@ -98,7 +98,8 @@ function choices(song) {
       const key = KEYS[index];
       const button = make("button", { type: "button", class: label === best ? "best" : "", "aria-keyshortcuts": key, onclick: () => answer([name]) });
       if (key) button.append(make("kbd", { text: key, "aria-hidden": "true" }), " ");
-      button.append(`${name} `, make("small", { class: "muted", text: percent(scores.get(label) || 0) }));
+      button.append(`${name} `);
+      if (best) button.append(make("small", { class: "muted", text: percent(scores.get(label) || 0) }));
       if (key) button.dataset.key = key;
       return button;
     }),
