@@ -139,8 +139,7 @@ class Chunked:
         if self.info is None or wanted == self._ignr():
             return []
         others = [entry for entry in self._entries() if entry[:4].upper() != b"IGNR"]
-        body = b"INFO" + b"".join(weave(others, wanted))
-        return [Edit(self.info.start + 4, self.info.end, self._sized(body))]
+        return [Edit(self.info.start + 4, self.info.end, self._sized(b"INFO", *weave(others, wanted)))]
 
     def _splice_own(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
         wanted = [piece for piece in pieces if piece.place == self.placed.name]
@@ -152,7 +151,7 @@ class Chunked:
             at = self.chunks[-1].end if self.chunks else 12
             odd = bytes(1 if self.chunks and (at - self.chunks[-1].body) % 2 else 0)
             name = b"id3 " if self.container == "wav" else b"ID3 "
-            return [Edit(at, at, odd + name + self._sized(self.placed.rebuilt(woven, grow=0)))]
+            return [Edit(at, at, odd + name + self._sized(*self.placed.rebuilt(woven, grow=0)))]
         if not woven and hints.get("own") == -1:
             # The file may have ended without the pad byte that had to be put in front of the new chunk.
             length = self.own.end - self.own.start
@@ -160,13 +159,14 @@ class Chunked:
             return [Edit(self.own.start - int(missing), self.own.end, b"")]
         behind = self.view.exactly(self.placed.end, self.own.body + self.own.size - self.placed.end, "ID3 chunk")
         grow = hints["own"] - self.own.size if hints.get("own", -1) >= 0 else 0
-        content = self.placed.rebuilt(woven, grow=grow) + behind
-        pad = base64.b64decode(hints["pad"]) if len(content) == hints.get("own") else None
-        return [Edit(self.own.start + 4, self.own.end, self._sized(content, pad=pad))]
+        parts = [*self.placed.rebuilt(woven, grow=grow), behind]
+        pad = base64.b64decode(hints["pad"]) if sum(map(len, parts)) == hints.get("own") else None
+        return [Edit(self.own.start + 4, self.own.end, self._sized(*parts, pad=pad))]
 
-    def _sized(self, content: bytes, *, pad: bytes | None = None) -> bytes:
-        padding = bytes(len(content) % 2) if pad is None else pad
-        return len(content).to_bytes(4, self.order) + content + padding
+    def _sized(self, *parts: bytes, pad: bytes | None = None) -> bytes:
+        size = sum(map(len, parts))
+        padding = bytes(size % 2) if pad is None else pad
+        return b"".join([size.to_bytes(4, self.order), *parts, padding])
 
     def others(self) -> list[bytes]:
         """Return every other frame and entry, and the names and sizes of the other chunks."""
@@ -277,7 +277,7 @@ class Dsf:
         woven = weave(others, pieces)
         size = self.placed.end - self.placed.start
         own = hints.get("own", size)
-        content = b"" if not woven and own == 0 else self.placed.rebuilt(woven, grow=own - size)
+        content = b"" if not woven and own == 0 else b"".join(self.placed.rebuilt(woven, grow=own - size))
         total = int.from_bytes(self.view.at(12, 8), "little") + len(content) - size
         pointer = self.placed.start if content else 0
         head = total.to_bytes(8, "little") + pointer.to_bytes(8, "little")
