@@ -156,7 +156,9 @@ def largest() -> Iterator[Hostile]:
     genre = asf_object(EXTENDED, struct.pack("<H", 1) + attribute("WM/Genre", b"R\0\0\0")) + extension()
     yield Hostile("largest.wma", _wma(genre + asf_object(b"\1" * 16, art)))
     kept = asf_object(LIBRARY, struct.pack("<H", 1) + library("WM/Picture", art, 1))
-    yield Hostile("largest-library.wma", _wma(genre.removesuffix(extension()) + extension(kept)))
+    yield Hostile(
+        "largest-library.wma", _wma(genre.removesuffix(extension()) + extension(kept), count=len(_asf()[0]) + 2)
+    )
     body = fmt() + sound() + chunk(b"id3 ", tag(3, [frame(3, "APIC", art), genre_frame(3, "Rock")]))
     yield Hostile("largest-id3.wav", b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body)
     body = fmt() + sound() + chunk(b"id3 ", tag(3, [frame(3, "APIC", art[: size // 2]), genre_frame(3, "Rock")]))

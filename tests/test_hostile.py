@@ -69,6 +69,7 @@ def run_through_tags(files: Iterable[hostile.Hostile], folder: Path, second_look
     """Read, write and undo each; collect what failed so that one run shows all."""
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
+    seconds = memory = 0.0
     for file in files:
         path = file.write(folder)
         try:
@@ -78,9 +79,11 @@ def run_through_tags(files: Iterable[hostile.Hostile], folder: Path, second_look
             failures.append(f"{file.name}: {type(error).__name__}: {error}")
         else:
             outcomes[cost.outcome] += 1
+            seconds, memory = max(seconds, cost.seconds), max(memory, cost.memory)
             failures += _excess(cost)
         path.unlink()
         assert not list(folder.iterdir())
+    print(f"{outcomes.total()} files, at most {seconds:.1f} s and {memory:.1f} MiB:", dict(outcomes))
     assert failures == []
     return outcomes
 
@@ -91,7 +94,6 @@ def _excess(cost: Cost) -> list[str]:
 
 def test_mutants_are_refused_or_written_and_taken_back(folder: Path) -> None:
     outcomes = run_through_tags((hostile.mutant(CI_SEED, index) for index in range(800)), folder)
-    print(dict(outcomes))
     # Neither has the mutation become so wild that nothing is left to write, nor so tame that nothing is refused.
     assert outcomes["undone"] > 200
     assert outcomes["refused when read: TagReadError"] > 100
@@ -103,7 +105,6 @@ def test_made_files_are_refused_or_written_and_taken_back(
 ) -> None:
     with Workers(jobs=1, segments=8) as workers:  # where the program has mutagen look, under their limits
         outcomes = run_through_tags(maker(), folder, workers.compare_tags)  # type: ignore[operator]
-    print(outcomes.total(), "files:", dict(outcomes))
     assert outcomes.total() >= 15
     assert not caplog.records
 
@@ -204,8 +205,7 @@ def test_the_installed_program_scans_a_folder_of_hostile_files(folder: Path, pro
 @pytest.mark.torture
 def test_mutants_through_the_tags_all_night(folder: Path) -> None:
     count, seed = night()
-    outcomes = run_through_tags((hostile.mutant(seed, index) for index in range(count)), folder)
-    print(dict(outcomes))
+    run_through_tags((hostile.mutant(seed, index) for index in range(count)), folder)
 
 
 @pytest.mark.torture
