@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
@@ -84,6 +85,7 @@ class Chunked:
         """The frames of the ID3 chunk, and the IGNR entry of LIST-INFO."""
         return (*(piece for piece, _ in own_pieces(self.placed, self.field)), *self._ignr())
 
+    @cached_property
     def _entries(self) -> list[bytes]:
         if self.info is None:
             return []
@@ -92,7 +94,7 @@ class Chunked:
     def _ignr(self) -> list[Piece]:
         if self.field != GENRE:
             return []
-        return [Piece("ignr", i, entry) for i, entry in enumerate(self._entries()) if entry[:4].upper() == b"IGNR"]
+        return [Piece("ignr", i, entry) for i, entry in enumerate(self._entries) if entry[:4].upper() == b"IGNR"]
 
     @property
     def voices(self) -> tuple[tuple[str, ...], ...]:
@@ -114,7 +116,7 @@ class Chunked:
         made = compose_in(self.placed, self.field, genres)
         if genres and self.info is not None and self.field == GENRE:
             former = self._ignr()
-            entries = self._entries()
+            entries = self._entries
             # Behind an entry without its pad byte, or a damaged one, another would not be found.
             end = 0 if sum(map(len, entries)) % 2 else len(entries)
             at = former[0].at if former else end
@@ -138,7 +140,7 @@ class Chunked:
         wanted = [piece for piece in pieces if piece.place == "ignr"]
         if self.info is None or wanted == self._ignr():
             return []
-        others = [entry for entry in self._entries() if entry[:4].upper() != b"IGNR"]
+        others = [entry for entry in self._entries if entry[:4].upper() != b"IGNR"]
         return [Edit(self.info.start + 4, self.info.end, self._sized(b"INFO", *weave(others, wanted)))]
 
     def _splice_own(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
@@ -171,7 +173,7 @@ class Chunked:
     def others(self) -> list[bytes]:
         """Return every other frame and entry, and the names and sizes of the other chunks."""
         frames = [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
-        entries = [entry for entry in self._entries() if self.field != GENRE or entry[:4].upper() != b"IGNR"]
+        entries = [entry for entry in self._entries if self.field != GENRE or entry[:4].upper() != b"IGNR"]
         mine = (self.own, self.info)
         chunks = [chunk.name + chunk.size.to_bytes(8, "big") for chunk in self.chunks if chunk not in mine]
         return [*frames, self.placed.tag.tail, *entries, *chunks]

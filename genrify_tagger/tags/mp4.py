@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
@@ -49,7 +50,7 @@ class Mp4:
     top: tuple[Atom, ...]
     path: tuple[Atom, ...]
 
-    @property
+    @cached_property
     def _children(self) -> list[bytes]:
         if len(self.path) < 4:
             return []
