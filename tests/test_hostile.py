@@ -32,7 +32,7 @@ from tests.hostile_run import Cost, SecondLook, compare, digest, handle
 from tests.program import Program
 
 SECONDS = 20.0  # for reading, two writes and two undos of one file, on a busy machine
-MEMORY = 60.0  # MiB that one file may cost the program itself, which needs some 90 for other things
+MEMORY = 70.0  # MiB that one file may cost the program itself, which needs some 90 for other things
 WHOLE = 150.0  # MiB that the program itself may take to scan them
 SURE = ("--min-confidence", "0.05")
 CI_SEED = 20261123
