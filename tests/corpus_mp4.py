@@ -207,6 +207,20 @@ add("meta-without-ilst", lambda: atom(b"udta", full(b"meta", HDLR)), genres=())
 add("meta-without-hdlr", lambda: atom(b"udta", full(b"meta", atom(b"ilst", GENRE))), genres=None)
 add("meta-of-quicktime", lambda: atom(b"udta", atom(b"meta", HDLR, atom(b"ilst", GENRE))), genres=None)
 add("meta-with-keys", _udta(GENRE, more=full(b"keys", bytes(4))))
+
+
+def _keyed(*names: str) -> bytes:
+    """Return tags as QuickTime has them: numbered items, whose names stand in a table of keys."""
+    keys = struct.pack(">I", len(names)) + b"".join(atom(b"mdta", name.encode()) for name in names)
+    items = [item(struct.pack(">I", n + 1), b"Rock") for n in range(len(names))]
+    handler = full(b"hdlr", bytes(4) + b"mdta" + bytes(13))
+    return full(b"meta", handler, full(b"keys", keys), atom(b"ilst", *items))
+
+
+add("keyed", lambda: atom(b"udta", _keyed("title", "genre")), genres=None, refused="keys")
+add("keyed-without-genre", lambda: atom(b"udta", _keyed("title")), genres=None, refused="keys")
+add("keyed-outside", lambda: _keyed("com.apple.quicktime.genre"), genres=None, refused="keys")
+add("keyed-outside-without-genre", lambda: atom(b"udta", meta([GENRE])) + _keyed("com.apple.quicktime.make"))
 add("two-meta", lambda: atom(b"udta", meta([OTHERS[0]]), meta([GENRE])), genres=None)
 add("two-udta", lambda: atom(b"udta", meta([GENRE])) + atom(b"udta", meta([OTHERS[1]])), genres=None)
 add("ilst-padding", _udta(atom(b"free", bytes(100)), GENRE))

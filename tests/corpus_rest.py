@@ -264,4 +264,16 @@ asf(
     genres=None,
 )
 asf("two-descriptions", lambda: [described(_GENRE), described(_OTHERS[0])], genres=None)
+asf("genre-in-two-descriptions", lambda: [described(_GENRE), described(_GENRE)], genres=None, refused="only once")
+asf("two-extensions", lambda: [extension(), extension()], genres=None, refused="two extensions")
+asf("description-in-extension", lambda: [extension(described(*_OTHERS[:2], _GENRE))], kept=_OTHERS[:2])
+for _word, _records in (("genre", [library("WM/Genre", _utf16("Rock"))]), ("none", [])):
+    asf(
+        f"library-in-front-{_word}",
+        lambda r=_records: [
+            asf_object(LIBRARY, struct.pack("<H", len(r) + 1) + b"".join([library("X", b"\1\0", 5), *r])),
+            extension(),
+        ],
+        genres=("Rock",) if _records else (),
+    )
 asf("attribute-beyond-object", lambda: [asf_object(EXTENDED, struct.pack("<H", 9) + _GENRE)], genres=None, refused="")

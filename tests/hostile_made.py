@@ -16,7 +16,7 @@ from tests import media
 from tests.corpus_chunks import FMT, fmt, sound
 from tests.corpus_mp3 import audio
 from tests.corpus_mp4 import HDLR, _made, item, meta, moved
-from tests.corpus_rest import EXTENDED, _asf, asf_object, attribute, extension, untagged
+from tests.corpus_rest import EXTENDED, LIBRARY, _asf, asf_object, attribute, extension, library, untagged
 from tests.corpus_rest import HEADER as ASF_HEADER
 from tests.corpus_xiph import _flac, _flac_file
 from tests.hostile import Hostile
@@ -155,6 +155,12 @@ def largest() -> Iterator[Hostile]:
     yield Hostile("largest.m4a", _m4a(atom(b"udta", meta(covers))))
     genre = asf_object(EXTENDED, struct.pack("<H", 1) + attribute("WM/Genre", b"R\0\0\0")) + extension()
     yield Hostile("largest.wma", _wma(genre + asf_object(b"\1" * 16, art)))
+    kept = asf_object(LIBRARY, struct.pack("<H", 1) + library("WM/Picture", art, 1))
+    yield Hostile(
+        "largest-library.wma", _wma(genre.removesuffix(extension()) + extension(kept), count=len(_asf()[0]) + 2)
+    )
+    body = fmt() + sound() + chunk(b"id3 ", tag(3, [frame(3, "APIC", art), genre_frame(3, "Rock")]))
+    yield Hostile("largest-id3.wav", b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body)
     body = fmt() + sound() + chunk(b"id3 ", tag(3, [frame(3, "APIC", art[: size // 2]), genre_frame(3, "Rock")]))
     body += chunk(b"LIST", b"INFO" + chunk(b"IGNR", b"Rock") + chunk(b"ICMT", art[: size // 2]))
     yield Hostile("largest.wav", b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body)

@@ -224,3 +224,4 @@ def test_the_installed_program_scans_the_corpus_and_takes_it_back(step: int, cor
     undone = program("undo")
     assert f"Changed {len(tagged)} files" in undone.stderr
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    print(f"{len(results)} files, {len(tagged)} of them tagged and taken back to the byte")

@@ -44,11 +44,11 @@ class ApeTag:
     items: tuple[bytes, ...]
     tail: bytes = b""
 
-    def build(self) -> bytes:
-        """Return the tag's bytes."""
+    def build(self) -> list[bytes]:
+        """Return the tag's bytes in pieces, which together may be large."""
         body = [*self.items, self.tail]
         size = sum(map(len, body))
-        return b"".join([_counted(self.header, self, size), *body, _counted(self.footer, self, size)])
+        return [_counted(self.header, self, size), *body, _counted(self.footer, self, size)]
 
     def with_items(self, items: Sequence[bytes]) -> ApeTag:
         """Return the tag with other items."""

@@ -10,8 +10,9 @@ Microsoft: Advanced Systems Format (ASF) Specification, revision 01.20.
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,33 +38,61 @@ _OBJECT, _EXTENSION_HEAD, _HEADER_HEAD = 24, 46, 30
 _TEXT_TYPE = 0
 
 
-def _objects(data: bytes, start: int) -> list[bytes]:
-    found, at, view = [], start, memoryview(data)
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """One of the three objects of attributes, cut into its records; `behind` is what follows them in it."""
+
+    guid: bytes
+    records: tuple[bytes, ...]
+    behind: bytes = b""
+
+    def parts(self) -> list[bytes]:
+        """Return the object's bytes in pieces."""
+        return _sized(self.guid, len(self.records).to_bytes(2, "little"), *self.records, self.behind)
+
+
+Object = bytes | Attributes
+
+
+def _parts(each: Object) -> list[bytes]:
+    return each.parts() if isinstance(each, Attributes) else [each]
+
+
+def _cut(data: memoryview, start: int) -> list[memoryview]:
+    """Cut the header, or the header extension, into its objects."""
+    found, at = [], start
     while at < len(data):
         size = int.from_bytes(data[at + 16 : at + 24], "little")
         if size < _OBJECT or at + size > len(data):
             raise TagReadError("the ASF header is damaged")
-        found.append(bulk.once(view[at : at + size]))
+        found.append(data[at : at + size])
         at += size
     return found
 
 
-def _sized(guid: bytes, *body: bytes) -> bytes:
-    return b"".join([guid, (sum(map(len, body)) + _OBJECT).to_bytes(8, "little"), *body])
+def _opened(data: memoryview) -> Object:
+    """Cut an object of attributes further; of the extension keep the head."""
+    guid = bytes(data[:16])
+    if guid == _EXTENSION:
+        return bytes(data[:_EXTENSION_HEAD])
+    return _attributes(guid, data) if guid in _PLACES.values() else bulk.once(data)
 
 
-def _records(data: bytes) -> list[bytes]:
-    """Cut one of the three objects of attributes into its records."""
-    count, at, found = int.from_bytes(data[24:26], "little"), 26, []
+def _attributes(guid: bytes, data: memoryview) -> Attributes:
+    count, at = int.from_bytes(data[24:26], "little"), 26
+    found: list[bytes] = []
     check_count(count, "ASF attributes")
-    view = memoryview(data)
     for _ in range(count):
-        end = at + _record_size(data[:16], view[at:])
+        end = at + _record_size(guid, data[at:])
         if end > len(data):
             raise TagReadError("the ASF header's attributes are damaged")
-        found.append(bulk.once(view[at:end]))
+        found.append(bulk.once(data[at:end]))
         at = end
-    return found
+    return Attributes(guid, tuple(found), bulk.once(data[at:]))
+
+
+def _sized(guid: bytes, *body: bytes) -> list[bytes]:
+    return [guid + (_length(body) + _OBJECT).to_bytes(8, "little"), *body]
 
 
 def _record_size(guid: bytes, data: memoryview) -> int:
@@ -105,18 +134,20 @@ class Asf:
     ----------
     head : bytes
         The first 30 bytes of the header object.
-    objects : tuple of bytes
+    objects : tuple of bytes or Attributes
         The objects of the header, the extension's head (46 bytes) among them without its content.
-    inner : tuple of bytes
+    inner : tuple of bytes or Attributes
         The objects of the header extension.
+
+    Of both, those that hold attributes are cut further. They may stand in either.
     """
 
     container: str
     view: View
     field: str
     head: bytes
-    objects: tuple[bytes, ...]
-    inner: tuple[bytes, ...]
+    objects: tuple[Object, ...]
+    inner: tuple[Object, ...]
 
     @property
     def _key(self) -> str:
@@ -129,12 +160,22 @@ class Asf:
     def _is_field(self, guid: bytes, record: bytes) -> bool:
         return _name(guid, record).casefold() == self._key.casefold()
 
-    def _find(self, place: str) -> bytes | None:
-        return next((each for each in (*self.objects, *self.inner) if each[:16] == _PLACES[place]), None)
+    def _found(self, place: str) -> list[Attributes]:
+        cut = (each for each in (*self.objects, *self.inner) if isinstance(each, Attributes))
+        return [each for each in cut if each.guid == _PLACES[place]]
 
-    def _all_records(self, place: str) -> list[bytes]:
+    def _find(self, place: str) -> Attributes | None:
+        return next(iter(self._found(place)), None)
+
+    @property
+    def is_doubled(self) -> bool:
+        """Whether the field stands in the second of two objects of a kind, of which only the first is changed."""
+        others = [(guid, each) for place, guid in _PLACES.items() for each in self._found(place)[1:]]
+        return any(self._is_field(guid, record) for guid, each in others for record in each.records)
+
+    def _all_records(self, place: str) -> tuple[bytes, ...]:
         found = self._find(place)
-        return [] if found is None else _records(found)
+        return () if found is None else found.records
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -187,48 +228,58 @@ class Asf:
         if len(woven) > 0xFFFF:
             raise WriteRefusedError("the ASF file has too many attributes")
         former = self._find(place)
-        behind = former[26 + sum(map(len, _records(former))) :] if former else b""
-        fresh = _sized(guid, len(woven).to_bytes(2, "little"), *woven, behind)
+        fresh = Attributes(guid, tuple(woven), former.behind if former else b"")
         changed = [] if not woven and not keep else [fresh]
-        outer = place == "asf:content"
-        siblings = list(self.objects if outer else self.inner)
         if former is not None:
-            at = siblings.index(former)
-            siblings[at : at + 1] = changed
-        else:
-            siblings += changed
-        return replace(self, objects=tuple(siblings)) if outer else replace(self, inner=tuple(siblings))
+            replaced = [[new for each in part for new in (changed if each is former else [each])] for part in self._all]
+            return replace(self, objects=tuple(replaced[0]), inner=tuple(replaced[1]))
+        if place == "asf:content":
+            return replace(self, objects=(*self.objects, *changed))
+        return replace(self, inner=(*self.inner, *changed))
+
+    @property
+    def _all(self) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
+        return self.objects, self.inner
 
     def _build(self, wanted: int, former: int) -> bytes:
-        objects = list(self.objects)
-        size = _HEADER_HEAD + sum(map(len, objects)) + sum(map(len, self.inner))
-        padding = next((i for i, each in enumerate(objects) if each[:16] == _PADDING), None)
-        if padding is not None and len(objects[padding]) + wanted - size >= _OBJECT:
-            room = len(objects[padding]) + wanted - size - _OBJECT
-            objects[padding] = _sized(_PADDING, objects[padding][_OBJECT:][:room].ljust(room, b"\0"))
+        inner = [part for each in self.inner for part in _parts(each)]
+        objects = [_parts(each) for each in self.objects]
+        size = _HEADER_HEAD + _length(inner) + sum(map(_length, objects))
+        padding = next((i for i, parts in enumerate(objects) if parts[0][:16] == _PADDING), None)
+        if padding is not None and _length(objects[padding]) + wanted - size >= _OBJECT:
+            room = _length(objects[padding]) + wanted - size - _OBJECT
+            objects[padding] = _sized(_PADDING, objects[padding][0][_OBJECT:][:room].ljust(room, b"\0"))
             size = wanted
         head = [self.head[:16], size.to_bytes(8, "little"), len(objects).to_bytes(4, "little"), self.head[28:30]]
-        return b"".join([*head, *(self._filled(each, size - former) for each in objects)])
+        filled = (self._filled(parts, inner, size - former) for parts in objects)
+        return b"".join([*head, *itertools.chain.from_iterable(filled)])
 
-    def _filled(self, each: bytes, grown: int) -> bytes:
-        if each[:16] == _EXTENSION:
-            return _sized(_EXTENSION, each[24:42], sum(map(len, self.inner)).to_bytes(4, "little"), *self.inner)
-        if each[:16] == _PROPERTIES and int.from_bytes(each[40:48], "little") == self.view.size:
-            return each[:40] + (self.view.size + grown).to_bytes(8, "little") + each[48:]
-        return each
+    def _filled(self, parts: list[bytes], inner: list[bytes], grown: int) -> list[bytes]:
+        first = parts[0]
+        if first[:16] == _EXTENSION:
+            return _sized(_EXTENSION, first[24:42], _length(inner).to_bytes(4, "little"), *inner)
+        if first[:16] == _PROPERTIES and int.from_bytes(first[40:48], "little") == self.view.size:
+            return [first[:40] + (self.view.size + grown).to_bytes(8, "little") + first[48:]]
+        return parts
 
     def others(self) -> list[bytes]:
         """Return every other attribute and every other object."""
         kept = []
         for place, guid in _PLACES.items():
-            kept += [record for record in self._all_records(place) if not self._is_field(guid, record)]
-        skipped = (*_PLACES.values(), _PADDING, _EXTENSION)
+            records = (record for each in self._found(place) for record in each.records)
+            kept += [record for record in records if not self._is_field(guid, record)]
         for each in (*self.objects, *self.inner):
-            if each[:16] == _PROPERTIES:
+            if isinstance(each, Attributes):
+                kept += [each.behind] if each.behind else []
+            elif each[:16] == _PROPERTIES:
                 kept.append(each[:40] + each[48:])
-            elif each[:16] not in skipped:
+            elif each[:16] not in (_PADDING, _EXTENSION):
                 kept.append(each)
         return kept
+
+
+def _length(parts: Iterable[bytes]) -> int:
+    return sum(map(len, parts))
 
 
 def open_asf(view: View, field: str) -> Asf:
@@ -240,11 +291,15 @@ def open_asf(view: View, field: str) -> Asf:
         If the header's objects do not add up, or the extension that holds further attributes is missing.
     """
     head = view.exactly(0, _HEADER_HEAD, "ASF header")
-    data = view.exactly(0, int.from_bytes(head[16:24], "little"), "ASF header")
-    objects = _objects(data, _HEADER_HEAD)
-    at = next((i for i, each in enumerate(objects) if each[:16] == _EXTENSION), None)
-    if at is None or len(objects[at]) < _EXTENSION_HEAD:
+    data = memoryview(view.exactly(0, int.from_bytes(head[16:24], "little"), "ASF header"))
+    objects = _cut(data, _HEADER_HEAD)
+    extension = next((each for each in objects if each[:16] == _EXTENSION), memoryview(b""))
+    if len(extension) < _EXTENSION_HEAD:
         raise TagReadError("the ASF header is damaged: it has no extension")
-    inner = _objects(objects[at], _EXTENSION_HEAD)
-    objects[at] = objects[at][:_EXTENSION_HEAD]
-    return Asf("asf", view, field, head, tuple(objects), tuple(inner))
+    inner = _cut(extension, _EXTENSION_HEAD)
+    if sum(each[:16] == _EXTENSION for each in (*objects, *inner)) > 1:
+        raise TagReadError("the ASF header is damaged: it has two extensions")
+    asf = Asf("asf", view, field, head, tuple(map(_opened, objects)), tuple(map(_opened, inner)))
+    if asf.is_doubled:
+        raise TagReadError("the ASF header is damaged: it has the genre in an object that may be there only once")
+    return asf

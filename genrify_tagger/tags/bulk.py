@@ -73,7 +73,11 @@ def _give_back_at_once() -> None:
 
 def once(part: bytes | memoryview) -> bytes:
     """Return a part of a tag as bytes: if it is big, those in which the same part was kept before."""
-    data = bytes(part)
-    if len(data) < BIG // 4 or _hand.parts is None:
-        return data
-    return _hand.parts.setdefault(data, data)
+    if len(part) < BIG // 4 or _hand.parts is None:
+        return bytes(part)
+    # Looked up before it is copied: a view of bytes has their hash.
+    kept = _hand.parts.get(part)  # type: ignore[arg-type]
+    if kept is None:
+        kept = bytes(part)
+        _hand.parts[kept] = kept
+    return kept

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
@@ -84,6 +85,7 @@ class Chunked:
         """The frames of the ID3 chunk, and the IGNR entry of LIST-INFO."""
         return (*(piece for piece, _ in own_pieces(self.placed, self.field)), *self._ignr())
 
+    @cached_property
     def _entries(self) -> list[bytes]:
         if self.info is None:
             return []
@@ -92,7 +94,7 @@ class Chunked:
     def _ignr(self) -> list[Piece]:
         if self.field != GENRE:
             return []
-        return [Piece("ignr", i, entry) for i, entry in enumerate(self._entries()) if entry[:4].upper() == b"IGNR"]
+        return [Piece("ignr", i, entry) for i, entry in enumerate(self._entries) if entry[:4].upper() == b"IGNR"]
 
     @property
     def voices(self) -> tuple[tuple[str, ...], ...]:
@@ -114,7 +116,7 @@ class Chunked:
         made = compose_in(self.placed, self.field, genres)
         if genres and self.info is not None and self.field == GENRE:
             former = self._ignr()
-            entries = self._entries()
+            entries = self._entries
             # Behind an entry without its pad byte, or a damaged one, another would not be found.
             end = 0 if sum(map(len, entries)) % 2 else len(entries)
             at = former[0].at if former else end
@@ -138,9 +140,8 @@ class Chunked:
         wanted = [piece for piece in pieces if piece.place == "ignr"]
         if self.info is None or wanted == self._ignr():
             return []
-        others = [entry for entry in self._entries() if entry[:4].upper() != b"IGNR"]
-        body = b"INFO" + b"".join(weave(others, wanted))
-        return [Edit(self.info.start + 4, self.info.end, self._sized(body))]
+        others = [entry for entry in self._entries if entry[:4].upper() != b"IGNR"]
+        return [Edit(self.info.start + 4, self.info.end, self._sized(b"INFO", *weave(others, wanted)))]
 
     def _splice_own(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
         wanted = [piece for piece in pieces if piece.place == self.placed.name]
@@ -152,7 +153,7 @@ class Chunked:
             at = self.chunks[-1].end if self.chunks else 12
             odd = bytes(1 if self.chunks and (at - self.chunks[-1].body) % 2 else 0)
             name = b"id3 " if self.container == "wav" else b"ID3 "
-            return [Edit(at, at, odd + name + self._sized(self.placed.rebuilt(woven, grow=0)))]
+            return [Edit(at, at, odd + name + self._sized(*self.placed.rebuilt(woven, grow=0)))]
         if not woven and hints.get("own") == -1:
             # The file may have ended without the pad byte that had to be put in front of the new chunk.
             length = self.own.end - self.own.start
@@ -160,18 +161,19 @@ class Chunked:
             return [Edit(self.own.start - int(missing), self.own.end, b"")]
         behind = self.view.exactly(self.placed.end, self.own.body + self.own.size - self.placed.end, "ID3 chunk")
         grow = hints["own"] - self.own.size if hints.get("own", -1) >= 0 else 0
-        content = self.placed.rebuilt(woven, grow=grow) + behind
-        pad = base64.b64decode(hints["pad"]) if len(content) == hints.get("own") else None
-        return [Edit(self.own.start + 4, self.own.end, self._sized(content, pad=pad))]
+        parts = [*self.placed.rebuilt(woven, grow=grow), behind]
+        pad = base64.b64decode(hints["pad"]) if sum(map(len, parts)) == hints.get("own") else None
+        return [Edit(self.own.start + 4, self.own.end, self._sized(*parts, pad=pad))]
 
-    def _sized(self, content: bytes, *, pad: bytes | None = None) -> bytes:
-        padding = bytes(len(content) % 2) if pad is None else pad
-        return len(content).to_bytes(4, self.order) + content + padding
+    def _sized(self, *parts: bytes, pad: bytes | None = None) -> bytes:
+        size = sum(map(len, parts))
+        padding = bytes(size % 2) if pad is None else pad
+        return b"".join([size.to_bytes(4, self.order), *parts, padding])
 
     def others(self) -> list[bytes]:
         """Return every other frame and entry, and the names and sizes of the other chunks."""
         frames = [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
-        entries = [entry for entry in self._entries() if self.field != GENRE or entry[:4].upper() != b"IGNR"]
+        entries = [entry for entry in self._entries if self.field != GENRE or entry[:4].upper() != b"IGNR"]
         mine = (self.own, self.info)
         chunks = [chunk.name + chunk.size.to_bytes(8, "big") for chunk in self.chunks if chunk not in mine]
         return [*frames, self.placed.tag.tail, *entries, *chunks]
@@ -277,7 +279,7 @@ class Dsf:
         woven = weave(others, pieces)
         size = self.placed.end - self.placed.start
         own = hints.get("own", size)
-        content = b"" if not woven and own == 0 else self.placed.rebuilt(woven, grow=own - size)
+        content = b"" if not woven and own == 0 else b"".join(self.placed.rebuilt(woven, grow=own - size))
         total = int.from_bytes(self.view.at(12, 8), "little") + len(content) - size
         pointer = self.placed.start if content else 0
         head = total.to_bytes(8, "little") + pointer.to_bytes(8, "little")

@@ -38,6 +38,11 @@ def _header(kind: int, size: int, *, last: bool) -> bytes:
     return bytes((kind | (0x80 if last else 0),)) + size.to_bytes(3, "big")
 
 
+def _comment_block(comment: vorbis.Comment, *, last: bool) -> bytes:
+    parts = list(comment.parts())
+    return b"".join([_header(_COMMENT, sum(map(len, parts)), last=last), *parts])
+
+
 @dataclass(frozen=True)
 class Flac:
     """The genre field of a FLAC file."""
@@ -77,18 +82,20 @@ class Flac:
         if tuple(pieces) == self.pieces:
             return []
         woven = weave(vorbis.others(self.comment, self.field), pieces)
-        content = self.comment.with_comments(woven).build()
+        comment = self.comment.with_comments(woven)
         if self.block is None:
-            return self._insert(content, hints)
+            return self._insert(comment, hints)
         if not woven and hints.get("block") is False:
             return self._remove(hints)
-        edit = Edit(self.block.start, self.block.end, _header(_COMMENT, len(content), last=self.block.last) + content)
-        return sorted([edit, *self._settle(len(content) - self.block.size, hints)], key=lambda edit: edit.start)
+        block = _comment_block(comment, last=self.block.last)
+        grown = len(block) - (self.block.end - self.block.start)
+        edit = Edit(self.block.start, self.block.end, block)
+        return sorted([edit, *self._settle(grown, hints)], key=lambda edit: edit.start)
 
-    def _insert(self, content: bytes, hints: Mapping[str, Any]) -> list[Edit]:
+    def _insert(self, comment: vorbis.Comment, hints: Mapping[str, Any]) -> list[Edit]:
         # STREAMINFO must stay first.
         info = self.blocks[0]
-        block = _header(_COMMENT, len(content), last=info.last) + content
+        block = _comment_block(comment, last=info.last)
         flag = [Edit(info.start, info.start + 1, bytes((info.kind,)))] if info.last else []
         return [*flag, Edit(info.end, info.end, block), *self._settle(len(block), hints)]
 

@@ -113,15 +113,15 @@ class Tag:
         footer = HEADER if self.version >= 4 and self.flags & FOOTER else 0
         return HEADER + len(self.extended) + sum(map(len, self.frames)) + len(self.tail) + self.padding + footer
 
-    def build(self) -> bytes:
-        """Return the tag's bytes."""
+    def build(self) -> list[bytes]:
+        """Return the tag's bytes in pieces, which together may be large."""
         body = [self.extended, *self.frames, self.tail, bytes(self.padding)]
         size = sum(map(len, body))
         if size >= 1 << 28:
             raise WriteRefusedError("the ID3 tag would become too large")
         rest = bytes((self.version, self.revision, self.flags)) + syncsafe(size)
         footer = b"3DI" + rest if self.version >= 4 and self.flags & FOOTER else b""
-        return b"".join([b"ID3", rest, *body, footer])
+        return [b"ID3", rest, *body, footer]
 
     def with_frames(self, frames: Sequence[bytes], *, size: int) -> Tag:
         """Return the tag with other frames, padded to `size` bytes in all if it is not longer anyway."""
@@ -150,7 +150,7 @@ def parse(data: bytes) -> Tag:
     if version == 2 and flags & 0x40:
         raise TagReadError("the ID3v2.2 tag is compressed")
     body = memoryview(data)[HEADER : HEADER + from_syncsafe(data[6:10])]
-    borders = _Borders(body, on=version < 4 and bool(flags & UNSYNC))
+    borders = _Borders(body, data, on=version < 4 and bool(flags & UNSYNC))
     start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
     spans, end, wide = _spans(borders.plain, start, version)
     frames = tuple(bulk.once(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
@@ -166,9 +166,10 @@ class _Borders:
     Millions of bytes may have been put in, and few borders are asked for: they are counted by blocks.
     """
 
-    def __init__(self, body: memoryview, *, on: bool) -> None:
-        self._body = bytes(body) if on else b""
-        self.plain = memoryview(resync(self._body)) if on else body
+    def __init__(self, body: memoryview, data: bytes, *, on: bool) -> None:
+        self._body = body if on else memoryview(b"")
+        # Of the whole tag, which spares a copy of its body; nothing is taken back across the border of the header.
+        self.plain = memoryview(resync(data))[len(resync(data[:HEADER])) :] if on else body
         counts = (len(self._zeros(at)) for at in range(0, len(self._body), _BLOCK))
         self._starts = [k * _BLOCK - before for k, before in enumerate(itertools.accumulate(counts, initial=0))]
         self._last: tuple[int, list[int]] = (-1, [])

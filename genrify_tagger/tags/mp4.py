@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import bulk, names
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
@@ -22,6 +23,7 @@ from genrify_tagger.tags.view import View
 
 _TEXT, _MEAN = b"\xa9gen", b"com.apple.iTunes"
 _MAX_HASHED = 256 << 20
+_MAX_KEYS = 1 << 20
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
 
 
@@ -48,7 +50,7 @@ class Mp4:
     top: tuple[Atom, ...]
     path: tuple[Atom, ...]
 
-    @property
+    @cached_property
     def _children(self) -> list[bytes]:
         if len(self.path) < 4:
             return []
@@ -215,6 +217,8 @@ def open_mp4(view: View, field: str) -> Mp4:
 
     Raises
     ------
+    NotTaggableError
+        If its tags have names of its own, under which no other tagger would look.
     TagReadError
         If there is no moov, or atoms leave their parents.
     """
@@ -222,7 +226,20 @@ def open_mp4(view: View, field: str) -> Mp4:
     moov = first_of(top, b"moov")
     if moov is None:
         raise TagReadError("the MP4 file has no index (moov); it is damaged or cut off")
-    return Mp4("mp4", view, field, tuple(top), _tag_path(view, moov))
+    path = _tag_path(view, moov)
+    metas = [*path[2:3], *(atom for atom in inside(view, moov) if atom.name == b"meta")]
+    if any(_is_keyed(view, atom, whole=atom in path) for atom in metas):
+        raise NotTaggableError("the MP4 file has its tags under QuickTime keys, where none can be written safely")
+    return Mp4("mp4", view, field, tuple(top), path)
+
+
+def _is_keyed(view: View, meta: Atom, *, whole: bool) -> bool:
+    """Return whether "meta" holds numbered items with a table of keys; if it is not the `whole` tag, a genre, too."""
+    children = inside(view, meta)
+    handler, keys = first_of(children, b"hdlr"), first_of(children, b"keys")
+    if handler is None or keys is None or view.at(handler.body + 8, 4) != b"mdta":
+        return False
+    return whole or b"genre" in view.at(keys.body, min(keys.end - keys.body, _MAX_KEYS)).lower()
 
 
 def _tag_path(view: View, moov: Atom) -> tuple[Atom, ...]:

@@ -31,18 +31,18 @@ def _narrowed(base: View, edit: Edit) -> Iterator[Edit]:
     if len(edit.new) < _SMALL:
         yield edit
         return
-    old, new = base.at(edit.start, edit.end - edit.start), edit.new
-    here, there = 0, 0
-    for i, j, length in [*_kept(old, new), (len(old), len(new), 0)]:
+    here, there = edit.start, 0
+    for i, j, length in [*_kept(base, edit), (edit.end, len(edit.new), 0)]:
         if i > here or j > there:
-            yield Edit(edit.start + here, edit.start + i, new[there:j])
+            yield Edit(here, i, edit.new[there:j])
         here, there = i + length, j + length
 
 
-def _kept(old: bytes, new: bytes) -> list[tuple[int, int, int]]:
-    """Return stretches that both have, in rising order: where in `old`, where in `new`, how long."""
+def _kept(old: View, edit: Edit) -> list[tuple[int, int, int]]:
+    """Return stretches that stay, in rising order: where in the file, where in the edit's bytes, how long."""
     kept: list[tuple[int, int, int]] = []
-    stack = [(0, len(old), 0, len(new))]
+    new = edit.new
+    stack = [(edit.start, edit.end, 0, len(new))]
     anchors = 0
     while stack:
         i, i_end, j, j_end = stack.pop()
@@ -60,11 +60,11 @@ def _kept(old: bytes, new: bytes) -> list[tuple[int, int, int]]:
     return sorted(kept)
 
 
-def _anchor(old: bytes, i: int, i_end: int, new: bytes, j: int, j_end: int) -> tuple[int, int] | None:
+def _anchor(old: View, i: int, i_end: int, new: bytes, j: int, j_end: int) -> tuple[int, int] | None:
     """Return a place in each from where on both go on alike, if one is found."""
     for eighth in (4, 2, 6, 1, 3, 5, 7):
         at = i + (i_end - i) * eighth // 8
-        needle = old[at : at + _NEEDLE]
+        needle = old.at(at, _NEEDLE)
         expected = j + at - i
         # Near by first: a picture may repeat itself.
         found = new.find(needle, max(j, expected - _SMALL), min(j_end, expected + _SMALL))
@@ -74,23 +74,28 @@ def _anchor(old: bytes, i: int, i_end: int, new: bytes, j: int, j_end: int) -> t
     return None
 
 
-def _same_forward(old: bytes, i: int, i_end: int, new: bytes, j: int, j_end: int) -> int:
+def _same_forward(old: View, i: int, i_end: int, new: bytes, j: int, j_end: int) -> int:
     most, length = min(i_end - i, j_end - j), 0
     while length < most:
         step = min(_STEP, most - length)
-        first, second = old[i + length : i + length + step], new[j + length : j + length + step]
+        first, second = old.at(i + length, step), new[j + length : j + length + step]
         if first != second:
-            return length + next(n for n in range(step) if first[n] != second[n])
+            return length + _alike(first, second)
         length += step
     return length
 
 
-def _same_backward(old: bytes, i: int, i_end: int, new: bytes, j: int, j_end: int) -> int:
+def _same_backward(old: View, i: int, i_end: int, new: bytes, j: int, j_end: int) -> int:
     most, length = min(i_end - i, j_end - j), 0
     while length < most:
         step = min(_STEP, most - length)
-        first, second = old[i_end - length - step : i_end - length], new[j_end - length - step : j_end - length]
+        first, second = old.at(i_end - length - step, step), new[j_end - length - step : j_end - length]
         if first != second:
-            return length + next(n for n in range(step) if first[-1 - n] != second[-1 - n])
+            return length + _alike(first[::-1], second[::-1])
         length += step
     return length
+
+
+def _alike(first: bytes, second: bytes) -> int:
+    differing = (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return next(differing, min(len(first), len(second)))

@@ -10,7 +10,7 @@ RFC 3533: The Ogg Encapsulation Format Version 0. RFC 7845: Ogg Encapsulation fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,8 +129,8 @@ class Ogg:
         nowhere: list[bool] | None = None
         if layout is not None and sum(count for count, _ in layout) == len(lacing):
             counts, nowhere = [count for count, _ in layout], [bool(none) for _, none in layout]
-        body = memoryview(b"".join(part for parts in packets for part in parts))
-        made, at, segment = [], 0, 0
+        body = _Cutter(part for parts in packets for part in parts)
+        made, segment = [], 0
         for index, count in enumerate(counts):
             part = lacing[segment : segment + count]
             ends = any(value < 255 for value in part)
@@ -140,9 +140,8 @@ class Ogg:
             unset = nowhere[index] if nowhere is not None else not ends
             granule = NO_GRANULE if unset else bytes(8)
             number = self.pages[0].number + index
-            size = sum(part)
-            made.append(make_page(flags, granule, self.pages[0].serial, number, part, bytes(body[at : at + size])))
-            at, segment = at + size, segment + count
+            made.append(make_page(flags, granule, self.pages[0].serial, number, part, body.take(sum(part))))
+            segment += count
         return made
 
     def _renumber(self, shift: int) -> list[Edit]:
@@ -161,6 +160,24 @@ class Ogg:
     def others(self) -> list[bytes]:
         """Return the vendor, every other comment, and the other packets on the comment's pages."""
         return [self.comment.vendor, *vorbis.others(self.comment, self.field), *self.behind]
+
+
+class _Cutter:
+    """Parts one behind the other, taken off piece by piece without ever being put together."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = iter(parts)
+        self._rest = memoryview(b"")
+
+    def take(self, length: int) -> bytes:
+        taken = []
+        while length:
+            if not self._rest:
+                self._rest = memoryview(next(self._parts))
+            taken.append(self._rest[:length])
+            self._rest = self._rest[length:]
+            length -= len(taken[-1])
+        return b"".join(taken)
 
 
 def open_ogg(view: View, field: str, start: int = 0) -> Ogg:

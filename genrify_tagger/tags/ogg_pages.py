@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -114,9 +115,9 @@ def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
     """Return the pages behind the stream's first one, up to where a page ends with a packet, and their packets."""
     pages: list[Page] = []
     packets: list[bytes] = []
-    parts: list[bytes] = []
+    open_packet = io.BytesIO()
     at, total = first.end, 0
-    while not pages or parts or pages[-1].lacing[-1] == 255:
+    while not pages or open_packet.tell() or pages[-1].lacing[-1] == 255:
         page = read_page(view, at)
         at = page.end
         if page.serial != first.serial:
@@ -127,9 +128,10 @@ def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
         pages.append(page)
         *whole, rest = _split_body(view.at(page.body, page.end - page.body), page.lacing)
         for end in whole:
-            packets.append(b"".join([*parts, end]))
-            parts = []
-        parts += [rest] if rest else []
+            open_packet.write(end)
+            packets.append(open_packet.getvalue())
+            open_packet = io.BytesIO()
+        open_packet.write(rest)
     return pages, packets
 
 

@@ -46,8 +46,8 @@ class Placed:
             return id3_frames.make_frame(self.tag, field, genres, former)
         return ape.make_item(self.tag, field, genres, former)
 
-    def rebuilt(self, parts: Sequence[bytes], *, grow: int) -> bytes:
-        """Return the tag's bytes with other parts; `grow` is by how much its size should change if it can."""
+    def rebuilt(self, parts: Sequence[bytes], *, grow: int) -> list[bytes]:
+        """Return the tag's bytes, in pieces, with other parts; by `grow` its size should change if it can."""
         if isinstance(self.tag, id3.Tag):
             return self.tag.with_frames(parts, size=self.end - self.start + grow).build()
         return self.tag.with_items(parts).build()
@@ -153,7 +153,7 @@ class Stream:
         if tuple(woven) == self._inherited(placed) and not placed.tag.tail and sizes.get(placed.name) == 0:
             return [Edit(placed.start, placed.end, b"")]
         grow = sizes[placed.name] - (placed.end - placed.start) if placed.name in sizes else 0
-        return [Edit(placed.start, placed.end, placed.rebuilt(woven, grow=grow))]
+        return [Edit(placed.start, placed.end, b"".join(placed.rebuilt(woven, grow=grow)))]
 
     def _inherited(self, placed: Placed) -> tuple[bytes, ...]:
         """Return what a tag that is made where none was begins with: what ID3v1 says, which it would hide otherwise."""

@@ -68,6 +68,8 @@ class View:
         """Return up to `length` bytes from `offset` (fewer at the end of the file)."""
         if offset < 0 or length <= 0:
             return b""
+        if length > BLOCK:
+            return self._at_length(offset, min(offset + length, self.size))
         parts: list[bytes] = []
         for start, size, place, data in self._runs[max(0, bisect_right(self._starts, offset) - 1) :]:
             if start >= offset + length:
@@ -81,6 +83,13 @@ class View:
                 self._file.seek(place + low - start)
                 parts.append(self._file.read(high - low))
         return b"".join(parts)
+
+    def _at_length(self, offset: int, end: int) -> bytes:
+        """Return a long stretch, put together in the place where it stays."""
+        whole = io.BytesIO()
+        for at in range(offset, end, BLOCK):
+            whole.write(self.at(at, min(BLOCK, end - at)))
+        return whole.getvalue()
 
     def inverse(self) -> dict[str, Any]:
         """Return what takes the edits back, to be kept as JSON and used through `inverted`."""

@@ -25,10 +25,6 @@ class Comment:
     comments: tuple[bytes, ...]
     tail: bytes
 
-    def build(self) -> bytes:
-        """Return its bytes."""
-        return b"".join(self.parts())
-
     def parts(self) -> Iterator[bytes]:
         """Yield what it is joined from."""
         yield from (_length(self.vendor), self.vendor, len(self.comments).to_bytes(4, "little"))
