@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from genrify_tagger.pipeline import Advice
+    from genrify_tagger.pipeline import Advice, Summary
 
     from .options import Choices
     from .tagging import Tagging
@@ -87,7 +87,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         except GenrifyError as error:
             raise UserError(_in_words(error)) from error
         except KeyboardInterrupt:
-            self._log.info("interrupted; all so far is kept, and the same command goes on from here")
+            kept = "nothing was changed, but what was heard" if choices.pretend or choices.explain else "all so far"
+            self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
             raise
         finally:
             self._scribe.settle_all()
@@ -111,8 +112,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             album = lib.get_album(album_id)
             if album is not None:
                 tagging.settle_album(album, changed if choices.pretend else {})
-        counts = ", ".join(f"{tagging.counts[status]} {status}" for status in tagging.counts)
-        self._log.info("{}: {}", _items(len(items)), counts)
+        self._log.info("{}: {}", _items(len(items)), _summary(tagging.counts, pretend=choices.pretend))
         if changed and not choices.pretend:
             self._log.info("to take this back: beet genrify --undo")
 
@@ -130,7 +130,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         from .undoing import Undoing
 
         given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
-        self._log.info("{} given back, {} left alone", _items(given), refused)
+        given_back = "would be given back" if choices.pretend else "given back"
+        self._log.info("{} {}, {} left alone", _items(given), given_back, refused)
 
     def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
         from dataclasses import replace
@@ -194,6 +195,11 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
 def _items(number: int) -> str:
     return f"{number:,} item{'' if number == 1 else 's'}"
+
+
+def _summary(counts: Summary, *, pretend: bool) -> str:
+    told = {"tagged": "would be tagged"} if pretend else {}
+    return ", ".join(f"{counts[status]} {told.get(status, status)}" for status in counts)
 
 
 def _in_words(error: GenrifyError | UserError) -> str:

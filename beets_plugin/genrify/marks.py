@@ -58,6 +58,11 @@ def claimed(item: Item) -> list[str] | None:
     return None if own(item, RUN) is None else list(own(item, GENRES) or [])
 
 
+def is_ours(item: Item) -> bool:
+    """Tell whether the genre that an item has is the one that we gave it."""
+    return claimed(item) == genres_of(item)
+
+
 def own(item: Item, name: str) -> Any:
     """Return an attribute of the item itself, not of its album; None if it lacks it."""
     return item.get(name, None, with_album=False)
@@ -93,7 +98,7 @@ def tell(item: Item, advice: Advice) -> bool:
 
 def claim(item: Item, genres: Sequence[str], run: int) -> None:
     """Give an item a genre of ours, and note what it had before."""
-    before = own(item, BEFORE) if claimed(item) == genres_of(item) else genres_of(item)
+    before = own(item, BEFORE) if is_ours(item) else genres_of(item)
     item.update({"genres": list(genres), GENRES: list(genres), BEFORE: list(before or []), RUN: run})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -43,7 +43,7 @@ class Undoing:
         items = [item for item in named if run and marks.own(item, marks.RUN) == run]
         if not items:
             raise UserError("nothing was done there that could be taken back")
-        given: set[int | None] = set()
+        given: dict[int | None, Item] = {}
         touched: set[int] = set()
         for item in items:
             try:
@@ -51,13 +51,16 @@ class Undoing:
             except (GenrifyError, OSError) as error:
                 self.log.warning("{}: left alone: {}", displayable_path(item.path), error)
                 continue
-            given.add(item.id)
+            given[item.id] = item
             if item.album_id is not None:
                 touched.add(item.album_id)
+        tagging = self.house.session().settings.tagging
+        choices = replace(self.choices, count=tagging.max_genres)
         for album_id in sorted(touched):
             album = lib.get_album(album_id)
             if album is not None:
-                albums.give_back(album, given, pretend=self.choices.pretend)
+                left = [given.get(item.id, item) for item in album.items()]
+                albums.give_back(album, left, choices, tagging.treat_as_missing)
         return len(given), len(items) - len(given)
 
     def _give_back(self, item: Item) -> None:
