@@ -1,5 +1,7 @@
 """`beet import` with the plugin: quiet and timid, copy and move; never aborted, never slower for nothing."""
 
+import json
+
 import pytest
 import yaml
 
@@ -27,6 +29,12 @@ def as_a_scan_sees_it(beets: Beets, *, reason: str = "tagged earlier") -> None:
     assert [(r["status"], r["reason"], r["cached"]) for r in results] == [("kept", reason, True)] * 4
 
 
+def commands(beets: Beets) -> list[str]:
+    """Return what was run, the newest first, as far as the journal knows of it."""
+    runs = beets.program("history", "--all", "--format", "jsonl").stdout.splitlines()
+    return [json.loads(run)["command"] for run in runs]
+
+
 @pytest.mark.parametrize("operation", ["copy", "move"])
 def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     beets = with_matches(tmp_path / "home")
@@ -38,6 +46,7 @@ def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     assert bool(list(incoming.glob("*.*"))) == (operation == "copy")
     in_step(beets)
     as_a_scan_sees_it(beets)
+    assert commands(beets) == ["scan", "beet import"]
     assert "`beet genrify --undo`" in beets.program("undo", status=1).stderr
     assert in_files(beets) == HEARD
 

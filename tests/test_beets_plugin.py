@@ -13,7 +13,7 @@ from mediafile import MediaFile
 from genrify_tagger.classifier import load_sidecar
 from tests import media
 from tests.beets_library import HEARD, NOTHING, damaged, in_files, song, with_killer
-from tests.test_beets_import import as_a_scan_sees_it, in_step
+from tests.test_beets_import import as_a_scan_sees_it, commands, in_step
 
 GENRE = {"Jazz 1": "Jazz"}
 
@@ -80,7 +80,9 @@ def test_writing_is_as_the_option_or_else_beets_says(beets, import_write, option
         return
     assert in_files(beets) == NOTHING
     assert beets("update").stdout == "" and beets.genres() == HEARD
-    assert beets("write").stdout.count("An artist") == 4 and in_files(beets) == HEARD
+    written = beets("-v", "-l", beets.home / "beets" / "library.db", "write").stdout
+    assert written.count("An artist") == 4 and in_files(beets) == HEARD
+    assert commands(beets) == ["beet write", "beet genrify"]
     in_step(beets)
     as_a_scan_sees_it(beets)
 
@@ -233,6 +235,7 @@ def test_undo_finds_what_was_moved_since(beets, tmp_path):
     beets("genrify", "title:Jazz 1")
     beets("modify", "-y", "title=Another", "title:Jazz 1")
     assert any(path.name.endswith("Another.mp3") for path in beets.files())
+    assert commands(beets) == ["beet genrify"]  # another's change of another field is no run of ours
     beets("genrify", "--undo")
     assert beets.genres("title:Another") == {"Another": ""} and in_files(beets)["Another"] == ""
 

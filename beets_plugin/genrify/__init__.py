@@ -6,6 +6,7 @@ The plugin listens through Genrify Tagger's pipeline and shares its memory; the 
 from __future__ import annotations
 
 import atexit
+import sys
 from typing import TYPE_CHECKING
 
 from beets import plugins, ui
@@ -40,15 +41,15 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         super().__init__("genrify")
         options.mend_blocks(self._log)
         self.config.add(dict(options.DEFAULTS))
-        self._explain = False
-        self._house = House(lambda: options.load(self.config, explain=self._explain))
+        self._explain = self._undoes = False
+        self._command: ui.Subcommand | None = None
+        self._house = House(lambda: options.load(self.config, explain=self._explain), self._what_runs)
         self._scribe = Scribe(self._house, self._log)
         self._heard: dict[int | None, Advice] = {}
         self._import: Tagging | None = None
         if options.is_auto(self.config, self._log):
             self.import_stages = [self.imported]
         self.register_listener("pluginload", self.loaded)
-        self.register_listener("import_begin", self.import_begins)
         self.register_listener("import_task_files", self.files_are_in_place)
         self.register_listener("write", self._scribe.before_write)
         self.register_listener("after_write", self._scribe.after_write)
@@ -69,16 +70,23 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
     def commands(self) -> list[ui.Subcommand]:
         """Return the command."""
-        command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
-        options.add_options(command)
-        command.func = self.run
-        return [command]
+        if self._command is None:
+            self._command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
+            options.add_options(self._command)
+            self._command.func = self.run
+        return [self._command]
+
+    def _what_runs(self) -> str:
+        """Say which of beets' commands runs, for the journal."""
+        parser = self._command.root_parser if self._command else None
+        name = options.subcommand(parser, sys.argv[1:])
+        return " ".join(["beet", *([name] if name else []), *(["--undo"] if self._undoes else [])])
 
     def run(self, lib: Library, opts: optparse.Values, query: list[str]) -> None:
         """Carry out `beet genrify`."""
         self.config.set_args(vars(opts))
         choices = options.choices(self.config, opts)
-        self._house.command = "beet genrify --undo" if choices.undo else "beet genrify"
+        self._undoes = choices.undo
         self._explain = choices.explain
         ended = False
         try:
@@ -144,10 +152,6 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         return Tagging(self._house, self._scribe, self._log, choices, namer, quiet=quiet)
 
     # --- the importer ---
-
-    def import_begins(self, session: ImportSession) -> None:
-        """Note what writes from here on belong to."""
-        self._house.command = "beet import"
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
         """Give imported items a genre, before beets moves and writes them; an import is never aborted."""

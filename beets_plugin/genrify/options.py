@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -140,6 +140,19 @@ def add_options(command: ui.Subcommand) -> None:
         "  beet genrify --force --album year:1970..1979\n"
         "  beet genrify --undo"
     )
+
+
+def subcommand(parser: optparse.OptionParser | None, arguments: Sequence[str]) -> str | None:
+    """Return the subcommand that beets was called with, an alias by its full name; None if beets' parser knows none."""
+    rest = iter(arguments)
+    for word in rest:
+        if not word.startswith("-"):
+            known = getattr(parser, "subcommands", [])
+            return next((command.name for command in known if word in (command.name, *command.aliases)), None)
+        option = parser.get_option(word) if parser else None
+        if option is not None and option.takes_value():
+            next(rest, None)
+    return None
 
 
 def choices(view: ConfigView, options: optparse.Values) -> Choices:

@@ -83,7 +83,7 @@ class Scribe:
 
         return announce(
             self.house.session(),
-            self.house.run(),
+            self.house.run,
             os.fsdecode(path),
             genres,
             origin="beets" if undoes is None else "undo",

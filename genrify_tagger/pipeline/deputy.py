@@ -22,7 +22,7 @@ from genrify_tagger.tags import Snapshot
 
 def announce(
     session: Session,
-    run: int,
+    run: Callable[[], int],
     path: str,
     genres: Sequence[str],
     *,
@@ -36,8 +36,8 @@ def announce(
     ----------
     session : Session
         The open session.
-    run : int
-        Run to book the change on.
+    run : callable
+        Returns the run to book the change on; not called if there is none.
     path : str
         The file, as it is before.
     genres : sequence of str
@@ -63,7 +63,7 @@ def announce(
     if not plan.changes:
         return None
     key = audio_key or session.workers.audio_key(plan.target)
-    return begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
+    return begin(session, run(), plan, origin=origin, audio_key=key, undoes=undoes)
 
 
 def confirm(session: Session, change: int) -> Callable[[], None]:
