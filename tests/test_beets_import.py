@@ -88,7 +88,20 @@ def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming
         ({"database": "/proc/nowhere/genrify.db"}, "/proc/nowhere"),
         ({"count": "many"}, "genrify.count must be a whole number"),
         ({"whitelist": "/nowhere/list.txt"}, "genrify.whitelist: /nowhere/list.txt cannot be read"),
-        ({"vocabulary": "klingon"}, "the model has: broad, gtzan"),
+        ({"vocabulary": "klingon"}, "genrify.vocabulary is 'klingon'; the model has: broad, gtzan"),
+        (
+            {"database": "/proc"},
+            "/proc: the database is a folder; name another place with the setting genrify.database",
+        ),
+        ({"database": "://"}, "the setting genrify.database is no SQLAlchemy URL"),
+        ({"settings": "/nowhere/config.toml"}, "there is no such settings file (it is named by genrify.settings)"),
+        (
+            {"names": {"hip-hop": "Rap"}},
+            "genrify.names: the model has no label hip-hop; did you mean hiphop? (its labels",
+        ),
+        ({"names": ["Rap"]}, "genrify.names must be a table with a line such as `hiphop: Rap`"),
+        ({"whitelist": ["jazz"]}, "genrify.whitelist must be yes, no or the name of a file"),
+        ({"title_case": "perhaps"}, "genrify.title_case: must be a bool"),
     ],
 )
 def test_an_import_survives_wrong_settings(tmp_path, incoming, settings, complaint):

@@ -231,6 +231,17 @@ def test_undo_refuses_item_by_item_what_was_changed_since(beets):
     assert in_files(beets) == {**NOTHING, "Jazz 1": "Dub", "Dance 1": "Polka"}
 
 
+def test_genres_that_only_another_program_would_write_are_journalled_and_given_back(beets):
+    beets("modify", "-y", "genres=Rock/Pop; Soul, Funk", "title:Jazz 1")
+    assert "not journalled" not in beets("genrify", "--force", "title:Jazz 1").stderr
+    assert "not journalled" not in beets("genrify", "--undo").stderr
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Jazz 1": "Rock/Pop; Soul, Funk"}
+    assert commands(beets) == ["beet genrify --undo", "beet genrify"]
+    results = {os.path.basename(r["path"]): r for r in beets.program.scan(beets.music, "--dry-run")}
+    undone = next(r for name, r in results.items() if "Jazz 1" in name)
+    assert undone["reason"] == "its genre was undone since; --force writes again"
+
+
 def test_undo_finds_what_was_moved_since(beets, tmp_path):
     beets("genrify", "title:Jazz 1")
     beets("modify", "-y", "title=Another", "title:Jazz 1")

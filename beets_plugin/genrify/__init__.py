@@ -93,7 +93,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             self._carry_out(lib, choices, list(query), by_album=opts.album)
             ended = True
         except GenrifyError as error:
-            raise UserError(_in_words(error)) from error
+            raise UserError(options.in_words(self.config, error)) from error
         except KeyboardInterrupt:
             kept = "nothing was changed, but what was heard" if choices.pretend or choices.explain else "all so far"
             self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
@@ -163,7 +163,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
                 self._import.settle_album(task.album, {})
         except (GenrifyError, UserError) as error:
-            self._log.error("imported without listening: {}", _in_words(error))
+            self._log.error("imported without listening: {}", options.in_words(self.config, error))
         except Exception as error:  # noqa: BLE001
             # Whatever is wrong with us, the user's import goes on.
             self._log.error("imported without listening: {}: {}", type(error).__name__, error)
@@ -204,8 +204,3 @@ def _items(number: int) -> str:
 def _summary(counts: Summary, *, pretend: bool) -> str:
     told = {"tagged": "would be tagged"} if pretend else {}
     return ", ".join(f"{counts[status]} {told.get(status, status)}" for status in counts)
-
-
-def _in_words(error: GenrifyError | UserError) -> str:
-    path = getattr(error, "path", None)
-    return f"{path}: {error}" if path else str(error)

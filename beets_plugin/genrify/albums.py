@@ -60,7 +60,7 @@ def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence
     if choices.force:
         kept = list(meaningful(former, junk)) if choices.keep_existing else []
     wanted = _behind(kept, aggregated(items, choices.count, junk), choices.count)
-    _give(album, wanted, former, pretend=choices.pretend, show=show)
+    _give(album, wanted, former, choices, show=show)
 
 
 def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence[str]) -> None:
@@ -86,9 +86,9 @@ def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Seque
     former = _former(album)
     if any(marks.is_ours(item) for item in items):
         if choices.album_genre:
-            count = max(choices.count, len(ours))
-            wanted = _behind(_in_front(former, ours), aggregated(items, count, junk), count)
-            _give(album, wanted, former, pretend=choices.pretend, show=True)
+            kept = _in_front(former, ours)
+            count = max(choices.count, len(kept) + 1)
+            _give(album, _behind(kept, aggregated(items, count, junk), count), former, choices, show=True)
         return
     album["genres"] = former
     ui.show_model_changes(album, fields=["genres"])
@@ -113,13 +113,13 @@ def _behind(kept: Sequence[str], genres: Sequence[str], count: int) -> list[str]
     return [*kept, *(genre for genre in genres if genre not in kept)][: max(count, len(kept))]
 
 
-def _give(album: Album, wanted: Sequence[str], former: Sequence[str], *, pretend: bool, show: bool) -> None:
+def _give(album: Album, wanted: Sequence[str], former: Sequence[str], choices: Choices, *, show: bool) -> None:
     if not wanted or list(wanted) == marks.genres_of(album):
         return
     album["genres"] = list(wanted)
     if show:
         ui.show_model_changes(album, fields=["genres"])
-    if not pretend:
+    if not choices.pretend:
         album.update({marks.ALBUM_GENRES: list(wanted), marks.ALBUM_BEFORE: list(former)})
         album.store(inherit=False)
 

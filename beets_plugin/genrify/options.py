@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from confuse import ConfigView
 
+    from genrify_tagger.classifier import Sidecar
     from genrify_tagger.config import Settings
+    from genrify_tagger.errors import GenrifyError
     from genrify_tagger.pipeline import Session
 
 # Null: as Genrify Tagger's own settings file says, or its default.
@@ -49,6 +51,7 @@ _SETTING_OF: Final = {
     "jobs": "analysis.jobs",
     "database": "database.url",
 }
+_OVERRIDER: Final = "beets' settings"
 
 
 @dataclass(frozen=True)
@@ -188,12 +191,13 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
 
     Raises
     ------
-    ConfigError
+    ConfigError, UserError
         If one is wrong.
     """
     from genrify_tagger.config import load_settings
-    from genrify_tagger.errors import ConfigError
 
+    if not isinstance(view["names"].get() or {}, Mapping):
+        raise UserError("genrify.names must be a table with a line such as `hiphop: Rap` for each label")
     given = {name: view[key].get() for key, name in _SETTING_OF.items() if key != "database"}
     overrides = {
         **{name: value for name, value in given.items() if value != {}},
@@ -203,14 +207,23 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
         "tagging.hardlinks": "refuse",  # beets writes; there is no copy of ours to be made
         "analysis.existing": explain or view["existing"].get(bool),
     }
-    try:
-        return load_settings(
-            config_file=_place(view["settings"]), overrides=overrides, overrider="beets' settings"
-        ).settings
-    except ConfigError as error:
-        for key, name in _SETTING_OF.items():
-            error.message = error.message.replace(f"beets' settings: {name}", f"genrify.{key}")
-        raise
+    return load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
+
+
+def in_words(view: ConfigView, error: GenrifyError | UserError) -> str:
+    """Say what went wrong in terms of beets' settings: what they give, and what they could, bears its name in them."""
+    if isinstance(error, UserError):
+        return str(error)
+    path, message, hint = error.path, error.message, error.hint or ""
+    for key, name in _SETTING_OF.items():
+        ours = f"genrify.{key}"
+        message = message.replace(f"{_OVERRIDER}: {name}", ours)
+        if view[key].get() not in (None, {}):
+            message = message.replace(name, ours)
+        hint = hint.replace(name, ours)
+    if path is not None and path == _place(view["settings"]):
+        message = f"{message} (it is named by genrify.settings)"
+    return "".join([f"{path}: " if path else "", message, f"; {hint}" if hint else ""])
 
 
 def _existing(view: ConfigView) -> str:
@@ -233,8 +246,9 @@ def namer(view: ConfigView, session: Session) -> Namer:
     Raises
     ------
     UserError
-        If whitelist or tree cannot be read.
+        If whitelist or tree cannot be read, or a name is for a label that there is not.
     """
+    _check_labels(view["names"].get() or {}, session.sidecar)
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
@@ -249,6 +263,15 @@ def namer(view: ConfigView, session: Session) -> Namer:
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),
     )
+
+
+def _check_labels(names: Mapping[object, object], sidecar: Sidecar) -> None:
+    known = list(dict.fromkeys(label for vocabulary in sidecar.vocabularies.values() for label in vocabulary.names))
+    for label in map(str, names):
+        if label.lower() not in known:
+            near = difflib.get_close_matches(label.lower(), known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"genrify.names: the model has no label {label}{meant} (its labels: {', '.join(known)})")
 
 
 def _if_set(view: ConfigView) -> object:

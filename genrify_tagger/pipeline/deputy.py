@@ -59,7 +59,7 @@ def announce(
     GenrifyError, OSError
         If the file cannot be read, or the database not be used.
     """
-    plan = tags.plan_write(path, genres, field=session.settings.tagging.field)
+    plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
     if not plan.changes:
         return None
     key = audio_key or session.workers.audio_key(plan.target)
