@@ -218,6 +218,35 @@ def test_undo_of_what_was_never_written_leaves_the_files_alone(beets):
     assert "4 skipped" in beets("genrify").stderr
 
 
+def test_undo_goes_back_run_by_run(beets):
+    beets("modify", "-y", "genres=Dub", "title:Dance 1")
+    beets("genrify", "--force")
+    beets.configure(names={"jazz": "Swing", "classical": "Romantic"})
+    beets("genrify", "--force")
+    second = {title: {"Jazz": "Swing", "Classical": "Romantic"}[genre] for title, genre in HEARD.items()}
+    assert in_files(beets) == second
+    beets("modify", "-y", "title=Another", "title:Jazz 1")
+    beets("modify", "-y", "title=Jazz 1", "title:Another")
+    beets("genrify", "--undo")
+    assert beets.genres() == in_files(beets) == HEARD
+    assert beets.album_genres()["An album"] in {"Classical", "Jazz"}
+    in_step(beets)
+    beets("genrify", "--undo")
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Dance 1": "Dub"}
+    assert beets.album_genres() == {"An album": ""}
+    in_step(beets)
+    runs = [json.loads(line) for line in beets.program("history", "--format", "jsonl").stdout.splitlines()]
+    assert [(r["changed"], r["taken_back"]) for r in runs] == [(4, 0), (4, 0), (4, 4), (4, 4)]
+
+
+def test_a_run_whose_genres_were_all_changed_since_is_not_in_the_way_of_an_earlier_one(beets):
+    beets("genrify", "title:Dance")
+    beets("genrify", "title:Jazz 1")
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    assert "2 items given back, 0 left alone" in beets("genrify", "--undo").stderr
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Jazz 1": "Dub"}
+
+
 def test_undo_refuses_item_by_item_what_was_changed_since(beets):
     beets("genrify")
     beets("modify", "-y", "genres=Dub", "title:Jazz 1")
@@ -294,8 +323,13 @@ def test_a_damaged_file_costs_only_itself_and_is_not_tried_again(beets):
     assert f"{path}: not listened to: " in done.stderr
     assert len(beets.items("genrify_status:failed")) == 1
     missing = next(path for path in beets.files() if path.suffix == ".mp3")
+    beets("genrify", "--force", f"path:{missing}")
     missing.unlink()
     assert "No such file" in beets("genrify", "--force", "--pretend").stderr
+    explained = beets("genrify", "--explain")
+    assert "\n  No such file or directory\n" in explained.stdout and "No such file" not in explained.stderr
+    undone = beets("genrify", "--undo")
+    assert f"{missing}: left alone: No such file or directory\n" in undone.stderr
 
 
 @pytest.mark.parametrize(("event", "first", "state"), [("write", False, "failed"), ("after_write", True, "done")])

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from confuse import ConfigView
 
-    from genrify_tagger.classifier import Sidecar
     from genrify_tagger.config import Settings
     from genrify_tagger.errors import GenrifyError
     from genrify_tagger.pipeline import Session
@@ -248,7 +247,7 @@ def namer(view: ConfigView, session: Session) -> Namer:
     UserError
         If whitelist or tree cannot be read, or a name is for a label that there is not.
     """
-    _check_labels(view["names"].get() or {}, session.sidecar)
+    _check_labels(view["names"].get() or {}, session)
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
@@ -265,8 +264,9 @@ def namer(view: ConfigView, session: Session) -> Namer:
     )
 
 
-def _check_labels(names: Mapping[object, object], sidecar: Sidecar) -> None:
-    known = list(dict.fromkeys(label for vocabulary in sidecar.vocabularies.values() for label in vocabulary.names))
+def _check_labels(names: Mapping[object, object], session: Session) -> None:
+    vocabularies = session.sidecar.vocabularies.values()
+    known = list(dict.fromkeys(label for vocabulary in vocabularies for label in vocabulary.names))
     for label in map(str, names):
         if label.lower() not in known:
             near = difflib.get_close_matches(label.lower(), known, n=1)

@@ -49,7 +49,7 @@ class Undoing:
             try:
                 self._give_back(item)
             except (GenrifyError, OSError) as error:
-                self.log.warning("{}: left alone: {}", displayable_path(item.path), error)
+                self.log.warning("{}: left alone: {}", displayable_path(item.path), _reason(error))
                 continue
             given[item.id] = item
             if item.album_id is not None:
@@ -66,7 +66,7 @@ class Undoing:
     def _give_back(self, item: Item) -> None:
         from genrify_tagger.pipeline import undisturbed
 
-        change = self._written(item)
+        is_written, change = self._written(item)
         if marks.claimed(item) != marks.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
         former_mtime = item.mtime
@@ -76,25 +76,33 @@ class Undoing:
             return
         with undisturbed():
             written = False
-            if change is not None and self.choices.write:
+            if is_written and self.choices.write:
                 with self.scribe.undoing(item, change):
                     written = self.scribe.write(item)
             if not written:
                 item["mtime"] = marks.mtime_in_step(item, former_mtime)
             item.store()
 
-    def _written(self, item: Item) -> int | None:
-        """Return the change by which beets wrote our genre into the file; None if it never did."""
-        from genrify_tagger.pipeline import Past, last_word
+    def _written(self, item: Item) -> tuple[bool, int | None]:
+        """Tell whether beets wrote our genre into the file, and by which change, if that is known."""
+        from genrify_tagger.pipeline import Past, behind, last_word
 
         change, past = last_word(self.house.session(), os.fsdecode(item.path))
-        if change is None or change.origin != "beets" or change.undone_by is not None:
-            return None
-        if past is not Past.OURS:
+        if change is None or change.undone_by is not None or change.origin not in ("beets", "undo"):
+            return False, None
+        if change.origin == "undo" and list(change.after_genres or ()) != marks.claimed(item):
+            return False, None
+        if past not in (Past.OURS, Past.UNDONE):
             raise ChangedSinceError("the genre in the file was changed since")
-        return change.id
+        standing = behind(self.house.session(), change)
+        return True, standing.id if standing is not None and standing.origin == "beets" else None
+
+
+def _reason(error: GenrifyError | OSError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def last_run(lib: Library) -> int:
-    """Return the newest run of which an item is still marked; 0 if there is none."""
-    return max((marks.own(item, marks.RUN) for item in lib.items(f"{marks.RUN}:1..")), default=0)
+    """Return the newest run that gave an item the genre which it still has; 0 if there is none."""
+    ours = (item for item in lib.items(f"{marks.RUN}:1..") if marks.is_ours(item))
+    return max((marks.own(item, marks.RUN) for item in ours), default=0)

@@ -42,7 +42,7 @@ class Scribe:
     house: House
     log: BeetsLogger
     _keys: dict[int | None, str] = field(default_factory=dict)
-    _undoing: dict[int | None, int] = field(default_factory=dict)
+    _undoing: dict[int | None, int | None] = field(default_factory=dict)
     _pending: dict[bytes, int] = field(default_factory=dict)
     _written: set[int | None] = field(default_factory=set)
     _pool: ThreadPoolExecutor | None = None
@@ -55,8 +55,8 @@ class Scribe:
                 self._keys[item.id] = audio_key
 
     @contextlib.contextmanager
-    def undoing(self, item: Item, change: int) -> Iterator[None]:
-        """Let writes of an item count as taking a change back for the length of the block."""
+    def undoing(self, item: Item, change: int | None) -> Iterator[None]:
+        """Let writes of an item count as taking a change back (None: one that was not journalled) in the block."""
         self._undoing[item.id] = change
         try:
             yield
@@ -65,12 +65,11 @@ class Scribe:
 
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
         """Journal a write that is of ours."""
-        undoes = self._undoing.get(item.id)
         genres = list(tags.get("genres") or [])
-        if path != item.path or (undoes is None and genres != marks.claimed(item)):
+        if path != item.path or (item.id not in self._undoing and genres != marks.claimed(item)):
             return
         try:
-            change = self._announce(item, path, genres, undoes)
+            change = self._announce(item, path, genres)
         except (GenrifyError, OSError) as error:
             self.log.warning("{}: not journalled: {}", displayable_path(path), error)
             return
@@ -78,7 +77,7 @@ class Scribe:
             with self._lock:
                 self._pending[path] = change
 
-    def _announce(self, item: Item, path: bytes, genres: list[str], undoes: int | None) -> int | None:
+    def _announce(self, item: Item, path: bytes, genres: list[str]) -> int | None:
         from genrify_tagger.pipeline import announce
 
         return announce(
@@ -86,9 +85,9 @@ class Scribe:
             self.house.run,
             os.fsdecode(path),
             genres,
-            origin="beets" if undoes is None else "undo",
+            origin="undo" if item.id in self._undoing else "beets",
             audio_key=self._keys.get(item.id),
-            undoes=undoes,
+            undoes=self._undoing.get(item.id),
         )
 
     def after_write(self, item: Item, path: bytes) -> None:

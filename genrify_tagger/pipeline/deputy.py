@@ -107,6 +107,17 @@ def _key_now(session: Session, record: ChangeRecord) -> str | None:
         return record.audio_key
 
 
+def behind(session: Session, change: ChangeRecord) -> ChangeRecord | None:
+    """Return the change that stands: a change itself, or if it took another one back, what had been before that one."""
+    standing: ChangeRecord | None = change
+    while standing is not None and standing.origin == "undo":
+        fallen = session.store.change(standing.undoes) if standing.undoes is not None else None
+        standing = fallen and session.store.last_change(
+            standing.path, standing.audio_key, field=standing.field, before=fallen.id
+        )
+    return standing
+
+
 def last_word(session: Session, path: str) -> tuple[ChangeRecord | None, Past]:
     """Return the journal's last word on the song in a file, and what it means for the genre that is there now.
 
