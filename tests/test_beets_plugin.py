@@ -401,6 +401,16 @@ def test_what_beets_could_not_write_is_journalled_as_failed(beets):
     assert as_tagged[0]["reason"] == "tagged earlier"
 
 
+def test_a_write_that_cannot_be_journalled_is_told_in_words_of_beets_settings(beets):
+    beets("genrify", "--nowrite", "title:Jazz 1")
+    beets.configure(database="/proc/genrify.db")
+    done = beets("write")
+    assert "Jazz 1.mp3: not journalled: /proc/genrify.db: the database cannot be" in done.stderr
+    assert "with the setting genrify.database" in done.stderr and in_files(beets)["Jazz 1"] == "Jazz"
+    undone = beets("genrify", "--undo", status=1)
+    assert undone.stderr.startswith("error: /proc/genrify.db: ") and beets.genres()["Jazz 1"] == "Jazz"
+
+
 def test_tensorflow_librosa_and_scikit_learn_are_never_loaded(beets):
     code = (
         "import sys; from beets.ui import main; main(sys.argv[1:]);"

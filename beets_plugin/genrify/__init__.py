@@ -44,9 +44,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         self._explain = self._undoes = False
         self._command: ui.Subcommand | None = None
         self._house = House(lambda: options.load(self.config, explain=self._explain), self._what_runs)
-        self._scribe = Scribe(self._house, self._log)
+        self._scribe = Scribe(self._house, self._log, self._in_words)
         self._heard: dict[int | None, Advice] = {}
         self._import: Tagging | None = None
+        self._complaint = ""
         if options.is_auto(self.config, self._log):
             self.import_stages = [self.imported]
         self.register_listener("pluginload", self.loaded)
@@ -93,7 +94,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             self._carry_out(lib, choices, list(query), by_album=opts.album)
             ended = True
         except GenrifyError as error:
-            raise UserError(options.in_words(self.config, error)) from error
+            raise UserError(self._in_words(error)) from error
         except KeyboardInterrupt:
             kept = "nothing was changed, but what was heard" if choices.pretend or choices.explain else "all so far"
             self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
@@ -151,6 +152,9 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         namer = options.namer(self.config, session)
         return Tagging(self._house, self._scribe, self._log, choices, namer, quiet=quiet)
 
+    def _in_words(self, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+        return options.in_words(self.config, error, about)
+
     # --- the importer ---
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
@@ -163,11 +167,17 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
                 self._import.settle_album(task.album, {})
         except (GenrifyError, UserError) as error:
-            self._log.error("imported without listening: {}", options.in_words(self.config, error))
+            self._import_goes_on(self._in_words(error))
         except Exception as error:  # noqa: BLE001
             # Whatever is wrong with us, the user's import goes on.
-            self._log.error("imported without listening: {}: {}", type(error).__name__, error)
+            self._import_goes_on(f"{type(error).__name__}: {error}")
             self._log.debug("", exc_info=True)
+
+    def _import_goes_on(self, complaint: str) -> None:
+        """Say why songs were not listened to, but not for album after album."""
+        if complaint != self._complaint:
+            self._log.error("imported without listening: {}", complaint)
+        self._complaint = complaint
 
     def files_are_in_place(self, session: ImportSession, task: ImportTask) -> None:
         """Remember imported files where they are now, and keep beets from reading them again for no reason."""
@@ -178,7 +188,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             try:
                 self._put_in_step(item, advice)
             except (GenrifyError, OSError) as error:
-                self._log.warning("{}: {}", displayable_path(item.path), error)
+                self._log.warning("{}: {}", displayable_path(item.path), self._in_words(error, item.path))
 
     def _put_in_step(self, item: Item, advice: Advice) -> None:
         assert self._import is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from beets import config as beets_config
 from beets import ui
 from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+
+from genrify_tagger.errors import GenrifyError
 
 from .names import Namer, load_tree, load_whitelist
 
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from genrify_tagger.config import Settings
-    from genrify_tagger.errors import GenrifyError
     from genrify_tagger.pipeline import Session
 
 # Null: as Genrify Tagger's own settings file says, or its default.
@@ -131,7 +133,9 @@ def add_options(command: ui.Subcommand) -> None:
     parser.add_option(
         "-e", "--explain", action="store_true", default=False, help="print every score and what follows; do nothing"
     )
-    parser.add_option("--undo", action="store_true", default=False, help="take back what the last run did")
+    parser.add_option(
+        "--undo", action="store_true", default=False, help="take back what the last run did; again: the one before"
+    )
     parser.add_album_option()
     parser.usage = (
         "%prog [options] [QUERY]\n\n"
@@ -209,10 +213,20 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
     return load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
 
 
-def in_words(view: ConfigView, error: GenrifyError | UserError) -> str:
-    """Say what went wrong in terms of beets' settings: what they give, and what they could, bears its name in them."""
-    if isinstance(error, UserError):
-        return str(error)
+def in_words(view: ConfigView, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+    """Say what went wrong in terms of beets' settings: what they give, and what they could, bears its name in them.
+
+    Parameters
+    ----------
+    view : ConfigView
+        The plugin's settings.
+    error : GenrifyError, UserError or OSError
+        What went wrong.
+    about : bytes
+        The file that is named before these words, and need not be named again.
+    """
+    if not isinstance(error, GenrifyError):
+        return getattr(error, "strerror", None) or str(error)
     path, message, hint = error.path, error.message, error.hint or ""
     for key, name in _SETTING_OF.items():
         ours = f"genrify.{key}"
@@ -222,7 +236,8 @@ def in_words(view: ConfigView, error: GenrifyError | UserError) -> str:
         hint = hint.replace(name, ours)
     if path is not None and path == _place(view["settings"]):
         message = f"{message} (it is named by genrify.settings)"
-    return "".join([f"{path}: " if path else "", message, f"; {hint}" if hint else ""])
+    named = f"{path}: " if path and os.fsencode(path) != about else ""
+    return "".join([named, message, f"; {hint}" if hint else ""])
 
 
 def _existing(view: ConfigView) -> str:

@@ -39,6 +39,7 @@ class Undoing:
 
     def undo(self, lib: Library, named: Sequence[Item]) -> tuple[int, int]:
         """Take the last run back as far as it is about the items named; return how many were given back and refused."""
+        tagging = self.house.session().settings.tagging
         run = last_run(lib)
         items = [item for item in named if run and marks.own(item, marks.RUN) == run]
         if not items:
@@ -49,12 +50,13 @@ class Undoing:
             try:
                 self._give_back(item)
             except (GenrifyError, OSError) as error:
-                self.log.warning("{}: left alone: {}", displayable_path(item.path), _reason(error))
+                self.log.warning(
+                    "{}: left alone: {}", displayable_path(item.path), self.scribe.in_words(error, item.path)
+                )
                 continue
             given[item.id] = item
             if item.album_id is not None:
                 touched.add(item.album_id)
-        tagging = self.house.session().settings.tagging
         choices = replace(self.choices, count=tagging.max_genres)
         for album_id in sorted(touched):
             album = lib.get_album(album_id)
@@ -96,10 +98,6 @@ class Undoing:
             raise ChangedSinceError("the genre in the file was changed since")
         standing = behind(self.house.session(), change)
         return True, standing.id if standing is not None and standing.origin == "beets" else None
-
-
-def _reason(error: GenrifyError | OSError) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def last_run(lib: Library) -> int:

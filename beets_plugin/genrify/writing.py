@@ -37,10 +37,13 @@ class Scribe:
         For session and run.
     log : BeetsLogger
         For what could not be journalled; beets writes all the same.
+    in_words : callable
+        Says what went wrong with a file.
     """
 
     house: House
     log: BeetsLogger
+    in_words: Callable[[GenrifyError | OSError, bytes], str]
     _keys: dict[int | None, str] = field(default_factory=dict)
     _undoing: dict[int | None, int | None] = field(default_factory=dict)
     _pending: dict[bytes, int] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class Scribe:
         try:
             change = self._announce(item, path, genres)
         except (GenrifyError, OSError) as error:
-            self.log.warning("{}: not journalled: {}", displayable_path(path), error)
+            self.log.warning("{}: not journalled: {}", displayable_path(path), self.in_words(error, path))
             return
         if change is not None:
             with self._lock:
@@ -127,7 +130,7 @@ class Scribe:
         try:
             rest = confirm(self.house.session(), change)
         except GenrifyError as error:
-            self.log.warning("{}: {}", displayable_path(path), error)
+            self.log.warning("{}: {}", displayable_path(path), self.in_words(error, path))
             return
         with self._lock:  # beets need not wait for the rest
             self._pool = self._pool or ThreadPoolExecutor(JOURNALLING, thread_name_prefix="genrify-journal")
@@ -137,4 +140,4 @@ class Scribe:
         try:
             rest()
         except GenrifyError as error:
-            self.log.warning("{}: {}", displayable_path(path), error)
+            self.log.warning("{}: {}", displayable_path(path), self.in_words(error, path))
