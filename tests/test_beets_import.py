@@ -1,5 +1,7 @@
 """`beet import` with the plugin: quiet and timid, copy and move; never aborted, never slower for nothing."""
 
+import json
+
 import pytest
 import yaml
 
@@ -27,6 +29,12 @@ def as_a_scan_sees_it(beets: Beets, *, reason: str = "tagged earlier") -> None:
     assert [(r["status"], r["reason"], r["cached"]) for r in results] == [("kept", reason, True)] * 4
 
 
+def commands(beets: Beets) -> list[str]:
+    """Return what was run, the newest first, as far as the journal knows of it."""
+    runs = beets.program("history", "--all", "--format", "jsonl").stdout.splitlines()
+    return [json.loads(run)["command"] for run in runs]
+
+
 @pytest.mark.parametrize("operation", ["copy", "move"])
 def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     beets = with_matches(tmp_path / "home")
@@ -38,6 +46,7 @@ def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     assert bool(list(incoming.glob("*.*"))) == (operation == "copy")
     in_step(beets)
     as_a_scan_sees_it(beets)
+    assert commands(beets) == ["scan", "beet import"]
     assert "`beet genrify --undo`" in beets.program("undo", status=1).stderr
     assert in_files(beets) == HEARD
 
@@ -79,13 +88,26 @@ def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming
         ({"database": "/proc/nowhere/genrify.db"}, "/proc/nowhere"),
         ({"count": "many"}, "genrify.count must be a whole number"),
         ({"whitelist": "/nowhere/list.txt"}, "genrify.whitelist: /nowhere/list.txt cannot be read"),
-        ({"vocabulary": "klingon"}, "the model has: broad, gtzan"),
+        ({"vocabulary": "klingon"}, "genrify.vocabulary is 'klingon'; the model has: broad, gtzan"),
+        (
+            {"database": "/proc"},
+            "/proc: the database is a folder; name another place with the setting genrify.database",
+        ),
+        ({"database": "://"}, "the setting genrify.database is no SQLAlchemy URL"),
+        ({"settings": "/nowhere/config.toml"}, "there is no such settings file (it is named by genrify.settings)"),
+        (
+            {"names": {"hip-hop": "Rap"}},
+            "genrify.names: the model has no label hip-hop; did you mean hiphop? (its labels",
+        ),
+        ({"names": ["Rap"]}, "genrify.names must be a table with a line such as `hiphop: Rap`"),
+        ({"whitelist": ["jazz"]}, "genrify.whitelist must be yes, no or the name of a file"),
+        ({"title_case": "perhaps"}, "genrify.title_case: must be a bool"),
     ],
 )
 def test_an_import_survives_wrong_settings(tmp_path, incoming, settings, complaint):
     beets = Beets(tmp_path / "home", settings=settings)
-    done = beets("import", "-A", incoming)
-    assert complaint in done.stderr and "imported without listening" in done.stderr
+    done = beets("import", "-A", "-s", incoming)
+    assert complaint in done.stderr and done.stderr.count("imported without listening") == 1
     assert beets.genres() == NOTHING
     again = beets("genrify", status=1)
     assert complaint in again.stderr and len(again.stderr.splitlines()) == 1

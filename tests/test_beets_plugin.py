@@ -13,7 +13,7 @@ from mediafile import MediaFile
 from genrify_tagger.classifier import load_sidecar
 from tests import media
 from tests.beets_library import HEARD, NOTHING, damaged, in_files, song, with_killer
-from tests.test_beets_import import as_a_scan_sees_it, in_step
+from tests.test_beets_import import as_a_scan_sees_it, commands, in_step
 
 GENRE = {"Jazz 1": "Jazz"}
 
@@ -61,7 +61,8 @@ def test_what_was_heard_can_be_shown_and_asked_for(beets):
 def test_pretend_shows_and_does_nothing(beets):
     before = contents(beets)
     done = beets("genrify", "--pretend")
-    assert done.stdout.count("Jazz") >= 2 and "4 tagged" in done.stderr and "undo" not in done.stderr
+    assert done.stdout.count("Jazz") >= 2 and "undo" not in done.stderr
+    assert "genrify: 4 items: 4 would be tagged\n" in done.stderr
     assert "An artist - An album\n" in done.stdout  # the album, too
     assert contents(beets) == before and beets.genres() == NOTHING
     assert beets.items()[0]["genrify_status"] == ""
@@ -79,7 +80,9 @@ def test_writing_is_as_the_option_or_else_beets_says(beets, import_write, option
         return
     assert in_files(beets) == NOTHING
     assert beets("update").stdout == "" and beets.genres() == HEARD
-    assert beets("write").stdout.count("An artist") == 4 and in_files(beets) == HEARD
+    written = beets("-v", "-l", beets.home / "beets" / "library.db", "write").stdout
+    assert written.count("An artist") == 4 and in_files(beets) == HEARD
+    assert commands(beets) == ["beet write", "beet genrify"]
     in_step(beets)
     as_a_scan_sees_it(beets)
 
@@ -105,7 +108,7 @@ def test_forced_and_keeping_ours_goes_behind_up_to_the_count(beets):
 def test_the_options_choose_threshold_vocabulary_and_number(beets):
     assert "4 unsure" in beets("genrify", "--min-confidence", "0.999").stderr
     done = beets("genrify", "--vocabulary", "broad", "--count", "3", "--pretend", "--min-confidence", "0.01")
-    assert "4 tagged" in done.stderr
+    assert "4 would be tagged" in done.stderr
     shown = beets("genrify", "--vocabulary", "broad", "--explain", "title:Jazz 1").stdout
     assert "spoken" in shown and "broad" in shown
     assert "genrify.min_confidence must be" in beets("genrify", "--min-confidence", "7", status=1).stderr
@@ -133,13 +136,57 @@ def test_an_album_keeps_the_genre_that_somebody_gave_it(beets):
     beets("modify", "-y", "-a", "-I", "genres=Dub")
     beets("genrify")
     assert beets.album_genres() == {"An album": "Dub"} and beets.genres() == HEARD
+    beets("genrify", "--undo")
+    assert beets.album_genres() == {"An album": "Dub"} and beets.genres() == NOTHING
+
+
+def test_an_album_whose_genre_somebody_took_away_stays_without(beets):
+    beets("genrify", "title:Jazz")
+    beets("modify", "-y", "-a", "-I", "genres=")
+    beets("genrify", "title:Dance")
+    assert beets.album_genres() == {"An album": ""} and beets.genres() == HEARD
+
+
+def test_an_albums_genre_follows_its_tracks_when_some_are_taken_back(beets):
+    beets("genrify")
+    first = beets.album_genres()["An album"]
+    second, titles = ("Classical", "Jazz") if first == "Jazz" else ("Jazz", "Dance")
+    shown = beets("genrify", "--undo", "--pretend", f"title:{titles}").stdout
+    assert f"An artist - An album\n  genres:\n    - {first}\n    + {second}\n" in shown
+    assert beets.album_genres() == {"An album": first}
+    beets("genrify", "--undo", f"title:{titles} 1")
+    assert beets.album_genres() == {"An album": second}
+    beets("genrify", "--undo", f"title:{titles}")
+    assert beets.album_genres() == {"An album": second}
+    beets("genrify", "--undo")
+    assert beets.album_genres() == {"An album": ""} and beets.genres() == NOTHING
+
+
+def test_a_forced_album_genre_is_given_back_and_one_set_since_is_not(beets):
+    beets("modify", "-y", "-a", "-I", "genres=Dub")
+    beets("genrify", "--force", "--keep-existing", "--count", "2")
+    album = beets.album_genres()["An album"]
+    assert album in {"Dub; Classical", "Dub; Jazz"}
+    best, other = ("Jazz", "Classical") if album.endswith("Jazz") else ("Classical", "Jazz")
+    beets("genrify", "--undo", "title:" + {"Jazz": "Jazz", "Classical": "Dance"}[best])
+    assert beets.album_genres() == {"An album": f"Dub; {other}"}
+    beets("genrify", "--undo")
+    assert beets.album_genres() == {"An album": "Dub"}
+    beets("genrify", "--force")
+    beets("modify", "-y", "-a", "-I", "genres=Ska")
+    beets("genrify", "--undo", "title:Jazz")
+    assert beets.album_genres() == {"An album": "Ska"}
+    beets("genrify", "--undo")
+    assert beets.album_genres() == {"An album": "Ska"} and beets.genres() == NOTHING
 
 
 def test_undo_takes_the_last_run_back_through_beets(beets):
     beets("modify", "-y", "genres=Dub", "title:Dance 1")
     beets("genrify", "--force")
     assert "taken back" not in beets.program("history").stdout.splitlines()[1]
-    assert beets("genrify", "--undo", "--pretend").stdout and beets.genres() == HEARD
+    pretended = beets("genrify", "--undo", "--pretend")
+    assert pretended.stdout and beets.genres() == HEARD
+    assert "4 items would be given back, 0 left alone" in pretended.stderr
     done = beets("genrify", "--undo")
     assert "4 items given back, 0 left alone" in done.stderr
     assert beets.genres() == in_files(beets) == {**NOTHING, "Dance 1": "Dub"}
@@ -171,6 +218,35 @@ def test_undo_of_what_was_never_written_leaves_the_files_alone(beets):
     assert "4 skipped" in beets("genrify").stderr
 
 
+def test_undo_goes_back_run_by_run(beets):
+    beets("modify", "-y", "genres=Dub", "title:Dance 1")
+    beets("genrify", "--force")
+    beets.configure(names={"jazz": "Swing", "classical": "Romantic"})
+    beets("genrify", "--force")
+    second = {title: {"Jazz": "Swing", "Classical": "Romantic"}[genre] for title, genre in HEARD.items()}
+    assert in_files(beets) == second
+    beets("modify", "-y", "title=Another", "title:Jazz 1")
+    beets("modify", "-y", "title=Jazz 1", "title:Another")
+    beets("genrify", "--undo")
+    assert beets.genres() == in_files(beets) == HEARD
+    assert beets.album_genres()["An album"] in {"Classical", "Jazz"}
+    in_step(beets)
+    beets("genrify", "--undo")
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Dance 1": "Dub"}
+    assert beets.album_genres() == {"An album": ""}
+    in_step(beets)
+    runs = [json.loads(line) for line in beets.program("history", "--format", "jsonl").stdout.splitlines()]
+    assert [(r["changed"], r["taken_back"]) for r in runs] == [(4, 0), (4, 0), (4, 4), (4, 4)]
+
+
+def test_a_run_whose_genres_were_all_changed_since_is_not_in_the_way_of_an_earlier_one(beets):
+    beets("genrify", "title:Dance")
+    beets("genrify", "title:Jazz 1")
+    beets("modify", "-y", "genres=Dub", "title:Jazz 1")
+    assert "2 items given back, 0 left alone" in beets("genrify", "--undo").stderr
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Jazz 1": "Dub"}
+
+
 def test_undo_refuses_item_by_item_what_was_changed_since(beets):
     beets("genrify")
     beets("modify", "-y", "genres=Dub", "title:Jazz 1")
@@ -184,10 +260,22 @@ def test_undo_refuses_item_by_item_what_was_changed_since(beets):
     assert in_files(beets) == {**NOTHING, "Jazz 1": "Dub", "Dance 1": "Polka"}
 
 
+def test_genres_that_only_another_program_would_write_are_journalled_and_given_back(beets):
+    beets("modify", "-y", "genres=Rock/Pop; Soul, Funk", "title:Jazz 1")
+    assert "not journalled" not in beets("genrify", "--force", "title:Jazz 1").stderr
+    assert "not journalled" not in beets("genrify", "--undo").stderr
+    assert beets.genres() == in_files(beets) == {**NOTHING, "Jazz 1": "Rock/Pop; Soul, Funk"}
+    assert commands(beets) == ["beet genrify --undo", "beet genrify"]
+    results = {os.path.basename(r["path"]): r for r in beets.program.scan(beets.music, "--dry-run")}
+    undone = next(r for name, r in results.items() if "Jazz 1" in name)
+    assert undone["reason"] == "its genre was undone since; --force writes again"
+
+
 def test_undo_finds_what_was_moved_since(beets, tmp_path):
     beets("genrify", "title:Jazz 1")
     beets("modify", "-y", "title=Another", "title:Jazz 1")
     assert any(path.name.endswith("Another.mp3") for path in beets.files())
+    assert commands(beets) == ["beet genrify"]  # another's change of another field is no run of ours
     beets("genrify", "--undo")
     assert beets.genres("title:Another") == {"Another": ""} and in_files(beets)["Another"] == ""
 
@@ -215,7 +303,7 @@ def test_the_cache_is_shared_both_ways_and_may_lie_elsewhere(beets, tmp_path):
     beets.configure(database=str(database))
     beets.program.scan(beets.music, "--dry-run", "--database", database)
     explained = beets("genrify", "--pretend", GENRIFY_ANALYSIS__TIME_LIMIT_SECONDS="1")
-    assert "4 tagged" in explained.stderr and not beets.program.database.exists()
+    assert "4 would be tagged" in explained.stderr and not beets.program.database.exists()
     beets("genrify")
     results = beets.program.scan(beets.music, "--database", database)
     assert [r["cached"] for r in results] == [True] * 4
@@ -235,8 +323,13 @@ def test_a_damaged_file_costs_only_itself_and_is_not_tried_again(beets):
     assert f"{path}: not listened to: " in done.stderr
     assert len(beets.items("genrify_status:failed")) == 1
     missing = next(path for path in beets.files() if path.suffix == ".mp3")
+    beets("genrify", "--force", f"path:{missing}")
     missing.unlink()
     assert "No such file" in beets("genrify", "--force", "--pretend").stderr
+    explained = beets("genrify", "--explain")
+    assert "\n  No such file or directory\n" in explained.stdout and "No such file" not in explained.stderr
+    undone = beets("genrify", "--undo")
+    assert f"{missing}: left alone: No such file or directory\n" in undone.stderr
 
 
 @pytest.mark.parametrize(("event", "first", "state"), [("write", False, "failed"), ("after_write", True, "done")])
@@ -306,6 +399,16 @@ def test_what_beets_could_not_write_is_journalled_as_failed(beets):
     assert beets("write").stdout and in_files(beets)["Jazz 1"] == "Jazz"
     as_tagged = beets.program.scan(path, "--min-confidence", "0.05")
     assert as_tagged[0]["reason"] == "tagged earlier"
+
+
+def test_a_write_that_cannot_be_journalled_is_told_in_words_of_beets_settings(beets):
+    beets("genrify", "--nowrite", "title:Jazz 1")
+    beets.configure(database="/proc/genrify.db")
+    done = beets("write")
+    assert "Jazz 1.mp3: not journalled: /proc/genrify.db: the database cannot be" in done.stderr
+    assert "with the setting genrify.database" in done.stderr and in_files(beets)["Jazz 1"] == "Jazz"
+    undone = beets("genrify", "--undo", status=1)
+    assert undone.stderr.startswith("error: /proc/genrify.db: ") and beets.genres()["Jazz 1"] == "Jazz"
 
 
 def test_tensorflow_librosa_and_scikit_learn_are_never_loaded(beets):

@@ -6,6 +6,7 @@ The plugin listens through Genrify Tagger's pipeline and shares its memory; the 
 from __future__ import annotations
 
 import atexit
+import sys
 from typing import TYPE_CHECKING
 
 from beets import plugins, ui
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from genrify_tagger.pipeline import Advice
+    from genrify_tagger.pipeline import Advice, Summary
 
     from .options import Choices
     from .tagging import Tagging
@@ -40,15 +41,16 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         super().__init__("genrify")
         options.mend_blocks(self._log)
         self.config.add(dict(options.DEFAULTS))
-        self._explain = False
-        self._house = House(lambda: options.load(self.config, explain=self._explain))
-        self._scribe = Scribe(self._house, self._log)
+        self._explain = self._undoes = False
+        self._command: ui.Subcommand | None = None
+        self._house = House(lambda: options.load(self.config, explain=self._explain), self._what_runs)
+        self._scribe = Scribe(self._house, self._log, self._in_words)
         self._heard: dict[int | None, Advice] = {}
         self._import: Tagging | None = None
+        self._complaint = ""
         if options.is_auto(self.config, self._log):
             self.import_stages = [self.imported]
         self.register_listener("pluginload", self.loaded)
-        self.register_listener("import_begin", self.import_begins)
         self.register_listener("import_task_files", self.files_are_in_place)
         self.register_listener("write", self._scribe.before_write)
         self.register_listener("after_write", self._scribe.after_write)
@@ -69,25 +71,33 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
     def commands(self) -> list[ui.Subcommand]:
         """Return the command."""
-        command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
-        options.add_options(command)
-        command.func = self.run
-        return [command]
+        if self._command is None:
+            self._command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
+            options.add_options(self._command)
+            self._command.func = self.run
+        return [self._command]
+
+    def _what_runs(self) -> str:
+        """Say which of beets' commands runs, for the journal."""
+        parser = self._command.root_parser if self._command else None
+        name = options.subcommand(parser, sys.argv[1:])
+        return " ".join(["beet", *([name] if name else []), *(["--undo"] if self._undoes else [])])
 
     def run(self, lib: Library, opts: optparse.Values, query: list[str]) -> None:
         """Carry out `beet genrify`."""
         self.config.set_args(vars(opts))
         choices = options.choices(self.config, opts)
-        self._house.command = "beet genrify --undo" if choices.undo else "beet genrify"
+        self._undoes = choices.undo
         self._explain = choices.explain
         ended = False
         try:
             self._carry_out(lib, choices, list(query), by_album=opts.album)
             ended = True
         except GenrifyError as error:
-            raise UserError(_in_words(error)) from error
+            raise UserError(self._in_words(error)) from error
         except KeyboardInterrupt:
-            self._log.info("interrupted; all so far is kept, and the same command goes on from here")
+            kept = "nothing was changed, but what was heard" if choices.pretend or choices.explain else "all so far"
+            self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
             raise
         finally:
             self._scribe.settle_all()
@@ -111,8 +121,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             album = lib.get_album(album_id)
             if album is not None:
                 tagging.settle_album(album, changed if choices.pretend else {})
-        counts = ", ".join(f"{tagging.counts[status]} {status}" for status in tagging.counts)
-        self._log.info("{}: {}", _items(len(items)), counts)
+        self._log.info("{}: {}", _items(len(items)), _summary(tagging.counts, pretend=choices.pretend))
         if changed and not choices.pretend:
             self._log.info("to take this back: beet genrify --undo")
 
@@ -130,7 +139,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         from .undoing import Undoing
 
         given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
-        self._log.info("{} given back, {} left alone", _items(given), refused)
+        given_back = "would be given back" if choices.pretend else "given back"
+        self._log.info("{} {}, {} left alone", _items(given), given_back, refused)
 
     def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
         from dataclasses import replace
@@ -142,11 +152,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         namer = options.namer(self.config, session)
         return Tagging(self._house, self._scribe, self._log, choices, namer, quiet=quiet)
 
-    # --- the importer ---
+    def _in_words(self, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+        return options.in_words(self.config, error, about)
 
-    def import_begins(self, session: ImportSession) -> None:
-        """Note what writes from here on belong to."""
-        self._house.command = "beet import"
+    # --- the importer ---
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
         """Give imported items a genre, before beets moves and writes them; an import is never aborted."""
@@ -158,11 +167,17 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
                 self._import.settle_album(task.album, {})
         except (GenrifyError, UserError) as error:
-            self._log.error("imported without listening: {}", _in_words(error))
+            self._import_goes_on(self._in_words(error))
         except Exception as error:  # noqa: BLE001
             # Whatever is wrong with us, the user's import goes on.
-            self._log.error("imported without listening: {}: {}", type(error).__name__, error)
+            self._import_goes_on(f"{type(error).__name__}: {error}")
             self._log.debug("", exc_info=True)
+
+    def _import_goes_on(self, complaint: str) -> None:
+        """Say why songs were not listened to, but not for album after album."""
+        if complaint != self._complaint:
+            self._log.error("imported without listening: {}", complaint)
+        self._complaint = complaint
 
     def files_are_in_place(self, session: ImportSession, task: ImportTask) -> None:
         """Remember imported files where they are now, and keep beets from reading them again for no reason."""
@@ -173,7 +188,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             try:
                 self._put_in_step(item, advice)
             except (GenrifyError, OSError) as error:
-                self._log.warning("{}: {}", displayable_path(item.path), error)
+                self._log.warning("{}: {}", displayable_path(item.path), self._in_words(error, item.path))
 
     def _put_in_step(self, item: Item, advice: Advice) -> None:
         assert self._import is not None
@@ -196,6 +211,6 @@ def _items(number: int) -> str:
     return f"{number:,} item{'' if number == 1 else 's'}"
 
 
-def _in_words(error: GenrifyError | UserError) -> str:
-    path = getattr(error, "path", None)
-    return f"{path}: {error}" if path else str(error)
+def _summary(counts: Summary, *, pretend: bool) -> str:
+    told = {"tagged": "would be tagged"} if pretend else {}
+    return ", ".join(f"{counts[status]} {told.get(status, status)}" for status in counts)

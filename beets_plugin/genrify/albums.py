@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -49,48 +49,78 @@ def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence
     """
     from genrify_tagger.pipeline import meaningful
 
-    present = marks.genres_of(album)
-    ours = _ours(album)
-    existing = [] if ours == present else list(meaningful(present, junk))
-    if existing and not choices.force:
-        return
-    if not any(marks.claimed(item) for item in items):
+    present, ours = marks.genres_of(album), _ours(album)
+    if not any(marks.is_ours(item) for item in items):
         return  # none of its genres is of ours
-    wanted = aggregated(items, choices.count, junk)
-    if existing and choices.keep_existing:
-        wanted = [*existing, *(genre for genre in wanted if genre not in existing)][: max(choices.count, len(existing))]
-    if not wanted or wanted == present:
+    given_by_others = meaningful(present, junk) or ours is not None  # having taken ours away counts, too
+    if present != ours and given_by_others and not choices.force:
         return
-    before = album.get(marks.ALBUM_BEFORE) if ours == present else present
-    album["genres"] = wanted
-    if show:
-        ui.show_model_changes(album, fields=["genres"])
-    if not choices.pretend:
-        album.update({marks.ALBUM_GENRES: wanted, marks.ALBUM_BEFORE: list(before or [])})
-        album.store(inherit=False)
+    former = _former(album) if present == ours else present
+    kept = _in_front(former, ours or [])
+    if choices.force:
+        kept = list(meaningful(former, junk)) if choices.keep_existing else []
+    wanted = _behind(kept, aggregated(items, choices.count, junk), choices.count)
+    _give(album, wanted, former, choices, show=show)
 
 
-def give_back(album: Album, given: Collection[int | None], *, pretend: bool) -> None:
-    """Give an album its former genre back, once none of its tracks has a genre of ours any more.
+def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence[str]) -> None:
+    """Let an album's genre follow tracks that were given theirs back.
+
+    It is what most tracks have then; once none has a genre of ours any more, it is what it was before ours. What
+    somebody else gave the album stays.
 
     Parameters
     ----------
     album : Album
-        From beets' library; if somebody changed its genre since, it stays.
-    given : collection of int
-        Items whose genre was, or would be, given back.
-    pretend : bool
-        Whether to show it only.
+        From beets' library.
+    items : sequence of Item
+        All its items, as they will be.
+    choices : Choices
+        What is to be done.
+    junk : sequence of str
+        Genres that count as none.
     """
-    stands = any(marks.claimed(item) for item in album.items() if item.id not in given)
-    if stands or _ours(album) != marks.genres_of(album):
+    ours = _ours(album)
+    if ours is None or ours != marks.genres_of(album):
         return
-    album["genres"] = list(album.get(marks.ALBUM_BEFORE) or [])
+    former = _former(album)
+    if any(marks.is_ours(item) for item in items):
+        if choices.album_genre:
+            kept = _in_front(former, ours)
+            count = max(choices.count, len(kept) + 1)
+            _give(album, _behind(kept, aggregated(items, count, junk), count), former, choices, show=True)
+        return
+    album["genres"] = former
     ui.show_model_changes(album, fields=["genres"])
-    if not pretend:
+    if not choices.pretend:
         for name in marks.ALBUM_TYPES:
             if name in album:
                 del album[name]
+        album.store(inherit=False)
+
+
+def _former(album: Album) -> list[str]:
+    return list(album.get(marks.ALBUM_BEFORE) or [])
+
+
+def _in_front(former: list[str], ours: Sequence[str]) -> list[str]:
+    """Return the former genres if ours were put behind them."""
+    return former if list(ours[: len(former)]) == former else []
+
+
+def _behind(kept: Sequence[str], genres: Sequence[str], count: int) -> list[str]:
+    """Return genres behind those that are kept, up to the count."""
+    return [*kept, *(genre for genre in genres if genre not in kept)][: max(count, len(kept))]
+
+
+def _give(album: Album, wanted: Sequence[str], former: Sequence[str], choices: Choices, *, show: bool) -> None:
+    if not wanted or list(wanted) == marks.genres_of(album):
+        return
+    album["genres"] = list(wanted)
+    if show:
+        ui.show_model_changes(album, fields=["genres"])
+    if not choices.pretend:
+        album.update({marks.ALBUM_GENRES: list(wanted), marks.ALBUM_BEFORE: list(former)})
         album.store(inherit=False)
 
 

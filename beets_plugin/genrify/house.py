@@ -22,11 +22,13 @@ class House:
     ----------
     load : callable
         Returns the settings, when the session is opened.
+    command : callable
+        Says what runs, when there is something to book on it.
     """
 
-    def __init__(self, load: Callable[[], Settings]) -> None:
-        self.command = "beet"
+    def __init__(self, load: Callable[[], Settings], command: Callable[[], str]) -> None:
         self._load = load
+        self._command = command
         self._lock = threading.RLock()
         self._open = contextlib.ExitStack()
         self._session: Session | None = None
@@ -66,7 +68,7 @@ class House:
 
         with self._lock:
             if self._run is None:
-                booking = self._open.enter_context(booked(self.session(), self.command, sys.argv[1:]))
+                booking = self._open.enter_context(booked(self.session(), self._command(), sys.argv[1:]))
                 self._run, self._counts = booking.run, booking.counts
             return self._run
 

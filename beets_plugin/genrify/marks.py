@@ -1,12 +1,14 @@
 """What an item carries of us in beets' own library: flexible attributes, typed, so that they can be asked for.
 
-Four are for people: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. Three are for us:
+Four are for people: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. The rest is for us:
 `genrify_genres` is what we made of the genre, `genrify_before` what it was, and `genrify_run` names the run in the
 journal; they tell our genre from anybody else's, and let a run be taken back wherever the item has moved to.
+`genrify_earlier` keeps these three for earlier runs whose genre was ours, too.
 """
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from beets.dbcore import types
@@ -27,6 +29,7 @@ STATUS: Final = "genrify_status"
 RUN: Final = "genrify_run"
 GENRES: Final = "genrify_genres"
 BEFORE: Final = "genrify_before"
+EARLIER: Final = "genrify_earlier"
 # An item that lacks an attribute shows its album's: an album's have names of their own.
 ALBUM_GENRES: Final = "genrify_album_genres"
 ALBUM_BEFORE: Final = "genrify_album_before"
@@ -41,6 +44,7 @@ ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     RUN: types.INTEGER,
     GENRES: types.MULTI_VALUE_DSV,
     BEFORE: types.MULTI_VALUE_DSV,
+    EARLIER: types.STRING,
 }
 ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     ALBUM_GENRES: types.MULTI_VALUE_DSV,
@@ -56,6 +60,11 @@ def genres_of(model: Item | Album) -> list[str]:
 def claimed(item: Item) -> list[str] | None:
     """Return the genres that we gave an item; None if we gave it none that was not taken back."""
     return None if own(item, RUN) is None else list(own(item, GENRES) or [])
+
+
+def is_ours(item: Item) -> bool:
+    """Tell whether the genre that an item has is the one that we gave it."""
+    return claimed(item) == genres_of(item)
 
 
 def own(item: Item, name: str) -> Any:
@@ -93,17 +102,40 @@ def tell(item: Item, advice: Advice) -> bool:
 
 def claim(item: Item, genres: Sequence[str], run: int) -> None:
     """Give an item a genre of ours, and note what it had before."""
-    before = own(item, BEFORE) if claimed(item) == genres_of(item) else genres_of(item)
-    item.update({"genres": list(genres), GENRES: list(genres), BEFORE: list(before or []), RUN: run})
+    earlier = [*_earlier(item), [own(item, name) for name in (RUN, GENRES, BEFORE)]] if is_ours(item) else []
+    item.update({"genres": list(genres), GENRES: list(genres), BEFORE: genres_of(item), RUN: run})
+    _keep_earlier(item, earlier)
 
 
 def give_back(item: Item) -> None:
-    """Give an item the genre back that it had before ours, and remember that it was taken back."""
+    """Give an item the genre back that it had before the last run, and remember that something was taken back.
+
+    Was that a genre of ours, too, then the item is marked again as the earlier run had left it.
+    """
     item["genres"] = list(own(item, BEFORE) or [])
     item[STATUS] = UNDONE
     for name in (RUN, GENRES, BEFORE):
         if own(item, name) is not None:
             del item[name]
+    earlier = _earlier(item)
+    if earlier:
+        item.update(dict(zip((RUN, GENRES, BEFORE), earlier.pop(), strict=True)))
+    _keep_earlier(item, earlier)
+
+
+def _earlier(item: Item) -> list[list[Any]]:
+    """Return what earlier runs had left on an item, the last one last: run, genres, and genres before."""
+    try:
+        return list(json.loads(own(item, EARLIER) or "[]"))
+    except ValueError:  # somebody else wrote into it
+        return []
+
+
+def _keep_earlier(item: Item, earlier: Sequence[Sequence[Any]]) -> None:
+    if earlier:
+        item[EARLIER] = json.dumps(earlier)
+    elif own(item, EARLIER) is not None:
+        del item[EARLIER]
 
 
 def mtime_in_step(item: Item, former: float) -> float:

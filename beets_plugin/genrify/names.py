@@ -115,7 +115,7 @@ def load_whitelist(choice: object, lastgenre: object) -> frozenset[str]:
     UserError
         If the file cannot be read.
     """
-    file = _chosen_file(choice, lastgenre, "genres.txt")
+    file = _chosen_file(choice, lastgenre, "genres.txt", "whitelist")
     if file is None:
         return frozenset()
     lines = (line.strip() for line in _text(file, "whitelist").splitlines())
@@ -124,7 +124,7 @@ def load_whitelist(choice: object, lastgenre: object) -> frozenset[str]:
 
 def load_tree(choice: object, lastgenre: object) -> tuple[tuple[str, ...], ...]:
     """Read the canonical tree: a file of nested YAML lists, lastgenre's for true; see `load_whitelist`."""
-    file = _chosen_file(choice, lastgenre, "genres-tree.yaml")
+    file = _chosen_file(choice, lastgenre, "genres-tree.yaml", "canonical")
     if file is None:
         return ()
     try:
@@ -144,9 +144,11 @@ def _branches(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield (*way, str(node))
 
 
-def _chosen_file(choice: object, lastgenre: object, shipped: str) -> Path | None:
+def _chosen_file(choice: object, lastgenre: object, shipped: str, key: str) -> Path | None:
     if choice is False or choice is None:
         return None
+    if choice is not True and not isinstance(choice, str):
+        raise UserError(f"genrify.{key} must be yes, no or the name of a file, not {choice}")
     for file in (choice, lastgenre):
         if isinstance(file, str) and file:
             return Path(file).expanduser()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from beets import config as beets_config
 from beets import ui
 from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions came after 2.7
+
+from genrify_tagger.errors import GenrifyError
 
 from .names import Namer, load_tree, load_whitelist
 
@@ -49,6 +52,7 @@ _SETTING_OF: Final = {
     "jobs": "analysis.jobs",
     "database": "database.url",
 }
+_OVERRIDER: Final = "beets' settings"
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ def add_options(command: ui.Subcommand) -> None:
     parser.add_option(
         "-e", "--explain", action="store_true", default=False, help="print every score and what follows; do nothing"
     )
-    parser.add_option("--undo", action="store_true", default=False, help="take back what the last run did")
+    parser.add_option(
+        "--undo", action="store_true", default=False, help="take back what the last run did; again: the one before"
+    )
     parser.add_album_option()
     parser.usage = (
         "%prog [options] [QUERY]\n\n"
@@ -140,6 +146,19 @@ def add_options(command: ui.Subcommand) -> None:
         "  beet genrify --force --album year:1970..1979\n"
         "  beet genrify --undo"
     )
+
+
+def subcommand(parser: optparse.OptionParser | None, arguments: Sequence[str]) -> str | None:
+    """Return the subcommand that beets was called with, an alias by its full name; None if beets' parser knows none."""
+    rest = iter(arguments)
+    for word in rest:
+        if not word.startswith("-"):
+            known = getattr(parser, "subcommands", [])
+            return next((command.name for command in known if word in (command.name, *command.aliases)), None)
+        option = parser.get_option(word) if parser else None
+        if option is not None and option.takes_value():
+            next(rest, None)
+    return None
 
 
 def choices(view: ConfigView, options: optparse.Values) -> Choices:
@@ -175,12 +194,13 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
 
     Raises
     ------
-    ConfigError
+    ConfigError, UserError
         If one is wrong.
     """
     from genrify_tagger.config import load_settings
-    from genrify_tagger.errors import ConfigError
 
+    if not isinstance(view["names"].get() or {}, Mapping):
+        raise UserError("genrify.names must be a table with a line such as `hiphop: Rap` for each label")
     given = {name: view[key].get() for key, name in _SETTING_OF.items() if key != "database"}
     overrides = {
         **{name: value for name, value in given.items() if value != {}},
@@ -190,14 +210,34 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
         "tagging.hardlinks": "refuse",  # beets writes; there is no copy of ours to be made
         "analysis.existing": explain or view["existing"].get(bool),
     }
-    try:
-        return load_settings(
-            config_file=_place(view["settings"]), overrides=overrides, overrider="beets' settings"
-        ).settings
-    except ConfigError as error:
-        for key, name in _SETTING_OF.items():
-            error.message = error.message.replace(f"beets' settings: {name}", f"genrify.{key}")
-        raise
+    return load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
+
+
+def in_words(view: ConfigView, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+    """Say what went wrong in terms of beets' settings: what they give, and what they could, bears its name in them.
+
+    Parameters
+    ----------
+    view : ConfigView
+        The plugin's settings.
+    error : GenrifyError, UserError or OSError
+        What went wrong.
+    about : bytes
+        The file that is named before these words, and need not be named again.
+    """
+    if not isinstance(error, GenrifyError):
+        return getattr(error, "strerror", None) or str(error)
+    path, message, hint = error.path, error.message, error.hint or ""
+    for key, name in _SETTING_OF.items():
+        ours = f"genrify.{key}"
+        message = message.replace(f"{_OVERRIDER}: {name}", ours)
+        if view[key].get() not in (None, {}):
+            message = message.replace(name, ours)
+        hint = hint.replace(name, ours)
+    if path is not None and path == _place(view["settings"]):
+        message = f"{message} (it is named by genrify.settings)"
+    named = f"{path}: " if path and os.fsencode(path) != about else ""
+    return "".join([named, message, f"; {hint}" if hint else ""])
 
 
 def _existing(view: ConfigView) -> str:
@@ -220,8 +260,9 @@ def namer(view: ConfigView, session: Session) -> Namer:
     Raises
     ------
     UserError
-        If whitelist or tree cannot be read.
+        If whitelist or tree cannot be read, or a name is for a label that there is not.
     """
+    _check_labels(view["names"].get() or {}, session)
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
@@ -236,6 +277,16 @@ def namer(view: ConfigView, session: Session) -> Namer:
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),
     )
+
+
+def _check_labels(names: Mapping[object, object], session: Session) -> None:
+    vocabularies = session.sidecar.vocabularies.values()
+    known = list(dict.fromkeys(label for vocabulary in vocabularies for label in vocabulary.names))
+    for label in map(str, names):
+        if label.lower() not in known:
+            near = difflib.get_close_matches(label.lower(), known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"genrify.names: the model has no label {label}{meant} (its labels: {', '.join(known)})")
 
 
 def _if_set(view: ConfigView) -> object:

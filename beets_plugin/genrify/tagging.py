@@ -90,7 +90,7 @@ class Tagging:
     def _take(self, item: Item, advice: Advice, aside: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         result = advice.result
         self.counts.add(result)
-        if result.status == "failed":
+        if result.status == "failed" and not self.choices.explain:
             with aside():
                 self.log.warning("{}: not listened to: {}", displayable_path(item.path), result.error)
         former_mtime = item.mtime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -39,31 +39,36 @@ class Undoing:
 
     def undo(self, lib: Library, named: Sequence[Item]) -> tuple[int, int]:
         """Take the last run back as far as it is about the items named; return how many were given back and refused."""
+        tagging = self.house.session().settings.tagging
         run = last_run(lib)
         items = [item for item in named if run and marks.own(item, marks.RUN) == run]
         if not items:
             raise UserError("nothing was done there that could be taken back")
-        given: set[int | None] = set()
+        given: dict[int | None, Item] = {}
         touched: set[int] = set()
         for item in items:
             try:
                 self._give_back(item)
             except (GenrifyError, OSError) as error:
-                self.log.warning("{}: left alone: {}", displayable_path(item.path), error)
+                self.log.warning(
+                    "{}: left alone: {}", displayable_path(item.path), self.scribe.in_words(error, item.path)
+                )
                 continue
-            given.add(item.id)
+            given[item.id] = item
             if item.album_id is not None:
                 touched.add(item.album_id)
+        choices = replace(self.choices, count=tagging.max_genres)
         for album_id in sorted(touched):
             album = lib.get_album(album_id)
             if album is not None:
-                albums.give_back(album, given, pretend=self.choices.pretend)
+                left = [given.get(item.id, item) for item in album.items()]
+                albums.give_back(album, left, choices, tagging.treat_as_missing)
         return len(given), len(items) - len(given)
 
     def _give_back(self, item: Item) -> None:
         from genrify_tagger.pipeline import undisturbed
 
-        change = self._written(item)
+        is_written, change = self._written(item)
         if marks.claimed(item) != marks.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
         former_mtime = item.mtime
@@ -73,25 +78,29 @@ class Undoing:
             return
         with undisturbed():
             written = False
-            if change is not None and self.choices.write:
+            if is_written and self.choices.write:
                 with self.scribe.undoing(item, change):
                     written = self.scribe.write(item)
             if not written:
                 item["mtime"] = marks.mtime_in_step(item, former_mtime)
             item.store()
 
-    def _written(self, item: Item) -> int | None:
-        """Return the change by which beets wrote our genre into the file; None if it never did."""
-        from genrify_tagger.pipeline import Past, last_word
+    def _written(self, item: Item) -> tuple[bool, int | None]:
+        """Tell whether beets wrote our genre into the file, and by which change, if that is known."""
+        from genrify_tagger.pipeline import Past, behind, last_word
 
         change, past = last_word(self.house.session(), os.fsdecode(item.path))
-        if change is None or change.origin != "beets" or change.undone_by is not None:
-            return None
-        if past is not Past.OURS:
+        if change is None or change.undone_by is not None or change.origin not in ("beets", "undo"):
+            return False, None
+        if change.origin == "undo" and list(change.after_genres or ()) != marks.claimed(item):
+            return False, None
+        if past not in (Past.OURS, Past.UNDONE):
             raise ChangedSinceError("the genre in the file was changed since")
-        return change.id
+        standing = behind(self.house.session(), change)
+        return True, standing.id if standing is not None and standing.origin == "beets" else None
 
 
 def last_run(lib: Library) -> int:
-    """Return the newest run of which an item is still marked; 0 if there is none."""
-    return max((marks.own(item, marks.RUN) for item in lib.items(f"{marks.RUN}:1..")), default=0)
+    """Return the newest run that gave an item the genre which it still has; 0 if there is none."""
+    ours = (item for item in lib.items(f"{marks.RUN}:1..") if marks.is_ours(item))
+    return max((marks.own(item, marks.RUN) for item in ours), default=0)

@@ -37,12 +37,15 @@ class Scribe:
         For session and run.
     log : BeetsLogger
         For what could not be journalled; beets writes all the same.
+    in_words : callable
+        Says what went wrong with a file.
     """
 
     house: House
     log: BeetsLogger
+    in_words: Callable[[GenrifyError | OSError, bytes], str]
     _keys: dict[int | None, str] = field(default_factory=dict)
-    _undoing: dict[int | None, int] = field(default_factory=dict)
+    _undoing: dict[int | None, int | None] = field(default_factory=dict)
     _pending: dict[bytes, int] = field(default_factory=dict)
     _written: set[int | None] = field(default_factory=set)
     _pool: ThreadPoolExecutor | None = None
@@ -55,8 +58,8 @@ class Scribe:
                 self._keys[item.id] = audio_key
 
     @contextlib.contextmanager
-    def undoing(self, item: Item, change: int) -> Iterator[None]:
-        """Let writes of an item count as taking a change back for the length of the block."""
+    def undoing(self, item: Item, change: int | None) -> Iterator[None]:
+        """Let writes of an item count as taking a change back (None: one that was not journalled) in the block."""
         self._undoing[item.id] = change
         try:
             yield
@@ -65,30 +68,29 @@ class Scribe:
 
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
         """Journal a write that is of ours."""
-        undoes = self._undoing.get(item.id)
         genres = list(tags.get("genres") or [])
-        if path != item.path or (undoes is None and genres != marks.claimed(item)):
+        if path != item.path or (item.id not in self._undoing and genres != marks.claimed(item)):
             return
         try:
-            change = self._announce(item, path, genres, undoes)
+            change = self._announce(item, path, genres)
         except (GenrifyError, OSError) as error:
-            self.log.warning("{}: not journalled: {}", displayable_path(path), error)
+            self.log.warning("{}: not journalled: {}", displayable_path(path), self.in_words(error, path))
             return
         if change is not None:
             with self._lock:
                 self._pending[path] = change
 
-    def _announce(self, item: Item, path: bytes, genres: list[str], undoes: int | None) -> int | None:
+    def _announce(self, item: Item, path: bytes, genres: list[str]) -> int | None:
         from genrify_tagger.pipeline import announce
 
         return announce(
             self.house.session(),
-            self.house.run(),
+            self.house.run,
             os.fsdecode(path),
             genres,
-            origin="beets" if undoes is None else "undo",
+            origin="undo" if item.id in self._undoing else "beets",
             audio_key=self._keys.get(item.id),
-            undoes=undoes,
+            undoes=self._undoing.get(item.id),
         )
 
     def after_write(self, item: Item, path: bytes) -> None:
@@ -128,7 +130,7 @@ class Scribe:
         try:
             rest = confirm(self.house.session(), change)
         except GenrifyError as error:
-            self.log.warning("{}: {}", displayable_path(path), error)
+            self.log.warning("{}: {}", displayable_path(path), self.in_words(error, path))
             return
         with self._lock:  # beets need not wait for the rest
             self._pool = self._pool or ThreadPoolExecutor(JOURNALLING, thread_name_prefix="genrify-journal")
@@ -138,4 +140,4 @@ class Scribe:
         try:
             rest()
         except GenrifyError as error:
-            self.log.warning("{}: {}", displayable_path(path), error)
+            self.log.warning("{}: {}", displayable_path(path), self.in_words(error, path))

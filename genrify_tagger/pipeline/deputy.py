@@ -22,7 +22,7 @@ from genrify_tagger.tags import Snapshot
 
 def announce(
     session: Session,
-    run: int,
+    run: Callable[[], int],
     path: str,
     genres: Sequence[str],
     *,
@@ -36,8 +36,8 @@ def announce(
     ----------
     session : Session
         The open session.
-    run : int
-        Run to book the change on.
+    run : callable
+        Returns the run to book the change on; not called if there is none.
     path : str
         The file, as it is before.
     genres : sequence of str
@@ -59,11 +59,11 @@ def announce(
     GenrifyError, OSError
         If the file cannot be read, or the database not be used.
     """
-    plan = tags.plan_write(path, genres, field=session.settings.tagging.field)
+    plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
     if not plan.changes:
         return None
     key = audio_key or session.workers.audio_key(plan.target)
-    return begin(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
+    return begin(session, run(), plan, origin=origin, audio_key=key, undoes=undoes)
 
 
 def confirm(session: Session, change: int) -> Callable[[], None]:
@@ -105,6 +105,17 @@ def _key_now(session: Session, record: ChangeRecord) -> str | None:
         return session.workers.audio_key(record.path)
     except GenrifyError:
         return record.audio_key
+
+
+def behind(session: Session, change: ChangeRecord) -> ChangeRecord | None:
+    """Return the change that stands: a change itself, or if it took another one back, what had been before that one."""
+    standing: ChangeRecord | None = change
+    while standing is not None and standing.origin == "undo":
+        fallen = session.store.change(standing.undoes) if standing.undoes is not None else None
+        standing = fallen and session.store.last_change(
+            standing.path, standing.audio_key, field=standing.field, before=fallen.id
+        )
+    return standing
 
 
 def last_word(session: Session, path: str) -> tuple[ChangeRecord | None, Past]:

@@ -128,6 +128,7 @@ class Journal(Database):
         audio_key: str | None = None,
         *,
         field: str | None = None,
+        before: int | None = None,
         gone: Callable[[str], bool] = _nothing_there,
     ) -> ChangeRecord | None:
         """Return the last finished change of a song, wherever it was then.
@@ -141,12 +142,16 @@ class Journal(Database):
         audio_key : str or None
         field : str or None
             Only changes of this field.
+        before : int or None
+            Only changes older than the one of this id.
         gone : callable
             Tells of a journalled path whether its file is no longer there.
         """
         kind = CHANGES.c.state == DONE
         if field is not None:
             kind &= CHANGES.c.field == field
+        if before is not None:
+            kind &= CHANGES.c.id < before
         for change in self._newest_first(kind & (CHANGES.c.path == path)):
             return change
         if audio_key is None:

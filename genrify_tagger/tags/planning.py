@@ -49,7 +49,7 @@ def stat_or_none(path: str) -> FileStat | None:
         return None
 
 
-def plan_write(path: str, genres: Sequence[str], *, field: str = "genre") -> Plan:
+def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_name: bool = False) -> Plan:
     """Work out how to make `genres` the genre of a file; nothing is changed.
 
     Parameters
@@ -60,6 +60,8 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre") -> Pla
         Names as they are to be written; none at all removes the field.
     field : str
         "genre", or the name of a custom field.
+    any_name : bool
+        Whether names may be such as players split, because another program does the writing.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre") -> Pla
     name = names.check_field(field)
 
     def want(state: State) -> Sequence[Piece] | None:
-        checked = names.check_genres(genres, present=heard(state), path=path)
+        checked = names.check_genres(genres, present=genres if any_name else heard(state), path=path)
         wanted = joined(checked)
         if joined(heard(state)) == wanted and all(joined(voice) == wanted for voice in state.voices):
             return None
