@@ -241,6 +241,15 @@ def test_names_protection_fields_and_globs(program, tmp_path):
     assert MediaFile(song).genres == results["song.flac"]["after"] == [f"My {top(results['song.flac'])}"]
 
 
+def test_a_name_for_no_label_is_told_of(program, tmp_path):
+    song = media.make("flac", tmp_path)
+    (program.home / "settings.toml").write_text('[tagging.names]\nelectronik = "Electronica"\njazz = "Jazz!"\n')
+    done = program("scan", "--dry-run", "--config", program.home / "settings.toml", song)
+    warning = "genrify-tag: warning: tagging.names: the model has no label electronik; did you mean electronic?"
+    assert done.stderr.splitlines().count(warning) == 1
+    assert "no label jazz" not in done.stderr
+
+
 def top(result):
     return max(result["scores"], key=result["scores"].get)
 

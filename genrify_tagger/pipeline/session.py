@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import logging
@@ -112,6 +113,7 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         If settings, model or database cannot be used.
     """
     sidecar = load_sidecar(settings.analysis.model or None)
+    _warn_of_names(settings, sidecar)
     with stores.open_store(settings.database.url, create=create) as store:
         reconcile(store)
         limits = Limits(
@@ -128,6 +130,16 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             session = Session(settings, store, workers, sidecar)
             _ = session.vocabulary
             yield session
+
+
+def _warn_of_names(settings: Settings, sidecar: Sidecar) -> None:
+    """Tell of names for labels that the model does not have, as after a typing error or with another model."""
+    known = list(dict.fromkeys(label for found in sidecar.vocabularies.values() for label in found.labels))
+    for label in settings.tagging.names:
+        if label not in known:
+            near = difflib.get_close_matches(label.lower(), known, n=1)
+            meant = f"did you mean {near[0]}?" if near else f"its labels are {', '.join(known)}"
+            log.warning("tagging.names: the model has no label %s; %s", label, meant)
 
 
 @contextmanager
