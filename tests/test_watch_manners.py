@@ -115,7 +115,7 @@ def test_lines_for_the_journal_have_a_level_and_no_time(program, music):
             process.terminate()
             assert process.wait(10) == 0
     lines = log.read_text().splitlines()
-    assert lines[0] == f"<6>watching {music} (native)"
+    assert f"<6>watching {music} (native)" in lines
     assert any(line.startswith("<4>") and str(broken) in line for line in lines)
     assert not any(re.search(r"\d\d:\d\d", line) for line in lines)
 
