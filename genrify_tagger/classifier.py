@@ -95,6 +95,10 @@ class Sidecar:
     tags: tuple[str, ...]
     embedding_size: int
 
+    def labels(self) -> list[str]:
+        """Return the labels of all vocabularies, each once."""
+        return list(dict.fromkeys(label for vocabulary in self.vocabularies.values() for label in vocabulary.labels))
+
     def outputs(self) -> dict[str, int]:
         """Return every output the flatbuffer must have, with its number of columns."""
         sizes = {"tags": len(self.tags), "embedding": self.embedding_size}

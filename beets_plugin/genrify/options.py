@@ -280,12 +280,13 @@ def namer(view: ConfigView, session: Session) -> Namer:
 
 
 def _check_labels(names: Mapping[object, object], session: Session) -> None:
-    vocabularies = session.sidecar.vocabularies.values()
-    known = list(dict.fromkeys(label for vocabulary in vocabularies for label in vocabulary.names))
+    from genrify_tagger.config import nearest
+
+    known = session.sidecar.labels()
     for label in map(str, names):
         if label.lower() not in known:
-            near = difflib.get_close_matches(label.lower(), known, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(label, known)
+            meant = f"; did you mean {near}?" if near else ""
             raise UserError(f"genrify.names: the model has no label {label}{meant} (its labels: {', '.join(known)})")
 
 

@@ -25,6 +25,7 @@ from genrify_tagger.config.settings import (
     WebSettings,
     declared,
 )
+from genrify_tagger.config.values import nearest
 
 __all__ = [
     "AnalysisSettings",
@@ -42,6 +43,7 @@ __all__ = [
     "effective_json",
     "effective_toml",
     "load_settings",
+    "nearest",
     "settings_table",
     "settings_template",
     "sqlite_path",

@@ -111,10 +111,8 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
     same_model = record.model == session.sidecar.id
     if record.status == "failed":
         return same_model and not options.retry_failed
-    if (
-        record.title is None
-    ):  # remembered by a version, or by another door, that did not read what files call themselves
-        return False
+    if record.title is None:
+        return False  # remembered by a version, or by another door, that did not read what files call themselves
     if record.settings_key != session.settings_key:
         return False
     return same_model or record.status != "unsure"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import logging
@@ -17,7 +16,7 @@ from functools import cached_property
 from genrify_tagger import store as stores
 from genrify_tagger import tags
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
-from genrify_tagger.config import Settings
+from genrify_tagger.config import Settings, nearest
 from genrify_tagger.errors import ConfigError, InterruptedScanError, UnfinishedWriteError
 from genrify_tagger.files import display_path
 from genrify_tagger.listener import Limits
@@ -134,11 +133,11 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
 
 def _warn_of_names(settings: Settings, sidecar: Sidecar) -> None:
     """Tell of names for labels that the model does not have, as after a typing error or with another model."""
-    known = list(dict.fromkeys(label for found in sidecar.vocabularies.values() for label in found.labels))
+    known = sidecar.labels()
     for label in settings.tagging.names:
         if label not in known:
-            near = difflib.get_close_matches(label.lower(), known, n=1)
-            meant = f"did you mean {near[0]}?" if near else f"its labels are {', '.join(known)}"
+            near = nearest(label, known)
+            meant = f"did you mean {near}?" if near else f"its labels are {', '.join(known)}"
             log.warning("tagging.names: the model has no label %s; %s", label, meant)
 
 

@@ -194,7 +194,8 @@ def _outcome(
         identity = identify(session, item.path, item.stat, record)
         if too_long(session, identity):
             return _left_for_length(session, item, snapshot, identity), item.stat, identity
-        names()  # now: an interrupt must not come between the write and what is remembered of it
+        if not options.dry_run:
+            names()  # now: an interrupt must not come between the write and what is remembered of it
         heard = listen(session, item.path, identity, again=options.reanalyse)
         result, stat = _tag(session, run, item, snapshot, identity, heard, options)
         return result, stat, identity

@@ -90,9 +90,9 @@ def fit(songs: Judged, weights: Array, alike: Sequence[int] = ()) -> dict[str, f
     return {"alike": ALIKE_TEMPERATURE, **numbers} if alike else numbers
 
 
-def sharpened(joint: FloatArray) -> FloatArray:
+def sharpened(joint: FloatArray, temperature: float = ALIKE_TEMPERATURE) -> FloatArray:
     """Return probabilities of the eleven classes, shape (n_clips, 11), as `decision.decide` treats those alike."""
-    return np.asarray(sharpen(joint.astype(np.float64), ALIKE, ALIKE_TEMPERATURE), np.float32)
+    return np.asarray(sharpen(joint.astype(np.float64), ALIKE, temperature), np.float32)
 
 
 def confidences(songs: Judged, calibration: Mapping[str, float], alike: Sequence[int] = ()) -> Array:

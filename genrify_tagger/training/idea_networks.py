@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrify_tagger.training import prune
+from genrify_tagger.training import prune, vgg
 from genrify_tagger.training.data import CLASSES, Clip, targets
 from genrify_tagger.training.export import Head
 from genrify_tagger.training.head import partial_label_loss, predict, segment_weights, train_head, train_nets
@@ -22,7 +22,6 @@ BAG = 8
 CLIP_EPOCHS, CLIP_BATCH, CLIP_RATE = 60, 64, 2e-3
 TUNED_EPOCHS, TUNED_SHARE, TUNED_BATCH, TUNED_RATE = 5, 0.5, 64, 1e-4
 POOL_DROPOUT = 0.3
-EMBEDDING = 200
 
 Judge = Callable[[Heard], FloatArray]
 Indices = npt.NDArray[np.int64]
@@ -208,7 +207,7 @@ class Tuned:
 
 def _inputs(material: Material, batch: Indices) -> list[Any]:
     rows = material.rows[batch]
-    return [material.channels[rows].astype(np.float32), material.embedding[rows, EMBEDDING:]]
+    return [material.channels[rows].astype(np.float32), material.embedding[rows, -vgg.SIZE :]]
 
 
 def _all_nets_loss(open_classes: Any, probabilities: Any) -> Any:
@@ -224,7 +223,7 @@ def _tuned_model(head: Head, weights: Weights, sample: npt.NDArray[np.floating[A
     from keras import layers, ops
 
     alive, constants = prune.dead_and_alive(weights)
-    channels, other = keras.Input(sample.shape[1:]), keras.Input((head.mean.size - EMBEDDING,))
+    channels, other = keras.Input(sample.shape[1:]), keras.Input((vgg.SIZE,))
     x = ops.concatenate([channels, ops.ones_like(channels[:, :, :1])], axis=2)
     found, kernels = [channels], [prune.first_mid_kernel(weights, alive, constants)]
     kernels += [weights[f"conv2d_{number}/kernel"][:, :, 0, :] for number in (6, 7)]
@@ -250,7 +249,7 @@ def _tuned_model(head: Head, weights: Weights, sample: npt.NDArray[np.floating[A
     pooled = layers.Dropout(POOL_DROPOUT)(pooled - mean) + mean  # what is dropped is as usual, not as nothing
     for_max, for_mean, bias = prune.dense(weights, alive, constants)
     scale, shift = affine(weights, 10)
-    dense = layers.Dense(EMBEDDING, activation="relu")
+    dense = layers.Dense(bias.size, activation="relu")
     embedding = trained(dense, pooled, np.concatenate([for_max, for_mean]), bias) * scale + shift
     row = (ops.concatenate([embedding, other], axis=1) - head.mean) / head.deviation
     outputs = []

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from genrify_tagger.decision import sharpen
-from genrify_tagger.training import calibrate, idea_networks, musicnn, scores
+from genrify_tagger.training import calibrate, idea_networks, musicnn, scores, verify
 from genrify_tagger.training.data import CLASSES, OUTSIDE, Clip, targets
 from genrify_tagger.training.head import Recipe
 from genrify_tagger.training.idea_world import BOTH, FEATURES, Joint, World
@@ -26,7 +25,6 @@ from genrify_tagger.training.listening import Heard
 from genrify_tagger.training.musicnn import FloatArray
 from genrify_tagger.training.validate import cross_validate, figures, fold_numbers, song_means
 
-TAGGRAMS = "data/taggrams/gtzan_train_filtered_msd_musicnn.npz"
 SURELY_WRONG, SURELY_RIGHT = 0.05, 0.8
 GUESSED_WEIGHT = 0.3
 FEWEST_WRITTEN = 20
@@ -125,7 +123,7 @@ def _in_the_same_folds(world: World, clips: Sequence[Clip], seed: int) -> Joint:
 
 def _taggrams(world: World) -> tuple[list[Clip], list[FloatArray]]:
     """Return GTZAN's training clips of which only the tags are here, and their tags' log odds."""
-    with np.load(world.shared / TAGGRAMS) as stored:
+    with np.load(world.shared / verify.TAGGRAMS) as stored:
         values, ids = stored["X"], stored["IDS"]
     here = {f"{Path(c.path).parent.name}/{Path(c.path).stem}.au" for c in world.clips if c.part == "gtzan_train"}
     clips, odds = [], []
@@ -240,10 +238,9 @@ def by_genre(world: World, runs: Sequence[Joint]) -> dict[str, float]:
 
 def by_alike(world: World, runs: Sequence[Joint]) -> dict[str, dict[str, float]]:
     """Compute accuracy for several temperatures among pop, rock and metal."""
-    alike = list(calibrate.ALIKE)
     found = {}
     for temperature in (1.0, 0.8, 0.65, 0.5, 0.35):
-        sharp = [np.asarray(sharpen(r.astype(float), alike, temperature), np.float32) for r in runs]
+        sharp = [calibrate.sharpened(run, temperature) for run in runs]
         accuracy = figures(world.clips, sharp)
         found[f"{temperature}"] = {name: accuracy[name]["value"] for name in SHOWN[:3]}
     return found

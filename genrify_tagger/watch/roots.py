@@ -144,7 +144,7 @@ class Root:
             self.needs_look = True
         if self.watching == NATIVE and self.folders < self._count():
             self._fall_back(f"the system watches only {self.folders} of {self._there} folders")
-        else:
+        elif self.watching == NATIVE:
             self._told = None
 
     def polls_next(self, seconds: float) -> None:
