@@ -97,7 +97,7 @@ def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming
         ({"settings": "/nowhere/config.toml"}, "there is no such settings file (it is named by genrify.settings)"),
         (
             {"names": {"hip-hop": "Rap"}},
-            "genrify.names: the model has no label hip-hop; did you mean hiphop? (its labels",
+            "genrify.names: the model has no label hip-hop; did you mean hiphop?",
         ),
         ({"names": ["Rap"]}, "genrify.names must be a table with a line such as `hiphop: Rap`"),
         ({"whitelist": ["jazz"]}, "genrify.whitelist must be yes, no or the name of a file"),

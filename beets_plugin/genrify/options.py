@@ -198,6 +198,7 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
         If one is wrong.
     """
     from genrify_tagger.config import load_settings
+    from genrify_tagger.pipeline import unknown_names
 
     if not isinstance(view["names"].get() or {}, Mapping):
         raise UserError("genrify.names must be a table with a line such as `hiphop: Rap` for each label")
@@ -210,7 +211,10 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
         "tagging.hardlinks": "refuse",  # beets writes; there is no copy of ours to be made
         "analysis.existing": explain or view["existing"].get(bool),
     }
-    return load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
+    settings = load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
+    for label, advice in unknown_names(settings).items() if view["names"].get() else ():
+        raise UserError(f"genrify.names: the model has no label {label}; {advice}")
+    return settings
 
 
 def in_words(view: ConfigView, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
@@ -260,9 +264,8 @@ def namer(view: ConfigView, session: Session) -> Namer:
     Raises
     ------
     UserError
-        If whitelist or tree cannot be read, or a name is for a label that there is not.
+        If whitelist or tree cannot be read.
     """
-    _check_labels(view["names"].get() or {}, session)
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
@@ -277,17 +280,6 @@ def namer(view: ConfigView, session: Session) -> Namer:
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),
     )
-
-
-def _check_labels(names: Mapping[object, object], session: Session) -> None:
-    from genrify_tagger.config import nearest
-
-    known = session.sidecar.labels()
-    for label in map(str, names):
-        if label.lower() not in known:
-            near = nearest(label, known)
-            meant = f"; did you mean {near}?" if near else ""
-            raise UserError(f"genrify.names: the model has no label {label}{meant} (its labels: {', '.join(known)})")
 
 
 def _if_set(view: ConfigView) -> object:

@@ -17,7 +17,15 @@ from genrify_tagger.pipeline.looks import captions, depict, to_opus
 from genrify_tagger.pipeline.portrait import Portrait, portray
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.scan import discovered, scan
-from genrify_tagger.pipeline.session import Booking, Session, booked, open_memory, open_session, reconcile
+from genrify_tagger.pipeline.session import (
+    Booking,
+    Session,
+    booked,
+    open_memory,
+    open_session,
+    reconcile,
+    unknown_names,
+)
 from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
 from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
@@ -72,4 +80,5 @@ __all__ = [
     "to_opus",
     "undisturbed",
     "undo",
+    "unknown_names",
 ]

@@ -112,7 +112,8 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         If settings, model or database cannot be used.
     """
     sidecar = load_sidecar(settings.analysis.model or None)
-    _warn_of_names(settings, sidecar)
+    for label, advice in unknown_names(settings, sidecar).items():
+        log.warning("tagging.names: the model has no label %s; %s", label, advice)
     with stores.open_store(settings.database.url, create=create) as store:
         reconcile(store)
         limits = Limits(
@@ -131,14 +132,28 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             yield session
 
 
-def _warn_of_names(settings: Settings, sidecar: Sidecar) -> None:
-    """Tell of names for labels that the model does not have, as after a typing error or with another model."""
-    known = sidecar.labels()
+def unknown_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:
+    """Return the labels that names are given to though the model lacks them, each with advice.
+
+    Parameters
+    ----------
+    settings : Settings
+        The effective settings.
+    sidecar : Sidecar, optional
+        The model's, if it is loaded already.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    known = (sidecar or load_sidecar(settings.analysis.model or None)).labels()
+    found = {}
     for label in settings.tagging.names:
         if label not in known:
             near = nearest(label, known)
-            meant = f"did you mean {near}?" if near else f"its labels are {', '.join(known)}"
-            log.warning("tagging.names: the model has no label %s; %s", label, meant)
+            found[label] = f"did you mean {near}?" if near else f"its labels are {', '.join(known)}"
+    return found
 
 
 @contextmanager
