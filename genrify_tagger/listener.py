@@ -67,7 +67,7 @@ class _Listener:
 _listener: _Listener | None = None
 
 
-def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: str) -> None:
+def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr: int | None) -> None:
     """Make a fresh process ready: load the libraries and the model, then close it in.
 
     Parameters
@@ -78,8 +78,8 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: s
         Segments to listen to in each song.
     limits : Limits
         What the process may use from here on.
-    stderr_folder : str
-        Folder for what C libraries print; the file is named after the process.
+    stderr : int or None
+        Descriptor to which what C libraries print shall go, instead of this process's stderr.
     """
     global _listener
     for number in PARENTS_SIGNALS:
@@ -87,7 +87,9 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr_folder: s
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
     _die_with_parent()
-    _catch_stderr(stderr_folder)
+    if stderr is not None:
+        os.dup2(stderr, 2)
+        os.close(stderr)
     _listener = _Listener(sidecar, segments)
     from threadpoolctl import threadpool_limits
 
@@ -106,12 +108,6 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _catch_stderr(folder: str) -> None:
-    descriptor = os.open(os.path.join(folder, str(os.getpid())), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-
-
 def _limit_memory(extra: int) -> None:
     if sys.platform != "linux":
         return
@@ -124,17 +120,17 @@ def _limit_memory(extra: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits: Limits, stderr_folder: str) -> None:
+def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits: Limits, stderr: int | None) -> None:
     """Make a fresh process ready, say so, then do one task after the other until the parent closes the pipe.
 
     Parameters
     ----------
     pipe : Connection
         Tasks come from it (callables). Each is answered twice: `TAKEN` before it is begun, then its value or its error.
-    sidecar, segments, limits, stderr_folder
+    sidecar, segments, limits, stderr
         As for `warm_up`.
     """
-    warm_up(sidecar, segments, limits, stderr_folder)
+    warm_up(sidecar, segments, limits, stderr)
     # The parent may be gone.
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(True)

@@ -6,9 +6,12 @@ import contextlib
 import multiprocessing.context
 import signal
 import sys
+import tempfile
 import threading
 import types
+import weakref
 from collections.abc import Callable, Iterator
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -25,22 +28,25 @@ class NotStartedError(Exception):
 
 
 class DiedError(Exception):
-    """The process ended over its task."""
+    """The process ended over its task; `words` is what C libraries printed last."""
 
-    def __init__(self, pid: int, status: int) -> None:
+    def __init__(self, pid: int, status: int, words: str) -> None:
         super().__init__()
         self.pid = pid
         self.status = status
+        self.words = words
 
 
 class Process:
     """One listening process and the pipe to it."""
 
-    def __init__(self, sidecar: str | None, segments: int, limits: listener.Limits, stderr_folder: str) -> None:
+    def __init__(self, sidecar: str | None, segments: int, limits: listener.Limits) -> None:
         context = _CleanSpawnContext()
         self._pipe: Connection[Any, Any]
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, sidecar, segments, limits, stderr_folder)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - nameless, so that none is left over; lives as long as this
+        weakref.finalize(self, self._stderr.close)
+        arguments = (theirs, sidecar, segments, limits, _Inherited(self._stderr.fileno()))
         self._process = context.Process(target=listener.serve, args=arguments, name="genrify-listener", daemon=True)
         with _signals_held():
             self._process.start()
@@ -87,7 +93,11 @@ class Process:
         except (EOFError, ConnectionError):
             self.is_usable = False
             self._process.join()
-            raise DiedError(self._process.pid or 0, self._process.exitcode or 0) from None
+            raise DiedError(self._process.pid or 0, self._process.exitcode or 0, self._last_words()) from None
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        return self._stderr.read()[-2000:].decode("utf-8", "replace").strip()
 
     def kill(self) -> None:
         """End the process at once, whatever it does; may be called from any thread."""
@@ -113,6 +123,27 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+class _Inherited:
+    """A descriptor for a process that is being spawned; unpickled there, it is that process's own number (or None)."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Callable[..., int | None], tuple[Any, ...]]:
+        if sys.platform == "win32":
+            return _nothing, ()
+        return _detached, (reduction.DupFd(self._descriptor),)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _detached(inherited: Any) -> int:
+    descriptor: int = inherited.detach()
+    return descriptor
 
 
 class _CleanSpawnProcess(multiprocessing.context.SpawnProcess):

@@ -14,14 +14,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from genrify_tagger import listener
@@ -85,7 +82,6 @@ class Workers:
         self._stopping = False
         self._last_used = time.monotonic()
         self._closed = threading.Event()
-        self._stderr_folder: str | None = None
         # A process dies with the thread that started it.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
         self._watcher: threading.Thread | None = None
@@ -145,8 +141,6 @@ class Workers:
             self._changed.notify_all()
         self._end_resting()
         self._starter.shutdown()
-        if self._stderr_folder is not None:
-            shutil.rmtree(self._stderr_folder, ignore_errors=True)
 
     def __enter__(self) -> Workers:
         return self
@@ -218,12 +212,10 @@ class Workers:
         return bool(self._resting) or self._busy < self.jobs
 
     def _started(self) -> Process:
-        if self._stderr_folder is None:
-            self._stderr_folder = tempfile.mkdtemp(prefix="genrify-workers-")
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
             self._watcher.start()
-        return self._starter.submit(Process, *self._setup, self._stderr_folder).result()
+        return self._starter.submit(Process, *self._setup).result()
 
     def _end_resting(self) -> None:
         with self._changed:
@@ -237,14 +229,7 @@ class Workers:
                 self._end_resting()
 
     def _crash(self, path: str, died: DiedError) -> WorkerCrashedError:
-        words = self._last_words(died.pid)
-        if words:
-            log.debug("worker %s on %r said: %s", died.pid, path, words)
+        if died.words:
+            log.debug("worker %s on %r said: %s", died.pid, path, died.words)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
         return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)
-
-    def _last_words(self, pid: int) -> str:
-        try:
-            return (Path(self._stderr_folder or "") / str(pid)).read_text("utf-8", "replace")[-2000:].strip()
-        except OSError:
-            return ""

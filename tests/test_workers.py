@@ -57,6 +57,36 @@ def test_a_bad_file_costs_only_itself(workers, tmp_path, task, error, words):
     assert listens(workers, tmp_path)
 
 
+def test_last_words_are_kept_for_whoever_looks_for_the_reason(workers, caplog):
+    with caplog.at_level("DEBUG", "genrify_tagger"), pytest.raises(WorkerCrashedError):
+        workers._call("bad.mp3", bad_tasks.crash, interruptible=True)
+    assert "last words" in caplog.text
+
+
+def test_a_program_that_was_killed_leaves_nothing_in_the_temporary_folder(program, tmp_path):
+    for number in range(8):
+        media.make("mp3-vbr", tmp_path / "Music" / str(number))
+    (tmp_path / "tmp").mkdir()
+    running = subprocess.Popen(
+        program.command("scan", "--jobs", "2", tmp_path / "Music"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program.environment(TMPDIR=str(tmp_path / "tmp")),
+    )
+    deadline = time.monotonic() + 30
+    while len(children(running.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(children(running.pid)) >= 2
+    running.kill()
+    running.communicate()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def children(process):
+    threads = Path(f"/proc/{process}/task").glob("*/children")
+    return [child for thread in threads for child in thread.read_text().split()]
+
+
 def test_a_crash_leaves_a_neighbour_alone(tmp_path):
     with Workers(jobs=2, segments=4) as pool:
         listens(pool, tmp_path)
