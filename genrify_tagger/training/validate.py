@@ -31,7 +31,6 @@ def cross_validate(
     recipe: Recipe | None = None,
     fit: Fit | None = None,
     without: npt.NDArray[np.bool_] | None = None,
-    folds: npt.NDArray[np.int64] | None = None,
 ) -> FloatArray:
     """Judge every clip by a network that met neither it nor its artist.
 
@@ -44,12 +43,10 @@ def cross_validate(
     seed : int
     recipe : Recipe or None
     fit : callable or None
-        Trains something else than a head on the segments given and returns what judges songs: class probabilities
-        (n_clips, 11) of the segments given to it.
+        Trains something else than a head on the segments given, with the seed given (100 x `seed` + fold), and returns
+        what judges songs: class probabilities (n_clips, 11) of the segments given to it.
     without : ndarray of bool, shape (n_clips,), or None
         Clips to train without.
-    folds : ndarray of int, shape (n_clips,), or None
-        Other folds than `fold_numbers` would deal.
 
     Returns
     -------
@@ -61,7 +58,7 @@ def cross_validate(
         head = train_head(clips, heard, seed=number, recipe=recipe)
         return lambda songs: song_means(predict(head, songs.embedding), songs.owner, len(clips))
 
-    folds = fold_numbers(clips, seed) if folds is None else folds
+    folds = fold_numbers(clips, seed)
     joint = np.full((len(clips), len(CLASSES)), np.nan, np.float32)
     left_out = np.array([clip.part in ("gtzan_valid", "slivers_valid") or not clip.allowed for clip in clips])
     usable = ~left_out if without is None else ~left_out & ~without
