@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
@@ -82,6 +81,7 @@ class Service:
         self._notifier = Notifier()
         self._owner = this_process()
         self._expected: set[str] = set()
+        self._hook = Hook()
         self._told: dict[str, Any] = {}
         self._told_at = 0.0
         self._has_started = self._has_complained = False
@@ -100,6 +100,7 @@ class Service:
         with self.wishes.heard(), only_one(url), ExitStack() as stack:
             self._expected = set(remembered_mounts(url))
             stack.callback(self._tell_of_the_end)
+            stack.callback(self._hook.close)
             pause = FIRST_PAUSE
             while not self.wishes.stop:
                 try:
@@ -120,13 +121,13 @@ class Service:
     def _watch(self, session: Session) -> None:
         """Watch until the end, or until other settings are in force."""
         self.wishes.restart = False
-        with contextlib.closing(Hook(session.settings.watch.after_batch)) as hook:
-            batches = Batches(session, self._arguments, hook.fire)
-            paths = self._paths or list(self.settings.library.roots)
-            loop = Loop(session, paths, self.wishes, batches, self._expected, self._tick)
-            for result in loop.run():
-                self.tally.add(result)
-                self._tell(result)
+        self._hook.action = session.settings.watch.after_batch
+        batches = Batches(session, self._arguments, self._hook.fire)
+        paths = self._paths or list(self.settings.library.roots)
+        loop = Loop(session, paths, self.wishes, batches, self._expected, self._tick)
+        for result in loop.run():
+            self.tally.add(result)
+            self._tell(result)
 
     def _with_roots(self, settings: Settings) -> Settings:
         """Return settings in which the watched folders are the roots that patterns are relative to."""
