@@ -261,6 +261,24 @@ def test_a_mount_that_hides_the_root_is_seen(program, music, may_mount):
         assert genre(hidden)
 
 
+def test_a_closed_folder_that_is_opened_is_watched_from_then_on(program, music):
+    mortal = [] if os.getuid() else [media.need("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
+    capable([*mortal, "true"], "root cannot be made to heed permissions")
+    closed = music / "closed"
+    inside = song(closed, "inside")
+    closed.chmod(0)
+    try:
+        with watching(program, music, prefix=mortal) as service:
+            service.rest()
+            assert f"{closed}: Permission denied" in service.words
+            closed.chmod(0o755)
+            service.tagged(inside)
+            service.rest()
+            service.tagged(song(closed, "new", "flac"))
+    finally:
+        closed.chmod(0o755)
+
+
 def test_network_file_systems_are_told_by_their_type(tmp_path):
     table = tmp_path / "mountinfo"
     lines = [
