@@ -11,6 +11,7 @@ import pytest
 from mutagen.flac import FLAC
 
 from tests import media
+from tests.storm import voice
 from tests.watching import changes, genre, song, until, watching
 
 
@@ -282,6 +283,30 @@ def test_killed_it_begins_where_it_was(program, music):
         service.rest()
     assert not list(music.rglob(".*"))
     assert all(mutagen.File(path) for path in music.iterdir())
+
+
+def test_without_a_settle_time_a_song_that_is_touched_while_it_is_in_hand_holds_nothing_up(program, music):
+    with watching(program, music, settle=0) as service:
+        path = song(music)
+        for _ in range(200):
+            os.utime(path)
+            time.sleep(0.01)
+        service.tagged(path)
+        service.rest()
+        assert service.end() == 0
+
+
+def test_a_song_that_two_roots_lead_to_is_taken_once(program, music, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(music)
+    songs = [music / f"{number}.mp3" for number in range(30)]
+    with watching(program, link, music) as service:
+        for number, path in enumerate(songs):
+            path.write_bytes(voice(number * 7))
+        for path in songs:
+            service.tagged(path)
+        assert service.rest()["counts"] == {"tagged": len(songs)}
+        assert len(changes(service)) == len(songs)
 
 
 def test_what_fails_is_told_and_the_others_go_on(program, music):
