@@ -285,6 +285,18 @@ def test_killed_it_begins_where_it_was(program, music):
     assert all(mutagen.File(path) for path in music.iterdir())
 
 
+def test_a_database_that_is_lost_twice_is_tried_again_as_soon_each_time(program, music):
+    told = "was moved or deleted while in use; trying again in 5 s"
+    with watching(program, music) as service:
+        for number in (1, 2):
+            service.rest()
+            for file in program.database.parent.glob("library.db*"):
+                if ".watch." not in file.name:
+                    file.unlink()
+            service.tagged(song(music, f"song{number}", "flac"))
+            assert service.words.count(told) == number
+
+
 def test_without_a_settle_time_a_song_that_is_touched_while_it_is_in_hand_holds_nothing_up(program, music):
     with watching(program, music, settle=0) as service:
         path = song(music)

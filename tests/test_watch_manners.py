@@ -159,6 +159,28 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
 
+def test_a_service_of_another_machine_is_gone_once_it_said_so(program, music):
+    words = program.database.with_name("library.db.watch.json")
+
+    def moved_elsewhere():
+        found = json.loads(words.read_text())
+        words.write_text(json.dumps({**found, "owner": f"elsewhere|{found['owner'].partition('|')[2]}"}))
+
+    with watching(program, music) as service:
+        service.rest()
+        moved_elsewhere()
+        assert program("status", "--health").stdout == "the service is well\n"
+    moved_elsewhere()
+    assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
+@pytest.mark.parametrize("words", ["", "null", "[]", '{"phase": "idle", "owner": "x", "updated": "2026-01-01"}'])
+def test_a_damaged_state_file_tells_of_no_service(program, words):
+    program.database.parent.mkdir(parents=True)
+    program.database.with_name("library.db.watch.json").write_text(words)
+    assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
 def test_a_command_runs_once_after_a_batch_and_its_failure_is_told(program, music, tmp_path):
     told = tmp_path / "told"
     command = f'echo "$GENRIFY_TAGGED $GENRIFY_RUN" >> "{told}"; echo it broke; exit 3'

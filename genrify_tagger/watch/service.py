@@ -22,7 +22,7 @@ from genrify_tagger.watch.lock import alone_on_server, only_one
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.notify import Notifier
 from genrify_tagger.watch.signals import Wishes
-from genrify_tagger.watch.state import LOST, remembered_mounts, state_path, write_state
+from genrify_tagger.watch.state import LOST, STOPPING, remembered_mounts, state_path, write_state
 from genrify_tagger.watch.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Service:
         self._hook = Hook()
         self._told: dict[str, Any] = {}
         self._told_at = 0.0
-        self._has_started = self._has_complained = False
+        self._has_started = self._has_rested = self._has_complained = False
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or a wish ends it.
@@ -103,6 +103,7 @@ class Service:
             stack.callback(self._hook.close)
             pause = FIRST_PAUSE
             while not self.wishes.stop:
+                self._has_rested = False
                 try:
                     with open_session(self._with_roots(self.settings)) as session, alone_on_server(session.store):
                         for thing in self._beside if not self._has_started else ():
@@ -112,7 +113,9 @@ class Service:
                 except StoreError as error:
                     if not self._has_started:
                         raise
-                    log.error("%s; trying again in %g s", error, pause)
+                    if self._has_rested:
+                        pause = FIRST_PAUSE  # what was wrong last time has been over
+                    log.error("%s%s; trying again in %g s", _where(error), error.message, pause)
                     self._wait(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -157,8 +160,7 @@ class Service:
             with open_session(self._with_roots(found)):
                 pass  # model and vocabulary are there
         except GenrifyError as error:
-            where = f"{display_path(error.path)}: " if error.path else ""
-            log.error("the settings were not changed: %s%s", where, error)
+            log.error("the settings were not changed: %s%s", _where(error), error)
         else:
             self.settings = found
             self.wishes.restart = True
@@ -174,6 +176,7 @@ class Service:
             self._notifier.ready()
             for root in loop.roots:
                 log.info("watching %s (%s)", display_path(root.path), root.reason or root.watching)
+        self._has_rested |= loop.phase == "idle"
         self._notifier.ping()
         if self.wishes.reload:
             self._read_settings_again()
@@ -210,4 +213,8 @@ class Service:
     def _tell_of_the_end(self) -> None:
         self._notifier.stopping()
         if self._told:
-            self._publish({**self._told, "phase": "stopping"})
+            self._publish({**self._told, "phase": STOPPING})
+
+
+def _where(error: GenrifyError) -> str:
+    return f"{display_path(error.path)}: " if error.path else ""
