@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from genrify_tagger.config import load_settings
 from genrify_tagger.watch import units
 from genrify_tagger.watch.hooks import Hook
+from genrify_tagger.watch.service import Service
+from genrify_tagger.watch.state import state_path
 from tests import media
 from tests.watching import genre, logged, song, until, watching
 
@@ -172,6 +175,31 @@ def test_a_service_of_another_machine_is_gone_once_it_said_so(program, music):
         assert program("status", "--health").stdout == "the service is well\n"
     moved_elsewhere()
     assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
+def test_a_clock_that_is_set_anew_does_not_make_it_look_silent(monkeypatch, music, tmp_path):
+    """A computer without a clock of its own learns the time when the service has been running for a while."""
+    overrides = {"database.url": str(tmp_path / "library.db")}
+    service = Service(lambda: load_settings(environ={}, overrides=overrides).settings, [str(music)], lambda _: None)
+    words = Path(state_path(overrides["database.url"]))
+    found = []
+
+    def set_the_clock():
+        try:
+            until(lambda: words.exists() and json.loads(words.read_text())["phase"] == "idle")
+            time.sleep(2)
+            before = words.stat().st_ino
+            real = time.time
+            monkeypatch.setattr(time, "time", lambda: real() + 86400)
+            found.append(until(lambda: words.stat().st_ino != before))
+        finally:
+            service.wishes.ask_to_stop()
+
+    helper = threading.Thread(target=set_the_clock)
+    helper.start()
+    service.run()
+    helper.join()
+    assert found
 
 
 @pytest.mark.parametrize("words", ["", "null", "[]", '{"phase": "idle", "owner": "x", "updated": "2026-01-01"}'])
@@ -360,6 +388,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     assert "no roots to watch" in program("service", "install", status=2).stderr
     done = program("service", "install", "--no-start", **roots)
     unit = program.home / ".config/systemd/user" / units.NAME
+    assert "the service will not see GENRIFY_LIBRARY__ROOTS" in done.stderr
     assert f"wrote {unit}" in done.stdout and "loginctl enable-linger" in done.stdout
     text = unit.read_text()
     assert "Type=notify" in text and "Nice=19" in text and "IOSchedulingClass=idle" in text and "MemoryMax=" in text
@@ -386,7 +415,9 @@ def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
     )
     arguments = ("service", "install", "--system", "--user", name, "--print", "--config", settings)
     unit = tmp_path / units.NAME
-    unit.write_text(program(*arguments).stdout)
+    printed = program(*arguments)
+    assert not printed.stderr
+    unit.write_text(printed.stdout)
     lines = unit.read_text().splitlines()
     assert f"User={name}" in lines and "ProtectSystem=strict" in lines and "NoNewPrivileges=yes" in lines
     escaped = str(folder).replace("%", "%%")

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 STATE_SECONDS = 1.0  # between two writings of the state, if there is news
 HEARTBEAT_SECONDS = 900.0  # and if there is none: a disk at rest shall stay so
+STEP_SECONDS = 60.0  # by which the time of day must have been set anew for the state's times to be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 
 Beside = Callable[["Service"], AbstractContextManager[object]]
@@ -83,7 +84,7 @@ class Service:
         self._expected: set[str] = set()
         self._hook = Hook()
         self._told: dict[str, Any] = {}
-        self._told_at = 0.0
+        self._told_at = self._told_time = 0.0
         self._has_started = self._has_rested = self._has_complained = False
 
     def run(self) -> None:
@@ -183,7 +184,8 @@ class Service:
         since = time.monotonic() - self._told_at
         if since >= STATE_SECONDS:
             state = self._state(loop)
-            if state != self._told or since > HEARTBEAT_SECONDS:
+            stepped = abs(time.time() - self._told_time - since) > STEP_SECONDS
+            if state != self._told or since > HEARTBEAT_SECONDS or stepped:
                 self._publish(state)
         return self._notifier.pause()
 
@@ -199,7 +201,7 @@ class Service:
         }
 
     def _publish(self, state: dict[str, Any]) -> None:
-        self._told, self._told_at = state, time.monotonic()
+        self._told, self._told_at, self._told_time = state, time.monotonic(), time.time()
         lost = sum(root["watching"] == LOST for root in state["roots"])
         words = f"{state['phase']}, {counted(state['queue'], 'file')} waiting, {self.tally.counts['tagged']:,} tagged"
         self._notifier.status(words + (f"; {counted(lost, 'folder is', 'folders are')} away" if lost else ""))
