@@ -108,6 +108,10 @@ class WorkerMemoryError(WorkerError):
     """The file needed more memory than the limit."""
 
 
+class WorkerStartError(WorkerError):
+    """No worker process could be started, which is no file's fault."""
+
+
 class InterruptedScanError(GenrifyError):
     """The user stopped the run; everything finished so far is kept."""
 

@@ -27,8 +27,8 @@ from genrify_tagger.errors import (
     GenrifyError,
     InterruptedScanError,
     WorkerCrashedError,
-    WorkerError,
     WorkerMemoryError,
+    WorkerStartError,
     WorkerTimeoutError,
 )
 from genrify_tagger.process import DiedError, NotStartedError, Process
@@ -174,7 +174,7 @@ class Workers:
             except GenrifyError as error:
                 error.path = path
                 raise
-        raise WorkerError("the worker processes do not start", path=path, hint="see --verbose")
+        raise WorkerStartError("the worker processes do not start", path=path, hint="see --verbose")
 
     @contextlib.contextmanager
     def _borrowed(self, path: str, *, interruptible: bool) -> Iterator[Process]:
@@ -200,8 +200,8 @@ class Workers:
             self._urgent -= not interruptible
             if self._closed.is_set() or (interruptible and self._stopping):
                 raise InterruptedScanError("interrupted", path=path)
-            self._busy += 1
             process = self._resting.pop() if self._resting else self._started()
+            self._busy += 1
             if interruptible:
                 self._listening.add(process)
             return process
@@ -215,7 +215,11 @@ class Workers:
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
             self._watcher.start()
-        return self._starter.submit(Process, *self._setup).result()
+        try:
+            return self._starter.submit(Process, *self._setup).result()
+        except OSError as error:  # no memory, no descriptors, no room for what it prints
+            log.debug("a worker process cannot be started: %s", error)
+            raise NotStartedError from error
 
     def _end_resting(self) -> None:
         with self._changed:

@@ -11,6 +11,7 @@ import pytest
 from mutagen.flac import FLAC
 
 from tests import media
+from tests.storm import voice
 from tests.watching import changes, genre, song, until, watching
 
 
@@ -282,6 +283,42 @@ def test_killed_it_begins_where_it_was(program, music):
         service.rest()
     assert not list(music.rglob(".*"))
     assert all(mutagen.File(path) for path in music.iterdir())
+
+
+def test_a_database_that_is_lost_twice_is_tried_again_as_soon_each_time(program, music):
+    told = "was moved or deleted while in use; trying again in 5 s"
+    with watching(program, music) as service:
+        for number in (1, 2):
+            service.rest()
+            for file in program.database.parent.glob("library.db*"):
+                if ".watch." not in file.name:
+                    file.unlink()
+            service.tagged(song(music, f"song{number}", "flac"))
+            assert service.words.count(told) == number
+
+
+def test_without_a_settle_time_a_song_that_is_touched_while_it_is_in_hand_holds_nothing_up(program, music):
+    with watching(program, music, settle=0) as service:
+        path = song(music)
+        for _ in range(200):
+            os.utime(path)
+            time.sleep(0.01)
+        service.tagged(path)
+        service.rest()
+        assert service.end() == 0
+
+
+def test_a_song_that_two_roots_lead_to_is_taken_once(program, music, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(music)
+    songs = [music / f"{number}.mp3" for number in range(30)]
+    with watching(program, link, music) as service:
+        for number, path in enumerate(songs):
+            path.write_bytes(voice(number * 7))
+        for path in songs:
+            service.tagged(path)
+        assert service.rest()["counts"] == {"tagged": len(songs)}
+        assert len(changes(service)) == len(songs)
 
 
 def test_what_fails_is_told_and_the_others_go_on(program, music):

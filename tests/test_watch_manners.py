@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from genrify_tagger.config import load_settings
 from genrify_tagger.watch import units
+from genrify_tagger.watch.hooks import Hook
+from genrify_tagger.watch.service import Service
+from genrify_tagger.watch.state import state_path
 from tests import media
 from tests.watching import genre, logged, song, until, watching
 
@@ -158,6 +162,53 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
 
+def test_a_service_of_another_machine_is_gone_once_it_said_so(program, music):
+    words = program.database.with_name("library.db.watch.json")
+
+    def moved_elsewhere():
+        found = json.loads(words.read_text())
+        words.write_text(json.dumps({**found, "owner": f"elsewhere|{found['owner'].partition('|')[2]}"}))
+
+    with watching(program, music) as service:
+        service.rest()
+        moved_elsewhere()
+        assert program("status", "--health").stdout == "the service is well\n"
+    moved_elsewhere()
+    assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
+def test_a_clock_that_is_set_anew_does_not_make_it_look_silent(monkeypatch, music, tmp_path):
+    """A computer without a clock of its own learns the time when the service has been running for a while."""
+    overrides = {"database.url": str(tmp_path / "library.db")}
+    service = Service(lambda: load_settings(environ={}, overrides=overrides).settings, [str(music)], lambda _: None)
+    words = Path(state_path(overrides["database.url"]))
+    found = []
+
+    def set_the_clock():
+        try:
+            until(lambda: words.exists() and json.loads(words.read_text())["phase"] == "idle")
+            time.sleep(2)
+            before = words.stat().st_ino
+            real = time.time
+            monkeypatch.setattr(time, "time", lambda: real() + 86400)
+            found.append(until(lambda: words.stat().st_ino != before))
+        finally:
+            service.wishes.ask_to_stop()
+
+    helper = threading.Thread(target=set_the_clock)
+    helper.start()
+    service.run()
+    helper.join()
+    assert found
+
+
+@pytest.mark.parametrize("words", ["", "null", "[]", '{"phase": "idle", "owner": "x", "updated": "2026-01-01"}'])
+def test_a_damaged_state_file_tells_of_no_service(program, words):
+    program.database.parent.mkdir(parents=True)
+    program.database.with_name("library.db.watch.json").write_text(words)
+    assert program("status", "--health", status=1).stdout == "no service is running\n"
+
+
 def test_a_command_runs_once_after_a_batch_and_its_failure_is_told(program, music, tmp_path):
     told = tmp_path / "told"
     command = f'echo "$GENRIFY_TAGGED $GENRIFY_RUN" >> "{told}"; echo it broke; exit 3'
@@ -227,6 +278,70 @@ def test_an_address_is_called_after_a_batch_and_no_secret_is_logged(program, mus
         assert "secret" not in service.words
 
 
+@contextmanager
+def answering(*answers):
+    """Answer one call after another with these bytes, and count them."""
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            for answer in answers:
+                caller, _ = server.accept()
+                with caller:
+                    calls.append(caller.recv(4096))
+                    caller.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", calls
+        thread.join()
+
+
+def done(hook, number=1):
+    """Fire a hook and wait till it is done."""
+    hook.fire(number, 1)
+    until(lambda: hook.is_idle)
+
+
+def test_an_answer_that_is_not_http_does_not_end_all_calls(caplog):
+    hook = Hook()
+    with answering(b"this is no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n") as (address, calls):
+        hook.action = f"http://{address}/scan?u=J\u00fcrg&p=secret"
+        done(hook)
+        assert caplog.messages == [f"watch.after_batch: http://{address}/scan: what answered does not speak HTTP"]
+        done(hook)
+    assert len(calls) == 2 and calls[1].startswith(b"GET /scan?u=J%C3%BCrg&p=secret ")
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("action", ["http://[bad/?p=secret", "http://ana:secret@127.0.0.1:1/", "false secret; exit 3"])
+def test_a_hook_that_cannot_work_is_told_of_without_what_may_be_secret(action, caplog):
+    hook = Hook(action)
+    done(hook), done(hook)
+    assert len(caplog.messages) == 2 and "secret" not in caplog.text
+
+
+def test_what_a_command_leaves_running_is_not_waited_for(tmp_path, caplog):
+    pid = tmp_path / "pid"
+    hook = Hook(f'sleep 600 & echo $! > "{pid}"; echo "it \\"broke\\""; exit 3')
+    try:
+        done(hook)
+        assert caplog.messages == ['watch.after_batch: the command ended with status 3 (it "broke")']
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_settings_that_are_read_again_do_not_end_a_command(program, music, tmp_path):
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    command = f'touch "{begun}"; sleep 5; touch "{ended}"'
+    with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=command) as service:
+        service.tagged(song(music))
+        until(begun.exists)
+        service.process.send_signal(signal.SIGHUP)
+        until(lambda: "the settings were read again" in service.words)
+        until(ended.exists)
+
+
 def test_mpd_learns_of_the_genre(program, music, tmp_path):
     mpd, mpc = media.need("mpd"), media.need("mpc")
     for name in ("playlists", "run"):
@@ -273,6 +388,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     assert "no roots to watch" in program("service", "install", status=2).stderr
     done = program("service", "install", "--no-start", **roots)
     unit = program.home / ".config/systemd/user" / units.NAME
+    assert "the service will not see GENRIFY_LIBRARY__ROOTS" in done.stderr
     assert f"wrote {unit}" in done.stdout and "loginctl enable-linger" in done.stdout
     text = unit.read_text()
     assert "Type=notify" in text and "Nice=19" in text and "IOSchedulingClass=idle" in text and "MemoryMax=" in text
@@ -292,20 +408,27 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
 def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
     name = "daemon"  # every system has this user
     folder = tmp_path / "My Music 100%"
-    settings = tmp_path / "settings.toml"
+    settings = tmp_path / "Set$tings.toml"
     settings.write_text(
-        f'[library]\nroots = ["{folder}", "/mnt/nas/music"]\n[database]\nurl = "/srv/genrify/library.db"\n'
+        f'[library]\nroots = ["{folder}", "/mnt/nas/music", "/srv/Ke$ha", "/srv/\u97f3\u697d"]\n'
+        '[database]\nurl = "/srv/genrify/library.db"\n'
     )
     arguments = ("service", "install", "--system", "--user", name, "--print", "--config", settings)
     unit = tmp_path / units.NAME
-    unit.write_text(program(*arguments).stdout)
+    printed = program(*arguments)
+    assert not printed.stderr
+    unit.write_text(printed.stdout)
     lines = unit.read_text().splitlines()
     assert f"User={name}" in lines and "ProtectSystem=strict" in lines and "NoNewPrivileges=yes" in lines
     escaped = str(folder).replace("%", "%%")
     assert f'ReadWritePaths="-{escaped}"' in lines
     assert "ReadWritePaths=-/mnt/nas/music" in lines and "ReadWritePaths=-/srv/genrify" in lines
-    assert any(line.startswith("ExecStart=") and line.endswith(f" watch --config {settings}") for line in lines)
+    assert "ReadWritePaths=-/srv/Ke$ha" in lines and "ReadWritePaths=-/srv/\u97f3\u697d" in lines
+    start = f" watch --config {str(settings).replace('$', '$$')}"  # `$` is special in a command line only
+    assert any(line.startswith("ExecStart=") and line.endswith(start) for line in lines)
     verified(unit)
+    settings.write_text('[library]\nroots = ["/srv/two\\nlines"]\n')
+    assert "a unit file cannot hold this name" in program(*arguments, status=1).stderr
     assert (
         "no user 'nobody-at-all'"
         in program(

@@ -245,6 +245,21 @@ def test_lost_mounts_are_waited_for(program, music, tmp_path, may_mount):
             subprocess.run(["umount", "--lazy", str(disk)], check=False, capture_output=True)
 
 
+def test_a_folder_that_was_mounted_on_itself_is_not_missed(program, music, tmp_path):
+    """So systemd makes a folder writable for a service that is closed in."""
+    unshare = [media.need("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c"]
+    inside = f'mount --bind "{music}" "{music}" && exec "$@"'
+    capable([*unshare, inside, "sh", "true"], "no namespaces here")
+    path = song(music)
+    kept = song(music, "kept", "flac")
+    with watching(program, music, prefix=[*unshare, inside, "sh"]) as service:
+        service.tagged(path), service.tagged(kept)
+        service.rest()
+    with watching(program, music) as service:
+        path.unlink()
+        until(lambda: not service.files()[str(path)][1])
+
+
 def test_a_mount_that_hides_the_root_is_seen(program, music, may_mount):
     hidden = song(music, "hidden")
     with watching(program, music) as service:
@@ -259,6 +274,24 @@ def test_a_mount_that_hides_the_root_is_seen(program, music, may_mount):
         service.rest()
         assert service.files()[str(hidden)] == ("tagged", True)
         assert genre(hidden)
+
+
+def test_a_closed_folder_that_is_opened_is_watched_from_then_on(program, music):
+    mortal = [] if os.getuid() else [media.need("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
+    capable([*mortal, "true"], "root cannot be made to heed permissions")
+    closed = music / "closed"
+    inside = song(closed, "inside")
+    closed.chmod(0)
+    try:
+        with watching(program, music, prefix=mortal) as service:
+            service.rest()
+            assert f"{closed}: Permission denied" in service.words
+            closed.chmod(0o755)
+            service.tagged(inside)
+            service.rest()
+            service.tagged(song(closed, "new", "flac"))
+    finally:
+        closed.chmod(0o755)
 
 
 def test_network_file_systems_are_told_by_their_type(tmp_path):
@@ -284,6 +317,13 @@ def test_network_file_systems_are_told_by_their_type(tmp_path):
     assert found("/opt") == []
     assert mounts.mount_points("/srv/music", mountinfo=str(table)) == ["/srv"]
     assert mounts.unmounted(["/srv", "/gone"], mountinfo=str(table)) == ["/gone"]
+    table.write_text(
+        "20 1 8:1 / / rw - ext4 x rw\n21 20 8:1 /srv/music /srv/music rw - ext4 x rw\n"
+        "22 20 8:2 / /srv/disk rw - ext4 x rw\n23 22 8:2 /songs /srv/disk/songs rw - ext4 x rw\n"
+        "24 20 8:1 /home /srv/music/home rw - ext4 x rw\n25 20 0:40 /@ /srv/sub rw - btrfs x rw\n"
+        "26 25 0:40 /@/a /srv/sub/a rw - btrfs x rw\n"
+    )
+    assert mounts.mount_points("/srv", mountinfo=str(table)) == ["/srv/disk", "/srv/music/home", "/srv/sub"]
     fstab = tmp_path / "fstab"
     fstab.write_text(
         "# comment\n/dev/sda1 / ext4 defaults 0 1\nnas:/m /mnt/nas nfs x 0 0\n//s /mnt/a\\040b cifs x 0 0\n"

@@ -17,6 +17,7 @@ from genrify_tagger.errors import (
     WorkerCrashedError,
     WorkerError,
     WorkerMemoryError,
+    WorkerStartError,
     WorkerTimeoutError,
 )
 from genrify_tagger.listener import Limits
@@ -55,6 +56,22 @@ def test_a_bad_file_costs_only_itself(workers, tmp_path, task, error, words):
         workers._call("bad.mp3", task, interruptible=True)
     assert caught.value.path == "bad.mp3"
     assert listens(workers, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_processes_that_cannot_be_started_are_no_files_fault_and_are_started_later(tmp_path):
+    import resource
+
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Workers(jobs=1, segments=4) as pool:
+        for _ in range(2):  # each had cost the pool one of its places
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
+            try:
+                with pytest.raises(WorkerStartError, match="do not start"):
+                    pool.probe("song.flac")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        assert listens(pool, tmp_path)
 
 
 def test_last_words_are_kept_for_whoever_looks_for_the_reason(workers, caplog):

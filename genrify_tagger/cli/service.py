@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from genrify_tagger.config import Settings
     from genrify_tagger.watch.units import Unit
+
+log = logging.getLogger(__name__)
 
 system_option = click.option("--system", is_flag=True, help="For the whole system, closed in; needs root.")
 
@@ -68,6 +71,7 @@ def install(state: State, system: bool, user: str | None, no_start: bool, only_p
             "the settings name no roots to watch", path=path, hint='add roots = ["~/Music"] under [library]'
         )
     unit = _unit(state, settings, system=system, user=user)
+    _tell_of_variables(state)
     if only_print:
         write_text(unit.text)
         return
@@ -137,6 +141,13 @@ def status(state: State, system: bool) -> int:
         write_line(f"there is no systemd here: {units.without_systemd(_watch_command(state))}")
     write_line(f"running: process {running['pid']}, {running['phase']}" if running else "not running")
     return 0 if running else 1
+
+
+def _tell_of_variables(state: State) -> None:
+    """Warn of settings that are in force here and will not be where systemd starts the service."""
+    loaded = state.load()
+    if names := sorted({origin for origin in loaded.origins.values() if origin.startswith("GENRIFY_")}):
+        log.warning("the service will not see %s; settings for it belong into %s", ", ".join(names), loaded.file)
 
 
 def _unit(state: State, settings: Settings, *, system: bool, user: str | None) -> Unit:

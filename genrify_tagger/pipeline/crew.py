@@ -44,7 +44,7 @@ class Crew:
         self._on_done = on_done
         self._hands = session.workers.jobs + 2
         self._pool = ThreadPoolExecutor(self._hands, thread_name_prefix="genrify")
-        self._work: dict[Future[Result], str] = {}
+        self._work: dict[Future[Result], str] = {}  # and the real paths of the songs
 
     def __enter__(self) -> Crew:
         return self
@@ -61,14 +61,13 @@ class Crew:
         self._session.workers.interrupt()
 
     @property
-    def busy(self) -> int:
-        """How many songs are in hand."""
-        return len(self._work)
-
-    @property
     def has_room(self) -> bool:
         """Whether another song would be begun at once."""
         return len(self._work) < self._hands
+
+    def holds(self, path: str) -> bool:
+        """Whether the file behind a path is in hand, be it by another path that links lead along."""
+        return os.path.realpath(path) in self._work.values()
 
     def begin(self, run: Callable[[], int], path: str, *, came_from: str | None = None) -> bool:
         """Begin with a file.
@@ -100,7 +99,7 @@ class Crew:
         record = self._known(item, came_from)
         if record is not None and is_unchanged(self._session, record, item.stat, self._options):
             return False
-        self._hand(self._pool.submit(process, self._session, run(), item, record, self._options), path)
+        self._hand(self._pool.submit(process, self._session, run(), item, record, self._options), item.target)
         return True
 
     def finished(self) -> list[Result]:
@@ -124,8 +123,8 @@ class Crew:
                 raise error
         return results
 
-    def _hand(self, future: Future[Result], path: str) -> None:
-        self._work[future] = path
+    def _hand(self, future: Future[Result], target: str) -> None:
+        self._work[future] = target
         future.add_done_callback(lambda _: self._on_done())
 
     def _known(self, item: Candidate, came_from: str | None) -> FileRecord | None:

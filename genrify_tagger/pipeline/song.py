@@ -20,6 +20,7 @@ from genrify_tagger.errors import (
     StoreError,
     TagError,
     WorkerError,
+    WorkerStartError,
 )
 from genrify_tagger.files import FileStat
 from genrify_tagger.library import Candidate, is_audio
@@ -212,7 +213,9 @@ def _outcome(
 def _failure(result: Result, error: GenrifyError | OSError) -> Result:
     """Return a result as failed; what the system refused or another program prevented may work later."""
     cause = error.__cause__ if isinstance(error, TagError) else error
-    passing = isinstance(error, ChangedMeanwhileError) or (isinstance(cause, OSError) and cause.errno in _PASSING)
+    passing = isinstance(error, (ChangedMeanwhileError, WorkerStartError)) or (
+        isinstance(cause, OSError) and cause.errno in _PASSING
+    )
     return replace(result, status="failed", error=plain_words(error), passing=passing)
 
 

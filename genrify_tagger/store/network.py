@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NamedTuple
 
 NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "prl_fs", "smb", "smb3"}
@@ -36,13 +37,46 @@ def is_network(kind: str) -> bool:
 
 def mounts(mountinfo: str = "/proc/self/mountinfo") -> list[tuple[str, str]]:
     """Return the mount points and their types of file system, in the order of mounting; none where Linux is not."""
+    return [(mount.point, mount.kind) for mount in _table(mountinfo)]
+
+
+def bound_to_themselves(mountinfo: str = "/proc/self/mountinfo") -> set[str]:
+    """Return the mount points at which there is what would be there without the mount.
+
+    systemd makes such mounts for the folders that a closed-in service may write to, for that service alone.
+    """
+    table = {mount.number: mount for mount in _table(mountinfo)}
+    pairs = ((mount, table.get(mount.parent)) for mount in table.values())
+    return {mount.point for mount, below in pairs if below is not None and _is_the_same(mount, below)}
+
+
+class _Mount(NamedTuple):
+    """A line of mountinfo: `root` is the folder of the file system `device` that is seen at `point`."""
+
+    number: str
+    parent: str
+    device: str
+    root: str
+    point: str
+    kind: str
+
+
+def _table(mountinfo: str) -> list[_Mount]:
     try:
         with open(mountinfo, "rb") as file:
             lines = [os.fsdecode(line) for line in file]
     except OSError:
         return []
-    halves = [line.split(" - ", 1) for line in lines if " - " in line]
-    return [(_unescaped(left.split()[4]), right.split()[0]) for left, right in halves]
+    halves = [(left.split(), right.split()) for left, dash, right in (line.partition(" - ") for line in lines) if dash]
+    return [
+        _Mount(left[0], left[1], left[2], root=_unescaped(left[3]), point=_unescaped(left[4]), kind=right[0])
+        for left, right in halves
+    ]
+
+
+def _is_the_same(mount: _Mount, below: _Mount) -> bool:
+    inside = mount.point[len(below.point.rstrip("/")) :]
+    return mount.device == below.device and mount.root == (below.root.rstrip("/") + inside or "/")
 
 
 def _unescaped(point: str) -> str:

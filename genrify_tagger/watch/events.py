@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchdog.events import (
+    DirAttribEvent,
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
@@ -123,7 +124,8 @@ class Watch:
             self._observer: BaseObserver = _LinuxObserver(self._inotify)
         else:
             self._observer = Observer()
-        handler = _Handler(real, shown, wants, enters, inbox)
+        permitted = (lambda _: None) if self._inotify is None else self._inotify.note_permission
+        handler = _Handler(real, shown, wants, enters, inbox, permitted)
         filter_ = [*_EVENTS, FileModifiedEvent] if self._inotify is None else _EVENTS
         try:
             self._observer.schedule(handler, real, recursive=True, event_filter=filter_)
@@ -144,14 +146,19 @@ class Watch:
 
     @property
     def is_alarmed(self) -> bool:
-        """Whether events were lost, a limit reached or a file system unmounted."""
+        """Whether events were lost, a limit reached, a file system unmounted or a closed folder opened."""
         found = self._inotify
-        return found is not None and (found.overflowed or found.hit_limit or found.unmounted)
+        return found is not None and (found.overflowed or found.hit_limit or found.unmounted or found.reopened)
 
     @property
     def unmounted(self) -> bool:
         """Whether a watched file system has gone."""
         return self._inotify is not None and self._inotify.unmounted
+
+    @property
+    def reopened(self) -> bool:
+        """Whether a folder that could not be watched may be read now."""
+        return self._inotify is not None and self._inotify.reopened
 
     @property
     def is_alive(self) -> bool:
@@ -177,7 +184,7 @@ class Watch:
 
 _EVENTS: list[type[FileSystemEvent]] = [
     *(FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent, FileAttribEvent),
-    *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent),
+    *(DirCreatedEvent, DirMovedEvent, DirDeletedEvent, DirAttribEvent),
 ]
 
 
@@ -191,8 +198,10 @@ class _Handler(FileSystemEventHandler):
         wants: Callable[[str], bool],
         enters: Callable[[str], bool],
         inbox: Inbox,
+        permitted: Callable[[str], None],
     ) -> None:
         self._real, self._shown = real, shown
+        self._permitted = permitted
         self._wants, self._enters = wants, enters
         self._inbox = inbox
 
@@ -200,7 +209,9 @@ class _Handler(FileSystemEventHandler):
         path, target = self._path(event.src_path), self._path(event.dest_path)
         if os.path.basename(path).startswith(OURS) or os.path.basename(target).startswith(OURS):
             return
-        if event.is_directory:
+        if isinstance(event, DirAttribEvent):
+            self._permitted(os.fsdecode(event.src_path))
+        elif event.is_directory:
             self._folder(path)
             self._folder(target)
         elif isinstance(event, FileMovedEvent):
@@ -256,7 +267,8 @@ if sys.platform == "linux":
             self._wake = wake
             self.live: set[WatchDescriptor] = set()
             self._noting = threading.Lock()
-            self.hit_limit = self.overflowed = self.unmounted = False
+            self._refused: set[str] = set()
+            self.hit_limit = self.overflowed = self.unmounted = self.reopened = False
 
         def add_callback(self, path: bytes, mask: Mask, callback: Any, id_: Any) -> WatchDescriptor:
             """Watch one folder, unless no song in it would matter."""
@@ -272,10 +284,17 @@ if sys.platform == "linux":
                     self._wake()
                 raise
             if number == -1:
+                self._refused.add(os.fsdecode(path))
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             with self._noting:
                 self.live.add(number)
             return number
+
+        def note_permission(self, folder: str) -> None:
+            """Note that a folder which could not be watched may be read now."""
+            if folder in self._refused and os.access(folder, os.R_OK | os.X_OK):
+                self.reopened = True
+                self._wake()
 
         def handle_event(self, event: InotifyEvent) -> None:
             """Note what watchdog does not pass on, and let it do its part."""

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import os
 import re
 import signal
+import string
 import subprocess
+import tempfile
 import threading
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit
+from typing import IO
+from urllib.parse import quote, urlsplit
 
 log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 120.0
 CALL_SECONDS = 30.0
+LAST_WORDS = 4096  # bytes of a command's output in which its last line is looked for
 _CALL = re.compile(r"(?:(GET|POST|PUT) +)?(https?://\S+)", re.IGNORECASE)
 
 
 class Hook:
     """What is done after a batch; one at a time, and once more if batches ended meanwhile.
 
-    Parameters
+    Attributes
     ----------
     action : str
         A shell command; or an address (``http://...``), perhaps behind a method (``POST http://...``). Empty: nothing.
     """
 
-    def __init__(self, action: str) -> None:
-        self._action = action.strip()
+    def __init__(self, action: str = "") -> None:
+        self.action = action
         self._lock = threading.Lock()
         self._waiting: tuple[int, int] | None = None
         self._worker: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done and nothing waits."""
+        return self._worker is None
 
     def fire(self, run: int, tagged: int) -> None:
         """Have it done in the background.
@@ -46,7 +56,7 @@ class Hook:
         tagged : int
             How many files were tagged in it; ``GENRIFY_TAGGED``.
         """
-        if not self._action:
+        if not self.action.strip():
             return
         with self._lock:
             self._waiting = (run, tagged + (self._waiting[1] if self._waiting else 0))
@@ -60,6 +70,8 @@ class Hook:
         if worker is None:
             return
         worker.join(seconds)
+        with self._lock:
+            self._waiting = None
         if self._process is not None:
             _kill(self._process)
             worker.join(1)
@@ -71,35 +83,47 @@ class Hook:
                     self._worker = None
                     return
                 (run, tagged), self._waiting = self._waiting, None
-            call = _CALL.fullmatch(self._action)
-            problem = _called(call[1], call[2]) if call else self._run(run, tagged)
+            action = self.action.strip()
+            call = _CALL.fullmatch(action)
+            problem = _called(call[1], call[2]) if call else self._run(action, run, tagged)
             if problem:
-                log.warning("watch.after_batch: %s: %s", _named(self._action), problem)
+                log.warning("watch.after_batch: %s", problem)
 
-    def _run(self, run: int, tagged: int) -> str | None:
+    def _run(self, action: str, run: int, tagged: int) -> str | None:
         environment = {**os.environ, "GENRIFY_RUN": str(run), "GENRIFY_TAGGED": str(tagged)}
         environment.pop("NOTIFY_SOCKET", None)  # it is not the command's to speak to systemd
-        self._process = subprocess.Popen(
-            self._action,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
         try:
-            output, _ = self._process.communicate(timeout=COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            _kill(self._process)
-            self._process.communicate()
-            return f"took longer than {COMMAND_SECONDS:g} seconds"
+            # A file and no pipe: what the command leaves running in the background may hold it open.
+            with tempfile.TemporaryFile() as output:
+                self._process = subprocess.Popen(
+                    action,
+                    shell=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                )
+                return _ended(self._process, output)
+        except OSError as error:
+            return f"the command cannot be run: {error.strerror or error}"
         finally:
-            process, self._process = self._process, None
-        if process.returncode == 0:
-            return None
-        words = output.decode("utf-8", "replace").strip().splitlines()
-        return f"ended with status {process.returncode}{f' ({words[-1]})' if words else ''}"
+            self._process = None
+
+
+def _ended(process: subprocess.Popen[bytes], output: IO[bytes]) -> str | None:
+    """Wait for a command, and say what was wrong with it; None if nothing was."""
+    try:
+        status = process.wait(COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        process.wait()
+        return f"the command took longer than {COMMAND_SECONDS:g} seconds"
+    if status == 0:
+        return None
+    output.seek(max(output.seek(0, os.SEEK_END) - LAST_WORDS, 0))
+    words = output.read().decode("utf-8", "replace").strip().splitlines()
+    return f"the command ended with status {status}{f' ({words[-1]})' if words else ''}"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -108,20 +132,22 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _called(method: str | None, address: str) -> str | None:
-    request = urllib.request.Request(address, method=(method or "GET").upper())
+    """Call an address, and say what was wrong with that; None if nothing was."""
     try:
-        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:
-            answer.read(1 << 20)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        return f"{getattr(error, 'code', '')} {reason}".strip()
-    return None
+        name = _named(address)
+        request = urllib.request.Request(quote(address, safe=string.punctuation), method=(method or "GET").upper())
+        with urllib.request.urlopen(request, timeout=CALL_SECONDS):
+            return None
+    except OSError as error:
+        code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+        return f"{name}: {code}{getattr(error, 'reason', None) or error}"
+    except (ValueError, http.client.InvalidURL):
+        return "the address is not valid"
+    except http.client.HTTPException:
+        return f"{name}: what answered does not speak HTTP"
 
 
-def _named(action: str) -> str:
-    """Return the action without what may be secret: an address's parameters hold keys and passwords."""
-    call = _CALL.fullmatch(action)
-    if not call:
-        return action
-    parts = urlsplit(call[2])
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+def _named(address: str) -> str:
+    """Return an address without what may be secret: its parameters hold keys, its beginning a name and a password."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

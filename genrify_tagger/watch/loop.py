@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 LOST_SECONDS = 2.0  # between two checks while a root is away
 FOLDER_SECONDS = 2.0  # news of folders come in heaps
+BUSY_SECONDS = 1.0  # that a file which is in hand waits beyond the usual, lest it come up again at once
 ROOM = 2000  # files that may wait before a look goes on
 FOLDERS_LIMIT = 10_000
 OPTIONS = ScanOptions(origin="watch", settled=True)
@@ -248,8 +249,8 @@ class Loop:
             return
         gone = []
         for settled in self.settling.due():
-            if settled.path in self._in_hand:
-                self.settling.touch(settled.path, came_from=settled.came_from)
+            if self.crew.holds(settled.path):
+                self.settling.touch(settled.path, came_from=settled.came_from, pause=BUSY_SECONDS)
                 continue
             try:
                 if self.crew.begin(self.batches.run, settled.path, came_from=settled.came_from):

@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterable
 
 from genrify_tagger.pipeline import is_inside
-from genrify_tagger.store.network import is_network, mounts
+from genrify_tagger.store.network import bound_to_themselves, is_network, mounts
 
 MOUNTINFO = "/proc/self/mountinfo"
 
 
 def mount_points(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
-    """Return the mount points on the way to a folder (a real path) and below it, without that of the system itself."""
+    """Return the mount points on the way to a folder (a real path) and below it, without that of the system itself.
+
+    Without those, too, that show what would be there anyway: their absence takes no file out of reach.
+    """
     points = {point for point, _ in mounts(mountinfo) if is_inside(folder, [point]) or is_inside(point, [folder])}
-    return sorted(points - {"/"})
+    return sorted(points - bound_to_themselves(mountinfo) - {"/"})
 
 
 def network_folders(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:

@@ -219,7 +219,7 @@ class Root:
         self.polls_next(seconds)
 
     def _is_broken(self) -> bool:
-        return any(watch.unmounted or watch.hit_limit or not watch.is_alive for watch in self._native)
+        return any(watch.unmounted or watch.hit_limit or watch.reopened or not watch.is_alive for watch in self._native)
 
     def _count(self) -> int:
         self._there, _ = survey((self.real, self.path), self._interest.enters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
@@ -23,13 +22,14 @@ from genrify_tagger.watch.lock import alone_on_server, only_one
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.notify import Notifier
 from genrify_tagger.watch.signals import Wishes
-from genrify_tagger.watch.state import LOST, remembered_mounts, state_path, write_state
+from genrify_tagger.watch.state import LOST, STOPPING, remembered_mounts, state_path, write_state
 from genrify_tagger.watch.tally import Tally
 
 log = logging.getLogger(__name__)
 
 STATE_SECONDS = 1.0  # between two writings of the state, if there is news
 HEARTBEAT_SECONDS = 900.0  # and if there is none: a disk at rest shall stay so
+STEP_SECONDS = 60.0  # by which the time of day must have been set anew for the state's times to be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 
 Beside = Callable[["Service"], AbstractContextManager[object]]
@@ -82,9 +82,10 @@ class Service:
         self._notifier = Notifier()
         self._owner = this_process()
         self._expected: set[str] = set()
+        self._hook = Hook()
         self._told: dict[str, Any] = {}
-        self._told_at = 0.0
-        self._has_started = self._has_complained = False
+        self._told_at = self._told_time = 0.0
+        self._has_started = self._has_rested = self._has_complained = False
 
     def run(self) -> None:
         """Run until SIGTERM, SIGINT or a wish ends it.
@@ -100,8 +101,10 @@ class Service:
         with self.wishes.heard(), only_one(url), ExitStack() as stack:
             self._expected = set(remembered_mounts(url))
             stack.callback(self._tell_of_the_end)
+            stack.callback(self._hook.close)
             pause = FIRST_PAUSE
             while not self.wishes.stop:
+                self._has_rested = False
                 try:
                     with open_session(self._with_roots(self.settings)) as session, alone_on_server(session.store):
                         for thing in self._beside if not self._has_started else ():
@@ -111,7 +114,9 @@ class Service:
                 except StoreError as error:
                     if not self._has_started:
                         raise
-                    log.error("%s; trying again in %g s", error, pause)
+                    if self._has_rested:
+                        pause = FIRST_PAUSE  # what was wrong last time has been over
+                    log.error("%s%s; trying again in %g s", _where(error), error.message, pause)
                     self._wait(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -120,13 +125,13 @@ class Service:
     def _watch(self, session: Session) -> None:
         """Watch until the end, or until other settings are in force."""
         self.wishes.restart = False
-        with contextlib.closing(Hook(session.settings.watch.after_batch)) as hook:
-            batches = Batches(session, self._arguments, hook.fire)
-            paths = self._paths or list(self.settings.library.roots)
-            loop = Loop(session, paths, self.wishes, batches, self._expected, self._tick)
-            for result in loop.run():
-                self.tally.add(result)
-                self._tell(result)
+        self._hook.action = session.settings.watch.after_batch
+        batches = Batches(session, self._arguments, self._hook.fire)
+        paths = self._paths or list(self.settings.library.roots)
+        loop = Loop(session, paths, self.wishes, batches, self._expected, self._tick)
+        for result in loop.run():
+            self.tally.add(result)
+            self._tell(result)
 
     def _with_roots(self, settings: Settings) -> Settings:
         """Return settings in which the watched folders are the roots that patterns are relative to."""
@@ -156,8 +161,7 @@ class Service:
             with open_session(self._with_roots(found)):
                 pass  # model and vocabulary are there
         except GenrifyError as error:
-            where = f"{display_path(error.path)}: " if error.path else ""
-            log.error("the settings were not changed: %s%s", where, error)
+            log.error("the settings were not changed: %s%s", _where(error), error)
         else:
             self.settings = found
             self.wishes.restart = True
@@ -173,13 +177,15 @@ class Service:
             self._notifier.ready()
             for root in loop.roots:
                 log.info("watching %s (%s)", display_path(root.path), root.reason or root.watching)
+        self._has_rested |= loop.phase == "idle"
         self._notifier.ping()
         if self.wishes.reload:
             self._read_settings_again()
         since = time.monotonic() - self._told_at
         if since >= STATE_SECONDS:
             state = self._state(loop)
-            if state != self._told or since > HEARTBEAT_SECONDS:
+            stepped = abs(time.time() - self._told_time - since) > STEP_SECONDS
+            if state != self._told or since > HEARTBEAT_SECONDS or stepped:
                 self._publish(state)
         return self._notifier.pause()
 
@@ -195,7 +201,7 @@ class Service:
         }
 
     def _publish(self, state: dict[str, Any]) -> None:
-        self._told, self._told_at = state, time.monotonic()
+        self._told, self._told_at, self._told_time = state, time.monotonic(), time.time()
         lost = sum(root["watching"] == LOST for root in state["roots"])
         words = f"{state['phase']}, {counted(state['queue'], 'file')} waiting, {self.tally.counts['tagged']:,} tagged"
         self._notifier.status(words + (f"; {counted(lost, 'folder is', 'folders are')} away" if lost else ""))
@@ -209,4 +215,8 @@ class Service:
     def _tell_of_the_end(self) -> None:
         self._notifier.stopping()
         if self._told:
-            self._publish({**self._told, "phase": "stopping"})
+            self._publish({**self._told, "phase": STOPPING})
+
+
+def _where(error: GenrifyError) -> str:
+    return f"{display_path(error.path)}: " if error.path else ""

@@ -22,6 +22,7 @@ from genrify_tagger.store.owner import is_gone
 
 SCHEMA = 1
 SILENT_SECONDS = 1800.0  # twice what it lets pass at most between two words
+STOPPING = "stopping"  # the last word of one that ends, also for machines that cannot see its process
 NATIVE, POLLING, LOST = "native", "polling", "lost"
 
 
@@ -32,7 +33,7 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
     -------
     dict or None
         JSON-able. `schema` (1), `pid`, `version`, `since` and `updated` (ISO 8601, UTC), `phase` ("starting",
-        "looking", "working", "idle", "stopping"), `roots` (a list of {`path`, `watching`: "native", "polling" or
+        "looking", "working", "idle"), `roots` (a list of {`path`, `watching`: "native", "polling" or
         "lost", `folders`: number watched, `reason`: str or None}), `queue` (files that wait or are being worked on),
         `last_file` (str or None), `last_result` (the object of `scan --format jsonl` without scores, with `at`; or
         None), `counts` (results by status since `since`), `rate` (files a minute over the last ten minutes),
@@ -42,10 +43,10 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
         with open(state_path(settings.database.url), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
         found.pop("mounts", None)
-        owner, updated = found.pop("owner"), datetime.fromisoformat(found["updated"])
-    except (OSError, ValueError, KeyError, TypeError):
+        ended = found["phase"] == STOPPING or is_gone(found.pop("owner"), datetime.fromisoformat(found["updated"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return None if is_gone(owner, updated) else found
+    return None if ended else found
 
 
 def problems(state: Mapping[str, Any] | None) -> list[str]:

@@ -177,11 +177,26 @@ def ask(unit: Unit, question: str) -> str:
 
 def _common(command: Sequence[str], jobs: int, *, after: str = "") -> str:
     memory = 512 + 768 * jobs  # the service, and what each listening process may use at most
-    words = " ".join(map(_quoted, command))
-    return _COMMON.format(command=words, after=after, memory=memory, memory_max=memory + 512)
+    line = _command_line(command)
+    return _COMMON.format(command=line, after=after, memory=memory, memory_max=memory + 512)
+
+
+def _command_line(words: Sequence[str]) -> str:
+    """Return what ExecStart= takes: in all words but the first `$` stands for a variable."""
+    return " ".join([*map(_quoted, words[:1]), *(_quoted(word.replace("$", "$$")) for word in words[1:])])
 
 
 def _quoted(text: str) -> str:
-    """Return one word of a unit file: its own escapes, quotes where needed, and no specifiers."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """Return one word of a unit file: its own escapes, quotes where needed, and no specifiers.
+
+    Raises
+    ------
+    GenrifyError
+        If a unit file cannot hold it: it is UTF-8, and each setting is one line.
+    """
+    if any((c < " " and c != "\t") or "\ud800" <= c <= "\udfff" for c in text):
+        raise GenrifyError(
+            "a unit file cannot hold this name", path=text, hint="rename it without line breaks and the like"
+        )
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"' if escaped != text or any(c.isspace() or c in "';" for c in text) else text
