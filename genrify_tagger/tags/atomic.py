@@ -80,7 +80,7 @@ def apply(
             return plan.stat
         in_place = _check_writable(plan, original, hardlinks)
         key = audio_key(plan.target) if expected_key is None else expected_key
-        with scratch_file(os.path.dirname(plan.target)) as (path, descriptor):
+        with scratch_file(plan.target) as (path, descriptor):
             _fill(plan, original, descriptor)
             if not in_place:
                 copy_attributes(original, descriptor, ownership=ownership)
