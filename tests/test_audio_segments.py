@@ -234,6 +234,15 @@ def test_truncated_song_is_heard_as_far_as_it_goes(tmp_path: Path) -> None:
     assert min(correlations(segments, decode_all(str(path)))) > 0.998
 
 
+def test_the_reason_for_a_flac_cut_off_in_its_first_frame_is_plain(tmp_path: Path) -> None:
+    path = media.make("flac", tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"\xff\xf8", 4000) + 1000])
+    with pytest.raises(DecodeError, match="cut off") as caught:
+        load_segments(str(path), duration=probe(str(path)).duration)
+    assert "permitted" not in str(caught.value)
+
+
 def test_chained_streams(tmp_path: Path) -> None:
     one = media.make("ogg-vorbis", tmp_path, "one")
     two = media.make("ogg-vorbis", tmp_path, "two", source=media.CLASSICAL)

@@ -202,6 +202,33 @@ def test_undo_refuses_where_somebody_changed_the_genre_since(program, tmp_path):
     assert MediaFile(one).genres == ["Mine"] and MediaFile(two).genres is None
 
 
+def test_undo_refuses_where_somebody_changed_the_audio_since(program, tmp_path):
+    song = media.make("wav", tmp_path / "music")
+    program.scan(song, *SURE)
+    content = bytearray(song.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    song.write_bytes(content)
+    done = program("undo", status=1)
+    assert "the audio was changed or replaced by another program" in done.stdout
+    assert song.read_bytes() == content
+
+
+def test_a_word_said_twice_is_taken_back_at_once(program, tmp_path):
+    song = media.make("flac", tmp_path / "music", genre="Folk")
+    program("set", song, "Jazz", "jazz")
+    program("set", song, "Jazz")
+    assert MediaFile(song).genres == ["Jazz"]
+    program("undo", "--path", song)
+    assert MediaFile(song).genres == ["Folk"]
+
+
+def test_undo_tells_of_a_file_that_says_so_already(program, tmp_path):
+    song = media.make("flac", tmp_path / "music", genre="Folk")
+    program("set", song, "Folk")
+    done = program("undo")
+    assert done.stdout.startswith("same") and "Changed 0 files." in done.stderr
+
+
 def test_undo_can_be_undone_and_follows_moved_files(program, tmp_path):
     song = media.make("opus", tmp_path / "music")
     written = program.scan(song, *SURE)[0]["after"]

@@ -421,6 +421,7 @@ class TestJournal:
         own = begin(store, store.start_run("scan"), "/a")
         assert store.pending_changes() == []
         assert [change.id for change in store.pending_changes(abandoned=False)] == [own]
+        assert check(url) == []
         store.finish_change(own, "failed", error="gave up")
         assert store.pending_changes(abandoned=False) == []
         assert check(url) == []

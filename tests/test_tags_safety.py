@@ -502,7 +502,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with scratch.scratch_file(str(tmp_path)):
+        with scratch.scratch_file(str(tmp_path / "song.mp3")):
             os.write(writer, b"x")
             time.sleep(60)
         os._exit(0)
@@ -526,6 +526,39 @@ def test_sweep_touches_nothing_else(tmp_path: Path) -> None:
     assert tags.sweep(str(tmp_path)) == []
     assert len(list(tmp_path.iterdir())) == 5
     assert tags.sweep(str(tmp_path / "nowhere")) == []
+
+
+def cut_off(plan: tags.Plan, content: bytes) -> Path:
+    """Leave the temporary file of a write that was killed, under the number that the song has after a mount."""
+
+    def write() -> None:
+        with scratch.scratch_file(plan.target) as (_, descriptor):
+            os.write(descriptor, content)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(write) == -signal.SIGKILL
+    folder = Path(plan.target).parent
+    (name,) = strays(folder)
+    return (folder / name).rename(folder / f"{name.rpartition('-')[0]}-{os.stat(plan.target).st_ino}.tmp")
+
+
+def test_a_half_written_file_never_takes_the_songs_place_when_inodes_are_numbered_anew(tmp_path: Path) -> None:
+    path, plan = planned(tmp_path)
+    original = path.read_bytes()
+    cut_off(plan, original[:1000])
+    tags.give_back_exchanged(plan.path, plan.stat, plan.after.raw)
+    assert path.read_bytes() == original
+
+
+def test_nor_does_it_take_another_songs_place(tmp_path: Path) -> None:
+    path, plan = planned(tmp_path)
+    _, other = planned(tmp_path, name="other")
+    stray = cut_off(other, b"half")
+    apply(plan)
+    written = path.read_bytes()
+    stray.rename(tmp_path / f"{stray.name.rpartition('-')[0]}-{path.stat().st_ino}.tmp")
+    tags.give_back_exchanged(plan.path, plan.stat, plan.after.raw)
+    assert path.read_bytes() == written
 
 
 def test_recover_tells_what_somebody_else_did(tmp_path: Path) -> None:

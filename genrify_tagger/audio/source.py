@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -65,8 +66,13 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
             raise DecodeError("nothing but tags in the file, no audio", path=path)
         yield Source(path, fd, start, end)
     except av.FFmpegError as error:
-        raise DecodeError(f"FFmpeg cannot read it: {error.strerror}", path=path) from error
+        raise DecodeError(f"FFmpeg cannot read it: {_reason(error)}", path=path) from error
     except OSError as error:
         raise DecodeError(f"cannot be read: {error.strerror}", path=path) from error
     finally:
         os.close(fd)
+
+
+def _reason(error: av.FFmpegError) -> str | None:
+    # FFmpeg never touches the file itself: where its code says no more than -1, that reads as EPERM.
+    return "it is damaged or cut off" if error.errno == errno.EPERM else error.strerror

@@ -38,7 +38,7 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
     StoreError
         If the database cannot be used.
     """
-    names = tuple(written_form(session, genre) for genre in genres)
+    names = tuple(dict.fromkeys(written_form(session, genre) for genre in genres))
     for path in paths:
         if session.stop.is_set():
             return

@@ -106,8 +106,15 @@ def undisturbed() -> Iterator[None]:
 
 
 def book(session: Session, run: int, plan: Plan, *, origin: str) -> FileStat:
-    """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on."""
+    """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on.
+
+    Once is enough: said again, it would hide the change that an undo is meant for.
+    """
     key = session.workers.audio_key(plan.target)
+    last = session.store.last_change(plan.target, key, field=session.settings.tagging.field)
+    counts = past(last, plan.before, key) is not Past.UNTOUCHED
+    if last is not None and last.origin == origin and counts and tags.same_genre(last.after, plan.before.raw):
+        return plan.stat
     change = begin(session, run, plan, origin=origin, audio_key=key, undoes=None)
     session.store.finish_change(change, "done", stat_after=plan.stat)
     return plan.stat

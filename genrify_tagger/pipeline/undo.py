@@ -51,7 +51,8 @@ def undo(session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run
     Yields
     ------
     Result
-        "tagged" for a file that was given its former genre back, "failed" where that is refused.
+        "tagged" for a file that was given its former genre back, "kept" where that is what it says already, "failed"
+        where it is refused.
 
     Raises
     ------
@@ -106,6 +107,7 @@ def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dr
     plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
     if not dry_run:
         stat = write(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
-        status, reason = _standing_after(change, plan.after.genres)
-        remember(session, path, stat, status, reason=reason, genres=plan.after.genres)
-    return Result(path=path, status="tagged", before=plan.before.genres, after=plan.after.genres)
+        standing, reason = _standing_after(change, plan.after.genres)
+        remember(session, path, stat, standing, reason=reason, genres=plan.after.genres)
+    status = "tagged" if plan.changes else "kept"
+    return Result(path=path, status=status, before=plan.before.genres, after=plan.after.genres)

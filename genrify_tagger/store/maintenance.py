@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, update
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import counted
-from genrify_tagger.store.connect import Database, parsed
+from genrify_tagger.store.connect import parsed
 from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.files import THERE, Files
-from genrify_tagger.store.journal import PENDING
+from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.migrate import HEAD, stored_revision
-from genrify_tagger.store.models import ANALYSES, CHANGES, FILES
+from genrify_tagger.store.models import ANALYSES, FILES
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
 from genrify_tagger.store.wording import plain_words
@@ -106,12 +105,13 @@ def check(url: str) -> list[str]:
         If `url` is none.
     """
     settled = parsed(url)
-    database = Database(settled)
+    database = Journal(settled)
     if database.is_sqlite and not os.path.exists(database.file):
         return [f"there is no database at {database.file}"]
     try:
         with database.read() as connection:
-            return [*_damage(connection), *_state(connection)]
+            findings = [*_damage(connection), *_state(connection)]
+        return findings or _unfinished(database)
     except StoreError as error:
         return [f"{error.path}: {error}" if error.path else str(error)]
     finally:
@@ -136,13 +136,13 @@ def _state(connection: Connection) -> list[str]:
         return [
             f"its tables are at revision {revision}, this program's at {HEAD}; the next command upgrades an older one"
         ]
-    pending = _count(connection, select(func.count()).select_from(CHANGES).where(CHANGES.c.state == PENDING))
+    return []
+
+
+def _unfinished(journal: Journal) -> list[str]:
+    pending = len(journal.pending_changes())
     begun = counted(pending, "change was", "changes were")
     return [f"{begun} begun and not finished; the next run settles that"] if pending else []
-
-
-def _count(connection: Connection, query: Select[Any]) -> int:
-    return int(connection.execute(query).scalar_one())
 
 
 def _pragma(connection: Connection, name: str) -> int:

@@ -80,13 +80,13 @@ def apply(
             return plan.stat
         in_place = _check_writable(plan, original, hardlinks)
         key = audio_key(plan.target) if expected_key is None else expected_key
-        with scratch_file(os.path.dirname(plan.target)) as (path, descriptor):
+        with scratch_file(plan.target) as (path, descriptor):
             _fill(plan, original, descriptor)
             if not in_place:
                 copy_attributes(original, descriptor, ownership=ownership)
             prove(plan, path, second_look)
             if audio_key(path) != key:
-                raise WriteRefusedError("the audio would not be the same after the write")
+                raise _other_audio(plan, audio_key, key)
             if keep_mtime:
                 copy_times(os.fstat(original), descriptor)
             os.fsync(descriptor)
@@ -98,6 +98,12 @@ def apply(
         with contextlib.suppress(OSError):
             sync_folder(os.path.dirname(plan.target))
         return written
+
+
+def _other_audio(plan: Plan, audio_key: Callable[[str], str], key: str) -> WriteRefusedError:
+    if audio_key(plan.target) != key:
+        return ChangedMeanwhileError("the audio was changed or replaced by another program, so the file was left alone")
+    return WriteRefusedError("the audio would not be the same after the write")
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def rewrite_in_place(plan: Plan, original: int, fresh: int, *, backup_dir: str |
 
 def _keep_copy(original: int, backup: str) -> None:
     folder = os.path.dirname(backup)
-    with scratch_file(folder) as (path, descriptor):
+    with scratch_file(backup) as (path, descriptor):
         copy_content(original, descriptor)
         os.fsync(descriptor)
         # Only a finished copy ever has this name.

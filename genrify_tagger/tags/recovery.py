@@ -19,7 +19,7 @@ Outcome = Literal["before", "after", "other"]
 _PAGE = 4096
 
 
-def give_back_exchanged(path: str, planned: FileStat) -> None:
+def give_back_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, field: str = "genre") -> None:
     """Put back what another program had put at `path` just before a write that was cut off took it for the old file.
 
     To be called for each pending change before anything is swept away.
@@ -30,6 +30,10 @@ def give_back_exchanged(path: str, planned: FileStat) -> None:
         The file.
     planned : FileStat
         What the write meant to replace.
+    after_raw : bytes or None
+        As journalled.
+    field : str
+        As journalled.
 
     Raises
     ------
@@ -42,11 +46,23 @@ def give_back_exchanged(path: str, planned: FileStat) -> None:
         return
     try:
         found = os.stat(stray, follow_symlinks=False)
-        if found.st_ino != os.stat(target).st_ino and not is_same(found, planned):
+        # FAT, exFAT and most of FUSE number their files anew when they are mounted, so the number in the stray's name
+        # may be the old file's by now. Only where the new genre is was anything exchanged.
+        exchanged = found.st_ino != os.stat(target).st_ino and _says(target, after_raw, field)
+        if exchanged and not is_same(found, planned):
             give_back(stray, target)
     except OSError as error:
         words = f"another program's file, saved as {stray}, cannot be put back: {error.strerror or error}"
         raise UnfinishedWriteError(words, path=path) from error
+
+
+def _says(path: str, raw: bytes | None, field: str) -> bool:
+    try:
+        return same_pieces(read(path, field=field).raw, raw)
+    except TagError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
+        return False
 
 
 def recover(

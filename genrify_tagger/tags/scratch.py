@@ -2,7 +2,8 @@
 
 A name carries the process that made it, and the file is locked as long as that process works on it: a stray file is
 one whose process is gone and whose lock is free, also when the folder is shared between machines. The name carries the
-file's own inode number, too: under a name that has another one, there is what the new file was exchanged for.
+file's own inode number, too: under a name that has another one, there is what the new file was exchanged for. Since
+inode numbers need not last longer than a mount, the name says as well which file it was made for.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ except ImportError:  # pragma: no cover
 else:
     HAS_LOCKS = True
 
-_NAME = re.compile(r"\.genrify-(\d+)-(\d+)-[0-9a-f]{16}(?:-(\d+))?\.tmp")
+_NAME = re.compile(r"\.genrify-(\d+)-(\d+)-([0-9a-f]{8})[0-9a-f]{8}(?:-(\d+))?\.tmp")
 BACKUP_SUFFIX = ".bak"
 _TRIES = 100
 
 
 @contextlib.contextmanager
-def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
-    """Make a locked temporary file in `folder`; whatever holds its name in the end is removed.
+def scratch_file(target: str) -> Iterator[tuple[str, int]]:
+    """Make a locked temporary file beside the file that it is for; whatever holds its name in the end is removed.
 
     Yields
     ------
@@ -46,7 +47,7 @@ def scratch_file(folder: str) -> Iterator[tuple[str, int]]:
     """
     if not HAS_LOCKS:
         raise WriteRefusedError("files can be changed safely on Linux and macOS only")
-    path, descriptor = _create(folder)
+    path, descriptor = _create(target)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield path, descriptor
@@ -72,14 +73,20 @@ def remove(path: str) -> None:
         raise UnfinishedWriteError(words, hint="the next start does that, and settles what was written") from error
 
 
-def _create(folder: str) -> tuple[str, int]:
+def _create(target: str) -> tuple[str, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     pid = os.getpid()
+    folder = os.path.dirname(target)
     for _ in range(_TRIES):
-        path = os.path.join(folder, f".genrify-{pid}-{_started(pid)}-{secrets.token_hex(8)}.tmp")
+        name = f".genrify-{pid}-{_started(pid)}-{_mark(target)}{secrets.token_hex(4)}.tmp"
+        path = os.path.join(folder, name)
         with contextlib.suppress(FileExistsError):
             return _named_by_inode(path, os.open(path, flags, 0o600))
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
+
+
+def _mark(target: str) -> str:
+    return hashlib.blake2b(os.fsencode(os.path.basename(target)), digest_size=4).hexdigest()
 
 
 def _named_by_inode(path: str, descriptor: int) -> tuple[str, int]:
@@ -132,7 +139,7 @@ def exchanged_for(path: str) -> str | None:
         return None
     for name in names:
         match = _NAME.fullmatch(name)
-        if match is not None and match[3] == str(inode) and _abandoned(name):
+        if match is not None and (match[3], match[4]) == (_mark(path), str(inode)) and _abandoned(name):
             return os.path.join(folder, name)
     return None
 
