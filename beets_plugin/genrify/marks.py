@@ -36,6 +36,10 @@ ALBUM_BEFORE: Final = "genrify_album_before"
 
 UNDONE: Final = "undone"
 
+ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
+    ALBUM_GENRES: types.MULTI_VALUE_DSV,
+    ALBUM_BEFORE: types.MULTI_VALUE_DSV,
+}
 ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     CONFIDENCE: types.Float(2),
     MODEL: types.STRING,
@@ -45,10 +49,7 @@ ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     GENRES: types.MULTI_VALUE_DSV,
     BEFORE: types.MULTI_VALUE_DSV,
     EARLIER: types.STRING,
-}
-ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
-    ALBUM_GENRES: types.MULTI_VALUE_DSV,
-    ALBUM_BEFORE: types.MULTI_VALUE_DSV,
+    **ALBUM_TYPES,  # which beets copies to the items when an album is imported again
 }
 
 
