@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from mediafile import MediaFile
 
 from tests import media
 from tests.beets_library import (
@@ -145,6 +146,36 @@ def test_the_album_gets_the_genre_of_most_tracks_and_the_tracks_keep_their_own(t
     assert beets.album_genres() == {"An album": "Jazz"}
     assert in_files(beets) == {**HEARD, "Jazz 3": "Jazz"}
     in_step(beets)
+
+
+def test_an_album_that_is_imported_again_keeps_the_genre_that_we_gave_it(tmp_path, incoming):
+    song(incoming, "A first", "opus", source=media.CLASSICAL, track=1)
+    (incoming / "Dance 2.ogg").unlink()
+    (incoming / "Dance 1.m4a").unlink()
+    beets = with_matches(tmp_path / "home")
+    beets("import", incoming)
+    assert beets.album_genres() == {"An album": "Jazz"}
+    for again in (["-A", "-L"], ["-A", beets.music], ["-L"]):
+        beets("import", *again)  # beets gives an album its first track's genre
+        assert beets.album_genres() == {"An album": "Jazz"}
+    beets("genrify", "--undo", "title:Jazz")
+    assert beets.album_genres() == {"An album": "Classical"}  # so it still counts as ours
+
+
+def test_a_genre_that_never_came_into_the_file_is_given_again_when_beets_reads_the_file_again(tmp_path, incoming):
+    beets = Beets(tmp_path / "home")
+    beets("import", "-A", incoming)
+    given = beets.album_genres()
+    beets("import", "-A", beets.music)
+    assert beets.genres() == HEARD and beets.album_genres() == given
+    beets("write")
+    assert in_files(beets) == HEARD
+    for path in beets.files():  # and now somebody removes it there
+        file = MediaFile(path)
+        file.genres = None
+        file.save()
+    beets("import", "-A", beets.music)
+    assert beets.genres() == in_files(beets) == NOTHING
 
 
 def test_an_import_of_a_scanned_library_costs_nothing(tmp_path, incoming):

@@ -18,6 +18,11 @@ from tests.test_beets_import import as_a_scan_sees_it, commands, in_step
 GENRE = {"Jazz 1": "Jazz"}
 
 
+def history(beets):
+    runs = beets.program("history", "--format", "jsonl").stdout.splitlines()
+    return [json.loads(run) for run in runs]
+
+
 def contents(beets):
     return {path: path.read_bytes() for path in beets.files()}
 
@@ -245,6 +250,39 @@ def test_a_run_whose_genres_were_all_changed_since_is_not_in_the_way_of_an_earli
     beets("modify", "-y", "genres=Dub", "title:Jazz 1")
     assert "2 items given back, 0 left alone" in beets("genrify", "--undo").stderr
     assert beets.genres() == in_files(beets) == {**NOTHING, "Jazz 1": "Dub"}
+
+
+def test_what_is_undone_in_the_library_only_is_undone_for_the_journal_once_beets_writes_it(beets):
+    beets("modify", "-y", "genres=Rock/Pop; Soul, Funk", "title:Dance 1")
+    beets("genrify", "--force")
+    beets("genrify", "--undo", "--nowrite")
+    assert in_files(beets) == HEARD and [r["taken_back"] for r in history(beets)] == [0]
+    beets("modify", "-y", "genres=Polka", "title:Jazz 1")  # a change of the user's, although it was undone
+    beets("write")
+    assert in_files(beets) == {**NOTHING, "Dance 1": "Rock/Pop; Soul, Funk", "Jazz 1": "Polka"}
+    assert [(r["command"], r["changed"], r["taken_back"]) for r in history(beets)] == [
+        ("beet write", 3, 0),
+        ("beet genrify", 4, 3),
+    ]
+    results = {os.path.basename(r["path"])[3:]: r["reason"] for r in beets.program.scan(beets.music, "--dry-run")}
+    assert results.pop("Jazz 1.mp3").startswith("its genre was changed or removed by someone else since")
+    assert set(results.values()) == {"its genre was undone since; --force writes again"}
+
+
+def test_an_earlier_genre_of_ours_that_beets_writes_late_takes_the_later_one_back(beets):
+    beets("genrify", "title:Jazz 1")
+    beets.configure(names={"jazz": "Swing"})
+    beets("genrify", "--force", "title:Jazz 1")
+    beets("genrify", "--undo", "--nowrite")
+    beets("write")
+    assert in_files(beets)["Jazz 1"] == "Jazz"
+    assert [(r["command"], r["taken_back"]) for r in history(beets)] == [
+        ("beet write", 0),
+        ("beet genrify", 1),
+        ("beet genrify", 0),
+    ]
+    beets("genrify", "--undo")
+    assert in_files(beets) == NOTHING and [r["taken_back"] for r in history(beets)] == [0, 0, 1, 1]
 
 
 def test_undo_refuses_item_by_item_what_was_changed_since(beets):

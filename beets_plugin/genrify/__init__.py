@@ -15,7 +15,7 @@ from beets.util import displayable_path
 
 from genrify_tagger.errors import GenrifyError
 
-from . import marks, options
+from . import albums, marks, options
 from .house import House
 from .writing import Scribe
 
@@ -162,9 +162,15 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         try:
             if self._import is None:
                 self._import = self._tagging(options.import_choices(self.config), quiet=True)
-            for item, advice in self._import.tag(task.imported_items()):
+            items = task.imported_items()
+            for item in items:
+                for former in task.replaced_items[item]:
+                    marks.carry_over(item, former)
+            for item, advice in self._import.tag(items):
                 self._heard[item.id] = advice
-            if task.is_album and any(marks.claimed(item) for item in task.imported_items()):
+            if task.is_album and any(marks.claimed(item) for item in items):
+                if former_album := task.replaced_albums.get(task.album.path):
+                    albums.carry_over(task.album, former_album, items)
                 self._import.settle_album(task.album, {})
         except (GenrifyError, UserError) as error:
             self._import_goes_on(self._in_words(error))

@@ -99,6 +99,14 @@ def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Seque
         album.store(inherit=False)
 
 
+def carry_over(album: Album, former: Album, items: Sequence[Item]) -> None:
+    """Let an album that is imported again have the genre that we gave it: beets makes it anew, like its first track."""
+    made_by_beets = marks.genres_of(album) in ([], marks.genres_of(items[0]))
+    if made_by_beets and _ours(former) == marks.genres_of(former) and any(marks.is_ours(item) for item in items):
+        album["genres"] = marks.genres_of(former)
+        album.store(inherit=False)
+
+
 def _former(album: Album) -> list[str]:
     return list(album.get(marks.ALBUM_BEFORE) or [])
 

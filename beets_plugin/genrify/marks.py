@@ -36,6 +36,10 @@ ALBUM_BEFORE: Final = "genrify_album_before"
 
 UNDONE: Final = "undone"
 
+ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
+    ALBUM_GENRES: types.MULTI_VALUE_DSV,
+    ALBUM_BEFORE: types.MULTI_VALUE_DSV,
+}
 ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     CONFIDENCE: types.Float(2),
     MODEL: types.STRING,
@@ -45,10 +49,7 @@ ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     GENRES: types.MULTI_VALUE_DSV,
     BEFORE: types.MULTI_VALUE_DSV,
     EARLIER: types.STRING,
-}
-ALBUM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
-    ALBUM_GENRES: types.MULTI_VALUE_DSV,
-    ALBUM_BEFORE: types.MULTI_VALUE_DSV,
+    **ALBUM_TYPES,  # which beets copies to the items when an album is imported again
 }
 
 
@@ -67,6 +68,11 @@ def is_ours(item: Item) -> bool:
     return claimed(item) == genres_of(item)
 
 
+def was_undone(item: Item) -> bool:
+    """Tell whether the last that we did to an item was to take a genre back."""
+    return bool(own(item, STATUS) == UNDONE)
+
+
 def own(item: Item, name: str) -> Any:
     """Return an attribute of the item itself, not of its album; None if it lacks it."""
     return item.get(name, None, with_album=False)
@@ -76,7 +82,7 @@ def past_of(item: Item) -> Past:
     """Say what beets' library knows of how an item came by its genre."""
     from genrify_tagger.pipeline import Past
 
-    if own(item, STATUS) == UNDONE:
+    if was_undone(item):
         return Past.UNDONE
     ours = claimed(item)
     if ours is None:
@@ -114,13 +120,27 @@ def give_back(item: Item) -> None:
     """
     item["genres"] = list(own(item, BEFORE) or [])
     item[STATUS] = UNDONE
-    for name in (RUN, GENRES, BEFORE):
-        if own(item, name) is not None:
-            del item[name]
+    _forget(item, RUN, GENRES, BEFORE)
     earlier = _earlier(item)
     if earlier:
         item.update(dict(zip((RUN, GENRES, BEFORE), earlier.pop(), strict=True)))
     _keep_earlier(item, earlier)
+
+
+def carry_over(item: Item, former: Item) -> None:
+    """Let an item that is imported again be as if it were new if our genre is in its file no longer, or never was.
+
+    Beets keeps our attributes then, but reads the genre from the file. Whether somebody removed it there, the journal
+    knows.
+    """
+    if is_ours(former) and not is_ours(item):
+        _forget(item, RUN, GENRES, BEFORE, EARLIER)
+
+
+def _forget(item: Item, *names: str) -> None:
+    for name in names:
+        if own(item, name) is not None:
+            del item[name]
 
 
 def _earlier(item: Item) -> list[list[Any]]:
@@ -134,8 +154,8 @@ def _earlier(item: Item) -> list[list[Any]]:
 def _keep_earlier(item: Item, earlier: Sequence[Sequence[Any]]) -> None:
     if earlier:
         item[EARLIER] = json.dumps(earlier)
-    elif own(item, EARLIER) is not None:
-        del item[EARLIER]
+    else:
+        _forget(item, EARLIER)
 
 
 def mtime_in_step(item: Item, former: float) -> float:

@@ -29,7 +29,8 @@ JOURNALLING = 2  # threads
 class Scribe:
     """Listens to beets' events `write` and `after_write`.
 
-    A write is of ours if it brings a genre that we gave the item and that nobody changed since, or takes it back.
+    A write is of ours if it brings a genre that we gave the item and that nobody changed since, or takes it back, be it
+    long after that was taken back in the library.
 
     Attributes
     ----------
@@ -68,17 +69,30 @@ class Scribe:
 
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
         """Journal a write that is of ours."""
-        genres = list(tags.get("genres") or [])
-        if path != item.path or (item.id not in self._undoing and genres != marks.claimed(item)):
+        if path != item.path:
             return
+        genres = list(tags.get("genres") or [])
         try:
-            change = self._announce(item, path, genres)
+            with self._late(item, path, genres):
+                is_ours = item.id in self._undoing or genres == marks.claimed(item)
+                change = self._announce(item, path, genres) if is_ours else None
         except (GenrifyError, OSError) as error:
             self.log.warning("{}: not journalled: {}", displayable_path(path), self.in_words(error, path))
             return
         if change is not None:
             with self._lock:
                 self._pending[path] = change
+
+    @contextlib.contextmanager
+    def _late(self, item: Item, path: bytes, genres: list[str]) -> Iterator[None]:
+        """Be undoing in the block if an item was taken back in the library, and its file follows only now."""
+        from genrify_tagger.pipeline import falls
+
+        fallen = None
+        if item.id not in self._undoing and marks.was_undone(item):
+            fallen = falls(self.house.session(), os.fsdecode(path), genres)
+        with self.undoing(item, fallen.id) if fallen else contextlib.nullcontext():
+            yield
 
     def _announce(self, item: Item, path: bytes, genres: list[str]) -> int | None:
         from genrify_tagger.pipeline import announce

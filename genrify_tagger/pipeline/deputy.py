@@ -118,6 +118,22 @@ def behind(session: Session, change: ChangeRecord) -> ChangeRecord | None:
     return standing
 
 
+def falls(session: Session, path: str, genres: Sequence[str]) -> ChangeRecord | None:
+    """Return another program's change that stands in a file and that it takes back if it writes these genres now.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read, or the database not be used.
+    """
+    plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
+    change, word = last_word(session, path) if plan.changes else (None, Past.UNTOUCHED)
+    standing = behind(session, change) if change is not None and word in (Past.OURS, Past.UNDONE) else None
+    if standing is None or standing.origin != "beets" or not tags.same_genre(plan.after.raw, standing.before):
+        return None
+    return standing
+
+
 def last_word(session: Session, path: str) -> tuple[ChangeRecord | None, Past]:
     """Return the journal's last word on the song in a file, and what it means for the genre that is there now.
 
