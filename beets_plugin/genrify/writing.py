@@ -86,11 +86,11 @@ class Scribe:
     @contextlib.contextmanager
     def _late(self, item: Item, path: bytes, genres: list[str]) -> Iterator[None]:
         """Be undoing in the block if an item was taken back in the library, and its file follows only now."""
-        from genrify_tagger.pipeline import falls
+        from genrify_tagger.pipeline import taken_back_by
 
         fallen = None
         if item.id not in self._undoing and marks.was_undone(item):
-            fallen = falls(self.house.session(), os.fsdecode(path), genres)
+            fallen = taken_back_by(self.house.session(), os.fsdecode(path), genres)
         with self.undoing(item, fallen.id) if fallen else contextlib.nullcontext():
             yield
 

@@ -8,7 +8,7 @@ from genrify_tagger.decision import likeliest
 from genrify_tagger.library import Candidate, Problem, is_audio
 from genrify_tagger.pipeline.advice import Advice, Song, advise, note
 from genrify_tagger.pipeline.crew import Crew
-from genrify_tagger.pipeline.deputy import announce, behind, confirm, falls, last_word
+from genrify_tagger.pipeline.deputy import announce, behind, confirm, last_word, taken_back_by
 from genrify_tagger.pipeline.guest import hear, tag_copy
 from genrify_tagger.pipeline.human import set_genres
 from genrify_tagger.pipeline.journalled import undisturbed
@@ -60,7 +60,6 @@ __all__ = [
     "container_name",
     "depict",
     "discovered",
-    "falls",
     "hear",
     "is_audio",
     "is_inside",
@@ -78,6 +77,7 @@ __all__ = [
     "scan",
     "set_genres",
     "tag_copy",
+    "taken_back_by",
     "to_opus",
     "undisturbed",
     "undo",

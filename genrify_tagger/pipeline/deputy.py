@@ -118,7 +118,7 @@ def behind(session: Session, change: ChangeRecord) -> ChangeRecord | None:
     return standing
 
 
-def falls(session: Session, path: str, genres: Sequence[str]) -> ChangeRecord | None:
+def taken_back_by(session: Session, path: str, genres: Sequence[str]) -> ChangeRecord | None:
     """Return another program's change that stands in a file and that it takes back if it writes these genres now.
 
     Raises
