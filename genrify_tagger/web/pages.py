@@ -91,6 +91,7 @@ def one_run(run: int) -> str:
         run=views.as_run(record, made, undone),
         changes=changes,
         more=len(changes) == _CHANGES,
+        before=before,
     )
 
 
@@ -117,12 +118,13 @@ def icon() -> Response:
     return current_app.send_static_file("icon.svg")
 
 
+#: By what the library can be sorted, and what comes first then: ascending, descending.
 _ORDERS = {
-    "path": "name",
-    "confidence": "confidence",
-    "genre": "genre",
-    "duration": "length",
-    "seen": "last looked at",
+    "path": ("path", "A first", "Z first"),
+    "confidence": ("confidence", "Least sure first", "Surest first"),
+    "genre": ("genre", "A first", "Z first"),
+    "duration": ("length", "Shortest first", "Longest first"),
+    "seen": ("last looked at", "Oldest first", "Newest first"),
 }
 
 

@@ -48,6 +48,7 @@ function showRow(row, track) {
 async function write(url, body, verb) {
   const task = await carryOut(url, body, verb, { undone: (back) => refresh(back).catch(complain) });
   if (!task) return;
+  if (find("[data-bulk]").contains(document.activeElement)) find("[data-pick]:checked", table)?.focus({ preventScroll: true });
   for (const box of findAll("[data-pick]", table)) box.checked = false;
   showPicked();
   await refresh(task).catch(complain);
@@ -124,7 +125,7 @@ if (table) {
   });
   find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
   find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
-  showPicked();
+  addEventListener("pageshow", showPicked); // going back, a browser gives back what was chosen
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
 // Empty fields would only make addresses long.
