@@ -327,6 +327,16 @@ def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
     assert page.get(f"/api/runs/{done['run']}").json["changes"][0]["name"] == "first.mp3"
 
 
+def test_each_genre_of_the_vocabulary_has_a_colour_and_no_other_has(own):
+    program, _, page = own
+    page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Funk", "Polka"]})
+    with serving(program, GENRIFY_ANALYSIS__VOCABULARY="broad") as broad:
+        shown = broad.get("/library?genre=Funk").text
+        colour = re.search(r'<span class="tag (g\d+)">Funk<', shown)[1]
+        assert f".{colour} {{ --g:" in broad.get("/static/style.css").text
+        assert '<span class="tag ">Polka<' in shown
+
+
 def test_removing_a_genre_can_be_undone(own):
     _, music, page = own
     song = music / "Brahms/tagged.opus"

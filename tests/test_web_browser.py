@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import mediafile
@@ -270,6 +272,21 @@ def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(
     browser.get_log("browser")  # a browser notes each refusal
 
 
+def test_what_is_accepted_is_what_is_shown(program, browser, tmp_path):
+    song = media.make("mp3-v2.3", tmp_path / "music")
+    program.scan(song, "--min-confidence", "1")
+    with closing(sqlite3.connect(program.database)) as database, database:
+        database.execute('UPDATE files SET scores = \'{"pop": 0.6, "jazz": 0.4}\'')  # as another model heard it
+    with serving(program) as own:
+        browser.get(own.address + "/unsure")
+        until(lambda: one(browser, "[data-genre]").text == "Jazz?" and at_rest(browser), "the genre")
+        assert one(browser, "[data-accept-words]").text == "Accept Jazz"
+        keys(browser, "a")
+        until(lambda: "Jazz" in one(browser, "[data-toasts]").text, "accepted")
+        assert genres_in(song) == ["Jazz"]
+        browser.get("about:blank")
+
+
 def test_an_older_message_takes_back_its_own_decision(undecided, browser):
     own, music = undecided
     order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
@@ -433,6 +450,9 @@ def test_the_token_is_asked_for_once(browser, program):
         browser.get(wanted)
         assert "/login?to=" in browser.current_url
         assert faults(browser) == []
+        dress(browser, size=PHONE)
+        right = "return document.querySelector(arguments[0]).getBoundingClientRect().right"
+        assert browser.execute_script(right, "label") < browser.execute_script(right, ".card")
         one(browser, "#token").send_keys("wrong\n")
         until(lambda: "not the token" in one(browser, "[data-problem]").text)
         one(browser, "#token").clear()

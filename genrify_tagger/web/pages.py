@@ -16,6 +16,7 @@ from genrify_tagger.web.security import page_within
 pages = Blueprint("pages", __name__)
 
 _RUNS, _CHANGES = 50, 100
+_COLOURS = 20  # as many as style.css has
 
 
 @pages.get("/")
@@ -131,9 +132,9 @@ _ORDERS = {
 def _page(template: str, **values: Any) -> str:
     session = house().session
     labels, names = list(session.vocabulary.labels), _names()
-    places = {name: index for index, name in enumerate(names)}
+    colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not house().access.is_open}
-    text = render_template(template, **values, colour=lambda name: places.get(name, ""))
+    text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
     # A broken tag may hold what UTF-8 cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -1,7 +1,7 @@
 // The library: hear a track in place, choose some, write a genre into them.
 
 import { get } from "./api.js";
-import { carryOut, clock, complain, find, findAll, make, names } from "./common.js";
+import { carryOut, clock, colour, complain, find, findAll, labels, make, names } from "./common.js";
 
 const table = find("[data-tracks]");
 const audio = new Audio();
@@ -34,7 +34,7 @@ async function refresh(task) {
 
 function showRow(row, track) {
   const nothing = () => make("span", { class: "muted", text: "–" });
-  const tags = track.genres.map((text) => make("span", { class: `tag g${names.indexOf(text)}`, text }));
+  const tags = track.genres.map((text) => make("span", { class: `tag ${colour(labels[names.indexOf(text)])}`, text }));
   find("[data-says]", row).replaceChildren(...(tags.length ? tags : [nothing()]));
   const sure = track.confidence === null ? "" : track.confidence.toFixed(2);
   const guess = track.guess && `${track.guess}${track.status === "unsure" ? "?" : ""} `;
