@@ -24,7 +24,7 @@ TARGET = Path(__file__).parent / "pictures"
 SONGS = (
     ("mp3-v2.3", "Kevin MacLeod/Jazz/01 Vibe Ace", media.JAZZ, "Vibe Ace", "Kevin MacLeod"),
     ("flac", "Brahms/Dances/05 Hungarian Dance", media.CLASSICAL, "Hungarian Dance", "Johannes Brahms"),
-    ("wma", "Various/Evening/03 Vibe Ace", media.JAZZ, "Vibe Ace (evening)", "Kevin MacLeod"),
+    ("m4a-aac", "Various/Evening/03 Vibe Ace", media.JAZZ, "Vibe Ace (evening)", "Kevin MacLeod"),
     ("opus", "Various/Morning/02 Hungarian Dance", media.CLASSICAL, "Hungarian Dance (morning)", "Johannes Brahms"),
 )
 

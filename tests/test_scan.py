@@ -121,6 +121,19 @@ def test_unsure_writes_nothing(program, tmp_path):
     assert str(song) in program("status", "--list", "unsure").stdout
 
 
+def test_what_is_unsure_is_told_by_the_name_that_would_be_written(program, tmp_path):
+    song = media.make("mp3-v2.3", tmp_path / "music")
+    named = {"GENRIFY_TAGGING__NAMES": '{ jazz = "Swing" }'}
+    scan = ("scan", "--min-confidence", "1", "--verbose", song)
+    assert re.search(r"^unsure +Swing\? 0\.\d\d ", program(*scan, **named).stdout)
+    assert re.search(r"^unchanged +Swing\? 0\.\d\d ", program(*scan, **named).stdout)
+    listing = ("status", "--list", "unsure")
+    assert ", perhaps Swing)" in program(*listing, **named).stdout
+    assert ", perhaps Jazz)" in program(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
+    no_model = program(*listing, GENRIFY_ANALYSIS__MODEL=str(tmp_path / "none.json"))
+    assert ", perhaps jazz)" in no_model.stdout
+
+
 def test_a_dry_run_writes_nothing_and_says_the_same(program, tmp_path):
     song = media.make("ogg-vorbis", tmp_path / "music")
     before, stat = song.read_bytes(), song.stat()

@@ -126,3 +126,14 @@ def test_the_command_says_what_is_wrong(program, tmp_path):
     assert "genrify-tag scan" in program("similar", song, status=1).stderr
     assert "no such file" in program("similar", tmp_path / "none.mp3", status=1).stderr.lower()
     assert ".m3u8" in program("similar", song, "--playlist", tmp_path / "list.txt", status=2).stderr
+
+
+def test_a_playlist_that_cannot_be_written_is_named(program, library, tmp_path):
+    program.scan(library)
+    song = library / "jazz" / "jazz one.mp3"
+    nowhere = tmp_path / "none" / "like.m3u8"
+    done = program("similar", song, "--playlist", nowhere, status=1)
+    assert f"{nowhere}: the playlist cannot be written: No such file or directory" in done.stderr
+    taken = tmp_path / "taken.m3u8"
+    (tmp_path / "taken.m3u8.partial").mkdir()
+    assert f"{taken}: the playlist cannot be written" in program("similar", song, "--playlist", taken, status=1).stderr

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -18,6 +19,9 @@ import mediafile
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from genrify_tagger.config import DatabaseSettings, Settings
+from genrify_tagger.pipeline import open_session
+from genrify_tagger.web.tasks import Tasks
 from genrify_tagger.web.views import in_words
 from tests import media
 from tests.page import CHANGING, Page, serving
@@ -185,6 +189,7 @@ def test_ranges_are_those_of_the_file(made):
         ("bytes=1000-", 1000, len(data)),
         ("bytes=-100", len(data) - 100, len(data)),
         (f"bytes=5-{10 * len(data)}", 5, len(data)),
+        (f"bytes=-{10 * len(data)}", 0, len(data)),
     ):
         answer = page.ask("GET", address, headers={"Range": asked})
         part = data[start:stop]
@@ -192,8 +197,17 @@ def test_ranges_are_those_of_the_file(made):
         assert answer.headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(data)}"
     beyond = page.ask("GET", address, headers={"Range": f"bytes={len(data)}-"})
     assert beyond.status == 416 and beyond.headers["Content-Range"] == f"bytes */{len(data)}"
-    stale = page.ask("GET", address, headers={"Range": "bytes=0-9", "If-Range": '"another version"'})
-    assert stale.status == 200 and stale.body == data
+    for no_range in (
+        {"Range": "bytes=0-9", "If-Range": '"another version"'},
+        {"Range": "bytes=0-9", "If-Range": "Wed, 21 Oct 2015 07:28:00 GMT"},
+        {"Range": "bytes=0-9,20-29"},
+        {"Range": "seconds=0-9"},
+        {"Range": "bytes=9-0"},
+    ):
+        stale = page.ask("GET", address, headers=no_range)
+        assert (stale.status, stale.body) == (200, data), no_range
+    same = page.ask("GET", address, headers={"Range": "bytes=0-9", "If-Range": whole.headers["ETag"]})
+    assert (same.status, same.body) == (206, data[:10])
     head = page.ask("HEAD", address)
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(data)))
 
@@ -313,6 +327,16 @@ def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
     assert page.get(f"/api/runs/{done['run']}").json["changes"][0]["name"] == "first.mp3"
 
 
+def test_each_genre_of_the_vocabulary_has_a_colour_and_no_other_has(own):
+    program, _, page = own
+    page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Funk", "Polka"]})
+    with serving(program, GENRIFY_ANALYSIS__VOCABULARY="broad") as broad:
+        shown = broad.get("/library?genre=Funk").text
+        colour = re.search(r'<span class="tag (g\d+)">Funk<', shown)[1]
+        assert f".{colour} {{ --g:" in broad.get("/static/style.css").text
+        assert '<span class="tag ">Polka<' in shown
+
+
 def test_removing_a_genre_can_be_undone(own):
     _, music, page = own
     song = music / "Brahms/tagged.opus"
@@ -356,6 +380,16 @@ def test_a_change_goes_on_if_it_takes_longer_than_a_request_waits(own, tmp_path)
     done = page.post("/api/genres", {"ids": ids, "genres": ["Jazz"]})
     assert done["changed"] == 60
     assert genres_in(folder / "59.mp3") == ["Jazz"]
+
+
+def test_a_change_that_ends_unexpectedly_ends_all_the_same(tmp_path):
+    settings = replace(Settings(), database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}"))
+    with open_session(settings) as session:
+        tasks = Tasks(session)
+        task = tasks.carry_out(["accept", "1 file"], lambda run: [1 // 0], wait=30.0)
+        tasks.close()
+        assert (task.state, session.store.run(task.run).status) == ("failed", "failed")
+        assert "unexpected" in task.error
 
 
 def test_a_server_that_is_stopped_finishes_the_write_in_hand(tmp_path):
@@ -526,6 +560,26 @@ def test_wrong_bodies_change_nothing(page, body):
     answer = page.ask("POST", "/api/genres", body, {**CHANGING, "Content-Type": "application/json"})
     assert answer.status in {400, 404}, answer.body
     assert answer.json["error"]
+
+
+@pytest.mark.parametrize("name", ["style.css", "home.js", "common.js", "api.js", "song.js"])
+def test_after_an_upgrade_nothing_of_the_old_page_is_left_in_a_browser(page, name):
+    answer = page.get(f"/static/{name}")
+    assert answer.headers["Cache-Control"] == "no-cache"  # that is: ask whether it is still the same
+    again = page.ask("GET", f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status, again.body) == (304, b"")
+    assert "Content-Security-Policy" in again.headers
+
+
+def test_what_comes_first_is_said_in_words_of_the_order(page):
+    for order, words in (("", "Z first"), ("order=duration", "Shortest first"), ("order=seen&desc=0", "Newest first")):
+        assert f">{words}</a>" in page.get(f"/library?{order}").text, order
+
+
+def test_behind_the_last_change_there_is_none_older(page):
+    run = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})["run"]
+    assert "There are no older changes" in page.get(f"/history/{run}?before=1").text
+    page.post(f"/api/runs/{run}/undo")
 
 
 def test_the_page_that_was_asked_for_is_the_page_that_is_shown(page):

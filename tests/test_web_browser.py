@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import mediafile
@@ -270,6 +272,21 @@ def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(
     browser.get_log("browser")  # a browser notes each refusal
 
 
+def test_what_is_accepted_is_what_is_shown(program, browser, tmp_path):
+    song = media.make("mp3-v2.3", tmp_path / "music")
+    program.scan(song, "--min-confidence", "1")
+    with closing(sqlite3.connect(program.database)) as database, database:
+        database.execute('UPDATE files SET scores = \'{"pop": 0.6, "jazz": 0.4}\'')  # as another model heard it
+    with serving(program) as own:
+        browser.get(own.address + "/unsure")
+        until(lambda: one(browser, "[data-genre]").text == "Jazz?" and at_rest(browser), "the genre")
+        assert one(browser, "[data-accept-words]").text == "Accept Jazz"
+        keys(browser, "a")
+        until(lambda: "Jazz" in one(browser, "[data-toasts]").text, "accepted")
+        assert genres_in(song) == ["Jazz"]
+        browser.get("about:blank")
+
+
 def test_an_older_message_takes_back_its_own_decision(undecided, browser):
     own, music = undecided
     order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
@@ -324,6 +341,56 @@ def test_filters_narrow_and_pages_turn(page, browser):
     browser.get(page.address + "/library?order=confidence")
     shown = [float(cell.text) for cell in all_of(browser, ".heard small")]
     assert shown == sorted(shown, reverse=True)
+
+
+def test_back_shows_what_the_address_says(page, browser):
+    browser.get(page.address + "/library")
+    browser.execute_script(
+        "const s = document.querySelector('#status'); s.value = 'unsure';"
+        "s.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
+    until(lambda: "status=unsure" in browser.current_url)
+    one(browser, "#q").send_keys("jam\n")
+    until(lambda: "q=jam" in browser.current_url)
+    for status in ("unsure", ""):
+        browser.back()
+        until(lambda: "q=jam" not in browser.current_url and one(browser, "#q"))
+        until(lambda status=status: one(browser, "#status").get_property("value") == status, "the filters")
+        assert one(browser, "#q").get_property("value") == ""
+    one(browser, "[data-all]").click()
+    one(browser, "[data-name]").click()
+    until(lambda: "/tracks/" in browser.current_url)
+    browser.back()
+    until(lambda: "/library" in browser.current_url and all_of(browser, "tr[data-id]"))
+    until(lambda: one(browser, "[data-bulk]").is_displayed() == one(browser, "[data-pick]").is_selected())
+
+
+def test_the_focus_stays_where_something_was_done(page, browser):
+    browser.get(page.address + "/library?q=jam-2")
+    one(browser, "[data-pick]").click()
+    one(browser, "#bulk-genre").send_keys("Swing\n")
+    until(
+        lambda: "Swing written" in one(browser, "[data-toasts]").text and not one(browser, "[data-bulk]").is_displayed()
+    )
+    assert browser.execute_script("return document.activeElement.matches('[data-pick]')")
+    browser.get(page.address + "/history")
+    browser.execute_script("document.querySelector('[data-undo-run]').focus()")
+    keys(browser, "\ue007")
+    until(lambda: "Taken back" in one(browser, "[data-toasts]").text)
+    until(lambda: browser.execute_script("return document.activeElement.textContent") == "taken back", "the focus")
+
+
+def test_a_damaged_database_is_told_of(program, browser, tmp_path):
+    program.scan(media.make("flac", tmp_path / "music"))
+    with serving(program) as own:
+        browser.get(own.address + "/")
+        for file in program.database.parent.glob("library.db*"):
+            file.write_bytes(b"no database" * 1000)
+        browser.get(own.address + "/unsure")
+        until(lambda: "the database is damaged" in one(browser, "[data-service-words]").text, "the words")
+        until(lambda: "the database is damaged" in one(browser, "[data-toasts]").text, "the words")
+        browser.get("about:blank")
+    browser.get_log("browser")  # a browser notes each refusal
 
 
 def test_undo_is_within_reach_on_a_phone(page, browser):
@@ -383,6 +450,9 @@ def test_the_token_is_asked_for_once(browser, program):
         browser.get(wanted)
         assert "/login?to=" in browser.current_url
         assert faults(browser) == []
+        dress(browser, size=PHONE)
+        right = "return document.querySelector(arguments[0]).getBoundingClientRect().right"
+        assert browser.execute_script(right, "label") < browser.execute_script(right, ".card")
         one(browser, "#token").send_keys("wrong\n")
         until(lambda: "not the token" in one(browser, "[data-problem]").text)
         one(browser, "#token").clear()

@@ -11,8 +11,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +22,10 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from genrify_tagger import web
+from genrify_tagger.config import DatabaseSettings, Settings, WebSettings
+from genrify_tagger.pipeline import open_session
+from genrify_tagger.web import server
 from genrify_tagger.web.access import SHORTEST_TOKEN
 from genrify_tagger.web.ids import track_id
 from tests import media
@@ -342,6 +348,40 @@ def test_slow_clients_do_not_hurt_others(page):
     finally:
         for connection in slow:
             connection.close()
+
+
+def test_a_body_that_never_ends_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "BODY_SECONDS", 1.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    database = DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}")
+    settings = replace(Settings(), database=database, web=replace(WebSettings(), port=0))
+    with open_session(settings) as session, web.open_house(session) as house:
+        listening = web.listen(web.make_app(house), house)
+        thread = threading.Thread(target=listening.run)
+        thread.start()
+        try:
+            with socket.create_connection(("127.0.0.1", listening.port), timeout=0.2) as slow:
+                head = "POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nX-Genrify: 1\r\nContent-Length: 999999\r\n\r\n"
+                slow.sendall(head.encode())
+                assert until_closed(slow)
+        finally:
+            listening.stop()
+            thread.join()
+
+
+def until_closed(connection: socket.socket) -> bool:
+    """Send a byte now and then, so that nobody calls it idle, until the other side hangs up; false if it does not."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            connection.sendall(b"x")
+            if connection.recv(1) == b"":
+                return True
+        except TimeoutError:
+            continue
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+    return False
 
 
 def test_slow_listeners_hold_no_thread(made, program, tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.text import Text
 
 from genrify_tagger.files import counted, display_path, printable
-from genrify_tagger.pipeline import STATUSES, Result, Summary, likeliest
+from genrify_tagger.pipeline import STATUSES, Result, Summary
 
 STYLES = {
     "tagged": "bold green",
@@ -98,6 +98,5 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
 def _genres(result: Result) -> str:
     if result.status == "failed":
         return ""
-    guess = likeliest(result.scores, result.confidence)
-    shown = ", ".join(result.genres) or (f"{guess}?" if guess else "-")
+    shown = ", ".join(result.genres) or (f"{result.guess}?" if result.guess else "-")
     return f"{shown} {result.confidence:.2f}" if result.confidence else shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -68,10 +69,17 @@ def _tell(neighbour: Neighbour, output_format: str) -> None:
 
 
 def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:
+    from genrify_tagger.errors import GenrifyError
+
     partial = f"{target}.partial"
-    with open(partial, "w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(_lines(os.path.dirname(os.path.realpath(target)), found))
-    os.replace(partial, target)
+    try:
+        with open(partial, "w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(_lines(os.path.dirname(os.path.realpath(target)), found))
+        os.replace(partial, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise GenrifyError(f"the playlist cannot be written: {error.strerror}", path=target) from error
 
 
 def _lines(folder: str, found: Sequence[Neighbour]) -> Iterator[str]:

@@ -10,10 +10,11 @@ import click
 from genrify_tagger.cli.arguments import known_place, remembered
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.errors import ModelError
 from genrify_tagger.files import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from genrify_tagger.store import FileRecord, RunRecord
 
@@ -43,18 +44,16 @@ def command(state: State, folder: str | None, listed: str | None, health: bool, 
     service = service_state(state.settings())
     if health:
         return _health(service, output_format)
-    _count(state, folder, listed, output_format, service)
+    if listed:
+        _list(state, folder, listed, output_format)
+    else:
+        _count(state, folder, output_format, service)
     return None
 
 
-def _count(
-    state: State, folder: str | None, listed: str | None, output_format: str, service: dict[str, Any] | None
-) -> None:
+def _count(state: State, folder: str | None, output_format: str, service: dict[str, Any] | None) -> None:
     with remembered(state) as store:
         under = known_place(store, folder)
-        if listed:
-            _list(store.files_under(under, [listed]), output_format)
-            return
         counts, failures = store.counts(under), store.failures(under)
         last = next(iter(store.runs(limit=1)), None)
     if output_format == "json":
@@ -114,15 +113,34 @@ def _health(service: dict[str, Any] | None, output_format: str) -> int:
     return 1 if found else 0
 
 
-def _list(records: Iterable[FileRecord], output_format: str) -> None:
-    from genrify_tagger.files import display_path, json_path
+def _list(state: State, folder: str | None, status: str, output_format: str) -> None:
+    from genrify_tagger.files import json_path
+
+    names = _names(state)
+    with remembered(state) as store:
+        for record in store.files_under(known_place(store, folder), [status]):
+            if output_format == "json":
+                fields = {"status": record.status, "reason": record.reason, "error": record.error}
+                heard = {"confidence": record.confidence, "scores": record.scores}
+                write_json({**json_path(record.path), **fields, **heard})
+            else:
+                write_line(_in_words(record, names))
+
+
+def _names(state: State) -> dict[str, str]:
+    """Return the names of labels; none if the model cannot be used, which is no reason not to look at what is there."""
+    from genrify_tagger.pipeline import written_names
+
+    try:
+        return written_names(state.settings())
+    except ModelError:
+        return {}
+
+
+def _in_words(record: FileRecord, names: Mapping[str, str]) -> str:
+    from genrify_tagger.files import display_path
     from genrify_tagger.pipeline import likeliest
 
-    for record in records:
-        if output_format == "json":
-            fields = {"status": record.status, "reason": record.reason, "error": record.error}
-            write_json({**json_path(record.path), **fields, "confidence": record.confidence, "scores": record.scores})
-            continue
-        best = likeliest(record.scores, record.confidence)
-        guess = f", perhaps {best}" if best and record.status == "unsure" else ""
-        write_line(f"{display_path(record.path)}  ({record.error or record.reason or record.status}{guess})")
+    best = likeliest(record.scores, record.confidence)
+    guess = f", perhaps {names.get(best, best)}" if best and record.status == "unsure" else ""
+    return f"{display_path(record.path)}  ({record.error or record.reason or record.status}{guess})"

@@ -25,6 +25,7 @@ from genrify_tagger.pipeline.session import (
     open_session,
     reconcile,
     unknown_names,
+    written_names,
 )
 from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
 from genrify_tagger.pipeline.song import ScanOptions
@@ -82,4 +83,5 @@ __all__ = [
     "undisturbed",
     "undo",
     "unknown_names",
+    "written_names",
 ]

@@ -27,8 +27,10 @@ class Result:
         Why, in plain words, where the status alone does not say it.
     genres : tuple of str
         What was heard, as written names; empty when unsure or not heard.
+    guess : str or None
+        What is likeliest, as a written name, sure or not; None if nothing was heard or nobody is told.
     confidence : float or None
-        Calibrated probability that the first genre is right.
+        Calibrated probability that the guess is right.
     scores : mapping of str to float
         Every label of the vocabulary.
     vocabulary, model : str
@@ -51,6 +53,7 @@ class Result:
     status: str
     reason: str | None = None
     genres: tuple[str, ...] = ()
+    guess: str | None = None
     confidence: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     vocabulary: str = ""

@@ -100,7 +100,7 @@ def _begin(
         reason = "this kind of file has no place for a genre"
         return Result(path=item.path, status="skipped", reason=reason, listed=False)
     if record is not None and is_unchanged(session, record, item.stat, options):
-        return _remembered(item.path, record)
+        return _remembered(session, item.path, record)
     return pool.submit(process, session, run, item, record, options)
 
 
@@ -118,7 +118,7 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
     return same_model or record.status != "unsure"
 
 
-def _remembered(path: str, record: FileRecord) -> Result:
+def _remembered(session: Session, path: str, record: FileRecord) -> Result:
     failed = record.status == "failed"
     before = f"{record.status}: {record.reason}" if record.reason else record.status
     return Result(
@@ -126,6 +126,7 @@ def _remembered(path: str, record: FileRecord) -> Result:
         status="failed" if failed else "unchanged",
         reason="failed before; --retry-failed tries again" if failed else f"was {before}",
         genres=record.genres,
+        guess=session.guess(record.scores, record.confidence),
         confidence=record.confidence,
         scores=record.scores,
         vocabulary=record.vocabulary or "",

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from genrify_tagger import store as stores
 from genrify_tagger import tags
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.config import Settings, nearest
+from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError, InterruptedScanError, UnfinishedWriteError
 from genrify_tagger.files import display_path
 from genrify_tagger.listener import Limits
@@ -80,9 +81,18 @@ class Session:
         ]
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
 
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return written_names(self.settings, self.sidecar)
+
     def written_name(self, label: str) -> str:
-        """Return the name to write for a label: the user's, or the model's."""
-        return self.settings.tagging.names.get(label, self.vocabulary.names[label])
+        """Return the name to write for a label; see `written_names`. A label that only another model has is its own."""
+        return self._names.get(label, label)
+
+    def guess(self, scores: Mapping[str, float], confidence: float | None) -> str | None:
+        """Return the written name of what is likeliest, sure or not; None where nothing was heard."""
+        label = likeliest(scores, confidence)
+        return self.written_name(label) if label else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,28 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             session = Session(settings, store, workers, sidecar)
             _ = session.vocabulary
             yield session
+
+
+def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:
+    """Return the name to write for each label: the user's, or the model's.
+
+    Parameters
+    ----------
+    settings : Settings
+        The effective settings; where vocabularies differ, that of `analysis.vocabulary` counts.
+    sidecar : Sidecar, optional
+        The model's, if it is loaded already.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used.
+    """
+    vocabularies = (sidecar or load_sidecar(settings.analysis.model or None)).vocabularies
+    names: dict[str, str] = {}
+    for vocabulary in sorted(vocabularies, key=lambda name: name == settings.analysis.vocabulary):
+        names |= vocabularies[vocabulary].names
+    return names | dict(settings.tagging.names)
 
 
 def unknown_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:

@@ -275,6 +275,7 @@ def _tag(
         status=verdict.status,
         reason=verdict.reason,
         genres=heard.genres,
+        guess=session.guess(heard.decision.scores, heard.decision.confidence),
         confidence=heard.decision.confidence,
         scores=heard.decision.scores,
         vocabulary=session.vocabulary.name,

@@ -9,7 +9,6 @@ from flask import Flask, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as AnyResponse
 
-from genrify_tagger import __version__
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.web import api, media_api, pages, upload_api
@@ -19,15 +18,12 @@ from genrify_tagger.web.uploads import UploadRefusedError
 
 log = logging.getLogger(__name__)
 
-_YEAR = 365 * 24 * 3600
-
 
 def make_app(house: House) -> Flask:
     """Return the application that shows a house."""
     app = Flask(__name__)
     app.extensions["genrify"] = house
     app.config["MAX_CONTENT_LENGTH"] = MAX_JSON
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _YEAR  # their addresses carry the version
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app)
@@ -42,7 +38,7 @@ def make_app(house: House) -> Flask:
 
 def _everywhere() -> dict[str, Any]:
     """Return what every template may use."""
-    return {"version": __version__, "path": request.path, "counted": counted}
+    return {"path": request.path, "counted": counted}
 
 
 def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:

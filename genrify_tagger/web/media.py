@@ -173,6 +173,24 @@ def open_plain(path: str) -> BinaryIO:
     return os.fdopen(opened, "rb")
 
 
+def _range_asked_for(version: str) -> tuple[int, int | None] | None:
+    """Return first byte and end of the range that a request asks for; None for all that is answered with the whole.
+
+    That is several ranges, other units than bytes, and a range of another version.
+    """
+    asked, of = request.range, request.if_range
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    # Versions are told by their tags alone, never by a date.
+    return asked.ranges[0] if "If-Range" not in request.headers or of.etag == version else None
+
+
+def _within(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
+    """Return a range as it is in a file of `size` bytes; of one that is too short for its last N bytes, all."""
+    start, end = asked
+    return (max(start, -size) + size if start < 0 else start), (size if end is None else min(end, size))
+
+
 def send(file: BinaryIO, media_type: str, *, download: str | None = None) -> Response:
     """Answer with an open file, or with the range of it that was asked for.
 
@@ -188,14 +206,12 @@ def send(file: BinaryIO, media_type: str, *, download: str | None = None) -> Res
     """
     status = os.fstat(file.fileno())
     version = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
-    start, stop, code = 0, status.st_size, 200
-    if request.range is not None and (request.if_range.etag in (None, version)):
-        wanted = request.range.range_for_length(status.st_size)
-        if wanted is None and len(request.range.ranges) == 1:
-            file.close()
-            return Response(status=416, headers={"Content-Range": f"bytes */{status.st_size}"})
-        if wanted is not None:
-            (start, stop), code = wanted, 206
+    asked = _range_asked_for(version)
+    start, stop = _within(asked or (0, None), status.st_size)
+    code = 200 if asked is None else 206
+    if start >= stop and code == 206:
+        file.close()
+        return Response(status=416, headers={"Content-Range": f"bytes */{status.st_size}"})
     if request.method == "HEAD":
         file.close()
         response = Response(status=code, mimetype=media_type)

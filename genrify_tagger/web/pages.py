@@ -16,6 +16,7 @@ from genrify_tagger.web.security import page_within
 pages = Blueprint("pages", __name__)
 
 _RUNS, _CHANGES = 50, 100
+_COLOURS = 20  # as many as style.css has
 
 
 @pages.get("/")
@@ -91,6 +92,7 @@ def one_run(run: int) -> str:
         run=views.as_run(record, made, undone),
         changes=changes,
         more=len(changes) == _CHANGES,
+        before=before,
     )
 
 
@@ -117,21 +119,22 @@ def icon() -> Response:
     return current_app.send_static_file("icon.svg")
 
 
+#: By what the library can be sorted, and what comes first then: ascending, descending.
 _ORDERS = {
-    "path": "name",
-    "confidence": "confidence",
-    "genre": "genre",
-    "duration": "length",
-    "seen": "last looked at",
+    "path": ("path", "A first", "Z first"),
+    "confidence": ("confidence", "Least sure first", "Surest first"),
+    "genre": ("genre", "A first", "Z first"),
+    "duration": ("length", "Shortest first", "Longest first"),
+    "seen": ("last looked at", "Oldest first", "Newest first"),
 }
 
 
 def _page(template: str, **values: Any) -> str:
     session = house().session
     labels, names = list(session.vocabulary.labels), _names()
-    places = {name: index for index, name in enumerate(names)}
+    colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not house().access.is_open}
-    text = render_template(template, **values, colour=lambda name: places.get(name, ""))
+    text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
     # A broken tag may hold what UTF-8 cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import threading
 from collections import OrderedDict
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import Result, Session, Summary, booked
+
+log = logging.getLogger(__name__)
 
 COMMAND = "web"
 _REMEMBERED = 200  # tasks; the journal remembers the rest
@@ -98,5 +101,8 @@ class Tasks:
                         task.results.append(result)
             task.state = "done"
         except (GenrifyError, OSError) as error:
-            task.error = str(error)
-            task.state = "failed"
+            task.error, task.state = str(error), "failed"
+        except Exception:
+            # Nobody waits for this thread's result: without an end the page would ask for it for ever.
+            log.exception("a change of files failed")
+            task.error, task.state = "something unexpected happened; the log of the program tells more", "failed"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session, container_name, likeliest
+from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session, container_name
 from genrify_tagger.store import ChangeRecord, FileRecord, RunRecord
 from genrify_tagger.web.ids import track_id
 from genrify_tagger.web.tasks import Task
@@ -37,17 +37,9 @@ def threshold_of(session: Session) -> float:
     return session.vocabulary.min_confidence if own is None else own
 
 
-def name_of(session: Session, label: str) -> str:
-    """Return the name to show for a label; of a label that another model used, the label itself."""
-    return session.written_name(label) if label in session.vocabulary.names else label
-
-
 def best_guess(session: Session, record: FileRecord) -> str | None:
     """Return what a file would get if somebody said yes: what was heard, sure or not."""
-    if record.genres:
-        return record.genres[0]
-    label = likeliest(record.scores, record.confidence)
-    return name_of(session, label) if label else None
+    return record.genres[0] if record.genres else session.guess(record.scores, record.confidence)
 
 
 def file_name(path: str) -> tuple[str, str]:
@@ -81,7 +73,6 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
     """Return all that is known of a song, heard segment by segment; `at` is its address under /api."""
     decision, identity = portrait.decision, portrait.identity
     name, folder = file_name(portrait.path)
-    guess = likeliest(decision.scores, decision.confidence)
     return {
         "id": key,
         "name": name,
@@ -91,7 +82,7 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
         "album": captions.get("album"),
         "in_file": list(portrait.snapshot.genres),
         "genres": [session.written_name(label) for label in decision.genres],
-        "guess": session.written_name(guess) if guess else None,
+        "guess": session.guess(decision.scores, decision.confidence),
         "confidence": decision.confidence,
         "confidence_words": in_words(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
@@ -99,7 +90,7 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
         "timeline": [
             {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
             for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
-            for name in [name_of(session, label) if label else None]
+            for name in [session.written_name(label) if label else None]
         ],
         "vocabulary": session.vocabulary.name,
         "model": session.sidecar.id,
@@ -189,4 +180,4 @@ def as_change(change: ChangeRecord) -> Json:
 
 def _scores(session: Session, scores: Mapping[str, float]) -> list[Json]:
     ranked = sorted(scores.items(), key=lambda item: -item[1])
-    return [{"label": label, "name": name_of(session, label), "score": score} for label, score in ranked]
+    return [{"label": label, "name": session.written_name(label), "score": score} for label, score in ranked]

@@ -136,7 +136,7 @@ def small_library(folder: Path, songs: int) -> None:
         tell("four-minute MP3 from drop to genre, s (median, worst)", statistics.median(times), max(times))
         files = [
             "/",
-            *(f"/static/{name}?v=1" for name in ("style.css", "icon.svg", "home.js", "common.js", "api.js", "song.js")),
+            *(f"/static/{name}" for name in ("style.css", "icon.svg", "home.js", "common.js", "api.js", "song.js")),
         ]
         tell("first page with all its files, KB", sum(len(page.get(file).body) for file in files) / 1000)
         started = time.perf_counter()

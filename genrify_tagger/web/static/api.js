@@ -1,4 +1,5 @@
-// Talking to the API: every answer is JSON, 202 and 503 mean "ask again", what changes something carries a header.
+// Talking to the API: every answer is JSON, 202 and one with Retry-After mean "ask again", what changes something
+// carries a header.
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -26,7 +27,7 @@ async function answer(response) {
 export async function get(url, { signal } = {}) {
   for (let pause = 250; ; pause = Math.min(pause * 1.5, 2000)) {
     const response = await fetch(url, { signal });
-    if (response.status !== 202 && response.status !== 503) return answer(response);
+    if (response.status !== 202 && !response.headers.has("Retry-After")) return answer(response);
     await wait(pause);
     if (signal?.aborted) throw new DOMException("", "AbortError");
   }

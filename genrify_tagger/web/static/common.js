@@ -1,6 +1,6 @@
 // What every page needs: small makers of elements, words to the user, times, the line about the service, undo.
 
-import { change, get, send } from "./api.js";
+import { ApiError, change, get, send } from "./api.js";
 
 export const labels = JSON.parse(document.body.dataset.labels || "[]");
 export const names = JSON.parse(document.body.dataset.names || "[]");
@@ -98,8 +98,9 @@ async function showService() {
     badge.hidden = !unsure;
     badge.textContent = unsure > 999 ? "999+" : unsure;
     document.dispatchEvent(new CustomEvent("service", { detail: state }));
-  } catch {
-    find("[data-service-words]").textContent = "The program does not answer; perhaps it was ended.";
+  } catch (error) {
+    find("[data-service-words]").textContent =
+      error instanceof ApiError ? `Sorry: ${error.message}.` : "The program does not answer; perhaps it was ended.";
   }
 }
 

@@ -8,7 +8,9 @@ async function takeBack(button, address) {
   try {
     const task = await change(address);
     tell(outcome(task, "Taken back:"));
-    button.replaceWith(make("span", { class: "muted", tabindex: "-1", text: task.failed ? "partly taken back" : "taken back" }));
+    const words = make("span", { class: "muted", tabindex: "-1", text: task.failed ? "partly taken back" : "taken back" });
+    button.replaceWith(words);
+    if (document.activeElement === document.body) words.focus();
   } catch (error) {
     button.disabled = false;
     complain(error);

@@ -1,7 +1,7 @@
 // The library: hear a track in place, choose some, write a genre into them.
 
 import { get } from "./api.js";
-import { carryOut, clock, complain, find, findAll, make, names } from "./common.js";
+import { carryOut, clock, colour, complain, find, findAll, labels, make, names } from "./common.js";
 
 const table = find("[data-tracks]");
 const audio = new Audio();
@@ -34,7 +34,7 @@ async function refresh(task) {
 
 function showRow(row, track) {
   const nothing = () => make("span", { class: "muted", text: "–" });
-  const tags = track.genres.map((text) => make("span", { class: `tag g${names.indexOf(text)}`, text }));
+  const tags = track.genres.map((text) => make("span", { class: `tag ${colour(labels[names.indexOf(text)])}`, text }));
   find("[data-says]", row).replaceChildren(...(tags.length ? tags : [nothing()]));
   const sure = track.confidence === null ? "" : track.confidence.toFixed(2);
   const guess = track.guess && `${track.guess}${track.status === "unsure" ? "?" : ""} `;
@@ -48,6 +48,7 @@ function showRow(row, track) {
 async function write(url, body, verb) {
   const task = await carryOut(url, body, verb, { undone: (back) => refresh(back).catch(complain) });
   if (!task) return;
+  if (find("[data-bulk]").contains(document.activeElement)) find("[data-pick]:checked", table)?.focus({ preventScroll: true });
   for (const box of findAll("[data-pick]", table)) box.checked = false;
   showPicked();
   await refresh(task).catch(complain);
@@ -124,7 +125,7 @@ if (table) {
   });
   find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
   find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
-  showPicked();
+  addEventListener("pageshow", showPicked); // going back, a browser gives back what was chosen
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
 // Empty fields would only make addresses long.

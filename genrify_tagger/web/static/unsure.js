@@ -12,6 +12,7 @@ const seen = new Set();
 const panel = new SongPanel(find("[data-song]"));
 const done = [];
 let current = null;
+let guess = [];
 let last = null;
 let left = 0;
 let busy = false;
@@ -64,12 +65,14 @@ async function show(track) {
     throw error;
   }
   current = track;
+  // What is shown is what is accepted, though the settings may have changed since the scan.
+  guess = song.genres.length || !song.guess ? song.genres : [song.guess];
   find("[data-queue]").hidden = false;
   find("[data-empty]").hidden = true;
   showLeft();
   panel.show(song, { play: started });
-  find("[data-accept]").disabled = !track.guess;
-  find("[data-accept-words]").textContent = track.guess ? `Accept ${track.guess}` : "Nothing to accept";
+  find("[data-accept]").disabled = !guess.length;
+  find("[data-accept-words]").textContent = guess.length ? `Accept ${guess.join(", ")}` : "Nothing to accept";
   choices(song);
   find("[data-title]").focus({ preventScroll: true });
   return true;
@@ -117,9 +120,7 @@ async function answer(genres) {
   setBusy(true);
   const track = current;
   try {
-    const task = genres
-      ? await change("/api/genres", { ids: [track.id], genres })
-      : await change("/api/accept", { ids: [track.id] });
+    const task = await change("/api/genres", { ids: [track.id], genres });
     if (task.failed) throw new Error(task.results[0]?.error || "it could not be written");
     const decision = { track, run: task.run };
     done.push(decision);
@@ -156,7 +157,7 @@ async function takeBack(decision) {
 }
 
 const actions = {
-  a: () => { if (current?.guess) answer(null); },
+  a: () => { if (guess.length) answer(guess); },
   n: () => { if (!busy) next(); },
   u: () => { if (!busy && done.length) takeBack(done.at(-1)); },
   " ": () => { started = true; panel.toggle(); },
