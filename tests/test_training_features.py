@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -149,3 +152,31 @@ def test_comparing_tables(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match="no table"):
         read_table(str(tmp_path / "other.csv"))
+
+
+def test_two_processes_that_begin_at_once_both_get_features_and_compile_nothing_later(tmp_path):
+    """Slow (a quarter of a minute), since librosa is compiled anew: what two do at once some die of."""
+    compiled = tmp_path / "compiled"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(compiled)}
+    begin = "from genrify_tagger.training import seed_features as s; s.load_librosa()"
+    command = [sys.executable, "-c", begin]
+    both = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [one.wait(timeout=300) for one in both] == [0, 0]
+    before = {path: path.stat().st_mtime_ns for path in compiled.rglob("*.nb?")}
+    assert before
+
+    path = write_wav(tmp_path / "song.wav", sine(440.0), SAMPLE_RATE)
+    describing = [
+        sys.executable,
+        "-c",
+        f"from genrify_tagger.training import seed_features as s; \
+s.describe_file(({str(path)!r}, None)); s.describe_file(({str(path)!r}, s.SEGMENT_SAMPLES // 2))",
+    ]
+    subprocess.run(describing, env=environment, check=True, timeout=300)
+    assert {path: path.stat().st_mtime_ns for path in compiled.rglob("*.nb?")} == before
+
+
+def test_a_table_is_begun_when_librosa_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(write_wav(tmp_path / "a_file", sine(440.0)) / "below"))
+    with pytest.raises(ConfigError, match=r"nothing can be kept there.*NUMBA_CACHE_DIR"):
+        describe_clips([])

@@ -176,6 +176,16 @@ def test_another_run_is_not_gone_on_with(trained, dataset, plan):
         train([dataset], model.folder, plan, replace(QUICK, learning_rate=0.1), tell=lambda _: None)
 
 
+def test_another_network_or_other_music_is_not_gone_on_with(trained, dataset, plan):
+    model, _ = trained
+    with pytest.raises(ConfigError, match="another labels"):
+        train([dataset], model.folder, replace(plan, vocabulary="gtzan"), QUICK, tell=lambda _: None)
+    turned = dict(zip(("classical", "metal", "reggae"), ("metal", "reggae", "classical"), strict=True))
+    clips = tuple(replace(clip, labels=(turned[clip.labels[0]],)) for clip in dataset.clips)
+    with pytest.raises(ConfigError, match="another music to train on, music to validate on"):
+        train([replace(dataset, clips=clips)], model.folder, plan, QUICK, tell=lambda _: None)
+
+
 def test_training_stops_when_nothing_gets_better(material, folder):
     lines: list[str] = []
     hopeless = replace(QUICK, epochs=6, steps=1, learning_rate=0.0, patience=1, recipe=augmentation.NOTHING)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genrify_tagger.training.seed_features import load_librosa
 from tests.media import in_ci
 
 SAMPLE_RATE = 16000
@@ -20,6 +21,8 @@ def need_library(*names: str) -> None:
     """Without a library of the extra `train`, skip on a user's machine and fail in CI; to be called at import."""
     absent = [name for name in names if importlib.util.find_spec(name) is None]
     if not absent:
+        if "librosa" in names:
+            load_librosa()  # several workers may be about to
         return
     reason = f"{', '.join(absent)} not installed: pip install 'genrify-tagger[train]'"
     if in_ci():

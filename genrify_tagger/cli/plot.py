@@ -46,11 +46,13 @@ def command(
     require("librosa", "matplotlib")
     from genrify_tagger.training.hearing import sidecar_of
     from genrify_tagger.training.plots import read_song, save
+    from genrify_tagger.training.seed_features import load_librosa
 
     chosen = _chosen(panels)
     target = Path(output or f"{Path(file).stem}.png")
     title = display_path(Path(file).name)
     song = read_song(file, title=title, sidecar_path=sidecar_of(model) if model else None, vocabulary=vocabulary)
+    load_librosa()
     for path in save(song, chosen, target, separate=separate):
         write_line(str(path))
 

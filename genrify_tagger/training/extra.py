@@ -8,8 +8,16 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from genrify_tagger.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    _HAS_LOCKS = False
+else:
+    _HAS_LOCKS = True
 
 INSTALL = "pip install 'genrify-tagger[train]'"
 LIBRARIES = ("librosa", "matplotlib", "tensorflow")
@@ -40,6 +48,34 @@ def load_tensorflow() -> None:
     with quietly():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def compiling_alone() -> Iterator[None]:
+    """Let no other process load librosa meanwhile, which compiles parts of itself the first time.
+
+    Numba keeps what it compiled beside librosa and does not expect two processes to do so at once: they die, and may
+    leave behind what every later one dies of. So it is kept in a folder of our own, and written one by one.
+
+    Raises
+    ------
+    ConfigError
+        If nothing can be kept there.
+    """
+    import platformdirs
+
+    own = Path(platformdirs.user_cache_dir("genrify-tagger", appauthor=False)) / "numba"
+    folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(own)))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "genrify.lock").open("w")
+    except OSError as error:
+        hint = "set NUMBA_CACHE_DIR to a folder that can be written"
+        raise ConfigError(f"nothing can be kept there: {error.strerror}", path=str(folder), hint=hint) from error
+    with lock:
+        if _HAS_LOCKS:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Clip, Problem, without_suffix
 from genrify_tagger.training.parallel import each
-from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, Described, describe_file
+from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, Described, describe_file, load_librosa
 
 COLUMNS = ("filename", "length", *FEATURES, "label")
 
@@ -65,6 +65,7 @@ def describe_clips(
         In the order of the clips, without the broken ones.
     problems : list of Problem
     """
+    load_librosa()
     size = SEGMENT_SAMPLES if seconds == 3 else None
     tasks = [(clip.path, size) for clip in clips]
     title = "Computing features" if progress else ""

@@ -6,9 +6,10 @@ validation loss is the lowest so far.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def fit(
     options: Options,
     folder: Path,
     *,
+    network: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Any, list[Epoch]]:
     """Train a network, or go on with a run that was stopped.
@@ -92,6 +94,8 @@ def fit(
     training, validation : Material
     options : Options
     folder : Path
+    network : mapping or None
+        What else must be the same for a run to be gone on with: what `build` makes, by the names of options.
     tell : callable
         Gets a line about every epoch.
 
@@ -104,10 +108,10 @@ def fit(
     Raises
     ------
     ConfigError
-        If the folder holds a run with other options or other music.
+        If the folder holds a run of another network, with other options or other music.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    identity = _identity(training, validation, options)
+    identity = {**(network or {}), **_identity(training, validation, options)}
     history = _read_state(folder, identity)
     keras.utils.set_random_seed(options.seed)
     model = keras.models.load_model(folder / LAST) if history else _compiled(build(), options)
@@ -202,16 +206,23 @@ def _stale(history: Sequence[Epoch]) -> int:
 def _identity(training: Material, validation: Material, options: Options) -> dict[str, Any]:
     """Return what must be the same for a run to be gone on with; it may be given more epochs or patience."""
     same = {key: value for key, value in asdict(options).items() if key not in ("epochs", "patience")}
-    clips = {name: len(part.entries) for name, part in (("training", training), ("validation", validation))}
-    return {**same, **clips, "classes": int(training.targets.shape[1])}
+    parts = {"music to train on": training, "music to validate on": validation}
+    return {**same, **{name: _fingerprint(part) for name, part in parts.items()}}
+
+
+def _fingerprint(part: Material) -> str:
+    """Return what is another for other clips or labels."""
+    digest = hashlib.blake2b(part.targets.tobytes(), digest_size=8)
+    digest.update("\n".join(entry.clip.name for entry in part.entries).encode("utf-8", "surrogateescape"))
+    return f"{len(part.entries)} clips, {digest.hexdigest()}"
 
 
 def _read_state(folder: Path, identity: dict[str, Any]) -> list[Epoch]:
     if not (folder / STATE).exists():
         return []
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    if state["identity"] != json.loads(json.dumps(identity)):
-        differing = [key for key in identity if state["identity"].get(key) != json.loads(json.dumps(identity[key]))]
+    differing = [key for key, value in identity.items() if state["identity"].get(key) != json.loads(json.dumps(value))]
+    if differing:
         raise ConfigError(
             f"holds a run with another {', '.join(differing)}", path=str(folder), hint="name another folder"
         )

@@ -5,6 +5,7 @@ All are drawn so that they can be read without colour: grey scales, markers and 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ N_FFT = 2048
 COLUMNS = 1500  # about as many points in time as a picture has pixels
 GREYS = "gray_r"
 WIDTH, PANEL_HEIGHT = 11.0, 2.3  # inches
+TITLE_SIZE, TITLE_CHARACTERS = 10, 12  # points, and how many letters of that size fit into an inch
 FORMATS = ("png", "svg")
 
 FloatArray = npt.NDArray[np.float32]
@@ -96,17 +98,26 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
 
 def draw(song: Song, panels: Sequence[str]) -> Figure:
     """Draw panels below one another, on one time axis."""
-    from matplotlib.figure import Figure
-
     heights = [_height(song, panel) for panel in panels]
-    figure = Figure(figsize=(WIDTH, sum(heights) + 0.5), layout="constrained")
-    figure.suptitle(song.title, fontsize=11)
+    figure = new_figure(WIDTH, sum(heights) + 0.5, song.title)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
     for panel, axes in zip(panels, grid[:, 0], strict=True):
         PANELS[panel](song, axes)
         axes.set_title(panel.replace("-", " "), loc="left", fontsize=9)
         axes.set_xlim(0, song.duration)
     grid[-1, 0].set_xlabel("time (s)")
+    return figure
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Return an empty figure (inches); a long title is broken into lines, and a "$" in it stays one."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["text.parse_math"] = False
+    figure = Figure(figsize=(width, height), layout="constrained")
+    lines = [textwrap.fill(line, int(width * TITLE_CHARACTERS)) for line in title.splitlines()]
+    figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE)
     return figure
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genrify_tagger.training.plots import GREYS, write
+from genrify_tagger.training.plots import GREYS, new_figure, write
 
 if TYPE_CHECKING:
     from genrify_tagger.training.evaluation import Report
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def plot_history(history: Sequence[Epoch], path: Path) -> Path:
     """Draw losses and validation accuracy over the epochs, the best one marked."""
-    figure = _figure(7.5, 4.0)
+    figure = new_figure(7.5, 4.0)
     losses, shares = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1]})
     epochs = np.arange(1, len(history) + 1)
     validation = [epoch.validation_loss for epoch in history]
@@ -30,6 +30,7 @@ def plot_history(history: Sequence[Epoch], path: Path) -> Path:
     shares.plot(epochs, [100 * epoch.validation_accuracy for epoch in history], "k-o", markersize=3)
     shares.set_ylabel("% right")
     shares.set_xlabel("epoch")
+    shares.xaxis.get_major_locator().set_params(integer=True)
     return write(figure, path)
 
 
@@ -41,7 +42,8 @@ def plot_report(report: Report, folder: Path) -> list[Path]:
         pictures.append(plot_confusion(report.labels, report.confusion, _title(report), folder / "confusion.png"))
     if report.grouped.n and report.grouped.labels != report.labels:
         groups, matrix = report.grouped.labels, report.grouped.confusion
-        pictures.append(plot_confusion(groups, matrix, _title(report), folder / "confusion-groups.png"))
+        title = f"{_heading(report)}: {report.grouped.micro}, pop, rock and metal as one"
+        pictures.append(plot_confusion(groups, matrix, title, folder / "confusion-groups.png"))
     if report.n_tracks:
         pictures.append(plot_reliability(report, folder / "reliability.png"))
         pictures.append(plot_coverage(report, folder / "coverage.png"))
@@ -52,7 +54,7 @@ def plot_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title
     """Draw a confusion matrix: true label down, label said across, counts in the cells, rows shaded by their shares."""
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(1.5 + 0.55 * len(labels), 1.3 + 0.5 * len(labels))
+    figure = new_figure(1.5 + 0.55 * len(labels), 1.3 + 0.5 * len(labels), title)
     axes = figure.subplots()
     axes.imshow(shares, cmap=GREYS, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -63,13 +65,13 @@ def plot_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title
     axes.set_yticks(range(len(labels)), list(labels))
     axes.set_xlabel("said")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=9)
     return write(figure, path)
 
 
 def plot_reliability(report: Report, path: Path) -> Path:
     """Draw how often the model is right against how sure it is; numbers are tracks."""
-    figure = _figure(4.6, 4.4)
+    title = f"{_title(report)}\nexpected calibration error {report.calibration_error:.3f}"
+    figure = new_figure(4.6, 4.4, title)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfectly calibrated")
     bins = report.reliability
@@ -85,14 +87,13 @@ def plot_reliability(report: Report, path: Path) -> Path:
     for one in bins:
         axes.text((one.low + one.high) / 2, 0.02, str(one.n), ha="center", fontsize=7)
     axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_title(f"{_title(report)}\nexpected calibration error {report.calibration_error:.3f}", fontsize=9)
     axes.legend(fontsize=8, loc="upper left")
     return write(figure, path)
 
 
 def plot_coverage(report: Report, path: Path) -> Path:
     """Draw the precision of what is written against how much is written; labels are thresholds."""
-    figure = _figure(5.2, 4.0)
+    figure = new_figure(5.2, 4.0, _title(report))
     axes = figure.subplots()
     points = [point for point in report.coverage if point.coverage > 0]
     axes.plot([point.coverage for point in points], [point.precision for point in points], "k-o", markersize=3)
@@ -105,17 +106,14 @@ def plot_coverage(report: Report, path: Path) -> Path:
         axes.plot([default.coverage], [default.precision], "k*", markersize=13, markerfacecolor="white", label=label)
         axes.legend(fontsize=8, loc="lower left")
     axes.set(xlabel="share of tracks that get a genre", ylabel="share of those that is right", xlim=(0, 1.05))
-    axes.set_title(_title(report), fontsize=9)
     return write(figure, path)
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _title(report: Report) -> str:
+    return f"{_heading(report)}: {report.track_accuracy}"
+
+
+def _heading(report: Report) -> str:
     protocol = f", split by {report.protocol}" if report.protocol else ""
     met = f" ({report.n_trained_on} met in training)" if report.n_trained_on else ""
-    return f"{report.model} on {report.dataset}{protocol}{met}: {report.track_accuracy}"
+    return f"{report.model} on {report.dataset}{protocol}{met}"

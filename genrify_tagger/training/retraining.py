@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of it; `agreement` is the largest difference between Keras and LiteRT."""
+    """What came of it.
+
+    `first_labels` says how many clips there were of each label; `agreement` is the largest difference between Keras and
+    LiteRT.
+    """
 
     folder: Path
     target: Target
     history: Sequence[Epoch]
     n_training: int
     n_validation: int
+    first_labels: Mapping[str, int]
     agreement: float
     seconds: float
     calibration: dict[str, float]
@@ -104,7 +110,9 @@ def train(
     def build() -> Any:
         return _build(weights, target, plan)
 
-    model, history = fitting.fit(build, training, validation, options, folder, tell=tell)
+    model, history = fitting.fit(
+        build, training, validation, options, folder, network=_network(plan, target), tell=tell
+    )
     mel, owner = fitting.validation_mel(validation.entries)
     means = fitting.clip_means(np.asarray(model.predict(mel, verbose=0)), owner)
     calibration, threshold = packing.fit_calibration(means, validation.targets, target)
@@ -123,6 +131,7 @@ def train(
         history=history,
         n_training=len(training.entries),
         n_validation=len(validation.entries),
+        first_labels=Counter(entry.clip.labels[0] for part in (training, validation) for entry in part.entries),
         agreement=agreement,
         seconds=time.monotonic() - begun,
         calibration=calibration,
@@ -205,6 +214,12 @@ def _unlearned(training: Material, target: Target) -> list[str]:
     return [label for number, label in enumerate(target.labels) if not training.targets[:, number].any()]
 
 
+def _network(plan: Plan, target: Target) -> dict[str, Any]:
+    """Return what `_build` goes by, by the names of the options."""
+    start = {"start": "from-scratch"} if plan.scratch else {"start": "MSD_musicnn", "tune": plan.tune}
+    return {**start, "labels": [target.name, *target.labels, target.outside]}
+
+
 def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
     if weights is None:
         return networks.from_scratch(target.n_classes)
@@ -214,17 +229,16 @@ def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
 def card(trained: Trained, datasets: Sequence[Dataset], plan: Plan, options: Options) -> str:
     """Write down what was trained on what, how, and how well it does on the validation clips."""
     best = min(trained.history, key=lambda epoch: epoch.validation_loss)
-    labels: dict[str, int] = {}
-    for clip in (clip for one in datasets for clip in one.clips):
-        labels[clip.labels[0]] = labels.get(clip.labels[0], 0) + 1
     start = "from scratch" if plan.scratch else f"from MSD_musicnn (Pons and Serra 2019, ISC), tuned: {plan.tune}"
     known = any(clip.group != clip.name for one in datasets for clip in one.clips)
     others = "artists" if known else "recordings, whose artists are not known"
-    rows = "\n".join(f"| {label} | {n} |" for label, n in sorted(labels.items(), key=lambda item: -item[1]))
+    rows = "\n".join(
+        f"| {label} | {n} |" for label, n in sorted(trained.first_labels.items(), key=lambda item: -item[1])
+    )
     return f"""# Model card
 
 Trained {start}.
-{len(trained.history)} epochs, seed {options.seed}; the last sitting took {trained.seconds / 60:.0f} minutes.
+{len(trained.history)} epochs, seed {options.seed}; the last sitting took {max(1, round(trained.seconds / 60))} min.
 
 * Music: {", ".join(one.name for one in datasets)}; {trained.n_training} clips to train on, {trained.n_validation} of
   other {others}, to validate on, {len(trained.problems)} left out.

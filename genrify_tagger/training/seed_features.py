@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import DecodeError
+from genrify_tagger.training.extra import compiling_alone
 
 SAMPLE_RATE = 22050
 SEGMENT_SAMPLES = 66149  # as in the published table of 3-second segments: a tenth of a clip of 30 seconds
@@ -58,6 +59,15 @@ class Described:
     lengths: npt.NDArray[np.int64]
     table: npt.NDArray[np.float64]
     mfcc: FloatArray
+
+
+def load_librosa() -> None:
+    """Have librosa compile all that is used of it, before several processes do so at once (see `compiling_alone`).
+
+    The first time that takes a quarter of a minute.
+    """
+    with compiling_alone():
+        describe_segment(np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32))
 
 
 def describe_file(task: tuple[str, int | None]) -> Described:
