@@ -77,6 +77,10 @@ def test_a_feature_table_knows_tracks_but_no_artists():
     assert [clip.name for clip in material.clips[:3]] == ["jazz/jazz.00000", "jazz/jazz.00000", "jazz/jazz.00001"]
     whole = FeatureTable(("jazz.00000.wav",), np.array([661794]), np.zeros((1, 57)), ("jazz",))
     assert rows_of_table("table", whole).clips[0].name == "jazz/jazz.00000"
+    plain = FeatureTable(("000002.0.mp3", "000002.1.mp3"), np.full(2, 66149), np.zeros((2, 57)), ("jazz",) * 2)
+    assert [clip.name for clip in rows_of_table("table", plain).clips] == ["jazz/000002"] * 2
+    sliver = FeatureTable(("jazz.00012.wav",), np.array([50000]), np.zeros((1, 57)), ("jazz",))
+    assert rows_of_table("table", sliver).clips[0].name == "jazz/jazz.00012"
     with pytest.raises(ConfigError, match="artists"):
         make_protocol("artist", material, lists=None, seed=0)
     with pytest.raises(ConfigError, match="MFCC frames"):
