@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -126,3 +129,25 @@ def test_the_dense_network_is_the_seeds():
     units = [layer.units for layer in network.layers if hasattr(layer, "units")]
     assert units == [512, 256, 128, 128, 10]
     assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.2] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen on this system")
+def test_the_figures_do_not_hang_on_the_number_of_cores():
+    need_library("tensorflow")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is only one core")
+    fitting = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+import numpy as np
+from genrify_tagger.training import baselines
+baselines.CNN_EPOCHS = 2
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((400, 130, 13)).astype(np.float32), rng.integers(0, 3, 400)
+print(baselines.fit_cnn(x, y, 3, 0)(x[:5]).tobytes().hex())
+"""
+    told = [
+        subprocess.run([sys.executable, "-c", fitting, cores], check=True, capture_output=True, text=True).stdout
+        for cores in ("1", "2")
+    ]
+    assert told[0] == told[1] and len(told[0]) > 100

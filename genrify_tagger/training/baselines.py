@@ -11,6 +11,7 @@ other model.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -197,7 +198,7 @@ def fit_logistic(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict
 
 def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the dense network on the scaled table."""
-    load_tensorflow()
+    _load_tensorflow_on_one_core()
     import keras
     from keras import layers
 
@@ -210,7 +211,7 @@ def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
 
 def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the small convolutional network on MFCC frames."""
-    load_tensorflow()
+    _load_tensorflow_on_one_core()
     import keras
     from keras import layers
 
@@ -224,6 +225,15 @@ def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
         network.add(layer)
     network.add(layers.Dense(n_labels, activation="softmax"))
     return _fit_keras(network, x, y, CNN_EPOCHS)
+
+
+def _load_tensorflow_on_one_core() -> None:
+    """Let TensorFlow add up in the same order on every machine, or with more cores a table would have other figures."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # it is at work already
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _fit_keras(network: object, x: FloatArray, y: Indices, epochs: int) -> Predict:
