@@ -94,7 +94,7 @@ def test_too_little_music_to_learn_from():
     one = Rows("one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None)
     with pytest.raises(ConfigError, match="only one label"):
         run_baseline("seed-logistic", one, make_protocol("segment", one, lists=None, seed=0))
-    with pytest.raises(ConfigError, match="no label has the 5 segments"):
+    with pytest.raises(ConfigError, match="no label has the 5 clips or segments"):
         make_protocol("segment", replace(one, clips=one.clips[:4]), lists=None, seed=0)
 
 

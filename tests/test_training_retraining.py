@@ -219,6 +219,9 @@ def test_too_little_music(folder, dataset, plan):
     few = dataset.only([clip.name for clip in dataset.clips[:2]])
     with pytest.raises(ConfigError, match="only one label"):
         train([few], folder / "few", plan, QUICK, tell=lambda _: None)
+    scarce = dataset.only([clip.name for number, clip in enumerate(dataset.clips) if number % 6 < 4])
+    with pytest.raises(ConfigError, match="no label has the 5 clips"):
+        train([scarce], folder / "few", plan, QUICK, tell=lambda _: None)
     with pytest.raises(ConfigError, match="validate"):
         train([dataset], folder / "few", replace(plan, validation=["nobody"]), QUICK, tell=lambda _: None)
 
