@@ -60,7 +60,7 @@ def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
     Examples:
       genrify-tag train gtzan/ allmusic/labels.csv -o mymodel
       genrify-tag train library:~/Music -o mymodel --labels own
-      genrify-tag evaluate mymodel other_music/
+      genrify-tag evaluate mymodel library:~/Other --vocabulary own
     """  # noqa: D301
     from genrify_tagger.training.extra import load_tensorflow, require
 
