@@ -11,6 +11,7 @@ import pytest
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.extra import INSTALL, missing, require
+from genrify_tagger.training.feature_table import COLUMNS
 from tests import media
 from tests.workbench import need_library, tones
 
@@ -42,7 +43,11 @@ def test_features(program, music, tmp_path):
 def test_what_cannot_be_is_told_before_any_work(program, music, tmp_path):
     need_library("librosa")
     (tmp_path / "list.txt").write_text("blues/blues.00001.wav\n")
+    (tmp_path / "sound.csv").write_bytes(b"OggS\x9b\x00")
+    (tmp_path / "cut.csv").write_text(",".join(COLUMNS) + "\njazz.00000.wav,661794,0.3\n")
     told = {
+        ("--compare", tmp_path / "sound.csv"): "it is not CSV in UTF-8",
+        ("--compare", tmp_path / "cut.csv"): "cut.csv: damaged",
         ("--only", tmp_path / "list.txt"): "names none of the clips; the first clip is called classical/",
         ("-o", tmp_path / "nowhere/x.csv"): "no such folder",
         ("-j", "-1"): "--jobs",
@@ -80,6 +85,8 @@ def test_evaluate_a_seed_model(program, music):
     assert "did you mean" in program("evaluat", "x", status=2).stderr
     assert "no model 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
     assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
+    refused = program("evaluate", "shipped", music, "--protocol", "track", "--only-ten", status=2).stderr
+    assert "--protocol, --only-ten: for the seed's models alone" in refused
 
 
 def test_only_ten_leaves_other_music_out(program, tmp_path):
@@ -119,3 +126,13 @@ def test_train_wants_more_than_one_label(program, tmp_path):
     done = program(*command, "--cache", tmp_path / "cache", "-j", "1", status=2)
     assert "only one label" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(program, music, tmp_path):
+    need_library("librosa", "tensorflow", "matplotlib")
+    (tmp_path / "file").write_text("in the way")
+    for command in (["train", music, "--from-scratch"], ["evaluate", "shipped", music]):
+        refused = program(*command, "-o", tmp_path / "file/out", status=2).stderr.splitlines()
+        assert len(refused) == 1 and f"{tmp_path / 'file'}: no folder but a file" in refused[0]
+    for option, value in (("--seed", "-1"), ("--learning-rate", "0")):
+        assert option in program("train", music, "-o", tmp_path / "out", option, value, status=2).stderr

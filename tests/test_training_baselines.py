@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +80,10 @@ def test_a_feature_table_knows_tracks_but_no_artists():
     assert [clip.name for clip in material.clips[:3]] == ["jazz/jazz.00000", "jazz/jazz.00000", "jazz/jazz.00001"]
     whole = FeatureTable(("jazz.00000.wav",), np.array([661794]), np.zeros((1, 57)), ("jazz",))
     assert rows_of_table("table", whole).clips[0].name == "jazz/jazz.00000"
+    plain = FeatureTable(("000002.0.mp3", "000002.1.mp3"), np.full(2, 66149), np.zeros((2, 57)), ("jazz",) * 2)
+    assert [clip.name for clip in rows_of_table("table", plain).clips] == ["jazz/000002"] * 2
+    sliver = FeatureTable(("jazz.00012.wav",), np.array([50000]), np.zeros((1, 57)), ("jazz",))
+    assert rows_of_table("table", sliver).clips[0].name == "jazz/jazz.00012"
     with pytest.raises(ConfigError, match="artists"):
         make_protocol("artist", material, lists=None, seed=0)
     with pytest.raises(ConfigError, match="MFCC frames"):
@@ -87,7 +94,7 @@ def test_too_little_music_to_learn_from():
     one = Rows("one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None)
     with pytest.raises(ConfigError, match="only one label"):
         run_baseline("seed-logistic", one, make_protocol("segment", one, lists=None, seed=0))
-    with pytest.raises(ConfigError, match="no label has the 5 segments"):
+    with pytest.raises(ConfigError, match="no label has the 5 clips or segments"):
         make_protocol("segment", replace(one, clips=one.clips[:4]), lists=None, seed=0)
 
 
@@ -122,3 +129,25 @@ def test_the_dense_network_is_the_seeds():
     units = [layer.units for layer in network.layers if hasattr(layer, "units")]
     assert units == [512, 256, 128, 128, 10]
     assert [layer.rate for layer in network.layers if hasattr(layer, "rate")] == [0.2] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen on this system")
+def test_the_figures_do_not_hang_on_the_number_of_cores():
+    need_library("tensorflow")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is only one core")
+    fitting = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+import numpy as np
+from genrify_tagger.training import baselines
+baselines.CNN_EPOCHS = 2
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((400, 130, 13)).astype(np.float32), rng.integers(0, 3, 400)
+print(baselines.fit_cnn(x, y, 3, 0)(x[:5]).tobytes().hex())
+"""
+    told = [
+        subprocess.run([sys.executable, "-c", fitting, cores], check=True, capture_output=True, text=True).stdout
+        for cores in ("1", "2")
+    ]
+    assert told[0] == told[1] and len(told[0]) > 100

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.plots import PANELS, Song, draw, read_song, save
+from genrify_tagger.training.plots import PANELS, Song, draw, read_song, save, write
 from tests import media
 from tests.workbench import need_library
 
 need_library("librosa", "matplotlib")
 
+from matplotlib.figure import Figure  # noqa: E402
+
 from genrify_tagger.cli import plot as command  # noqa: E402 - with the libraries, as the command is used
+from genrify_tagger.training import report_plots  # noqa: E402
 from genrify_tagger.training.evaluation import Predictions, Track, evaluate  # noqa: E402
 from genrify_tagger.training.report_plots import plot_history, plot_report  # noqa: E402
 
@@ -66,6 +70,17 @@ def test_a_long_song_makes_no_larger_picture():
     assert len(song.y) / song.hop_length < 2000
 
 
+def test_a_title_is_shown_as_it_is_and_whole(song, tmp_path):
+    title = r"A$AP - bad $\frac{ money$ " + "and a long name " * 12
+    figure = draw(replace(song, title=title), ["waveform"])
+    save(replace(song, title=title), ["waveform"], tmp_path / "song.png")
+    shown = figure.get_suptitle()
+    assert shown.replace("\n", " ") == title.strip()
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 > 0 and box.x1 < figure.bbox.width
+
+
 def test_other_formats_are_refused(song, tmp_path):
     with pytest.raises(ConfigError, match="png or svg"):
         save(song, ["waveform"], tmp_path / "song.gif")
@@ -76,7 +91,7 @@ def test_a_folder_that_is_not_there(song, tmp_path):
         save(song, ["waveform"], tmp_path / "nowhere/song.png")
 
 
-def test_pictures_of_an_evaluation(tmp_path):
+def test_pictures_of_an_evaluation(tmp_path, monkeypatch):
     from genrify_tagger.training.datasets import Clip
 
     rng = np.random.default_rng(0)
@@ -87,6 +102,8 @@ def test_pictures_of_an_evaluation(tmp_path):
         clip = Clip("a", f"clip{number}", (labels[number % 3],), f"{number}")
         tracks.append(Track(clip, scores[np.newaxis].astype(np.float32), scores, float(scores.max())))
     report = evaluate(Predictions("model", "music", "", labels, tuple(tracks)))
+    drawn: list[Figure] = []
+    monkeypatch.setattr(report_plots, "write", lambda figure, path: (drawn.append(figure), write(figure, path))[1])
     pictures = plot_report(report, tmp_path / "out")
     assert {path.name for path in pictures} == {
         "confusion.png",
@@ -95,6 +112,8 @@ def test_pictures_of_an_evaluation(tmp_path):
         "coverage.png",
     }
     assert all(pixels(path).std() > 0.02 for path in pictures)
+    titles = [figure.get_suptitle().replace("\n", " ") for figure in drawn]
+    assert f"model on music: {report.grouped.micro}, pop, rock and metal as one" in titles
 
 
 def test_the_picture_of_a_run(tmp_path):

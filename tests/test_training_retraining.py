@@ -151,6 +151,14 @@ def test_it_can_be_evaluated_and_says_that_it_met_these(trained, dataset):
     assert (report.n_tracks, report.n_trained_on) == (18, 18)
 
 
+def test_the_card_counts_only_what_was_heard(folder, plan):
+    music = tones(folder / "broken", clips=6)
+    (music / "metal/metal.00054.wav").write_bytes(b"RIFF")
+    model = train([open_dataset(str(music))], folder / "of-broken", plan, QUICK, tell=lambda _: None)
+    assert [Path(problem.path).name for problem in model.problems] == ["metal.00054.wav"]
+    assert "| metal | 6 |" in (model.folder / "MODEL_CARD.md").read_text()
+
+
 @pytest.fixture(scope="module")
 def material(dataset, plan):
     entries, _ = decode(dataset.clips, plan.cache, jobs=1, progress=False)
@@ -211,6 +219,9 @@ def test_too_little_music(folder, dataset, plan):
     few = dataset.only([clip.name for clip in dataset.clips[:2]])
     with pytest.raises(ConfigError, match="only one label"):
         train([few], folder / "few", plan, QUICK, tell=lambda _: None)
+    scarce = dataset.only([clip.name for number, clip in enumerate(dataset.clips) if number % 6 < 4])
+    with pytest.raises(ConfigError, match="no label has the 5 clips"):
+        train([scarce], folder / "few", plan, QUICK, tell=lambda _: None)
     with pytest.raises(ConfigError, match="validate"):
         train([dataset], folder / "few", replace(plan, validation=["nobody"]), QUICK, tell=lambda _: None)
 

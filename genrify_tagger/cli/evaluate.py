@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.output import write_line, write_text
 from genrify_tagger.cli.state import State, common_options
-from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
 from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 SEED_MODELS = ("seed-logistic", "seed-cnn", "seed-dense")
 PROTOCOLS = ("segment", "track", "artist", "lists")
+_OF_SEED_MODELS = {
+    "--protocol": "protocols",
+    "--train-list": "train_list",
+    "--test-list": "test_list",
+    "--only-ten": "only_ten",
+}
 
 
 @click.command()
@@ -31,7 +37,7 @@ PROTOCOLS = ("segment", "track", "artist", "lists")
 @click.option("--train-list", metavar="LIST", help="For the protocol lists: clips to train on.")
 @click.option("--test-list", metavar="LIST", help="For the protocol lists: clips to judge.")
 @click.option("--only-ten", is_flag=True, help="Of a seed model: leave out music of other than the ten genres.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of a seed model's splits and training.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of a seed model's splits and training.")
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print."
 )
@@ -57,7 +63,7 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
     from genrify_tagger.training.evaluation import evaluate
 
     if options["output"]:
-        Path(options["output"]).mkdir(parents=True, exist_ok=True)  # before hours of work, not after
+        need_room(options["output"])
     if model.startswith("seed-"):
         predictions = _seed(state, model, datasets, options)
     else:
@@ -72,6 +78,9 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
 def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
     from genrify_tagger.training.hearing import hear, sidecar_of
 
+    if given := [name for name, value in _OF_SEED_MODELS.items() if options[value]]:
+        hint = "a finished model is judged on all it is given"
+        raise ConfigError(f"{', '.join(given)}: for the seed's models alone", hint=hint)
     sidecar = None if model == "shipped" else sidecar_of(model)
     opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
     shown = state.shows_progress

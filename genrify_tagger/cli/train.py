@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.output import write_line
 from genrify_tagger.cli.state import State, common_options
-from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
 
 
 @click.command()
@@ -36,10 +36,16 @@ from genrify_tagger.cli.workbench import dataset_options, open_datasets, tell_pr
 @click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="At most.")
 @click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Batches in an epoch.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Segments in a batch.")
-@click.option("--learning-rate", type=float, default=5e-4, show_default=True, help="Of AdamW.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=5e-4,
+    show_default=True,
+    help="Of AdamW.",
+)
 @click.option("--patience", type=click.IntRange(1), default=6, show_default=True, help="Epochs without gain, to stop.")
 @click.option("--no-augmentation", is_flag=True, help="Train on the sound as it is.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything left to chance.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of everything left to chance.")
 @click.option("--cache", metavar="FOLDER", help="Where decoded music is kept.")
 @dataset_options()
 @click.pass_obj
@@ -54,17 +60,18 @@ def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
     Examples:
       genrify-tag train gtzan/ allmusic/labels.csv -o mymodel
       genrify-tag train library:~/Music -o mymodel --labels own
-      genrify-tag evaluate mymodel other_music/
+      genrify-tag evaluate mymodel library:~/Other --vocabulary own
     """  # noqa: D301
     from genrify_tagger.training.extra import load_tensorflow, require
 
     require("tensorflow", "matplotlib")
+    folder = need_room(options["output"])
     load_tensorflow()
     from genrify_tagger.training.retraining import train
 
     opened = open_datasets(datasets, options, any_label=options["vocabulary"] == "own")
     plan, how = _plan(options, progress=state.shows_progress)
-    trained = train(opened, Path(options["output"]), plan, how, tell=state.console.print)
+    trained = train(opened, folder, plan, how, tell=state.console.print)
     write_line(f"{trained.folder}: Keras and LiteRT agree within {trained.agreement:.1e}")
     return tell_problems(state, trained.problems)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SEEDS = click.IntRange(0, 2**31 - 1)  # every random generator takes these, with an epoch's number added
+
 _OPTIONS = (
     click.option("--only", metavar="LIST", help="Only the clips named in this file, one a line."),
     click.option("--subset", type=click.Choice(["small", "medium", "large"]), help="Of the FMA dataset."),
@@ -76,6 +78,23 @@ def need_folder(target: str) -> None:
         raise ConfigError("no such folder", path=str(folder))
     if not os.access(target if os.path.exists(target) else folder, os.W_OK):
         raise ConfigError("nothing may be written there", path=target)
+
+
+def need_room(folder: str) -> Path:
+    """See that a folder can be made and written to, before hours of work are done for it; nothing is made yet.
+
+    Raises
+    ------
+    ConfigError
+        If a file is in the way, or nothing may be written there.
+    """
+    path = Path(folder).absolute()
+    nearest = next(one for one in (path, *path.parents) if one.exists())
+    if not nearest.is_dir():
+        raise ConfigError("no folder but a file", path=str(nearest))
+    if not os.access(nearest, os.W_OK):
+        raise ConfigError("nothing may be written there", path=str(nearest))
+    return Path(folder)
 
 
 def tell_problems(state: State, problems: Iterable[Problem]) -> int:

@@ -11,6 +11,7 @@ other model.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from genrify_tagger.training.datasets import Clip, Problem, without_suffix
 from genrify_tagger.training.evaluation import Predictions, Track
 from genrify_tagger.training.extra import load_tensorflow
 from genrify_tagger.training.feature_table import FeatureTable
-from genrify_tagger.training.seed_features import FEATURES, SMALL_MFCC, Described
+from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, SMALL_MFCC, Described
 from genrify_tagger.training.splits import Protocol, by_group, by_lists, by_segment, by_track
 
 DENSE_UNITS = (512, 256, 128, 128)
@@ -82,14 +83,20 @@ def rows_of_clips(dataset: str, described: Sequence[tuple[Clip, Described]], pro
 
 
 def rows_of_table(dataset: str, table: FeatureTable) -> Rows:
-    """Lay a feature table out, ours or the published one; a file's number within its clip is not part of its name."""
+    """Lay a feature table out, ours or the published one; in a table of segments their number is not part of a name."""
+    of_segments = len(table.lengths) > 0 and table.lengths.max() <= SEGMENT_SAMPLES
     clips = []
     for file, label in zip(table.files, table.labels, strict=True):
-        stem = without_suffix(file)
-        clip, _, number = stem.rpartition(".")
-        name = f"{label}/{clip if clip.count('.') and number.isdigit() else stem}"
+        name = f"{label}/{_recording(file) if of_segments else without_suffix(file)}"
         clips.append(Clip(file, name, (label,), name))
     return Rows(dataset, tuple(clips), table.values, None)
+
+
+def _recording(segment: str) -> str:
+    """Return what a segment is of: `song` of `song.12.mp3`, but `blues.00012` of the clip so named."""
+    stem = without_suffix(segment)
+    recording, _, number = stem.rpartition(".")
+    return recording if recording and number.isdecimal() and number == str(int(number)) else stem
 
 
 def make_protocol(name: str, rows: Rows, *, lists: tuple[Sequence[str], Sequence[str]] | None, seed: int) -> Protocol:
@@ -191,7 +198,7 @@ def fit_logistic(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict
 
 def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the dense network on the scaled table."""
-    load_tensorflow()
+    _load_tensorflow_on_one_core()
     import keras
     from keras import layers
 
@@ -204,7 +211,7 @@ def fit_dense(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
 
 def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
     """Fit the small convolutional network on MFCC frames."""
-    load_tensorflow()
+    _load_tensorflow_on_one_core()
     import keras
     from keras import layers
 
@@ -218,6 +225,15 @@ def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
         network.add(layer)
     network.add(layers.Dense(n_labels, activation="softmax"))
     return _fit_keras(network, x, y, CNN_EPOCHS)
+
+
+def _load_tensorflow_on_one_core() -> None:
+    """Let TensorFlow add up in the same order on every machine, or with more cores a table would have other figures."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # it is at work already
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _fit_keras(network: object, x: FloatArray, y: Indices, epochs: int) -> Predict:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from genrify_tagger.errors import ConfigError, TagError
 from genrify_tagger.training.data import GENRES
-from genrify_tagger.training.fma import METADATA, read_tracks, tracks_csv
+from genrify_tagger.training.fma import read_tracks, tracks_csv
 from genrify_tagger.training.labels import answers, plain
 
 LAYOUTS = ("folders", "fma", "csv", "library")
@@ -259,7 +259,7 @@ def _fma(root: Path, subset: str | None) -> Dataset:
             problems.append(Problem(str(root / f"{name}.mp3"), "no such file"))
         else:
             clips.append(Clip(track.path, name, (plain(track.genre),), _group(track.artist) or name))
-    return Dataset(f"{root.name} {subset or METADATA}", tuple(clips), tuple(problems))
+    return Dataset(f"{root.name} {subset}" if subset else root.name, tuple(clips), tuple(problems))
 
 
 def _library(root: Path, *, any_label: bool) -> Dataset:

@@ -116,12 +116,19 @@ def read_table(path: str) -> FeatureTable:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise ConfigError(f"cannot read the table: {error.strerror}", path=path) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError("no table of the seed's features: it is not CSV in UTF-8", path=path) from error
     if not rows or not set(COLUMNS) <= set(rows[0]):
         raise ConfigError("no table of the seed's features", path=path)
+    try:
+        lengths = np.array([int(row["length"]) for row in rows])
+        values = np.array([[float(row[name]) for name in FEATURES] for row in rows])
+    except (TypeError, ValueError) as error:  # a row that ends early has None
+        raise ConfigError("damaged: a row of the table has no number where one belongs", path=path) from error
     return FeatureTable(
         files=tuple(row["filename"] for row in rows),
-        lengths=np.array([int(row["length"]) for row in rows]),
-        values=np.array([[float(row[name]) for name in FEATURES] for row in rows]),
+        lengths=lengths,
+        values=values,
         labels=tuple(row["label"] for row in rows),
     )
 

@@ -61,8 +61,7 @@ def by_segment(labels: Sequence[str], *, folds: int = 5, seed: int = 0) -> Proto
     """
     from sklearn.model_selection import StratifiedKFold
 
-    if max(Counter(labels).values()) < folds:
-        raise ConfigError(f"no label has the {folds} segments that {folds} folds need")
+    _need_rows(labels, folds)
     rows = np.arange(len(labels))
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     with _rare_labels():
@@ -104,9 +103,15 @@ def _grouped(
 
     if len(set(groups)) < folds:
         raise ConfigError(f"{len(set(groups))} recordings or artists are too few for {folds} folds")
+    _need_rows(labels, folds)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with _rare_labels():
         return tuple(splitter.split(np.arange(len(labels)), list(labels), list(groups)))
+
+
+def _need_rows(labels: Sequence[str], folds: int) -> None:
+    if max(Counter(labels).values()) < folds:
+        raise ConfigError(f"too little music: no label has the {folds} clips or segments that {folds} parts need")
 
 
 @contextlib.contextmanager
