@@ -121,7 +121,7 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
     ConfigError, ModelError, StoreError
         If settings, model or database cannot be used.
     """
-    sidecar = load_sidecar(settings.analysis.model or None)
+    sidecar = _model(settings)
     for label, advice in unknown_names(settings, sidecar).items():
         log.warning("tagging.names: the model has no label %s; %s", label, advice)
     with stores.open_store(settings.database.url, create=create) as store:
@@ -142,6 +142,10 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             yield session
 
 
+def _model(settings: Settings) -> Sidecar:
+    return load_sidecar(settings.analysis.model or None)
+
+
 def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:
     """Return the name to write for each label: the user's, or the model's.
 
@@ -157,7 +161,7 @@ def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[st
     ModelError
         If the model cannot be used.
     """
-    vocabularies = (sidecar or load_sidecar(settings.analysis.model or None)).vocabularies
+    vocabularies = (sidecar or _model(settings)).vocabularies
     names: dict[str, str] = {}
     for vocabulary in sorted(vocabularies, key=lambda name: name == settings.analysis.vocabulary):
         names |= vocabularies[vocabulary].names
@@ -179,7 +183,7 @@ def unknown_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[st
     ModelError
         If the model cannot be used.
     """
-    known = (sidecar or load_sidecar(settings.analysis.model or None)).labels()
+    known = (sidecar or _model(settings)).labels()
     found = {}
     for label in settings.tagging.names:
         if label not in known:
