@@ -15,7 +15,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from genrify_tagger import listener
+from genrify_tagger import worker_main
 
 T = TypeVar("T")
 
@@ -40,14 +40,14 @@ class DiedError(Exception):
 class Process:
     """One listening process and the pipe to it."""
 
-    def __init__(self, sidecar: str | None, segments: int, limits: listener.Limits) -> None:
+    def __init__(self, sidecar: str | None, segments: int, limits: worker_main.Limits) -> None:
         context = _CleanSpawnContext()
         self._pipe: Connection[Any, Any]
         self._pipe, theirs = context.Pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - nameless, so that none is left over; lives as long as this
         weakref.finalize(self, self._stderr.close)
         arguments = (theirs, sidecar, segments, limits, _Inherited(self._stderr.fileno()))
-        self._process = context.Process(target=listener.serve, args=arguments, name="genrify-listener", daemon=True)
+        self._process = context.Process(target=worker_main.serve, args=arguments, name="genrify-worker", daemon=True)
         with _signals_held():
             self._process.start()
         theirs.close()
@@ -118,7 +118,7 @@ def _signals_held() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, listener.PARENTS_SIGNALS)
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, worker_main.PARENTS_SIGNALS)
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from genrify_tagger import listener
+from genrify_tagger import worker_main
 from genrify_tagger.analysis import Analysis, Picture, Sound
 from genrify_tagger.errors import (
     GenrifyError,
@@ -34,7 +34,7 @@ from genrify_tagger.errors import (
 from genrify_tagger.process import DiedError, NotStartedError, Process
 
 if TYPE_CHECKING:
-    from genrify_tagger.tags.second_look import Seen
+    from genrify_tagger.tags.mutagen_check import Seen
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -67,11 +67,11 @@ class Workers:
         jobs: int,
         segments: int,
         sidecar: str | None = None,
-        limits: listener.Limits | None = None,
+        limits: worker_main.Limits | None = None,
         idle_seconds: float = 60.0,
     ) -> None:
         self.jobs = jobs
-        self._limits = limits or listener.Limits()
+        self._limits = limits or worker_main.Limits()
         self._setup = (sidecar, segments, self._limits)
         self._idle_seconds = idle_seconds
         self._changed = threading.Condition()
@@ -98,32 +98,32 @@ class Workers:
         InterruptedScanError
             If `interrupt` was called meanwhile.
         """
-        return self._call(path, functools.partial(listener.probe, path), interruptible=True)
+        return self._call(path, functools.partial(worker_main.probe, path), interruptible=True)
 
     def analyse(self, path: str, *, duration: float) -> Analysis:
         """Listen to a file; errors are those of `probe`."""
-        return self._call(path, functools.partial(listener.analyse, path, duration), interruptible=True)
+        return self._call(path, functools.partial(worker_main.analyse, path, duration), interruptible=True)
 
     def audio_key(self, path: str) -> str:
         """Return the audio key of a file, to prove that a write left the audio alone; not interruptible."""
-        return self._call(path, functools.partial(listener.probe, path), interruptible=False).key
+        return self._call(path, functools.partial(worker_main.probe, path), interruptible=False).key
 
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Seen:
         """Compare two files' tags but for the genre (`tags.second_look`); not interruptible."""
-        task = functools.partial(listener.compare_tags, container, field, former, fresh)
+        task = functools.partial(worker_main.compare_tags, container, field, former, fresh)
         return self._call(former, task, interruptible=False)
 
-    def captions(self, path: str) -> dict[str, str]:
+    def read_titles(self, path: str) -> dict[str, str]:
         """Return what a file says of its title, artist and album; errors are those of `probe`."""
-        return self._call(path, functools.partial(listener.captions, path), interruptible=True)
+        return self._call(path, functools.partial(worker_main.read_titles, path), interruptible=True)
 
     def to_opus(self, path: str) -> bytes:
         """Return a song as a WebM file of Opus; errors are those of `probe`."""
-        return self._call(path, functools.partial(listener.to_opus, path), interruptible=True)
+        return self._call(path, functools.partial(worker_main.to_opus, path), interruptible=True)
 
     def depict(self, path: str, *, columns: int) -> Picture:
         """Draw a song in at most so many columns; errors are those of `probe`."""
-        return self._call(path, functools.partial(listener.depict, path, columns), interruptible=True)
+        return self._call(path, functools.partial(worker_main.depict, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
         """End all listening at once; identities wanted by a write in hand are still answered."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from genrify_tagger.tags.bulk import MAX_TAG
+from genrify_tagger.tags.memory_budget import MAX_TAG
 from tests import media
 from tests.corpus_chunks import FMT, fmt, sound
 from tests.corpus_mp3 import audio

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.tags.second_look import Seen, compare
+from genrify_tagger.tags.mutagen_check import Seen, compare_fields
 
 MIB = 1 << 20
 SecondLook = Callable[[str, str, str, str], Seen]
@@ -49,7 +49,7 @@ def reset_peak() -> float:
     return peak()
 
 
-def handle(path: str, second_look: SecondLook = compare) -> Cost:
+def handle(path: str, second_look: SecondLook = compare_fields) -> Cost:
     """Read, plan, write, undo; hold that it ends in a write that can be taken back to the byte, or in no change.
 
     Raises
@@ -88,5 +88,5 @@ def _same(_: str) -> str:
     return ""
 
 
-def _back(plan: tags.Plan) -> tags.Plan:
+def _back(plan: tags.WritePlan) -> tags.WritePlan:
     return tags.plan_restore(plan.path, plan.before.raw, expected=plan.after.raw)

@@ -18,13 +18,13 @@ from genrify_tagger.audio import audio_key
 from tests.media import need, run
 
 
-def write(path: Path, *genres: str, **options: object) -> tags.Plan:
+def write(path: Path, *genres: str, **options: object) -> tags.WritePlan:
     plan = tags.plan_write(str(path), genres, field=str(options.pop("field", "genre")))
     tags.apply(plan, audio_key=audio_key, expected_key=None, **options)  # type: ignore[arg-type]
     return plan
 
 
-def undo(path: Path, plan: tags.Plan) -> tags.Plan:
+def undo(path: Path, plan: tags.WritePlan) -> tags.WritePlan:
     back = tags.plan_restore(str(path), plan.before.raw, field=plan.field, expected=plan.after.raw)
     tags.apply(back, audio_key=audio_key, expected_key=None)
     return back
@@ -34,7 +34,7 @@ def genres(path: Path, field: str = "genre") -> tuple[str, ...]:
     return tags.read(str(path), field=field).genres
 
 
-def check_round_trip(path: Path, names: Sequence[str]) -> tags.Plan:
+def check_round_trip(path: Path, names: Sequence[str]) -> tags.WritePlan:
     """Write, see it, undo to the byte, redo to the byte; leave the file written."""
     original = path.read_bytes()
     plan = write(path, *names)

@@ -16,7 +16,7 @@ import pytest
 from genrify_tagger.audio import load_segments
 from genrify_tagger.classifier import MAX_BATCH, Classifier, load_sidecar
 from genrify_tagger.errors import ModelError
-from genrify_tagger.features import FRONT_END, log_mel
+from genrify_tagger.spectrogram import FRONT_END, log_mel
 
 DATA = Path(__file__).parent / "data"
 MODELS = Path(__file__).parent.parent / "models"

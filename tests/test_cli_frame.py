@@ -21,8 +21,8 @@ from rich.text import Text
 
 from genrify_tagger import __version__, errors
 from genrify_tagger.cli import COMMANDS, cli, main
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import make_console, table, write_json, write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.config import settings_template
 from genrify_tagger.files import counted
 from tests.media import need
@@ -282,10 +282,10 @@ def test_global_options_work_before_and_after_the_command(args):
     def x(state, number):
         seen.append((state.verbose, state.quiet, state.database, state.settings().database.url, number))
 
-    from genrify_tagger.cli.state import global_options
+    from genrify_tagger.cli.context import global_options
 
     global_options(hidden=False)(outer)
-    outer.main([*args, *(["--number", "3"] if args[-1] != "x" else [])], standalone_mode=False, obj=State())
+    outer.main([*args, *(["--number", "3"] if args[-1] != "x" else [])], standalone_mode=False, obj=CliContext())
     assert seen[0][:3] == (True, False, "a.db")
     assert seen[0][3] == f"sqlite:///{os.getcwd()}/a.db"
 

@@ -25,10 +25,10 @@ import pytest
 
 from genrify_tagger.analysis import Analysis
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.listener import Limits
+from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 from tests import hostile, hostile_made, media
-from tests.hostile_run import Cost, SecondLook, compare, digest, handle
+from tests.hostile_run import Cost, SecondLook, compare_fields, digest, handle
 from tests.program import Program
 
 SECONDS = 20.0  # for reading, two writes and two undos of one file, on a busy machine
@@ -65,7 +65,9 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def run_through_tags(files: Iterable[hostile.Hostile], folder: Path, second_look: SecondLook = compare) -> Counter[str]:
+def run_through_tags(
+    files: Iterable[hostile.Hostile], folder: Path, second_look: SecondLook = compare_fields
+) -> Counter[str]:
     """Read, write and undo each; collect what failed so that one run shows all."""
     outcomes: Counter[str] = Counter()
     failures: list[str] = []

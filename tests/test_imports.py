@@ -15,8 +15,8 @@ PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
 BASE = {"errors", "files", "analysis"}
-STAGES = {"config", "library", "audio", "features", "classifier", "decision", "store", "tags"}
-LISTENING = {"audio", "features", "classifier"}
+STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
+LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
 
 # part -> what it may import of the package besides itself: an import may only point to the left
@@ -26,14 +26,14 @@ ALLOWED = {
     "files": {"errors"},
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
-    "listener": BASE | LISTENING | {"tags"},
-    "process": {"listener"},
-    "workers": BASE | LISTENING | {"tags", "listener", "process"},
-    "pipeline": BASE | STAGES - LISTENING | {"classifier", "listener", "workers"},
+    "worker_main": BASE | LISTENING | {"tags"},
+    "process": {"worker_main"},
+    "workers": BASE | LISTENING | {"tags", "worker_main", "process"},
+    "pipeline": BASE | STAGES - LISTENING | {"classifier", "worker_main", "workers"},
     # Doors call the pipeline and never the stages behind its back; settings and what the store remembers are theirs.
     **dict.fromkeys(DOORS, BASE | DOORS | {"logs", "config", "store", "pipeline"}),
     "beets_plugin": BASE | {"logs", "config", "store", "pipeline"},
-    "training": BASE | STAGES - {"config"} | {"workers", "listener"},
+    "training": BASE | STAGES - {"config"} | {"workers", "worker_main"},
     "cli": BASE | DOORS | {"logs", "config", "store", "pipeline", "training"},
     "__main__": {"cli"},
     "models": set(),
@@ -45,7 +45,7 @@ OWNERS = {
     "mutagen": {"tags"},
     "sqlalchemy": {"store", "migrations"},
     "alembic": {"store", "migrations"},
-    "av": {"audio", "listener", "training"},
+    "av": {"audio", "worker_main", "training"},
     "ai_edge_litert": {"classifier", "training"},
     "ai_edge_quantizer": {"training"},
     "pebble": {"training"},

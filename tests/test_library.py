@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger.files import file_stat
-from genrify_tagger.library import NOT_TAGGABLE, TAGGABLE, Candidate, Filter, Problem, discover
+from genrify_tagger.library import NOT_TAGGABLE, TAGGABLE, Candidate, PathPatterns, UnreadablePath, discover
 from tests.media import ENCODERS, need
 
 
@@ -34,12 +34,12 @@ def below(root, *names):
 def found(paths, **more):
     """Return the paths of all candidates, in order; there must be no problem."""
     items = list(discover([os.fspath(p) for p in paths], **more))
-    assert [i for i in items if isinstance(i, Problem)] == []
+    assert [i for i in items if isinstance(i, UnreadablePath)] == []
     return [i.path for i in items]
 
 
 def problems(paths, **more):
-    return {i.path: i.error for i in discover([os.fspath(p) for p in paths], **more) if isinstance(i, Problem)}
+    return {i.path: i.error for i in discover([os.fspath(p) for p in paths], **more) if isinstance(i, UnreadablePath)}
 
 
 # --- what is found, and in which order ---
@@ -169,7 +169,7 @@ def test_a_named_link_and_its_target_are_one(tmp_path):
 
 def test_a_missing_path_is_one_problem_however_often_it_is_named(tmp_path):
     missing = f"{tmp_path}/no.mp3"
-    assert list(discover([missing, missing])) == [Problem(missing, "no such file or folder")]
+    assert list(discover([missing, missing])) == [UnreadablePath(missing, "no such file or folder")]
     assert problems([""]) == {"": "no such file or folder"}
     assert problems(["/a\0b"]) == {"/a\0b": "not a path"}
     touch(*below(tmp_path, "file.mp3"))
@@ -230,7 +230,7 @@ def test_an_unreadable_folder_is_one_problem_and_the_walk_goes_on():
         os.chmod(f"{root}/b", 0o700)
         os.chmod(f"{root}/c", 0o700)
     assert [i.path for i in items] == below(root, "a/1.mp3", "b", "c/3.mp3", "d/4.mp3")
-    assert [i.error for i in items if isinstance(i, Problem)] == ["Permission denied"] * 2
+    assert [i.error for i in items if isinstance(i, UnreadablePath)] == ["Permission denied"] * 2
 
 
 def test_what_vanishes_during_the_walk_is_one_problem_each(tmp_path):
@@ -240,9 +240,9 @@ def test_what_vanishes_during_the_walk_is_one_problem_each(tmp_path):
     os.remove(tmp_path / "2.mp3")
     shutil.rmtree(tmp_path / "a")
     assert [(i.path, type(i)) for i in walk] == [
-        (f"{tmp_path}/2.mp3", Problem),
+        (f"{tmp_path}/2.mp3", UnreadablePath),
         (f"{tmp_path}/3.mp3", Candidate),
-        (f"{tmp_path}/a", Problem),
+        (f"{tmp_path}/a", UnreadablePath),
         (f"{tmp_path}/b/5.mp3", Candidate),
     ]
 
@@ -285,7 +285,7 @@ def tree(root):
 def test_patterns_choose(tmp_path, include, exclude, expected):
     names = tree(tmp_path)
     assert found([tmp_path], include=include, exclude=exclude) == below(tmp_path, *expected)
-    rules = Filter(include, exclude)
+    rules = PathPatterns(include, exclude)
     assert {n for n in names if rules.wants(n)} == set(expected)
 
 
@@ -312,8 +312,8 @@ def test_spelling_of_accents_does_not_matter(tmp_path):
 
 
 def test_hidden_and_foreign_files_are_not_wanted():
-    assert not any(Filter().wants(n) for n in (".a.mp3", ".x/a.mp3", "a.txt", "x/.genrify-1", "mp3"))
-    assert Filter().wants("x/a.mp3")
+    assert not any(PathPatterns().wants(n) for n in (".a.mp3", ".x/a.mp3", "a.txt", "x/.genrify-1", "mp3"))
+    assert PathPatterns().wants("x/a.mp3")
 
 
 PATTERNS = [
@@ -361,16 +361,18 @@ def test_patterns_mean_what_they_mean_to_git(tmp_path):
         )
         assert told.returncode in (0, 1), told.stderr
         ignored = {p for p in told.stdout.decode().split("\0") if p}
-        rules = Filter(exclude=[pattern])
+        rules = PathPatterns(exclude=[pattern])
         assert {p for p in files if rules.excludes_any(p)} == ignored, pattern
-    assert {p for p in files if Filter(exclude=["new\nline"]).excludes_any(p)} == {p for p in files if "new\nline" in p}
+    assert {p for p in files if PathPatterns(exclude=["new\nline"]).excludes_any(p)} == {
+        p for p in files if "new\nline" in p
+    }
 
 
 def test_odd_patterns_fit_only_what_they_say():
-    assert Filter(exclude=["[abc"]).excludes("[abc", folder=False)
-    assert not Filter(exclude=["[z-a]"]).excludes("b", folder=False)
-    assert Filter(exclude=["!!!"]).excludes("!!!", folder=True)
-    assert not Filter(exclude=["a[/]b"]).excludes("a/b", folder=False)
+    assert PathPatterns(exclude=["[abc"]).excludes("[abc", folder=False)
+    assert not PathPatterns(exclude=["[z-a]"]).excludes("b", folder=False)
+    assert PathPatterns(exclude=["!!!"]).excludes("!!!", folder=True)
+    assert not PathPatterns(exclude=["a[/]b"]).excludes("a/b", folder=False)
 
 
 # --- size ---

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genrify_tagger.store import NO_GENRE, ORDERS, FileRecord, Filter, Store, open_store, utc_now
+from genrify_tagger.store import NO_GENRE, ORDERS, FileRecord, Store, TrackFilter, open_store, utc_now
 from tests.store_databases import BACKENDS, new_url
 
 NOW = utc_now()
@@ -49,31 +49,37 @@ def in_bytes(path: str) -> bytes:
 
 
 FILTERS = {
-    "all": (Filter(), THERE),
-    "a word, any case": (Filter(words="aBBa"), [f for f in THERE if "Abba" in f.path]),
-    "words in any order": (Filter(words="SONG 11 abba"), [f for f in THERE if "Abba" in f.path and "11" in f.path]),
-    "beyond ASCII": (Filter(words="BJÖRK"), [f for f in THERE if f.title or "Björk" in f.path]),
-    "a title": (Filter(words="place hidden"), [f for f in THERE if f.title]),
-    "an artist or a path": (Filter(words="björk"), [f for f in THERE if f.title or "Björk" in f.path]),
-    "an album with signs": (Filter(words="100%_ \\ vesp"), [f for f in THERE if f.title]),
-    "names and path together": (Filter(words="vespertine abba"), [f for f in THERE if f.title and "Abba" in f.path]),
-    "signs that LIKE knows": (Filter(words="% live_!"), [f for f in THERE if "100% live_!" in f.path]),
-    "a backslash": (Filter(words="back\\slash"), [f for f in THERE if "back\\slash" in f.path]),
-    "nothing": (Filter(words="no such word"), []),
-    "a genre among two": (Filter(genre="Pop"), [f for f in THERE if "Pop" in f.after]),
-    "a genre with signs": (Filter(genre='R&B "é"'), [f for f in THERE if 'R&B "é"' in f.after]),
-    "no genre": (Filter(genre=NO_GENRE), [f for f in THERE if not f.after]),
-    "part of a genre": (Filter(genre="Jaz"), []),
-    "statuses": (Filter(statuses=["unsure", "failed"]), [f for f in THERE if f.status in {"unsure", "failed"}]),
-    "missing": (Filter(statuses=["missing"]), [f for f in FILES if f.missing_since]),
+    "all": (TrackFilter(), THERE),
+    "a word, any case": (TrackFilter(words="aBBa"), [f for f in THERE if "Abba" in f.path]),
+    "words in any order": (
+        TrackFilter(words="SONG 11 abba"),
+        [f for f in THERE if "Abba" in f.path and "11" in f.path],
+    ),
+    "beyond ASCII": (TrackFilter(words="BJÖRK"), [f for f in THERE if f.title or "Björk" in f.path]),
+    "a title": (TrackFilter(words="place hidden"), [f for f in THERE if f.title]),
+    "an artist or a path": (TrackFilter(words="björk"), [f for f in THERE if f.title or "Björk" in f.path]),
+    "an album with signs": (TrackFilter(words="100%_ \\ vesp"), [f for f in THERE if f.title]),
+    "names and path together": (
+        TrackFilter(words="vespertine abba"),
+        [f for f in THERE if f.title and "Abba" in f.path],
+    ),
+    "signs that LIKE knows": (TrackFilter(words="% live_!"), [f for f in THERE if "100% live_!" in f.path]),
+    "a backslash": (TrackFilter(words="back\\slash"), [f for f in THERE if "back\\slash" in f.path]),
+    "nothing": (TrackFilter(words="no such word"), []),
+    "a genre among two": (TrackFilter(genre="Pop"), [f for f in THERE if "Pop" in f.after]),
+    "a genre with signs": (TrackFilter(genre='R&B "é"'), [f for f in THERE if 'R&B "é"' in f.after]),
+    "no genre": (TrackFilter(genre=NO_GENRE), [f for f in THERE if not f.after]),
+    "part of a genre": (TrackFilter(genre="Jaz"), []),
+    "statuses": (TrackFilter(statuses=["unsure", "failed"]), [f for f in THERE if f.status in {"unsure", "failed"}]),
+    "missing": (TrackFilter(statuses=["missing"]), [f for f in FILES if f.missing_since]),
     "confidence": (
-        Filter(low=0.25, high=0.5),
+        TrackFilter(low=0.25, high=0.5),
         [f for f in THERE if f.confidence is not None and 0.25 <= f.confidence <= 0.5],
     ),
-    "a folder": (Filter(folder="/music/caf\udce9"), [f for f in THERE if f.path.startswith("/music/caf\udce9/")]),
-    "a suffix, any case": (Filter(suffixes=[".mp3"]), [f for f in THERE if f.path.lower().endswith(".mp3")]),
+    "a folder": (TrackFilter(folder="/music/caf\udce9"), [f for f in THERE if f.path.startswith("/music/caf\udce9/")]),
+    "a suffix, any case": (TrackFilter(suffixes=[".mp3"]), [f for f in THERE if f.path.lower().endswith(".mp3")]),
     "several at once": (
-        Filter(words="song", genre="Jazz", statuses=["tagged"], suffixes=[".flac"]),
+        TrackFilter(words="song", genre="Jazz", statuses=["tagged"], suffixes=[".flac"]),
         [f for f in THERE if "Jazz" in f.after and f.status == "tagged" and f.path.endswith(".flac")],
     ),
 }
@@ -104,7 +110,7 @@ def test_pages_follow_one_another_in_order_and_back_again(store, order, descendi
     expected = sorted(THERE, key=lambda file: key_of(order, file), reverse=descending)
     pages, place = [], None
     while True:
-        page = store.browse(Filter(), order=order, descending=descending, beyond=place, limit=37)
+        page = store.browse(TrackFilter(), order=order, descending=descending, beyond=place, limit=37)
         pages.append([file.path for file in page.files])
         assert page.total == len(THERE)
         if not page.more:
@@ -113,14 +119,14 @@ def test_pages_follow_one_another_in_order_and_back_again(store, order, descendi
     assert [path for page in pages for path in page] == [file.path for file in expected]
     for number in range(len(pages) - 1, 0, -1):
         page = store.browse(
-            Filter(), order=order, descending=descending, beyond=pages[number][0], backwards=True, limit=37
+            TrackFilter(), order=order, descending=descending, beyond=pages[number][0], backwards=True, limit=37
         )
         assert [file.path for file in page.files] == pages[number - 1]
         assert page.more == (number > 1)
 
 
 def test_files_of_one_genre_stand_together(store):
-    page = store.browse(Filter(), order="genre", limit=1000)
+    page = store.browse(TrackFilter(), order="genre", limit=1000)
     runs = [
         genres for i, genres in enumerate(f.after for f in page.files) if not i or page.files[i - 1].after != genres
     ]
@@ -128,8 +134,8 @@ def test_files_of_one_genre_stand_together(store):
 
 
 def test_a_place_that_is_gone_is_the_beginning(store):
-    page = store.browse(Filter(), beyond="/music/never was", limit=5)
-    assert page.files == store.browse(Filter(), limit=5).files
+    page = store.browse(TrackFilter(), beyond="/music/never was", limit=5)
+    assert page.files == store.browse(TrackFilter(), limit=5).files
 
 
 def test_the_overview_counts_what_is_there(store):

@@ -19,7 +19,7 @@ from genrify_tagger import tags
 from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import ogg, ogg_pages
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
 from tests import tagging
 from tests.media import JAZZ, ffmpeg, make, need, run
 from tests.test_tags_id3 import PICTURE, TITLE, tag, texts, v1
@@ -129,7 +129,7 @@ def test_ogg_with_large_comments_on_many_pages(tmp_path: Path, kind: str, length
 def check_pages(path: Path) -> None:
     """Hold that page numbers have no gap and checksums are right."""
     with open(path, "rb") as file:
-        view, at, expected = View(file), 0, {}
+        view, at, expected = PatchedFile(file), 0, {}
         while at < view.size:
             page = ogg_pages.read_page(view, at)
             data = view.at(at, page.end - at)
@@ -170,7 +170,7 @@ def test_ogg_padding_is_used(tmp_path: Path) -> None:
 def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
     path = make("opus", tmp_path)
     with open(path, "rb") as file:
-        view = View(file)
+        view = PatchedFile(file)
         found = ogg.open_ogg(view, "genre")
         packet = b"".join([found.prefix, *found.comment.parts()]) + b"\x01must stay"
         page = found.pages[0]

@@ -10,7 +10,7 @@ import pytest
 
 from genrify_tagger import tags
 from genrify_tagger.errors import TagError
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
 from tests.media import KINDS, make
 from tests.test_tags_id3 import GENRE, PIC, TITLE, tag, texts, unsynchronised, v1
 
@@ -40,9 +40,9 @@ def damage(data: bytes, dice: random.Random) -> bytes:
     return bytes(out)
 
 
-def changed(path: Path, plan: tags.Plan) -> bytes:
+def changed(path: Path, plan: tags.WritePlan) -> bytes:
     with open(path, "rb") as file:
-        return b"".join(View(file, plan.edits).blocks())
+        return b"".join(PatchedFile(file, plan.edits).blocks())
 
 
 def check_damaged(data: bytes, path: Path, after: Path) -> bool:

@@ -20,19 +20,19 @@ import pytest
 from genrify_tagger import tags
 from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
-from genrify_tagger.tags import atomic, scratch
+from genrify_tagger.tags import atomic, tempfiles
 from tests import tagging
 from tests.media import make, need, run
 
 NOBODY = 65534
 
 
-def planned(folder: Path, kind: str = "mp3-v2.3", name: str = "song") -> tuple[Path, tags.Plan]:
+def planned(folder: Path, kind: str = "mp3-v2.3", name: str = "song") -> tuple[Path, tags.WritePlan]:
     path = make(kind, folder, name, genre="Oldies")
     return path, tags.plan_write(str(path), ["Jazz"])
 
 
-def apply(plan: tags.Plan, key: Callable[[str], str] = audio_key, **options: object) -> None:
+def apply(plan: tags.WritePlan, key: Callable[[str], str] = audio_key, **options: object) -> None:
     tags.apply(plan, audio_key=key, expected_key=audio_key(plan.target), **options)  # type: ignore[arg-type]
 
 
@@ -257,7 +257,7 @@ def test_somebody_elses_file_keeps_its_owner_or_is_refused(shared_folder: Path) 
     assert path.stat().st_uid == NOBODY
 
 
-def _ignore(plan: tags.Plan, **options: object) -> None:
+def _ignore(plan: tags.WritePlan, **options: object) -> None:
     tags.apply(plan, audio_key=lambda _: "same", expected_key="same", **options)  # type: ignore[arg-type]
 
 
@@ -422,7 +422,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, error: type[BaseExce
 # kill -9
 
 
-def killed_at(plan: tags.Plan, step: int, **options: object) -> int:
+def killed_at(plan: tags.WritePlan, step: int, **options: object) -> int:
     """Carry out a plan in a child that kills itself at the given event Python reports (open, rename, chmod, ...)."""
 
     def work() -> None:
@@ -502,7 +502,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with scratch.scratch_file(str(tmp_path / "song.mp3")):
+        with tempfiles.scratch_file(str(tmp_path / "song.mp3")):
             os.write(writer, b"x")
             time.sleep(60)
         os._exit(0)
@@ -528,11 +528,11 @@ def test_sweep_touches_nothing_else(tmp_path: Path) -> None:
     assert tags.sweep(str(tmp_path / "nowhere")) == []
 
 
-def cut_off(plan: tags.Plan, content: bytes) -> Path:
+def cut_off(plan: tags.WritePlan, content: bytes) -> Path:
     """Leave the temporary file of a write that was killed, under the number that the song has after a mount."""
 
     def write() -> None:
-        with scratch.scratch_file(plan.target) as (_, descriptor):
+        with tempfiles.scratch_file(plan.target) as (_, descriptor):
             os.write(descriptor, content)
             os.kill(os.getpid(), signal.SIGKILL)
 

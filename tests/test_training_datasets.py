@@ -253,7 +253,7 @@ def test_cutting_a_clip_up():
 def test_what_the_cache_loses_cannot_be_heard(tmp_path):
     """Float16 samples give the same log-mel as the file itself, to well below a decibel."""
     from genrify_tagger.audio import decode_all
-    from genrify_tagger.features import log_mel
+    from genrify_tagger.spectrogram import log_mel
 
     one = Clip(str(media.JAZZ), "jazz", ("jazz",), "jazz")
     ((entry,), _) = decode([one], tmp_path, jobs=1, progress=False)

@@ -18,7 +18,7 @@ import keras  # noqa: E402 - skipped above if it is missing
 
 from genrify_tagger.classifier import Classifier  # noqa: E402
 from genrify_tagger.errors import ConfigError, ModelError  # noqa: E402
-from genrify_tagger.features import log_mel  # noqa: E402
+from genrify_tagger.spectrogram import log_mel  # noqa: E402
 from genrify_tagger.training import fitting, networks, packing, retraining  # noqa: E402
 from genrify_tagger.training.batches import Batches, draw  # noqa: E402
 from genrify_tagger.training.datasets import Clip, open_dataset  # noqa: E402
@@ -26,7 +26,7 @@ from genrify_tagger.training.decoded import Decoded, decode  # noqa: E402
 from genrify_tagger.training.evaluation import evaluate  # noqa: E402
 from genrify_tagger.training.fitting import Options  # noqa: E402
 from genrify_tagger.training.hearing import hear, sidecar_of  # noqa: E402
-from genrify_tagger.training.retraining import Plan, share_out, train  # noqa: E402
+from genrify_tagger.training.retraining import TrainingPlan, share_out, train  # noqa: E402
 from genrify_tagger.training.vocabularies import choose  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(KERAS_WARNING)
@@ -106,8 +106,8 @@ def dataset(folder):
 
 
 @pytest.fixture(scope="module")
-def plan(folder) -> Plan:
-    return Plan(scratch=True, vocabulary="own", cache=folder / "cache", jobs=1, progress=False)
+def plan(folder) -> TrainingPlan:
+    return TrainingPlan(scratch=True, vocabulary="own", cache=folder / "cache", jobs=1, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_training_from_musicnn(folder, dataset, plan, monkeypatch):
 def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ModelError, match="cannot be fetched"):
-        retraining.published(Plan(cache=tmp_path / "cache"), lambda _: None)
+        retraining.published(TrainingPlan(cache=tmp_path / "cache"), lambda _: None)
 
 
 def test_batches_follow_from_the_seed(folder, dataset, plan):

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger.config import load_settings
-from genrify_tagger.watch import units
+from genrify_tagger.watch import systemd_units
+from genrify_tagger.watch.daemon import Service
 from genrify_tagger.watch.hooks import Hook
-from genrify_tagger.watch.service import Service
-from genrify_tagger.watch.state import state_path
+from genrify_tagger.watch.service_state import state_path
 from tests import media
 from tests.watching import genre, logged, song, until, watching
 
@@ -193,7 +193,7 @@ def test_a_clock_that_is_set_anew_does_not_make_it_look_silent(monkeypatch, musi
             monkeypatch.setattr(time, "time", lambda: real() + 86400)
             found.append(until(lambda: words.stat().st_ino != before))
         finally:
-            service.wishes.ask_to_stop()
+            service.flags.ask_to_stop()
 
     helper = threading.Thread(target=set_the_clock)
     helper.start()
@@ -387,7 +387,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     roots = {"GENRIFY_LIBRARY__ROOTS": str(folder)}
     assert "no roots to watch" in program("service", "install", status=2).stderr
     done = program("service", "install", "--no-start", **roots)
-    unit = program.home / ".config/systemd/user" / units.NAME
+    unit = program.home / ".config/systemd/user" / systemd_units.NAME
     assert "the service will not see GENRIFY_LIBRARY__ROOTS" in done.stderr
     assert f"wrote {unit}" in done.stdout and "loginctl enable-linger" in done.stdout
     text = unit.read_text()
@@ -397,7 +397,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     verified(unit, "--user")
     assert program("service", "install", "--print", **roots).stdout.strip() == text.strip()
     assert "installed: " in program("service", "status", status=1).stdout
-    if not units.systemd_runs():
+    if not systemd_units.systemd_runs():
         refused = program("service", "install", status=1, **roots)
         assert "no systemd" in refused.stderr and "@reboot" in refused.stderr
     program("service", "uninstall")
@@ -414,7 +414,7 @@ def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
         '[database]\nurl = "/srv/genrify/library.db"\n'
     )
     arguments = ("service", "install", "--system", "--user", name, "--print", "--config", settings)
-    unit = tmp_path / units.NAME
+    unit = tmp_path / systemd_units.NAME
     printed = program(*arguments)
     assert not printed.stderr
     unit.write_text(printed.stdout)

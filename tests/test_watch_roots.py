@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from genrify_tagger.watch import mounts, survey
+from genrify_tagger.watch import count_folders, mounts
 from genrify_tagger.watch.clock import Clocks, has_slept
 from tests import media
 from tests.watching import changes, genre, song, until, watching
@@ -165,9 +165,9 @@ def test_all_silent_file_servers_are_waited_for_together(monkeypatch, tmp_path):
     folders = [tmp_path / name for name in ("hung server 1", "hung server 2", "hung server 3", "there")]
     for folder in folders:
         folder.mkdir()
-    probes = [survey.Probe(str(folder)) for folder in folders]
+    probes = [count_folders.Probe(str(folder)) for folder in folders]
     try:
-        monkeypatch.setattr(survey, "PATIENCE", 1.0)
+        monkeypatch.setattr(count_folders, "PATIENCE", 1.0)
         began = time.monotonic()
         for probe in probes:
             probe.ask()

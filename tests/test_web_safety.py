@@ -26,7 +26,7 @@ from genrify_tagger import web
 from genrify_tagger.config import DatabaseSettings, Settings, WebSettings
 from genrify_tagger.pipeline import open_session
 from genrify_tagger.web import server
-from genrify_tagger.web.access import SHORTEST_TOKEN
+from genrify_tagger.web.auth import SHORTEST_TOKEN
 from genrify_tagger.web.ids import track_id
 from tests import media
 from tests.page import CHANGING, Page, serving
@@ -355,7 +355,7 @@ def test_a_body_that_never_ends_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     database = DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}")
     settings = replace(Settings(), database=database, web=replace(WebSettings(), port=0))
-    with open_session(settings) as session, web.open_house(session) as house:
+    with open_session(settings) as session, web.open_app_context(session) as house:
         listening = web.listen(web.make_app(house), house)
         thread = threading.Thread(target=listening.run)
         thread.start()

@@ -20,7 +20,7 @@ from genrify_tagger.errors import (
     WorkerStartError,
     WorkerTimeoutError,
 )
-from genrify_tagger.listener import Limits
+from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 from tests import bad_tasks, media
 

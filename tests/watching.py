@@ -17,7 +17,7 @@ import mutagen
 from mediafile import FileTypeError, MediaFile, UnreadableFileError
 
 from genrify_tagger.config import load_settings
-from genrify_tagger.watch.state import service_state
+from genrify_tagger.watch.service_state import service_state
 from tests import media
 from tests.program import Program
 

@@ -15,9 +15,9 @@ from beets.util import displayable_path
 
 from genrify_tagger.errors import GenrifyError
 
-from . import albums, marks, options
-from .house import House
-from .writing import Scribe
+from . import albums, flexattrs, options
+from .lazy_session import LazySession
+from .write_journal import WriteJournal
 
 if TYPE_CHECKING:
     import optparse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from genrify_tagger.pipeline import Advice, Summary
+    from genrify_tagger.pipeline import Suggestion, Summary
 
     from .options import Choices
     from .tagging import Tagging
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class GenrifyPlugin(plugins.BeetsPlugin):
     """Registers command, import stage, attributes and listeners."""
 
-    item_types = marks.ITEM_TYPES
-    album_types = marks.ALBUM_TYPES
+    item_types = flexattrs.ITEM_TYPES
+    album_types = flexattrs.ALBUM_TYPES
 
     def __init__(self) -> None:
         super().__init__("genrify")
@@ -43,19 +43,19 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         self.config.add(dict(options.DEFAULTS))
         self._explain = self._undoes = False
         self._command: ui.Subcommand | None = None
-        self._house = House(lambda: options.load(self.config, explain=self._explain), self._what_runs)
-        self._scribe = Scribe(self._house, self._log, self._in_words)
-        self._heard: dict[int | None, Advice] = {}
+        self._lazy = LazySession(lambda: options.load(self.config, explain=self._explain), self._what_runs)
+        self._write_journal = WriteJournal(self._lazy, self._log, self._in_words)
+        self._heard: dict[int | None, Suggestion] = {}
         self._import: Tagging | None = None
         self._complaint = ""
         if options.is_auto(self.config, self._log):
             self.import_stages = [self.imported]
         self.register_listener("pluginload", self.loaded)
         self.register_listener("import_task_files", self.files_are_in_place)
-        self.register_listener("write", self._scribe.before_write)
-        self.register_listener("after_write", self._scribe.after_write)
+        self.register_listener("write", self._write_journal.before_write)
+        self.register_listener("after_write", self._write_journal.after_write)
         self.register_listener("cli_exit", self.beets_ends)
-        atexit.register(self._house.close, interrupted=True)
+        atexit.register(self._lazy.close, interrupted=True)
 
     def loaded(self) -> None:
         """Complain of unknown settings, and go behind lastgenre, wherever the settings name us."""
@@ -100,8 +100,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
             raise
         finally:
-            self._scribe.settle_all()
-            self._house.close(interrupted=not ended)
+            self._write_journal.settle_all()
+            self._lazy.close(interrupted=not ended)
 
     def _carry_out(self, lib: Library, choices: Choices, query: list[str], *, by_album: bool) -> None:
         items = [item for album in lib.albums(query) for item in album.items()] if by_album else list(lib.items(query))
@@ -136,9 +136,9 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             ui.print_(explained(item.get_fresh_from_db(), advice))
 
     def _undo(self, lib: Library, items: list[Item], choices: Choices) -> None:
-        from .undoing import Undoing
+        from .undo_run import Undoing
 
-        given, refused = Undoing(self._house, self._scribe, self._log, choices).undo(lib, items)
+        given, refused = Undoing(self._lazy, self._write_journal, self._log, choices).undo(lib, items)
         given_back = "would be given back" if choices.pretend else "given back"
         self._log.info("{} {}, {} left alone", _items(given), given_back, refused)
 
@@ -147,10 +147,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
         from .tagging import Tagging
 
-        session = self._house.session()
+        session = self._lazy.session()
         choices = replace(choices, count=session.settings.tagging.max_genres)
         namer = options.namer(self.config, session)
-        return Tagging(self._house, self._scribe, self._log, choices, namer, quiet=quiet)
+        return Tagging(self._lazy, self._write_journal, self._log, choices, namer, quiet=quiet)
 
     def _in_words(self, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
         return options.in_words(self.config, error, about)
@@ -165,10 +165,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             items = task.imported_items()
             for item in items:
                 for former in task.replaced_items[item]:
-                    marks.carry_over(item, former)
+                    flexattrs.carry_over(item, former)
             for item, advice in self._import.tag(items):
                 self._heard[item.id] = advice
-            if task.is_album and any(marks.claimed(item) for item in items):
+            if task.is_album and any(flexattrs.claimed(item) for item in items):
                 if former_album := task.replaced_albums.get(task.album.path):
                     albums.carry_over(task.album, former_album, items)
                 self._import.settle_album(task.album, {})
@@ -196,10 +196,10 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             except (GenrifyError, OSError) as error:
                 self._log.warning("{}: {}", displayable_path(item.path), self._in_words(error, item.path))
 
-    def _put_in_step(self, item: Item, advice: Advice) -> None:
+    def _put_in_step(self, item: Item, advice: Suggestion) -> None:
         assert self._import is not None
         was_tagged = advice.result.status == "tagged"
-        written = was_tagged and self._scribe.has_written(item)
+        written = was_tagged and self._write_journal.has_written(item)
         if was_tagged and not written:  # imported as it is: the genre is in the library only
             item["mtime"] = item.current_mtime()
             item.store()
@@ -209,8 +209,8 @@ class GenrifyPlugin(plugins.BeetsPlugin):
 
     def beets_ends(self, lib: Library) -> None:
         """Close the session."""
-        self._scribe.settle_all()
-        self._house.close()
+        self._write_journal.settle_all()
+        self._lazy.close()
 
 
 def _items(number: int) -> str:

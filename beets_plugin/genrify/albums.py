@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from beets import ui
 
-from . import marks
+from . import flexattrs
 
 if TYPE_CHECKING:
     from beets.library import Album, Item
@@ -23,8 +23,8 @@ def aggregated(items: Iterable[Item], count: int, junk: Sequence[str]) -> list[s
     votes: Counter[str] = Counter()
     weights: Counter[str] = Counter()
     for item in items:
-        sureness = marks.own(item, marks.CONFIDENCE) if marks.claimed(item) else 1.0
-        for genre in meaningful(marks.genres_of(item), junk):
+        sureness = flexattrs.own(item, flexattrs.CONFIDENCE) if flexattrs.claimed(item) else 1.0
+        for genre in meaningful(flexattrs.genres_of(item), junk):
             votes[genre] += 1
             weights[genre] += sureness or 0.0  # type: ignore[assignment]
     ranked = sorted(votes, key=lambda genre: (-votes[genre], -weights[genre], genre))
@@ -49,8 +49,8 @@ def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence
     """
     from genrify_tagger.pipeline import meaningful
 
-    present, ours = marks.genres_of(album), _ours(album)
-    if not any(marks.is_ours(item) for item in items):
+    present, ours = flexattrs.genres_of(album), _ours(album)
+    if not any(flexattrs.is_ours(item) for item in items):
         return  # none of its genres is of ours
     given_by_others = meaningful(present, junk) or ours is not None  # having taken ours away counts, too
     if present != ours and given_by_others and not choices.force:
@@ -81,10 +81,10 @@ def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Seque
         Genres that count as none.
     """
     ours = _ours(album)
-    if ours is None or ours != marks.genres_of(album):
+    if ours is None or ours != flexattrs.genres_of(album):
         return
     former = _former(album)
-    if any(marks.is_ours(item) for item in items):
+    if any(flexattrs.is_ours(item) for item in items):
         if choices.album_genre:
             kept = _in_front(former, ours)
             count = max(choices.count, len(kept) + 1)
@@ -93,7 +93,7 @@ def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Seque
     album["genres"] = former
     ui.show_model_changes(album, fields=["genres"])
     if not choices.pretend:
-        for name in marks.ALBUM_TYPES:
+        for name in flexattrs.ALBUM_TYPES:
             if name in album:
                 del album[name]
         album.store(inherit=False)
@@ -101,14 +101,18 @@ def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Seque
 
 def carry_over(album: Album, former: Album, items: Sequence[Item]) -> None:
     """Let an album that is imported again have the genre that we gave it: beets makes it anew, like its first track."""
-    made_by_beets = marks.genres_of(album) in ([], marks.genres_of(items[0]))
-    if made_by_beets and _ours(former) == marks.genres_of(former) and any(marks.is_ours(item) for item in items):
-        album["genres"] = marks.genres_of(former)
+    made_by_beets = flexattrs.genres_of(album) in ([], flexattrs.genres_of(items[0]))
+    if (
+        made_by_beets
+        and _ours(former) == flexattrs.genres_of(former)
+        and any(flexattrs.is_ours(item) for item in items)
+    ):
+        album["genres"] = flexattrs.genres_of(former)
         album.store(inherit=False)
 
 
 def _former(album: Album) -> list[str]:
-    return list(album.get(marks.ALBUM_BEFORE) or [])
+    return list(album.get(flexattrs.ALBUM_BEFORE) or [])
 
 
 def _in_front(former: list[str], ours: Sequence[str]) -> list[str]:
@@ -122,16 +126,16 @@ def _behind(kept: Sequence[str], genres: Sequence[str], count: int) -> list[str]
 
 
 def _give(album: Album, wanted: Sequence[str], former: Sequence[str], choices: Choices, *, show: bool) -> None:
-    if not wanted or list(wanted) == marks.genres_of(album):
+    if not wanted or list(wanted) == flexattrs.genres_of(album):
         return
     album["genres"] = list(wanted)
     if show:
         ui.show_model_changes(album, fields=["genres"])
     if not choices.pretend:
-        album.update({marks.ALBUM_GENRES: list(wanted), marks.ALBUM_BEFORE: list(former)})
+        album.update({flexattrs.ALBUM_GENRES: list(wanted), flexattrs.ALBUM_BEFORE: list(former)})
         album.store(inherit=False)
 
 
 def _ours(album: Album) -> list[str] | None:
-    ours = album.get(marks.ALBUM_GENRES)
+    ours = album.get(flexattrs.ALBUM_GENRES)
     return None if ours is None else list(ours)

@@ -15,7 +15,7 @@ from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions 
 
 from genrify_tagger.errors import GenrifyError
 
-from .names import Namer, load_tree, load_whitelist
+from .genre_rules import Namer, load_tree, load_whitelist
 
 if TYPE_CHECKING:
     import optparse

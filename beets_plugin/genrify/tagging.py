@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 from beets import ui
 from beets.util import displayable_path
 
-from . import albums, marks
-from .progress import Line
+from . import albums, flexattrs
+from .progress_line import Line
 
 if TYPE_CHECKING:
     from beets.library import Album, Item
     from beets.logging import BeetsLogger
 
-    from genrify_tagger.pipeline import Advice, Summary
+    from genrify_tagger.pipeline import Suggestion, Summary
 
-    from .house import House
-    from .names import Namer
+    from .genre_rules import Namer
+    from .lazy_session import LazySession
     from .options import Choices
-    from .writing import Scribe
+    from .write_journal import WriteJournal
 
 
 @dataclass
@@ -33,9 +33,9 @@ class Tagging:
 
     Attributes
     ----------
-    house : House
+    lazy : House
         For session and run.
-    scribe : Scribe
+    write_journal : Scribe
         Journals what beets writes.
     log : BeetsLogger
         For words to people.
@@ -49,8 +49,8 @@ class Tagging:
         How many items came out with which status.
     """
 
-    house: House
-    scribe: Scribe
+    lazy: LazySession
+    write_journal: WriteJournal
     log: BeetsLogger
     choices: Choices
     namer: Namer
@@ -62,7 +62,7 @@ class Tagging:
 
         self.counts = Summary()
 
-    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Advice]]:
+    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
         """Take items the whole way, and tell of each.
 
         Raises
@@ -76,35 +76,41 @@ class Tagging:
                 line.advance()
                 yield item, one
 
-    def _advice(self, items: Sequence[Item]) -> Generator[tuple[Item, Advice]]:
-        from genrify_tagger.pipeline import ScanOptions, Song, advise
+    def _advice(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
+        from genrify_tagger.pipeline import ExternalFile, ScanOptions, suggest
 
         songs = (
-            Song(path=os.fsdecode(item.path), present=tuple(marks.genres_of(item)), past=marks.past_of(item))
+            ExternalFile(
+                path=os.fsdecode(item.path), present=tuple(flexattrs.genres_of(item)), past=flexattrs.past_of(item)
+            )
             for item in items
         )
         options = ScanOptions(dry_run=self.choices.pretend, force=self.choices.force)
-        with closing(advise(self.house.session(), songs, options, rename=self.namer)) as advice:
+        with closing(suggest(self.lazy.session(), songs, options, rename=self.namer)) as advice:
             yield from zip(items, advice, strict=True)
 
-    def _take(self, item: Item, advice: Advice, aside: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+    def _take(
+        self, item: Item, advice: Suggestion, aside: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
         result = advice.result
         self.counts.add(result)
         if result.status == "failed" and not self.choices.explain:
             with aside():
                 self.log.warning("{}: not listened to: {}", displayable_path(item.path), result.error)
         former_mtime = item.mtime
-        is_new = marks.tell(item, advice)
+        is_new = flexattrs.tell(item, advice)
         is_tagged = result.status == "tagged"
         if is_tagged:
-            marks.claim(item, result.after, 0 if self.choices.pretend else self.house.run())
+            flexattrs.claim(item, result.after, 0 if self.choices.pretend else self.lazy.run())
         self._show(item, advice, aside)
         if not self.choices.pretend:
-            self.house.count(result)
-            self.scribe.know(item, advice.audio_key)
+            self.lazy.count(result)
+            self.write_journal.know(item, advice.audio_key)
             self._keep(item, advice, former_mtime, is_tagged=is_tagged, is_new=is_new)
 
-    def _show(self, item: Item, advice: Advice, aside: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
+    def _show(
+        self, item: Item, advice: Suggestion, aside: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
         result = advice.result
         self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
         if self.choices.explain:
@@ -115,45 +121,45 @@ class Tagging:
                 self.log.info("{}: {} ({:.2f})", displayable_path(item.path), named, result.confidence)
         elif result.status == "tagged":
             with aside():
-                ui.show_model_changes(item, fields=["genres", marks.CONFIDENCE])
+                ui.show_model_changes(item, fields=["genres", flexattrs.CONFIDENCE])
 
-    def _keep(self, item: Item, advice: Advice, former_mtime: float, *, is_tagged: bool, is_new: bool) -> None:
+    def _keep(self, item: Item, advice: Suggestion, former_mtime: float, *, is_tagged: bool, is_new: bool) -> None:
         """Have beets write and store an item, and remember the file as it is then."""
         from genrify_tagger.pipeline import undisturbed
 
         with undisturbed():
-            written = is_tagged and self.choices.write and self.scribe.write(item)
+            written = is_tagged and self.choices.write and self.write_journal.write(item)
             if not written:
                 in_step = is_tagged and not self.quiet
-                item["mtime"] = marks.mtime_in_step(item, former_mtime) if in_step else former_mtime
+                item["mtime"] = flexattrs.mtime_in_step(item, former_mtime) if in_step else former_mtime
             if is_tagged or is_new:
                 item.store()
         if not self.quiet:
             self.remember(item, advice, written=written)
 
-    def remember(self, item: Item, advice: Advice, *, written: bool) -> None:
+    def remember(self, item: Item, advice: Suggestion, *, written: bool) -> None:
         """Have Genrify Tagger remember a file where it is now."""
-        from genrify_tagger.pipeline import note
+        from genrify_tagger.pipeline import record_suggestion
 
-        note(self.house.session(), os.fsdecode(item.path), advice, written=written)
+        record_suggestion(self.lazy.session(), os.fsdecode(item.path), advice, written=written)
 
     def settle_album(self, album: Album, changed: Mapping[int | None, Item]) -> None:
         """Give an album its tracks' genre; `changed` are items that the library does not have like this yet."""
         if not self.choices.album_genre:
             return
         items = [changed.get(item.id, item) for item in album.items()]
-        junk = self.house.session().settings.tagging.treat_as_missing
+        junk = self.lazy.session().settings.tagging.treat_as_missing
         albums.settle(album, items, self.choices, junk, show=not self.quiet)
 
 
-def explained(item: Item, advice: Advice) -> str:
+def explained(item: Item, advice: Suggestion) -> str:
     """Return in words what was heard in an item and what follows from it."""
     result = advice.result
     lines = [format(item)]
     if result.error:
         return f"{lines[0]}\n  {result.error}"
     if result.model:
-        lines.append(f"  heard: {marks.scores_in_words(result)}")
+        lines.append(f"  heard: {flexattrs.scores_in_words(result)}")
         named = ", ".join(result.genres) or "unsure"
         lines.append(f"  so: {named} (confidence {result.confidence:.2f}; {result.vocabulary}, model {result.model})")
     change = f" to {', '.join(result.after)}" if result.status == "tagged" else ""

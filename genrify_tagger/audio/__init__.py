@@ -7,7 +7,6 @@ Conventions: `y` is float32 at `SAMPLE_RATE`, mono, nominally in [-1, 1]; time i
 sample; intervals are `(n, 2)` arrays of start and end.
 """
 
-from genrify_tagger.audio.captions import captions
 from genrify_tagger.audio.decode import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
@@ -17,6 +16,7 @@ from genrify_tagger.audio.decode import (
     load_segments,
 )
 from genrify_tagger.audio.identity import KEY_VERSION, audio_key, probe
+from genrify_tagger.audio.titles import read_titles
 from genrify_tagger.audio.transcode import to_opus
 
 __all__ = [
@@ -26,9 +26,9 @@ __all__ = [
     "SEGMENT_SECONDS",
     "Segments",
     "audio_key",
-    "captions",
     "decode_all",
     "load_segments",
     "probe",
+    "read_titles",
     "to_opus",
 ]

@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from genrify_tagger.audio.identity import probe
 from genrify_tagger.audio.resample import Mixer
 from genrify_tagger.audio.source import open_source
-from genrify_tagger.audio.tracks import Track, open_track
+from genrify_tagger.audio.tracks import AudioTrack, open_track
 from genrify_tagger.errors import DecodeError
 
 SAMPLE_RATE = 16000
@@ -111,7 +111,7 @@ class _Sound:
     wrong (Ogg), or all of them rounded (milliseconds in Matroska and ASF).
     """
 
-    def __init__(self, track: Track, *, gather: bool = False) -> None:
+    def __init__(self, track: AudioTrack, *, gather: bool = False) -> None:
         self._track = track
         self._gather = gather
         self.clear()
@@ -142,7 +142,7 @@ def _starts(duration: float, n_segments: int) -> npt.NDArray[np.float64]:
     return starts
 
 
-def _load_segment(track: Track, start: float) -> npt.NDArray[np.float32] | None:
+def _load_segment(track: AudioTrack, start: float) -> npt.NDArray[np.float32] | None:
     """Return a segment's samples; None if nothing of it can be decoded."""
     first = max(0.0, start - _MARGIN)
     for lead in _LEADS:
@@ -157,7 +157,7 @@ def _load_segment(track: Track, start: float) -> npt.NDArray[np.float32] | None:
     return _cut(sound.mixer.read(), round((start - begin) * SAMPLE_RATE))
 
 
-def _hear(track: Track, seek_to: float, first: float, last: float) -> _Sound:
+def _hear(track: AudioTrack, seek_to: float, first: float, last: float) -> _Sound:
     sound = _Sound(track, gather=True)
     for frame in track.frames(seek_to):
         sound.add(frame)

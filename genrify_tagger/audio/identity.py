@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 
 from genrify_tagger.analysis import Sound
-from genrify_tagger.audio import ogg
+from genrify_tagger.audio import ogg_packets
 from genrify_tagger.audio.demuxer import Demuxer, open_audio
-from genrify_tagger.audio.flac import FlacStream, find_flac
+from genrify_tagger.audio.flac_frames import FlacStream, find_flac
 from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
 from genrify_tagger.audio.source import Source, open_source
 from genrify_tagger.errors import DecodeError
@@ -98,7 +98,7 @@ def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | N
 
 def _ogg(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
     """Digest an Ogg file's packets page by page; returns ticks, None if it is no single plain stream."""
-    if audio.container.format.name != "ogg" or not ogg.update_digest(source, digest.update):
+    if audio.container.format.name != "ogg" or not ogg_packets.update_digest(source, digest.update):
         return None
     return audio.stream.duration  # FFmpeg takes it from the last page that is really there
 

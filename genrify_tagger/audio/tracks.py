@@ -25,7 +25,7 @@ _PREROLL = 0.1  # seconds decoded before the wanted moment: overlap and predicto
 _MPC8_TRUSTED = 4  # FFmpeg 8 mistakes the time of a Musepack file's second seek point, which is before this packet
 
 
-class Track(Protocol):
+class AudioTrack(Protocol):
     """A song's frames; a frame's `pts`, where it has one, counts in units of `time_base` seconds from `zero`."""
 
     time_base: float
@@ -36,7 +36,7 @@ class Track(Protocol):
 
 
 @contextmanager
-def open_track(source: Source) -> Iterator[Track]:
+def open_track(source: Source) -> Iterator[AudioTrack]:
     """Open the first audio stream of a file for decoding.
 
     Raises

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import click
 
 from genrify_tagger import __version__
-from genrify_tagger.cli.groups import LazyGroup
-from genrify_tagger.cli.state import State, global_options
+from genrify_tagger.cli.context import CliContext, global_options
+from genrify_tagger.cli.lazy_group import LazyGroup
 
 PROGRAM = "genrify-tag"
 
@@ -79,7 +79,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The command line without the program's name; by default the process's own.
     """
     _make_output_safe()
-    state = State()
+    state = CliContext()
     try:
         color = False if os.environ.get("NO_COLOR") else None
         status = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=state, color=color)
@@ -88,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # click ends so when the reader of a pipe is gone
         status = end.code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: nobody else is left to tell the user
-        from genrify_tagger.cli.endings import end_with
+        from genrify_tagger.cli.error_exit import end_with
 
         status = end_with(error, state)
     return status if isinstance(status, int) else 0

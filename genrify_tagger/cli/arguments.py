@@ -12,19 +12,19 @@ import click
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
-    from genrify_tagger.cli.state import State
+    from genrify_tagger.cli.context import CliContext
     from genrify_tagger.store import Store
 
 RUN = click.IntRange(1, 2**31 - 1)
 
 
 @contextmanager
-def remembered(state: State) -> Iterator[Store]:
+def remembered(state: CliContext) -> Iterator[Store]:
     """Open what the program remembers, for a command that only reads; see `open_memory`."""
-    from genrify_tagger.pipeline import open_memory
+    from genrify_tagger.pipeline import open_known_store
 
     loaded = state.load()
-    with open_memory(loaded.settings.database.url, named=loaded.is_given("database.url")) as store:
+    with open_known_store(loaded.settings.database.url, named=loaded.is_given("database.url")) as store:
         yield store
 
 

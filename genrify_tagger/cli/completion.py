@@ -6,8 +6,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from genrify_tagger.cli import PROGRAM, cli
+from genrify_tagger.cli.context import common_options
 from genrify_tagger.cli.output import write_text
-from genrify_tagger.cli.state import common_options
 
 
 @click.command()

@@ -6,9 +6,9 @@ import os
 
 import click
 
-from genrify_tagger.cli.groups import Group
+from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, write_json, write_line, write_text
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import ConfigError
 
 
@@ -27,7 +27,7 @@ def command() -> None:
 @format_option("text", "json")
 @click.pass_obj
 @common_options
-def show(state: State, output_format: str) -> None:
+def show(state: CliContext, output_format: str) -> None:
     """Show the settings in force, and where each came from.
 
     Later ones win: defaults, the settings file, environment variables GENRIFY_<SECTION>__<KEY>, command-line options.
@@ -50,7 +50,7 @@ def show(state: State, output_format: str) -> None:
 @command.command()
 @click.pass_obj
 @common_options
-def path(state: State) -> None:
+def path(state: CliContext) -> None:
     """Print the path of the settings file, whether it exists or not.
 
     \b
@@ -65,7 +65,7 @@ def path(state: State) -> None:
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 @common_options
-def init(state: State, force: bool) -> None:
+def init(state: CliContext, force: bool) -> None:
     """Write a settings file that explains every setting.
 
     It changes nothing until a line of it is edited.
@@ -89,7 +89,7 @@ def init(state: State, force: bool) -> None:
     write_line(f"wrote {file}")
 
 
-def _file(state: State) -> str:
+def _file(state: CliContext) -> str:
     from genrify_tagger.config import config_path
 
     return os.path.abspath(os.path.expanduser(state.config_file)) if state.config_file else config_path()

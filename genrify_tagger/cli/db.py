@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import click
 
-from genrify_tagger.cli.groups import Group
+from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.files import counted
 
 
@@ -29,7 +29,7 @@ def command() -> None:
 @command.command()
 @click.pass_obj
 @common_options
-def check(state: State) -> int:
+def check(state: CliContext) -> int:
     """Look for damage, changing nothing.
 
     The exit status is 1 if something was found.
@@ -53,7 +53,7 @@ def check(state: State) -> int:
 @click.argument("destination", type=click.Path())
 @click.pass_obj
 @common_options
-def backup(state: State, destination: str) -> None:
+def backup(state: CliContext, destination: str) -> None:
     """Copy the database to DESTINATION, a new file or a folder.
 
     Scans and the service may go on meanwhile.
@@ -77,7 +77,7 @@ def backup(state: State, destination: str) -> None:
 @click.option("--dry-run", "-n", is_flag=True, help="Only say what would be dropped.")
 @click.pass_obj
 @common_options
-def prune(state: State, paths: tuple[str, ...], dry_run: bool) -> None:
+def prune(state: CliContext, paths: tuple[str, ...], dry_run: bool) -> None:
     """Drop what belongs to files that are gone.
 
     Without PATH: the files that a scan or the service found missing. With PATHs: only files at or below these, and all

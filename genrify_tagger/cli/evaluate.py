@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line, write_text
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
 from genrify_tagger.errors import ConfigError
 
@@ -44,7 +44,7 @@ _OF_SEED_MODELS = {
 @dataset_options()
 @click.pass_obj
 @common_options
-def command(state: State, /, model: str, datasets: tuple[str, ...], output_format: str, **options: Any) -> int:
+def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_format: str, **options: Any) -> int:
     """Judge a model on labelled music.
 
     MODEL is "shipped", a model's folder or sidecar, or one of the seed's models, which are trained anew for every split
@@ -75,7 +75,7 @@ def command(state: State, /, model: str, datasets: tuple[str, ...], output_forma
     return tell_problems(state, reports[0].problems)
 
 
-def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
+def _ours(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
     from genrify_tagger.training.hearing import hear, sidecar_of
 
     if given := [name for name, value in _OF_SEED_MODELS.items() if options[value]]:
@@ -87,7 +87,7 @@ def _ours(state: State, model: str, datasets: tuple[str, ...], options: dict[str
     return hear(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
 
 
-def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
+def _seed(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
     from genrify_tagger.training.baselines import make_protocol, run_baseline, unlearned
     from genrify_tagger.training.datasets import read_list
 
@@ -114,7 +114,7 @@ def _seed(state: State, model: str, datasets: tuple[str, ...], options: dict[str
     return found
 
 
-def _rows(state: State, source: str, options: dict[str, Any]) -> Any:
+def _rows(state: CliContext, source: str, options: dict[str, Any]) -> Any:
     """Read a feature table, or compute the features of a dataset."""
     from genrify_tagger.training.baselines import rows_of_clips, rows_of_table
     from genrify_tagger.training.feature_table import describe_clips, is_table, read_table

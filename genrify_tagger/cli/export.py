@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrify_tagger.cli.arguments import known_place, remembered
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json
-from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
     from genrify_tagger.store import FileRecord
@@ -38,7 +38,7 @@ FIELDS = (
 @format_option("csv", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, folder: str | None, output_format: str) -> None:
+def command(state: CliContext, folder: str | None, output_format: str) -> None:
     """Print the library as CSV or JSON Lines.
 
     One line for each file that was scanned; JSON Lines also carry every genre's score. Several genres in one CSV

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import table, write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.cli.workbench import dataset_options, need_folder, open_datasets, tell_problems
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 @common_options
 def command(
-    state: State, /, dataset: str, output: str | None, seconds: str, compare: str | None, jobs: int, **options: Any
+    state: CliContext, /, dataset: str, output: str | None, seconds: str, compare: str | None, jobs: int, **options: Any
 ) -> int:
     """Compute a table of sound features.
 

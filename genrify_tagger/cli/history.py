@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrify_tagger.cli.arguments import RUN, known_place, remembered
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, run: int | None, path: str | None, limit: int, all_runs: bool, output_format: str) -> None:
+def command(
+    state: CliContext, run: int | None, path: str | None, limit: int, all_runs: bool, output_format: str
+) -> None:
     """List what was changed, and when.
 
     Without arguments the runs are listed, newest first; with RUN or --path the changes themselves.

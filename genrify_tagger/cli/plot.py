@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
 
@@ -28,7 +28,13 @@ PANELS = ("waveform", "spectrogram", "mel-spectrogram", "mfcc", "chroma", "timel
 @click.pass_obj
 @common_options
 def command(
-    state: State, file: str, output: str | None, panels: str | None, separate: bool, model: str | None, vocabulary: str
+    state: CliContext,
+    file: str,
+    output: str | None,
+    panels: str | None,
+    separate: bool,
+    model: str | None,
+    vocabulary: str,
 ) -> None:
     """Draw a song.
 

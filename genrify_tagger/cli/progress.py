@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from rich import progress as bars
 
+from genrify_tagger.cli.context import CliContext
 from genrify_tagger.cli.report import STYLES
-from genrify_tagger.cli.state import State
 from genrify_tagger.config import LibrarySettings
 from genrify_tagger.pipeline import Result, Summary, discovered
 
@@ -32,7 +32,7 @@ class Progress:
     """
 
     def __init__(
-        self, state: State, paths: Sequence[str], library: LibrarySettings, *, raw_output: bool = False
+        self, state: CliContext, paths: Sequence[str], library: LibrarySettings, *, raw_output: bool = False
     ) -> None:
         self._counts = Summary()
         self._paths = paths

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, /, paths: tuple[str, ...], output_format: str, **options: Any) -> int:
+def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **options: Any) -> int:
     """Listen to songs and write their genres.
 
     PATHs are files and folders; without any, the roots in the settings are scanned. Files that have a genre are kept
@@ -114,7 +114,7 @@ def interruptible() -> Iterator[None]:
 class _Report:
     """Runs the scan and tells of it: results to stdout, progress and closing words to stderr."""
 
-    state: State
+    state: CliContext
     session: Session
     output_format: str
     dry_run: bool
@@ -124,24 +124,24 @@ class _Report:
 
     def scan(self, paths: list[str], options: Any) -> int:
         from genrify_tagger.cli.progress import Progress
-        from genrify_tagger.pipeline import booked, scan
+        from genrify_tagger.pipeline import run_record, scan_folders
 
         interrupted = False
         try:
             with (
-                booked(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as booking,
+                run_record(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as run,
                 Progress(
                     self.state, paths, self.session.settings.library, raw_output=self.output_format == "jsonl"
                 ) as progress,
-                closing(scan(self.session, booking.run, paths, options)) as results,
+                closing(scan_folders(self.session, run.number, paths, options)) as results,
             ):
                 for result in results:
-                    self._tell(booking.counts.add(result), progress)
+                    self._tell(run.counts.add(result), progress)
         except KeyboardInterrupt:
             interrupted = True
             self._say("Interrupted; all so far is kept. The same command goes on from here.")
-        self._close(booking.counts, booking.run)
-        return 130 if interrupted else int(booking.counts["failed"] > 0)
+        self._close(run.counts, run.number)
+        return 130 if interrupted else int(run.counts["failed"] > 0)
 
     def _tell(self, result: Result, progress: Progress) -> None:
         from genrify_tagger.cli import report

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
 @click.pass_obj
 @common_options
-def command(state: State, host: str | None, port: int | None, open_browser: bool) -> None:
+def command(state: CliContext, host: str | None, port: int | None, open_browser: bool) -> None:
     """Open the page in the browser.
 
     Drop songs to hear and genrify them, look through the library, correct, take back. The page is served on this
@@ -46,7 +46,7 @@ def command(state: State, host: str | None, port: int | None, open_browser: bool
     settings = state.settings({"web.host": host, "web.port": port})
     web = _web()
     try:
-        with interruptible(), open_session(settings) as session, web.open_house(session) as house:
+        with interruptible(), open_session(settings) as session, web.open_app_context(session) as house:
             server = web.listen(web.make_app(house), house)
             _tell(state, server, settings.web.host, open_browser=open_browser)
             server.run()
@@ -55,7 +55,7 @@ def command(state: State, host: str | None, port: int | None, open_browser: bool
 
 
 @contextmanager
-def page_beside(state: State, settings: Settings) -> Iterator[None]:
+def page_beside(state: CliContext, settings: Settings) -> Iterator[None]:
     """Serve the page in a thread of its own for as long as the `with` block lasts.
 
     It has a session of its own, because that of the service is renewed whenever the settings change.
@@ -63,7 +63,7 @@ def page_beside(state: State, settings: Settings) -> Iterator[None]:
     from genrify_tagger.pipeline import open_session
 
     web = _web()
-    with open_session(settings) as session, web.open_house(session) as house:
+    with open_session(settings) as session, web.open_app_context(session) as house:
         server = web.listen(web.make_app(house), house)
         thread = threading.Thread(target=server.run, name="genrify-page")
         thread.start()
@@ -85,7 +85,7 @@ def _web() -> ModuleType:
     return web
 
 
-def _tell(state: State, server: Server, host: str, *, open_browser: bool) -> None:
+def _tell(state: CliContext, server: Server, host: str, *, open_browser: bool) -> None:
     shown = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{server.port}/"
     write_line(f"Hear it. Genrify it. {address}")

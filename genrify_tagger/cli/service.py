@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.groups import Group
+from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import write_line, write_text
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import ConfigError, GenrifyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genrify_tagger.config import Settings
-    from genrify_tagger.watch.units import Unit
+    from genrify_tagger.watch.systemd_units import Unit
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def command() -> None:
 @click.option("--print", "only_print", is_flag=True, help="Only show the unit file.")
 @click.pass_obj
 @common_options
-def install(state: State, system: bool, user: str | None, no_start: bool, only_print: bool) -> None:
+def install(state: CliContext, system: bool, user: str | None, no_start: bool, only_print: bool) -> None:
     """Write the unit file, and start the service.
 
     \b
@@ -58,7 +58,7 @@ def install(state: State, system: bool, user: str | None, no_start: bool, only_p
       genrify-tag service install --print
       sudo genrify-tag service install --system --user ana
     """  # noqa: D301
-    from genrify_tagger.watch import units
+    from genrify_tagger.watch import systemd_units
 
     if system:
         _become(_owner(user))
@@ -75,13 +75,13 @@ def install(state: State, system: bool, user: str | None, no_start: bool, only_p
     if only_print:
         write_text(unit.text)
         return
-    if not no_start and not units.systemd_runs():
-        raise GenrifyError("there is no systemd here", hint=units.without_systemd(_watch_command(state)))
-    units.write(unit)
+    if not no_start and not systemd_units.systemd_runs():
+        raise GenrifyError("there is no systemd here", hint=systemd_units.without_systemd(_watch_command(state)))
+    systemd_units.write(unit)
     write_line(f"wrote {unit.path}")
     if not no_start:
-        units.call(unit, "daemon-reload")
-        units.call(unit, "enable", "--now", units.NAME)
+        systemd_units.call(unit, "daemon-reload")
+        systemd_units.call(unit, "enable", "--now", systemd_units.NAME)
         write_line("the service runs; 'genrify-tag status' shows it")
     _offer_lingering(unit)
 
@@ -90,7 +90,7 @@ def install(state: State, system: bool, user: str | None, no_start: bool, only_p
 @system_option
 @click.pass_obj
 @common_options
-def uninstall(state: State, system: bool) -> int:
+def uninstall(state: CliContext, system: bool) -> int:
     """Stop the service and remove its unit file.
 
     Settings and database stay.
@@ -100,16 +100,16 @@ def uninstall(state: State, system: bool) -> int:
       genrify-tag service uninstall
       sudo genrify-tag service uninstall --system
     """  # noqa: D301
-    from genrify_tagger.watch import units
+    from genrify_tagger.watch import systemd_units
 
     unit = _place(system=system)
     if not os.path.exists(unit.path):
         raise GenrifyError("is not installed", path=unit.path)
-    if units.systemd_runs():
-        units.call(unit, "disable", "--now", units.NAME)
-    units.remove(unit)
-    if units.systemd_runs():
-        units.call(unit, "daemon-reload")
+    if systemd_units.systemd_runs():
+        systemd_units.call(unit, "disable", "--now", systemd_units.NAME)
+    systemd_units.remove(unit)
+    if systemd_units.systemd_runs():
+        systemd_units.call(unit, "daemon-reload")
     write_line(f"removed {unit.path}")
     return 0
 
@@ -118,7 +118,7 @@ def uninstall(state: State, system: bool) -> int:
 @system_option
 @click.pass_obj
 @common_options
-def status(state: State, system: bool) -> int:
+def status(state: CliContext, system: bool) -> int:
     """Say whether the service is installed and runs.
 
     The exit status is 1 if it does not run.
@@ -128,37 +128,37 @@ def status(state: State, system: bool) -> int:
       genrify-tag service status
       genrify-tag service status --system
     """  # noqa: D301
-    from genrify_tagger.watch import units
-    from genrify_tagger.watch.state import service_state
+    from genrify_tagger.watch import systemd_units
+    from genrify_tagger.watch.service_state import service_state
 
     unit = _place(system=system)
     installed = os.path.exists(unit.path)
     running = service_state(state.settings())
     write_line(f"{'installed' if installed else 'not installed'}: {unit.path}")
-    if units.systemd_runs():
-        write_line(f"systemd: {units.ask(unit, 'is-enabled')}, {units.ask(unit, 'is-active')}")
+    if systemd_units.systemd_runs():
+        write_line(f"systemd: {systemd_units.ask(unit, 'is-enabled')}, {systemd_units.ask(unit, 'is-active')}")
     else:
-        write_line(f"there is no systemd here: {units.without_systemd(_watch_command(state))}")
+        write_line(f"there is no systemd here: {systemd_units.without_systemd(_watch_command(state))}")
     write_line(f"running: process {running['pid']}, {running['phase']}" if running else "not running")
     return 0 if running else 1
 
 
-def _tell_of_variables(state: State) -> None:
+def _tell_of_variables(state: CliContext) -> None:
     """Warn of settings that are in force here and will not be where systemd starts the service."""
     loaded = state.load()
     if names := sorted({origin for origin in loaded.origins.values() if origin.startswith("GENRIFY_")}):
         log.warning("the service will not see %s; settings for it belong into %s", ", ".join(names), loaded.file)
 
 
-def _unit(state: State, settings: Settings, *, system: bool, user: str | None) -> Unit:
+def _unit(state: CliContext, settings: Settings, *, system: bool, user: str | None) -> Unit:
     from genrify_tagger.pipeline.session import processors
-    from genrify_tagger.watch import units
+    from genrify_tagger.watch import systemd_units
 
     command = _watch_command(state)
     jobs = settings.analysis.jobs or processors()
     if not system:
-        return units.user_unit(command, jobs=jobs)
-    return units.system_unit(command, user=_owner(user), writable=_writable(settings), jobs=jobs)
+        return systemd_units.user_unit(command, jobs=jobs)
+    return systemd_units.system_unit(command, user=_owner(user), writable=_writable(settings), jobs=jobs)
 
 
 def _owner(user: str | None) -> str:
@@ -180,13 +180,15 @@ def _become(user: str) -> None:
 
 
 def _place(*, system: bool) -> Unit:
-    from genrify_tagger.watch import units
+    from genrify_tagger.watch import systemd_units
 
     user = getpass.getuser()
-    return units.system_unit([], user=user, writable=[], jobs=1) if system else units.user_unit([], jobs=1)
+    return (
+        systemd_units.system_unit([], user=user, writable=[], jobs=1) if system else systemd_units.user_unit([], jobs=1)
+    )
 
 
-def _watch_command(state: State) -> Sequence[str]:
+def _watch_command(state: CliContext) -> Sequence[str]:
     """Return the command line of the service: this very program, the same settings file and database."""
     program = shutil.which(sys.argv[0]) or sys.argv[0]
     start = [os.path.abspath(program)] if os.access(program, os.X_OK) else [sys.executable, "-m", "genrify_tagger"]

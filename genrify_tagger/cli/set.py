@@ -6,8 +6,8 @@ import os
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
-from genrify_tagger.cli.state import State, common_options
 
 
 @click.command()
@@ -17,7 +17,7 @@ from genrify_tagger.cli.state import State, common_options
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, words: tuple[str, ...], remove: bool, field: str | None, output_format: str) -> int:
+def command(state: CliContext, words: tuple[str, ...], remove: bool, field: str | None, output_format: str) -> int:
     """Write genres of your own choice.
 
     The files come first, then one genre or several. What you set is journalled, can be undone, and is never overruled
@@ -29,7 +29,7 @@ def command(state: State, words: tuple[str, ...], remove: bool, field: str | Non
       genrify-tag set 01.flac 02.flac 'Drum and Bass' Electronic
       genrify-tag set --none interlude.mp3
     """  # noqa: D301
-    from genrify_tagger.cli.changes import carry_out
+    from genrify_tagger.cli.change_run import carry_out
     from genrify_tagger.pipeline import open_session, set_genres
 
     files, genres = _sort(words, remove=remove)

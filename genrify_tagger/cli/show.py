@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json
-from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rich.text import Text
 
-    from genrify_tagger.pipeline import Portrait, Session
+    from genrify_tagger.pipeline import Session, TrackReport
 
 
 @click.command()
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @click.pass_obj
 @common_options
-def command(state: State, file: str, vocabulary: str | None, output_format: str) -> None:
+def command(state: CliContext, file: str, vocabulary: str | None, output_format: str) -> None:
     """Show all that is known of a song.
 
     Its genre in the file, what is heard with which confidence, the score of every genre, the likeliest genre of each
@@ -36,67 +36,67 @@ def command(state: State, file: str, vocabulary: str | None, output_format: str)
       genrify-tag show song.mp3
       genrify-tag show song.mp3 --format json
     """  # noqa: D301
-    from genrify_tagger.pipeline import open_session, portray
+    from genrify_tagger.pipeline import inspect_file, open_session
 
     loaded = state.load({"analysis.vocabulary": vocabulary})
     named = loaded.is_given("database.url")  # the usual one is made: a song can be shown before the first scan
     with open_session(loaded.settings, files=1, create=not named) as session:
-        portrait = portray(session, os.path.abspath(file))
+        track_report = inspect_file(session, os.path.abspath(file))
         if output_format == "json":
-            write_json(_as_json(session, portrait))
+            write_json(_as_json(session, track_report))
             return
-        for line in _lines(session, portrait):
+        for line in _lines(session, track_report):
             state.out.print(line)
 
 
-def _lines(session: Session, portrait: Portrait) -> Iterator[Text | str]:
+def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     from genrify_tagger.cli import report
     from genrify_tagger.files import display_path, printable
     from genrify_tagger.pipeline import container_name, likeliest
 
-    decision, identity = portrait.decision, portrait.identity
+    decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
     heard = ", ".join(session.written_name(label) for label in decision.genres)
     names = {label: session.written_name(label) for label in session.vocabulary.labels}
-    yield display_path(portrait.path)
-    yield f"  in the file    {printable(', '.join(portrait.snapshot.genres)) or '(no genre)'}"
+    yield display_path(track_report.path)
+    yield f"  in the file    {printable(', '.join(track_report.snapshot.genres)) or '(no genre)'}"
     yield f"  heard          {heard or f'unsure: {decision.reason}'}"
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
-    yield f"  model          {session.sidecar.id}{' (remembered)' if portrait.cached else ''}"
+    yield f"  model          {session.sidecar.id}{' (remembered)' if track_report.cached else ''}"
     yield ""
     if guess:
         yield "Scores"
         yield from report.bars(decision.scores, names)
         yield ""
-        yield from _timeline(portrait, names)
+        yield from _timeline(track_report, names)
         yield ""
-    yield from _memory(portrait)
+    yield from _memory(track_report)
 
 
-def _timeline(portrait: Portrait, names: Mapping[str, str]) -> Iterator[str]:
+def _timeline(track_report: TrackReport, names: Mapping[str, str]) -> Iterator[str]:
     yield "Timeline"
-    for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True):
+    for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True):
         heard = f"{names[label]:<10} {score:.2f}" if label else "silence"
         yield f"  {_clock(start)}-{_clock(end)}  {heard}"
 
 
-def _memory(portrait: Portrait) -> Iterator[str]:
+def _memory(track_report: TrackReport) -> Iterator[str]:
     from genrify_tagger.files import printable
 
-    record = portrait.record
+    record = track_report.record
     if record is None:
         yield "Last scan: never seen"
     else:
         note = printable(record.error or record.reason or "nothing to add")
         yield f"Last scan: {record.status} ({note}), {record.seen_at:%Y-%m-%d %H:%M} UTC"
-    if not portrait.changes:
+    if not track_report.changes:
         yield "Journal: never written"
         return
     yield "Journal"
-    for change in portrait.changes:
+    for change in track_report.changes:
         before = printable(", ".join(change.before_genres or ())) or "(none)"
         after = printable(", ".join(change.after_genres or ())) or "(none)"
         undone = ", taken back since" if change.undone_by else ""
@@ -108,28 +108,28 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{seconds % 60:04.1f}"
 
 
-def _as_json(session: Session, portrait: Portrait) -> dict[str, Any]:
+def _as_json(session: Session, track_report: TrackReport) -> dict[str, Any]:
     from genrify_tagger.files import json_path
     from genrify_tagger.pipeline import container_name
 
-    decision, identity, record = portrait.decision, portrait.identity, portrait.record
+    decision, identity, record = track_report.decision, track_report.identity, track_report.record
     return {
         "schema": 1,
-        **json_path(portrait.path),
-        "in_file": list(portrait.snapshot.genres),
+        **json_path(track_report.path),
+        "in_file": list(track_report.snapshot.genres),
         "genres": [session.written_name(label) for label in decision.genres],
         "confidence": decision.confidence,
         "reason": decision.reason,
         "scores": decision.scores,
         "vocabulary": session.vocabulary.name,
         "model": session.sidecar.id,
-        "cached": portrait.cached,
+        "cached": track_report.cached,
         "audio_key": identity.audio_key,
         "container": container_name(identity.container),
         "duration": identity.duration,
         "timeline": [
             {"start": round(float(start), 3), "end": round(float(end), 3), "label": label, "score": score}
-            for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
+            for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True)
         ],
         "last_scan": record and {"status": record.status, "reason": record.reason, "error": record.error},
         "journal": [
@@ -143,6 +143,6 @@ def _as_json(session: Session, portrait: Portrait) -> dict[str, Any]:
                 "undone_by": change.undone_by,
                 "at": change.created_at.isoformat(),
             }
-            for change in portrait.changes
+            for change in track_report.changes
         ],
     }

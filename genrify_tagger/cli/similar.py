@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json, write_line
-from genrify_tagger.cli.state import State, common_options
 
 if TYPE_CHECKING:
     from genrify_tagger.pipeline import Neighbour
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, file: str, count: int, playlist: str | None, output_format: str) -> None:
+def command(state: CliContext, file: str, count: int, playlist: str | None, output_format: str) -> None:
     """List the songs that sound most like one.
 
     Compared is what the network hears, not tags or names; 1.00 means the same sound. The song itself need not be in the
@@ -36,15 +36,15 @@ def command(state: State, file: str, count: int, playlist: str | None, output_fo
       genrify-tag similar song.mp3 --format jsonl
     """  # noqa: D301
     from genrify_tagger.errors import GenrifyError
-    from genrify_tagger.pipeline import Neighbourhood, hear, open_session
+    from genrify_tagger.pipeline import EmbeddingIndex, analyse_one_off, open_session
 
     if playlist is not None and not playlist.lower().endswith((".m3u8", ".m3u")):
         raise click.UsageError("the playlist's name must end in .m3u8")
     os.stat(file)  # a mistyped name is told of first
     with open_session(state.settings(), files=1, create=False) as session:
-        song = hear(session, os.path.abspath(file))
+        song = analyse_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
-        found = Neighbourhood(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
+        found = EmbeddingIndex(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
         raise GenrifyError("no other song of the library was listened to yet", hint="genrify-tag scan ~/Music")
     if playlist is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrify_tagger.cli.arguments import known_place, remembered
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import ModelError
 from genrify_tagger.files import counted
 
@@ -28,7 +28,7 @@ LISTED = ("tagged", "kept", "unsure", "skipped", "failed", "missing")
 @format_option("text", "json")
 @click.pass_obj
 @common_options
-def command(state: State, folder: str | None, listed: str | None, health: bool, output_format: str) -> int | None:
+def command(state: CliContext, folder: str | None, listed: str | None, health: bool, output_format: str) -> int | None:
     """Count the library; list what is unsure or failed; show the service.
 
     \b
@@ -39,7 +39,7 @@ def command(state: State, folder: str | None, listed: str | None, health: bool, 
       genrify-tag status --format json
       genrify-tag status --health           for monitors: exit status 0 or 1
     """  # noqa: D301
-    from genrify_tagger.watch.state import service_state
+    from genrify_tagger.watch.service_state import service_state
 
     service = service_state(state.settings())
     if health:
@@ -51,7 +51,7 @@ def command(state: State, folder: str | None, listed: str | None, health: bool, 
     return None
 
 
-def _count(state: State, folder: str | None, output_format: str, service: dict[str, Any] | None) -> None:
+def _count(state: CliContext, folder: str | None, output_format: str, service: dict[str, Any] | None) -> None:
     with remembered(state) as store:
         under = known_place(store, folder)
         counts, failures = store.counts(under), store.failures(under)
@@ -102,7 +102,7 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
 
 
 def _health(service: dict[str, Any] | None, output_format: str) -> int:
-    from genrify_tagger.watch.state import problems
+    from genrify_tagger.watch.service_state import problems
 
     found = problems(service)
     if output_format == "json":
@@ -113,7 +113,7 @@ def _health(service: dict[str, Any] | None, output_format: str) -> int:
     return 1 if found else 0
 
 
-def _list(state: State, folder: str | None, status: str, output_format: str) -> None:
+def _list(state: CliContext, folder: str | None, status: str, output_format: str) -> None:
     from genrify_tagger.files import json_path
 
     names = _names(state)
@@ -127,7 +127,7 @@ def _list(state: State, folder: str | None, status: str, output_format: str) -> 
                 write_line(_in_words(record, names))
 
 
-def _names(state: State) -> dict[str, str]:
+def _names(state: CliContext) -> dict[str, str]:
     """Return the names of labels; none if the model cannot be used, which is no reason not to look at what is there."""
     from genrify_tagger.pipeline import written_names
 

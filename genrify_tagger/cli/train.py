@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
 
 
@@ -50,7 +50,7 @@ from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open
 @dataset_options()
 @click.pass_obj
 @common_options
-def command(state: State, /, datasets: tuple[str, ...], **options: Any) -> int:
+def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> int:
     """Train a model on music of your own.
 
     Writes `model.keras`, the flatbuffer and sidecar that the tagger runs, a model card and a picture of the run.
@@ -81,10 +81,10 @@ def _plan(options: dict[str, Any], *, progress: bool) -> tuple[Any, Any]:
     from genrify_tagger.training.augmentation import NOTHING, Recipe
     from genrify_tagger.training.datasets import read_list
     from genrify_tagger.training.fitting import Options
-    from genrify_tagger.training.retraining import Plan
+    from genrify_tagger.training.retraining import TrainingPlan
 
     validation, weights, cache = (options[name] for name in ("validation_list", "weights", "cache"))
-    plan = Plan(
+    plan = TrainingPlan(
         vocabulary=options["vocabulary"],
         tune=options["tune"],
         scratch=options["from_scratch"],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from genrify_tagger.cli.arguments import RUN
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
-from genrify_tagger.cli.state import State, common_options
 from genrify_tagger.errors import GenrifyError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: State, run: int | None, path: str | None, dry_run: bool, output_format: str) -> int:
+def command(state: CliContext, run: int | None, path: str | None, dry_run: bool, output_format: str) -> int:
     """Take back what was written.
 
     The files get the very bytes back that their genre had before. Without RUN the last run that changed anything is
@@ -38,8 +38,8 @@ def command(state: State, run: int | None, path: str | None, dry_run: bool, outp
       genrify-tag undo --path ~/Music/Abba    the last change of each song there
       genrify-tag undo --dry-run
     """  # noqa: D301
-    from genrify_tagger.cli.changes import carry_out
-    from genrify_tagger.pipeline import open_session, undo
+    from genrify_tagger.cli.change_run import carry_out
+    from genrify_tagger.pipeline import open_session, undo_changes
 
     if run is not None and path is not None:
         raise click.UsageError("name a RUN or a --path, not both")
@@ -49,7 +49,7 @@ def command(state: State, run: int | None, path: str | None, dry_run: bool, outp
             state,
             session,
             "undo",
-            lambda number: undo(session, number, changes, dry_run=dry_run),
+            lambda number: undo_changes(session, number, changes, dry_run=dry_run),
             output_format=output_format,
             dry_run=dry_run,
         )

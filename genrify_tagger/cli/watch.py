@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrify_tagger.cli.state import State, common_options
+from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genrify_tagger.pipeline import Result
-    from genrify_tagger.watch.service import Beside
+    from genrify_tagger.watch.daemon import Beside
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 @click.pass_obj
 @common_options
 def command(
-    state: State,
+    state: CliContext,
     paths: tuple[str, ...],
     settle: float | None,
     polling: str | None,
@@ -60,7 +60,7 @@ def command(
       genrify-tag watch --serve ~/Music      and open the page on http://127.0.0.1:8650/
       genrify-tag status                     what it is doing
     """  # noqa: D301
-    from genrify_tagger.watch.service import Service
+    from genrify_tagger.watch.daemon import Service
 
     state.start(dated=True)
     for path in paths:
@@ -88,7 +88,7 @@ def _need_folder(path: str) -> None:
         raise ConfigError(what, path=path, hint=f"{hint}, and is waited for")
 
 
-def _beside(state: State, *, serve: bool) -> Sequence[Beside]:
+def _beside(state: CliContext, *, serve: bool) -> Sequence[Beside]:
     if not serve:
         return ()
     from genrify_tagger.cli.serve import page_beside

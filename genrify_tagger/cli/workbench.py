@@ -14,8 +14,8 @@ from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
 
 if TYPE_CHECKING:
-    from genrify_tagger.cli.state import State
-    from genrify_tagger.training.datasets import Dataset, Problem
+    from genrify_tagger.cli.context import CliContext
+    from genrify_tagger.training.datasets import Dataset, SkippedFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,7 +97,7 @@ def need_room(folder: str) -> Path:
     return Path(folder)
 
 
-def tell_problems(state: State, problems: Iterable[Problem]) -> int:
+def tell_problems(state: CliContext, problems: Iterable[SkippedFile]) -> int:
     """Name on stderr what was left out, and why; return the exit status: 1 if anything was."""
     status = 0
     for problem in problems:

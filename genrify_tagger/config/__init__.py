@@ -6,8 +6,8 @@ options. Each value remembers where it came from.
 Only doors and the command line see `Settings`; the stages are given plain values.
 """
 
+from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.loading import LoadedSettings, load_settings
-from genrify_tagger.config.places import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.rendering import (
     effective_json,
     effective_toml,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genrify_tagger.config import values
-from genrify_tagger.config.places import config_path
+from genrify_tagger.config.default_paths import config_path
 from genrify_tagger.config.settings import Setting, Settings, declared, sections
 from genrify_tagger.errors import ConfigError
 

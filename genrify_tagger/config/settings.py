@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from genrify_tagger.config.places import default_database_url
+from genrify_tagger.config.default_paths import default_database_url
 
 
 def _setting(doc: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:

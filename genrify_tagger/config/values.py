@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from genrify_tagger.config.places import sqlite_url
+from genrify_tagger.config.default_paths import sqlite_url
 from genrify_tagger.config.settings import Setting
 from genrify_tagger.files import display_path
 

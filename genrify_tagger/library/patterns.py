@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from genrify_tagger.library.suffixes import is_audio, is_hidden
 
 
-class Filter:
+class PathPatterns:
     """Include and exclude patterns, ready for use.
 
     Parameters

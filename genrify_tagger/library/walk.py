@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from genrify_tagger.files import FileStat, fingerprint
-from genrify_tagger.library.patterns import Filter, parents
+from genrify_tagger.library.patterns import PathPatterns, parents
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, is_audio, is_hidden, suffix
 
 _TEMPORARY = ".genrify-"
@@ -55,7 +55,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class UnreadablePath:
     """A path that could not be looked at, and why, in plain words."""
 
     path: str
@@ -71,7 +71,7 @@ class _Place:
     relative: str
     included: bool
 
-    def below(self, name: str, filter_: Filter, *, folder: bool) -> _Place:
+    def below(self, name: str, filter_: PathPatterns, *, folder: bool) -> _Place:
         relative = f"{self.relative}/{name}" if self.relative else name
         included = self.included or filter_.includes(relative, folder=folder)
         return _Place(os.path.join(self.path, name), os.path.join(self.real, name), relative, included)
@@ -83,7 +83,7 @@ def discover(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     roots: Sequence[str] = (),
-) -> Iterator[Candidate | Problem]:
+) -> Iterator[Candidate | UnreadablePath]:
     """Find the audio files under `paths`, each once, in an order that depends on their names only.
 
     Parameters
@@ -101,7 +101,7 @@ def discover(
     Candidate or Problem
         No exception is raised for anything that a file system may hold or do.
     """
-    return _Walk(Filter(include, exclude), roots).run(paths)
+    return _Walk(PathPatterns(include, exclude), roots).run(paths)
 
 
 def candidate(path: str) -> Candidate | None:
@@ -119,7 +119,7 @@ def candidate(path: str) -> Candidate | None:
 class _Walk:
     """The state of one discovery."""
 
-    def __init__(self, filter_: Filter, roots: Sequence[str]) -> None:
+    def __init__(self, filter_: PathPatterns, roots: Sequence[str]) -> None:
         self._filter = filter_
         self._roots = {os.path.abspath(root): os.path.realpath(root) for root in roots}
         self._walked: dict[object, _Place | None] = {}  # folders by identity; None if unreadable
@@ -127,15 +127,15 @@ class _Walk:
         self._links: deque[_Place] = deque()
         self._complained: set[str] = set()
 
-    def run(self, paths: Iterable[str]) -> Iterator[Candidate | Problem]:
+    def run(self, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
         for item in self._all(paths):
-            if isinstance(item, Problem):
+            if isinstance(item, UnreadablePath):
                 if item.path in self._complained:
                     continue
                 self._complained.add(item.path)
             yield item
 
-    def _all(self, paths: Iterable[str]) -> Iterator[Candidate | Problem]:
+    def _all(self, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
         for path in paths:
             yield from self._named(path)
         while self._links:
@@ -143,21 +143,21 @@ class _Walk:
 
     # --- what the user named ---
 
-    def _named(self, given: str) -> Iterator[Candidate | Problem]:
+    def _named(self, given: str) -> Iterator[Candidate | UnreadablePath]:
         path = given
         try:
             path = _absolute(given)
             stat = os.stat(path)
         except (OSError, ValueError) as error:
-            yield Problem(path, _words(path, error))
+            yield UnreadablePath(path, _words(path, error))
             return
         name = os.path.basename(path)
         if modes.S_ISDIR(stat.st_mode):
             yield from self._folders(self._root_place(path))
         elif name.startswith(_TEMPORARY):
-            yield Problem(path, "a temporary file of Genrify Tagger")
+            yield UnreadablePath(path, "a temporary file of Genrify Tagger")
         elif not modes.S_ISREG(stat.st_mode):
-            yield Problem(path, "not a regular file")
+            yield UnreadablePath(path, "not a regular file")
         else:
             yield from self._file_once(path, stat)
 
@@ -172,7 +172,7 @@ class _Walk:
 
     # --- folders ---
 
-    def _folders(self, first: _Place) -> Iterator[Candidate | Problem]:
+    def _folders(self, first: _Place) -> Iterator[Candidate | UnreadablePath]:
         todo = [first]
         while todo:
             place = todo.pop()
@@ -184,7 +184,7 @@ class _Walk:
                 files, folders = self._list(place)
                 self._walked[identity] = place
             except OSError as error:
-                yield Problem(place.path, _words(place.path, error))
+                yield UnreadablePath(place.path, _words(place.path, error))
                 continue
             for name in files:
                 yield from self._file(place, name)
@@ -207,29 +207,29 @@ class _Walk:
         below = [place.below(name, self._filter, folder=True) for name in sorted(folders)]
         return sorted(files), [f for f in below if not self._filter.excludes(f.relative, folder=True)]
 
-    def _file(self, folder: _Place, name: str) -> Iterator[Candidate | Problem]:
+    def _file(self, folder: _Place, name: str) -> Iterator[Candidate | UnreadablePath]:
         place = folder.below(name, self._filter, folder=False)
         if not place.included or self._filter.excludes(place.relative, folder=False) or place.real in self._yielded:
             return
         try:
             stat = os.lstat(place.path)
         except OSError as error:
-            yield Problem(place.path, _words(place.path, error))
+            yield UnreadablePath(place.path, _words(place.path, error))
             return
         if modes.S_ISREG(stat.st_mode):
             yield _candidate(place.path, place.real, stat)
         else:
-            yield Problem(place.path, "not a regular file")
+            yield UnreadablePath(place.path, "not a regular file")
 
     # --- links and other ways to a file ---
 
-    def _link(self, place: _Place) -> Iterator[Candidate | Problem]:
+    def _link(self, place: _Place) -> Iterator[Candidate | UnreadablePath]:
         name = os.path.basename(place.path)
         try:
             stat = os.stat(place.path)
         except OSError as error:
             if _may_be_missed(name) and not self._filter.excludes(place.relative, folder=True):
-                yield Problem(place.path, _words(place.path, error))
+                yield UnreadablePath(place.path, _words(place.path, error))
             return
         real = os.path.realpath(place.path)
         is_folder = modes.S_ISDIR(stat.st_mode)
@@ -242,7 +242,7 @@ class _Walk:
             if modes.S_ISREG(stat.st_mode):
                 yield from self._file_once(place.path, stat)
             else:
-                yield Problem(place.path, "not a regular file")
+                yield UnreadablePath(place.path, "not a regular file")
 
     def _target_is_excluded(self, real: str, *, folder: bool) -> bool:
         """Whether a link leads to where the user said not to go."""

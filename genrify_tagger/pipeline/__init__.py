@@ -5,83 +5,89 @@ their back.
 """
 
 from genrify_tagger.decision import likeliest
-from genrify_tagger.library import Candidate, Problem, is_audio
-from genrify_tagger.pipeline.advice import Advice, Song, advise, note
-from genrify_tagger.pipeline.crew import Crew
-from genrify_tagger.pipeline.deputy import announce, behind, confirm, last_word, taken_back_by
-from genrify_tagger.pipeline.guest import hear, tag_copy
-from genrify_tagger.pipeline.human import set_genres
-from genrify_tagger.pipeline.journalled import undisturbed
-from genrify_tagger.pipeline.looking import Interest, is_inside, look, mark_gone
-from genrify_tagger.pipeline.looks import captions, depict, to_opus
-from genrify_tagger.pipeline.portrait import Portrait, portray
+from genrify_tagger.library import Candidate, UnreadablePath, is_audio
+from genrify_tagger.pipeline.changes import PathFilter, find_changed, is_inside, mark_gone
+from genrify_tagger.pipeline.container_names import container_name
+from genrify_tagger.pipeline.embedding_index import EmbeddingIndex, Neighbour
+from genrify_tagger.pipeline.external_writes import (
+    announce_write,
+    change_reverted_by,
+    confirm_write,
+    latest_change,
+    standing_change,
+)
+from genrify_tagger.pipeline.file_pool import FilePool
+from genrify_tagger.pipeline.journalled_write import undisturbed
+from genrify_tagger.pipeline.manual import set_genres
+from genrify_tagger.pipeline.one_off import analyse_one_off, tag_copy
+from genrify_tagger.pipeline.previews import read_titles, render_pictures, to_opus
+from genrify_tagger.pipeline.process_file import ScanOptions
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
-from genrify_tagger.pipeline.scan import discovered, scan
+from genrify_tagger.pipeline.scan_folders import discovered, scan_folders
 from genrify_tagger.pipeline.session import (
-    Booking,
+    RunHandle,
     Session,
-    booked,
-    open_memory,
+    open_known_store,
     open_session,
     reconcile,
+    run_record,
     unknown_names,
     written_names,
 )
-from genrify_tagger.pipeline.similar import Neighbour, Neighbourhood
-from genrify_tagger.pipeline.song import ScanOptions
-from genrify_tagger.pipeline.undo import changes_of_run, changes_under, last_changing_run, undo
-from genrify_tagger.pipeline.verdict import Past, meaningful
-from genrify_tagger.pipeline.wording import container_name
+from genrify_tagger.pipeline.suggestions import ExternalFile, Suggestion, record_suggestion, suggest
+from genrify_tagger.pipeline.track_report import TrackReport, inspect_file
+from genrify_tagger.pipeline.undo_changes import changes_of_run, changes_under, last_changing_run, undo_changes
+from genrify_tagger.pipeline.write_policy import Provenance, meaningful
 
 __all__ = [
     "STATUSES",
-    "Advice",
-    "Booking",
     "Candidate",
-    "Crew",
-    "Interest",
+    "EmbeddingIndex",
+    "ExternalFile",
+    "FilePool",
     "Neighbour",
-    "Neighbourhood",
-    "Past",
-    "Portrait",
-    "Problem",
+    "PathFilter",
+    "Provenance",
     "Result",
+    "RunHandle",
     "ScanOptions",
     "Session",
-    "Song",
+    "Suggestion",
     "Summary",
-    "advise",
-    "announce",
-    "behind",
-    "booked",
-    "captions",
+    "TrackReport",
+    "UnreadablePath",
+    "analyse_one_off",
+    "announce_write",
+    "change_reverted_by",
     "changes_of_run",
     "changes_under",
-    "confirm",
+    "confirm_write",
     "container_name",
-    "depict",
     "discovered",
-    "hear",
+    "find_changed",
+    "inspect_file",
     "is_audio",
     "is_inside",
     "last_changing_run",
-    "last_word",
+    "latest_change",
     "likeliest",
-    "look",
     "mark_gone",
     "meaningful",
-    "note",
-    "open_memory",
+    "open_known_store",
     "open_session",
-    "portray",
+    "read_titles",
     "reconcile",
-    "scan",
+    "record_suggestion",
+    "render_pictures",
+    "run_record",
+    "scan_folders",
     "set_genres",
+    "standing_change",
+    "suggest",
     "tag_copy",
-    "taken_back_by",
     "to_opus",
     "undisturbed",
-    "undo",
+    "undo_changes",
     "unknown_names",
     "written_names",
 ]

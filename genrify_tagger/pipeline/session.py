@@ -20,9 +20,9 @@ from genrify_tagger.config import Settings, nearest
 from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError, InterruptedScanError, UnfinishedWriteError
 from genrify_tagger.files import display_path
-from genrify_tagger.listener import Limits
 from genrify_tagger.pipeline.results import Summary
 from genrify_tagger.store import ChangeRecord, Store
+from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -96,10 +96,10 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Booking:
+class RunHandle:
     """A run in the store (0 for a dry run) and what it counted."""
 
-    run: int
+    number: int
     counts: Summary = field(default_factory=Summary)
 
 
@@ -193,7 +193,7 @@ def unknown_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[st
 
 
 @contextmanager
-def open_memory(url: str, *, named: bool) -> Iterator[Store]:
+def open_known_store(url: str, *, named: bool) -> Iterator[Store]:
     """Open only what the program remembers, to look at it; no database is made.
 
     Parameters
@@ -219,24 +219,26 @@ def open_memory(url: str, *, named: bool) -> Iterator[Store]:
 
 
 @contextmanager
-def booked(session: Session, command: str, arguments: Sequence[str], *, dry_run: bool = False) -> Iterator[Booking]:
+def run_record(
+    session: Session, command: str, arguments: Sequence[str], *, dry_run: bool = False
+) -> Iterator[RunHandle]:
     """Book a run in the store for as long as the `with` block lasts; a dry run leaves no trace.
 
     How the block ends says how the run ended: "done", "interrupted" or "failed".
     """
-    booking = Booking(0)
+    run = RunHandle(0)
     if not dry_run:
-        booking = Booking(session.store.start_run(command, list(arguments), session.sidecar.id))
+        run = RunHandle(session.store.start_run(command, list(arguments), session.sidecar.id))
     status = "failed"
     try:
-        yield booking
+        yield run
         status = "done"
     except (KeyboardInterrupt, InterruptedScanError):
         status = "interrupted"
         raise
     finally:
         if not dry_run:
-            session.store.finish_run(booking.run, status, booking.counts)
+            session.store.finish_run(run.number, status, run.counts)
 
 
 def _jobs(wanted: int, files: int | None) -> int:

@@ -10,9 +10,9 @@ import os
 from types import TracebackType
 
 from genrify_tagger.errors import StoreError
-from genrify_tagger.store.alone import alone
+from genrify_tagger.store.advisory_lock import advisory_lock
 from genrify_tagger.store.analyses import Analyses, as_stored
-from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Filter, Order, Overview, Page
+from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Order, Overview, ResultPage, TrackFilter
 from genrify_tagger.store.connect import database_file, make_folder, parsed
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
@@ -32,15 +32,15 @@ __all__ = [
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
-    "Filter",
     "Found",
     "Order",
     "Overview",
-    "Page",
+    "ResultPage",
     "RunRecord",
     "Sighting",
     "Store",
-    "alone",
+    "TrackFilter",
+    "advisory_lock",
     "as_stored",
     "check",
     "database_file",

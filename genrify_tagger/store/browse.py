@@ -31,7 +31,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from genrify_tagger.store.files import STATUS, THERE, Files
+from genrify_tagger.store.file_rows import STATUS, THERE, Files
 from genrify_tagger.store.models import ANALYSES, CHANGES, FILES, RUNS
 from genrify_tagger.store.records import FileRecord, RunRecord
 from genrify_tagger.store.runs import as_run
@@ -47,7 +47,7 @@ NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class TrackFilter:
     """Which files of the library are meant; what is not given does not matter.
 
     Attributes
@@ -76,7 +76,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Page:
+class ResultPage:
     """Some files, how many there are in all, and whether more follow in the direction that was asked for."""
 
     total: int
@@ -105,14 +105,14 @@ class Browse(Files):
 
     def browse(
         self,
-        wanted: Filter,
+        wanted: TrackFilter,
         *,
         order: Order = "path",
         descending: bool = False,
         beyond: str | None = None,
         backwards: bool = False,
         limit: int = 50,
-    ) -> Page:
+    ) -> ResultPage:
         """Return one page of the files that match, and how many match in all.
 
         Parameters
@@ -142,7 +142,7 @@ class Browse(Files):
             found = rows[0][1] if rows else connection.execute(total).scalar_one() if beyond else 0
         records = self.files(row[0] for row in rows[:limit])
         page = [records[row[0]] for row in rows[:limit] if row[0] in records]
-        return Page(found, page[::-1] if backwards else page, more=len(rows) > limit)
+        return ResultPage(found, page[::-1] if backwards else page, more=len(rows) > limit)
 
     def _beyond(
         self, path: str | None, order: Order, keys: ColumnElement[Any], paths: ColumnElement[Any], *, falling: bool
@@ -232,7 +232,7 @@ class Browse(Files):
         """Return the files, of those that are there, with any of these audio keys."""
         return self._records(and_(FILES.c.audio_key.in_(audio_keys), THERE))
 
-    def _condition(self, wanted: Filter) -> ColumnElement[bool]:
+    def _condition(self, wanted: TrackFilter) -> ColumnElement[bool]:
         conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
         conditions += [self._is_called(word) for word in wanted.words.split()]
         if wanted.genre is not None:

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
 
 from genrify_tagger.errors import StoreError
+from genrify_tagger.store.db_errors import ELSEWHERE, describe_db_error
 from genrify_tagger.store.network import is_network_folder
-from genrify_tagger.store.wording import ELSEWHERE, plain_words
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
@@ -57,7 +57,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that only reads. Keep it short: never hand control to a caller inside."""
-        with plain_words(self.url), self._engine.connect() as connection:
+        with describe_db_error(self.url), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -70,7 +70,7 @@ class Database:
             Whether it must survive a power failure as soon as this returns.
         """
         engine = self._journal if durable else self._cache
-        with plain_words(self.url), self._turn, engine.begin() as connection:
+        with describe_db_error(self.url), self._turn, engine.begin() as connection:
             self._refuse_vanished()
             yield connection
 
@@ -79,7 +79,7 @@ class Database:
         """Open the transaction of a migration: no other process can migrate or write until it ends."""
         engine = _engine(self.url, wait=MIGRATION_SECONDS, foreign_keys=False, poolclass=NullPool)
         alone = engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
-        with plain_words(self.url), self._turn, alone.begin() as connection:
+        with describe_db_error(self.url), self._turn, alone.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             yield connection
@@ -110,7 +110,7 @@ class Database:
     @contextmanager
     def outside_transaction(self) -> Iterator[Connection]:
         """Open a connection for the few statements that SQLite takes outside of transactions only."""
-        with plain_words(self.url), self._engine.connect() as connection:
+        with describe_db_error(self.url), self._engine.connect() as connection:
             yield connection.execution_options(begin="")
 
 

@@ -12,7 +12,7 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import CHANGES, RUNS
-from genrify_tagger.store.owner import is_gone
+from genrify_tagger.store.process_identity import is_gone
 from genrify_tagger.store.records import ChangeRecord, Found, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
 

@@ -12,13 +12,13 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.store.connect import parsed
 from genrify_tagger.store.copying import copy_sqlite
-from genrify_tagger.store.files import THERE, Files
+from genrify_tagger.store.db_errors import describe_db_error
+from genrify_tagger.store.file_rows import THERE, Files
 from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.migrate import HEAD, stored_revision
 from genrify_tagger.store.models import ANALYSES, FILES
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
-from genrify_tagger.store.wording import plain_words
 
 WASTE = 0.25  # part of a file that may lie idle before it is rebuilt
 FINDINGS = 20  # a damaged database has thousands; the first ones tell
@@ -37,7 +37,7 @@ class Maintenance(Files):
         """
         if not self.is_sqlite:
             raise StoreError("a database on a server is backed up by its own tools", hint="such as pg_dump")
-        with plain_words(self.url):
+        with describe_db_error(self.url):
             copy_sqlite(self.file, copy)
 
     def prune(self, places: Sequence[str] | None = None, *, dry_run: bool = False) -> dict[str, int]:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, inspect, text
 from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.copying import copy_sqlite
+from genrify_tagger.store.db_errors import DAMAGED, ELSEWHERE, shown
 from genrify_tagger.store.models import Base
-from genrify_tagger.store.wording import DAMAGED, ELSEWHERE, shown
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import CHANGES, RUNS
-from genrify_tagger.store.owner import is_gone, this_process
+from genrify_tagger.store.process_identity import is_gone, this_process
 from genrify_tagger.store.records import RunRecord, utc_now
 
 RUNNING, INTERRUPTED = "running", "interrupted"

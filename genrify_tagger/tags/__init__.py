@@ -8,14 +8,14 @@ the genre is exchanged; whatever stands beside it keeps its bytes, understood or
 
 from genrify_tagger.tags.atomic import apply
 from genrify_tagger.tags.inplace import backup_path
-from genrify_tagger.tags.model import Plan, Snapshot, same_genre
+from genrify_tagger.tags.model import Snapshot, WritePlan, same_genre
 from genrify_tagger.tags.planning import plan_restore, plan_write, read, stat_or_none
 from genrify_tagger.tags.recovery import give_back_exchanged, recover
-from genrify_tagger.tags.scratch import sweep
+from genrify_tagger.tags.tempfiles import sweep
 
 __all__ = [
-    "Plan",
     "Snapshot",
+    "WritePlan",
     "apply",
     "backup_path",
     "give_back_exchanged",

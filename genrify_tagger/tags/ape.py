@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags import bulk
+from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import GENRE, JOIN, check_bytes, check_count
 
 MAGIC = b"APETAGEX"
@@ -104,9 +104,9 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
         end = nul + 1 + int.from_bytes(data[at : at + 4], "little")
         if end > stop:
             raise TagReadError("the APEv2 tag is damaged")
-        items.append(bulk.once(view[at:end]))
+        items.append(memory_budget.once(view[at:end]))
         at = end
-    tail = bulk.once(view[at:stop])
+    tail = memory_budget.once(view[at:stop])
     return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), tail)
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags import bulk
-from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags import memory_budget
+from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
+from genrify_tagger.tags.patched_file import PatchedFile
 
 
 def _guid(text: str) -> bytes:
@@ -75,7 +75,7 @@ def _opened(data: memoryview) -> Object:
     guid = bytes(data[:16])
     if guid == _EXTENSION:
         return bytes(data[:_EXTENSION_HEAD])
-    return _attributes(guid, data) if guid in _PLACES.values() else bulk.once(data)
+    return _attributes(guid, data) if guid in _PLACES.values() else memory_budget.once(data)
 
 
 def _attributes(guid: bytes, data: memoryview) -> Attributes:
@@ -86,9 +86,9 @@ def _attributes(guid: bytes, data: memoryview) -> Attributes:
         end = at + _record_size(guid, data[at:])
         if end > len(data):
             raise TagReadError("the ASF header's attributes are damaged")
-        found.append(bulk.once(data[at:end]))
+        found.append(memory_budget.once(data[at:end]))
         at = end
-    return Attributes(guid, tuple(found), bulk.once(data[at:]))
+    return Attributes(guid, tuple(found), memory_budget.once(data[at:]))
 
 
 def _sized(guid: bytes, *body: bytes) -> list[bytes]:
@@ -143,7 +143,7 @@ class Asf:
     """
 
     container: str
-    view: View
+    view: PatchedFile
     field: str
     head: bytes
     objects: tuple[Object, ...]
@@ -188,7 +188,7 @@ class Asf:
         )
 
     @property
-    def voices(self) -> tuple[tuple[str, ...], ...]:
+    def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the attributes say together."""
         if not self.pieces:
             return ()
@@ -224,7 +224,7 @@ class Asf:
 
     def _with_records(self, place: str, wanted: Sequence[Piece], *, keep: bool) -> Asf:
         guid = _PLACES[place]
-        woven = weave([r for r in self._all_records(place) if not self._is_field(guid, r)], wanted)
+        woven = insert_at([r for r in self._all_records(place) if not self._is_field(guid, r)], wanted)
         if len(woven) > 0xFFFF:
             raise WriteRefusedError("the ASF file has too many attributes")
         former = self._find(place)
@@ -282,7 +282,7 @@ def _length(parts: Iterable[bytes]) -> int:
     return sum(map(len, parts))
 
 
-def open_asf(view: View, field: str) -> Asf:
+def open_asf(view: PatchedFile, field: str) -> Asf:
     """Read the genre of an ASF file.
 
     Raises

@@ -13,14 +13,14 @@ from typing import Literal
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint, has_writer
-from genrify_tagger.tags import bulk
-from genrify_tagger.tags.attributes import Ownership, copy_attributes, copy_times
+from genrify_tagger.tags import memory_budget
+from genrify_tagger.tags.file_attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
-from genrify_tagger.tags.model import Plan
-from genrify_tagger.tags.proof import prove
-from genrify_tagger.tags.scratch import scratch_file, sync_folder
-from genrify_tagger.tags.second_look import Seen, compare
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.model import WritePlan
+from genrify_tagger.tags.mutagen_check import Seen, compare_fields
+from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.tempfiles import scratch_file, sync_folder
+from genrify_tagger.tags.verify import verify_new_file
 
 Hardlinks = Literal["refuse", "break", "in-place"]
 _RENAME_EXCHANGE = 2
@@ -29,11 +29,11 @@ _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
 
 
 def apply(
-    plan: Plan,
+    plan: WritePlan,
     *,
     audio_key: Callable[[str], str],
     expected_key: str | None,
-    second_look: Callable[[str, str, str, str], Seen] = compare,
+    second_look: Callable[[str, str, str, str], Seen] = compare_fields,
     keep_mtime: bool = False,
     hardlinks: Hardlinks = "refuse",
     ownership: Ownership = "require",
@@ -75,7 +75,7 @@ def apply(
     UnfinishedWriteError
         If it ended so badly that only the next start can tell or settle what was written (`recover`, `sweep`).
     """
-    with _plain_words(plan), bulk.in_hand(), _original(plan) as original:
+    with _describe_os_error(plan), memory_budget.in_hand(), _original(plan) as original:
         if not plan.changes:
             return plan.stat
         in_place = _check_writable(plan, original, hardlinks)
@@ -84,7 +84,7 @@ def apply(
             _fill(plan, original, descriptor)
             if not in_place:
                 copy_attributes(original, descriptor, ownership=ownership)
-            prove(plan, path, second_look)
+            verify_new_file(plan, path, second_look)
             if audio_key(path) != key:
                 raise _other_audio(plan, audio_key, key)
             if keep_mtime:
@@ -100,14 +100,14 @@ def apply(
         return written
 
 
-def _other_audio(plan: Plan, audio_key: Callable[[str], str], key: str) -> WriteRefusedError:
+def _other_audio(plan: WritePlan, audio_key: Callable[[str], str], key: str) -> WriteRefusedError:
     if audio_key(plan.target) != key:
         return ChangedMeanwhileError("the audio was changed or replaced by another program, so the file was left alone")
     return WriteRefusedError("the audio would not be the same after the write")
 
 
 @contextlib.contextmanager
-def _original(plan: Plan) -> Iterator[int]:
+def _original(plan: WritePlan) -> Iterator[int]:
     descriptor = os.open(plan.target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if fingerprint(os.fstat(descriptor)) != plan.stat or os.path.realpath(plan.path) != plan.target:
@@ -117,7 +117,7 @@ def _original(plan: Plan) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _check_writable(plan: Plan, original: int, hardlinks: Hardlinks) -> bool:
+def _check_writable(plan: WritePlan, original: int, hardlinks: Hardlinks) -> bool:
     """Refuse what the user protects; return whether the file has to be rewritten in place."""
     status = os.fstat(original)
     # Replacing a file needs no permission on the file itself, and root may do anything: the mode is the user's word.
@@ -135,15 +135,15 @@ def _check_writable(plan: Plan, original: int, hardlinks: Hardlinks) -> bool:
     return True
 
 
-def _fill(plan: Plan, original: int, descriptor: int) -> None:
+def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
     with os.fdopen(os.dup(original), "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
-        for block in View(source, plan.edits).blocks():
+        for block in PatchedFile(source, plan.edits).blocks():
             target.write(block)
         target.flush()
         os.fsync(descriptor)
 
 
-def _replace(plan: Plan, original: int, path: str) -> None:
+def _replace(plan: WritePlan, original: int, path: str) -> None:
     """Put the new file in the old one's place, unless the old one is no longer what was planned for."""
     if fingerprint(os.stat(plan.target, follow_symlinks=False)) != plan.stat:
         raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
@@ -218,7 +218,7 @@ _WORDS = {
 
 
 @contextlib.contextmanager
-def _plain_words(plan: Plan) -> Iterator[None]:
+def _describe_os_error(plan: WritePlan) -> Iterator[None]:
     try:
         yield
     except TagError as error:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from genrify_tagger.errors import NotTaggableError, TagReadError
 from genrify_tagger.tags import asf
-from genrify_tagger.tags.chunks import open_aiff, open_dsf, open_wav
 from genrify_tagger.tags.flac import open_flac
-from genrify_tagger.tags.model import State, check_bytes
+from genrify_tagger.tags.model import TagState, check_bytes
 from genrify_tagger.tags.mp4 import open_mp4
 from genrify_tagger.tags.ogg import open_ogg
-from genrify_tagger.tags.stream import front_tags, open_stream
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.riff_iff import open_aiff, open_dsf, open_wav
+from genrify_tagger.tags.tagged_stream import front_tags, open_stream
 
 _APE_FIRST = {
     b"MAC ": "ape",
@@ -43,7 +43,7 @@ _SEARCH = 64 << 10
 _BITRATES_BAD, _RATES_BAD = 0xF0, 0x0C
 
 
-def open_state(view: View, field: str, path: str) -> State:
+def open_state(view: PatchedFile, field: str, path: str) -> TagState:
     """Open the field of a file.
 
     Parameters
@@ -69,7 +69,7 @@ def open_state(view: View, field: str, path: str) -> State:
     return state
 
 
-def _opened(view: View, field: str, path: str) -> State:
+def _opened(view: PatchedFile, field: str, path: str) -> TagState:
     front = front_tags(view)
     start = front[-1][1] if front else 0
     head = view.at(start, 16)
@@ -82,11 +82,11 @@ def _opened(view: View, field: str, path: str) -> State:
     return _mpeg(view, field, path, start, head, tagged=bool(front))
 
 
-def _by_magic(head: bytes, start: int) -> Callable[[View, str], State] | None:
+def _by_magic(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
     return _streamed(head, start) or _boxed(head, start)
 
 
-def _streamed(head: bytes, start: int) -> Callable[[View, str], State] | None:
+def _streamed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
     """Return the opener of a container that may stand behind ID3 tags."""
     if head.startswith(b"fLaC"):
         return lambda view, field: open_flac(view, field, start)
@@ -100,7 +100,7 @@ def _streamed(head: bytes, start: int) -> Callable[[View, str], State] | None:
     return None
 
 
-def _boxed(head: bytes, start: int) -> Callable[[View, str], State] | None:
+def _boxed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
     """Return the opener of a container that has a place of its own for everything."""
     opener = _box_opener(head)
     if opener is not None and start:
@@ -108,7 +108,7 @@ def _boxed(head: bytes, start: int) -> Callable[[View, str], State] | None:
     return opener
 
 
-def _box_opener(head: bytes) -> Callable[[View, str], State] | None:
+def _box_opener(head: bytes) -> Callable[[PatchedFile, str], TagState] | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
         return open_wav
     if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):
@@ -120,7 +120,7 @@ def _box_opener(head: bytes) -> Callable[[View, str], State] | None:
     return open_mp4 if head[4:8] in _MP4_ATOMS else None
 
 
-def _mpeg(view: View, field: str, path: str, start: int, head: bytes, *, tagged: bool) -> State:
+def _mpeg(view: PatchedFile, field: str, path: str, start: int, head: bytes, *, tagged: bool) -> TagState:
     if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:
         raise NotTaggableError("raw AAC files have no place for a genre that this program can write safely")
     suffix = os.path.splitext(path)[1].lower()

@@ -8,9 +8,9 @@ from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
-from genrify_tagger.tags.model import Edit, Piece, weave
-from genrify_tagger.tags.stream import front_tags
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.model import Edit, Piece, insert_at
+from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.tagged_stream import front_tags
 
 _INFO, _PADDING, _COMMENT = 0, 1, 4
 _MAX_BLOCK = (1 << 24) - 1
@@ -18,7 +18,7 @@ _MAX_BLOCKS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MetadataBlock:
     """A metadata block; `start` is where its four bytes of header stand."""
 
     kind: int
@@ -48,10 +48,10 @@ class Flac:
     """The genre field of a FLAC file."""
 
     container: str
-    view: View
+    view: PatchedFile
     field: str
-    blocks: tuple[Block, ...]
-    block: Block | None
+    blocks: tuple[MetadataBlock, ...]
+    block: MetadataBlock | None
     comment: vorbis.Comment
 
     @property
@@ -60,7 +60,7 @@ class Flac:
         return vorbis.pieces(self.comment, self.field)
 
     @property
-    def voices(self) -> tuple[tuple[str, ...], ...]:
+    def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the comments say."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
@@ -81,7 +81,7 @@ class Flac:
         """Return the edits: the comment block, and the padding that makes up for its growth."""
         if tuple(pieces) == self.pieces:
             return []
-        woven = weave(vorbis.others(self.comment, self.field), pieces)
+        woven = insert_at(vorbis.others(self.comment, self.field), pieces)
         comment = self.comment.with_comments(woven)
         if self.block is None:
             return self._insert(comment, hints)
@@ -131,7 +131,7 @@ class Flac:
         return [*vendor, *rest, *blocks]
 
 
-def open_flac(view: View, field: str, start: int) -> Flac:
+def open_flac(view: PatchedFile, field: str, start: int) -> Flac:
     """Read the genre of a FLAC stream that begins at `start` (behind ID3 tags, if there are any).
 
     Raises
@@ -147,7 +147,7 @@ def open_flac(view: View, field: str, start: int) -> Flac:
     return Flac("flac", view, field, tuple(blocks), block, comment)
 
 
-def comments_only(view: View) -> list[Edit]:
+def comments_only(view: PatchedFile) -> list[Edit]:
     """Return the edits after which a FLAC file has no metadata but STREAMINFO and comments."""
     front = front_tags(view)
     blocks = _blocks(view, (front[-1][1] if front else 0) + 4)
@@ -161,13 +161,13 @@ def comments_only(view: View) -> list[Edit]:
     ]
 
 
-def _blocks(view: View, at: int) -> list[Block]:
-    blocks: list[Block] = []
+def _blocks(view: PatchedFile, at: int) -> list[MetadataBlock]:
+    blocks: list[MetadataBlock] = []
     while not blocks or not blocks[-1].last:
         header = view.at(at, 4)
         size = int.from_bytes(header[1:], "big")
         if len(header) < 4 or at + 4 + size > view.size or len(blocks) >= _MAX_BLOCKS:
             raise TagReadError("the FLAC file's metadata is cut off")
-        blocks.append(Block(header[0] & 0x7F, at, size, bool(header[0] & 0x80)))
+        blocks.append(MetadataBlock(header[0] & 0x7F, at, size, bool(header[0] & 0x80)))
         at = blocks[-1].end
     return blocks

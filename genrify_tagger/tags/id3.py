@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags import bulk
+from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import check_count
 
 HEADER = 10
@@ -153,10 +153,10 @@ def parse(data: bytes) -> Tag:
     borders = _Borders(body, data, on=version < 4 and bool(flags & UNSYNC))
     start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
     spans, end, wide = _spans(borders.plain, start, version)
-    frames = tuple(bulk.once(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
+    frames = tuple(memory_budget.once(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
     rest = body[borders.raw(end) :]
     padding = len(rest) if _ZEROS.fullmatch(rest) else 0
-    tail = bulk.once(rest[: len(rest) - padding])
+    tail = memory_budget.once(rest[: len(rest) - padding])
     return Tag(version, revision, flags, bytes(body[: borders.raw(start)]), frames, tail, padding, wide)
 
 

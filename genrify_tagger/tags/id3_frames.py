@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Sequence
 
 from genrify_tagger.errors import TagReadError
+from genrify_tagger.tags.genre_names import resolve_id3, split_joined
 from genrify_tagger.tags.id3 import UNSYNC, Tag, resync, syncsafe, unsync
 from genrify_tagger.tags.model import GENRE, JOIN, MAX_BYTES, check_bytes
-from genrify_tagger.tags.names import resolve_id3, split_joined
 
 _MAX_INFLATED = 1 << 16
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")

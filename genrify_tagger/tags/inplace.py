@@ -6,14 +6,14 @@ import os
 
 from genrify_tagger.errors import ChangedMeanwhileError, UnfinishedWriteError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint
-from genrify_tagger.tags.attributes import copy_times
-from genrify_tagger.tags.model import Plan
-from genrify_tagger.tags.scratch import backup_name, remove, scratch_file, sync_folder
+from genrify_tagger.tags.file_attributes import copy_times
+from genrify_tagger.tags.model import WritePlan
+from genrify_tagger.tags.tempfiles import backup_name, remove, scratch_file, sync_folder
 
 BLOCK = 1 << 20
 
 
-def backup_path(plan: Plan, *, backup_dir: str | None = None) -> str:
+def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
     """Return where the full copy is kept while a plan is carried out in place.
 
     The name follows from the file, so that it can be journalled before, and found again after a crash.
@@ -29,7 +29,9 @@ def backup_path(plan: Plan, *, backup_dir: str | None = None) -> str:
     return os.path.join(folder, backup_name(plan.target, plan.stat.inode))
 
 
-def rewrite_in_place(plan: Plan, original: int, fresh: int, *, backup_dir: str | None, keep_mtime: bool) -> FileStat:
+def rewrite_in_place(
+    plan: WritePlan, original: int, fresh: int, *, backup_dir: str | None, keep_mtime: bool
+) -> FileStat:
     """Copy the proven new content over the original's, under the protection of a full copy.
 
     Parameters

@@ -97,7 +97,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WritePlan:
     """A change that has been worked out but not made.
 
     Attributes
@@ -128,7 +128,7 @@ class Plan:
     edits: tuple[Edit, ...]
 
 
-class State(Protocol):
+class TagState(Protocol):
     """What a container's module knows about the genre field of one open file."""
 
     @property
@@ -140,7 +140,7 @@ class State(Protocol):
         """Everything that bears the field, in file order."""
 
     @property
-    def voices(self) -> tuple[tuple[str, ...], ...]:
+    def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """The genres each place that has the field gives, the one players prefer first."""
 
     @property
@@ -163,7 +163,7 @@ def joined(genres: Iterable[str]) -> str:
 
 
 def pack(
-    state: State,
+    state: TagState,
     field: str,
     genres: Sequence[str],
     *,
@@ -249,7 +249,7 @@ def same_pieces(first: bytes | None, second: bytes | None) -> bool:
     return unpack(first).pieces == unpack(second).pieces
 
 
-def weave(others: Sequence[bytes], pieces: Sequence[Piece]) -> list[bytes]:
+def insert_at(others: Sequence[bytes], pieces: Sequence[Piece]) -> list[bytes]:
     """Put `pieces` among their neighbours, each at its index (at the end if there are fewer now)."""
     woven = list(others)
     for piece in sorted(pieces, key=lambda piece: piece.at):

@@ -16,10 +16,10 @@ from functools import cached_property
 from typing import Any
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
-from genrify_tagger.tags import bulk, names
-from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, weave
+from genrify_tagger.tags import genre_names, memory_budget
+from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
 
 _TEXT, _MEAN = b"\xa9gen", b"com.apple.iTunes"
 _MAX_HASHED = 256 << 20
@@ -45,7 +45,7 @@ class Mp4:
     """
 
     container: str
-    view: View
+    view: PatchedFile
     field: str
     top: tuple[Atom, ...]
     path: tuple[Atom, ...]
@@ -59,8 +59,8 @@ class Mp4:
         spans = atoms(self.view, ilst.body, ilst.end)
         check_count(len(spans), "MP4 tags")
         cut = memoryview(body)
-        parts = [bulk.once(cut[atom.start - ilst.body : atom.end - ilst.body]) for atom in spans]
-        rest = bulk.once(cut[spans[-1].end - ilst.body if spans else 0 :])
+        parts = [memory_budget.once(cut[atom.start - ilst.body : atom.end - ilst.body]) for atom in spans]
+        rest = memory_budget.once(cut[spans[-1].end - ilst.body if spans else 0 :])
         return [*parts, rest] if rest else parts
 
     @property
@@ -69,7 +69,7 @@ class Mp4:
         return tuple(Piece("mp4", i, a) for i, a in enumerate(self._children) if _is_field(a, self.field))
 
     @property
-    def voices(self) -> tuple[tuple[str, ...], ...]:
+    def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What each of the genre atoms says."""
         text_first = sorted(self.pieces, key=lambda piece: piece.data[4:8] == b"gnre")
         return tuple(_values(piece.data) for piece in text_first)
@@ -94,7 +94,7 @@ class Mp4:
         """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets."""
         if tuple(pieces) == self.pieces:
             return []
-        woven = weave([part for part in self._children if not _is_field(part, self.field)], pieces)
+        woven = insert_at([part for part in self._children if not _is_field(part, self.field)], pieces)
         edit, depth = self._tag_edit(woven, hints)
         edits = [edit, *self._settle(edit, depth, hints)]
         grown = sum(len(each.new) - (each.end - each.start) for each in edits)
@@ -203,7 +203,7 @@ def _split(atom: bytes) -> list[bytes]:
 def _values(atom: bytes) -> tuple[str, ...]:
     data = [part for part in _split(atom) if part[4:8] == b"data"]
     if atom[4:8] == b"gnre":
-        return tuple(name for part in data for name in names.from_gnre(int.from_bytes(part[16:18], "big")))
+        return tuple(name for part in data for name in genre_names.from_gnre(int.from_bytes(part[16:18], "big")))
     texts = (_decoded(part) for part in data)
     return tuple(text for text in texts if text)
 
@@ -212,7 +212,7 @@ def _decoded(data: bytes) -> str:
     return data[16:].decode("utf-16-be" if data[11:12] == b"\x02" else "utf-8", "replace")
 
 
-def open_mp4(view: View, field: str) -> Mp4:
+def open_mp4(view: PatchedFile, field: str) -> Mp4:
     """Read the genre of an MP4 file.
 
     Raises
@@ -233,7 +233,7 @@ def open_mp4(view: View, field: str) -> Mp4:
     return Mp4("mp4", view, field, tuple(top), path)
 
 
-def _is_keyed(view: View, meta: Atom, *, whole: bool) -> bool:
+def _is_keyed(view: PatchedFile, meta: Atom, *, whole: bool) -> bool:
     """Return whether "meta" holds numbered items with a table of keys; if it is not the `whole` tag, a genre, too."""
     children = inside(view, meta)
     handler, keys = first_of(children, b"hdlr"), first_of(children, b"keys")
@@ -242,7 +242,7 @@ def _is_keyed(view: View, meta: Atom, *, whole: bool) -> bool:
     return whole or b"genre" in view.at(keys.body, min(keys.end - keys.body, _MAX_KEYS)).lower()
 
 
-def _tag_path(view: View, moov: Atom) -> tuple[Atom, ...]:
+def _tag_path(view: PatchedFile, moov: Atom) -> tuple[Atom, ...]:
     paths = []
     for udta in [atom for atom in inside(view, moov) if atom.name == b"udta"]:
         path = [moov, udta]

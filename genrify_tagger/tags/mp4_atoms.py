@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags.model import Edit
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
 
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"moof", b"traf", b"mfra", b"edts", b"dinf"}
 _MAX_ATOMS = 200_000
@@ -23,7 +23,7 @@ class Atom:
     end: int
 
 
-def atoms(view: View, start: int, end: int) -> list[Atom]:
+def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
     """List the atoms between two offsets.
 
     Raises
@@ -54,12 +54,12 @@ def first_of(found: Sequence[Atom], name: bytes) -> Atom | None:
     return next((atom for atom in found if atom.name == name), None)
 
 
-def inside(view: View, atom: Atom) -> list[Atom]:
+def inside(view: PatchedFile, atom: Atom) -> list[Atom]:
     """List the atoms in another one."""
     return atoms(view, content_start(view, atom), atom.end)
 
 
-def content_start(view: View, atom: Atom) -> int:
+def content_start(view: PatchedFile, atom: Atom) -> int:
     """Return where the atoms in another one begin."""
     # "meta" is a full atom (four bytes of version and flags) in MP4, and a plain one in QuickTime.
     if atom.name == b"meta" and view.at(atom.body + 4, 4) != b"hdlr":
@@ -67,7 +67,7 @@ def content_start(view: View, atom: Atom) -> int:
     return atom.body
 
 
-def leaves(view: View, top: Sequence[Atom], meta: Atom | None) -> Iterator[Atom]:
+def leaves(view: PatchedFile, top: Sequence[Atom], meta: Atom | None) -> Iterator[Atom]:
     """Yield the atoms without known children, `meta` being the one "meta" to look into."""
     stack = list(reversed(top))
     while stack:
@@ -78,7 +78,7 @@ def leaves(view: View, top: Sequence[Atom], meta: Atom | None) -> Iterator[Atom]
             yield atom
 
 
-def shift_offsets(view: View, atoms: Iterable[Atom], border: int, by: int) -> list[Edit]:
+def shift_offsets(view: PatchedFile, atoms: Iterable[Atom], border: int, by: int) -> list[Edit]:
     """Correct the tables of offsets among `atoms` for all that stands behind `border`.
 
     Raises
@@ -99,7 +99,7 @@ def shift_offsets(view: View, atoms: Iterable[Atom], border: int, by: int) -> li
     return edits
 
 
-def _shift_table(view: View, atom: Atom, border: int, by: int) -> Edit:
+def _shift_table(view: PatchedFile, atom: Atom, border: int, by: int) -> Edit:
     width = 4 if atom.name == b"stco" else 8
     count = int.from_bytes(view.at(atom.body + 4, 4), "big")
     if atom.body + 8 + count * width > atom.end:
@@ -107,7 +107,7 @@ def _shift_table(view: View, atom: Atom, border: int, by: int) -> Edit:
     return _shift_numbers(view, atom.body + 8, count, width, border, by)
 
 
-def _shift_numbers(view: View, at: int, count: int, width: int, border: int, by: int) -> Edit:
+def _shift_numbers(view: PatchedFile, at: int, count: int, width: int, border: int, by: int) -> Edit:
     data = view.exactly(at, count * width, "table of offsets")
     numbers = (int.from_bytes(data[i : i + width], "big") for i in range(0, len(data), width))
     moved = [number + by if number >= border else number for number in numbers]
@@ -116,7 +116,7 @@ def _shift_numbers(view: View, at: int, count: int, width: int, border: int, by:
     return Edit(at, at + len(data), b"".join(number.to_bytes(width, "big") for number in moved))
 
 
-def _shift_fragments(view: View, atom: Atom, border: int, by: int) -> list[Edit]:
+def _shift_fragments(view: PatchedFile, atom: Atom, border: int, by: int) -> list[Edit]:
     wide = view.at(atom.body, 1)[0] == 1
     sizes = int.from_bytes(view.at(atom.body + 8, 4), "big")
     count = int.from_bytes(view.at(atom.body + 12, 4), "big")

@@ -16,13 +16,13 @@ from typing import Any
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
-from genrify_tagger.tags.model import Edit, Piece, weave
+from genrify_tagger.tags.model import Edit, Piece, insert_at
 from genrify_tagger.tags.ogg_pages import (
     CONTINUED,
     FIRST,
     LAST,
     NO_GRANULE,
-    Page,
+    OggPage,
     checksum,
     header_packets,
     lacing_of,
@@ -31,7 +31,7 @@ from genrify_tagger.tags.ogg_pages import (
     read_page,
     segment_counts,
 )
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.patched_file import PatchedFile
 
 _MAX_PAGES = 100_000  # a day of Opus
 # First bytes of a stream -> first bytes of its comment packet.
@@ -62,9 +62,9 @@ class Ogg:
     """
 
     container: str
-    view: View
+    view: PatchedFile
     field: str
-    pages: tuple[Page, ...]
+    pages: tuple[OggPage, ...]
     length: int
     behind: tuple[bytes, ...]
     prefix: bytes
@@ -77,7 +77,7 @@ class Ogg:
         return vorbis.pieces(self.comment, self.field)
 
     @property
-    def voices(self) -> tuple[tuple[str, ...], ...]:
+    def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the comments say."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
@@ -106,7 +106,7 @@ class Ogg:
 
     def _packet(self, pieces: Sequence[Piece], wanted: int | None) -> list[bytes]:
         """Return the parts of the comment packet."""
-        comment = self.comment.with_comments(weave(vorbis.others(self.comment, self.field), pieces))
+        comment = self.comment.with_comments(insert_at(vorbis.others(self.comment, self.field), pieces))
         # The tail is a framing bit (Vorbis only), then zeros that taggers leave as padding, or else kept as it is.
         fixed = 1 if self.prefix == b"\x03vorbis" else 0
         frame, padding = comment.tail[:fixed], comment.tail[fixed:]
@@ -180,7 +180,7 @@ class _Cutter:
         return b"".join(taken)
 
 
-def open_ogg(view: View, field: str, start: int = 0) -> Ogg:
+def open_ogg(view: PatchedFile, field: str, start: int = 0) -> Ogg:
     """Read the genre of the first audio stream of an Ogg file that begins at `start` (behind ID3 tags, if any).
 
     Raises
@@ -200,11 +200,11 @@ def open_ogg(view: View, field: str, start: int = 0) -> Ogg:
     return Ogg("ogg", view, field, tuple(pages), len(packets[0]), tuple(packets[1:]), prefix, is_flac, comment)
 
 
-def _first_bytes(view: View, page: Page, length: int) -> bytes:
+def _first_bytes(view: PatchedFile, page: OggPage, length: int) -> bytes:
     return view.at(page.body, min(length, page.end - page.body))
 
 
-def _audio_stream(view: View, at: int) -> tuple[Page, bytes]:
+def _audio_stream(view: PatchedFile, at: int) -> tuple[OggPage, bytes]:
     while at < view.size:
         page = read_page(view, at)
         if not page.flags & FIRST:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
-from genrify_tagger.tags import bulk
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags import memory_budget
+from genrify_tagger.tags.patched_file import PatchedFile
 
 CONTINUED, FIRST, LAST = 1, 2, 4
 NO_GRANULE = b"\xff" * 8
@@ -17,7 +17,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class OggPage:
     """A page's header and place."""
 
     start: int
@@ -44,7 +44,7 @@ def checksum(page: bytes) -> int:
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED), "big")
 
 
-def read_page(view: View, at: int) -> Page:
+def read_page(view: PatchedFile, at: int) -> OggPage:
     """Read the header of the page at `at`.
 
     Raises
@@ -55,7 +55,9 @@ def read_page(view: View, at: int) -> Page:
     head = view.at(at, 27 + 255)
     if len(head) < 27 or head[:4] != b"OggS" or head[4] != 0:
         raise TagReadError("the Ogg file is damaged: no page where one should begin")
-    page = Page(at, head[5], head[6:14], head[14:18], int.from_bytes(head[18:22], "little"), head[27 : 27 + head[26]])
+    page = OggPage(
+        at, head[5], head[6:14], head[14:18], int.from_bytes(head[18:22], "little"), head[27 : 27 + head[26]]
+    )
     if len(page.lacing) < head[26] or page.end > view.size:
         raise TagReadError("the Ogg file is cut off in its header")
     return page
@@ -87,7 +89,7 @@ def segment_counts(lacing: bytes, former: Sequence[int], first: int) -> list[int
     return [255] * full + ([rest] if rest else [])
 
 
-def later_pages(view: View, last: Page) -> Iterator[Page]:
+def later_pages(view: PatchedFile, last: OggPage) -> Iterator[OggPage]:
     """Yield the pages of the same stream behind `last`.
 
     Raises
@@ -111,9 +113,9 @@ def later_pages(view: View, last: Page) -> Iterator[Page]:
             last = page
 
 
-def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
+def header_packets(view: PatchedFile, first: OggPage) -> tuple[list[OggPage], list[bytes]]:
     """Return the pages behind the stream's first one, up to where a page ends with a packet, and their packets."""
-    pages: list[Page] = []
+    pages: list[OggPage] = []
     packets: list[bytes] = []
     open_packet = io.BytesIO()
     at, total = first.end, 0
@@ -124,7 +126,7 @@ def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
             continue
         _check_header_page(page, is_first=not pages)
         total += page.end - page.start
-        bulk.announce(total, "Ogg file's comment header")
+        memory_budget.announce(total, "Ogg file's comment header")
         pages.append(page)
         *whole, rest = _split_body(view.at(page.body, page.end - page.body), page.lacing)
         for end in whole:
@@ -135,7 +137,7 @@ def header_packets(view: View, first: Page) -> tuple[list[Page], list[bytes]]:
     return pages, packets
 
 
-def _check_header_page(page: Page, *, is_first: bool) -> None:
+def _check_header_page(page: OggPage, *, is_first: bool) -> None:
     if page.flags & FIRST or (is_first and page.flags & CONTINUED) or not page.lacing:
         raise TagReadError("the Ogg file's header is damaged")
     if page.granule not in (NO_GRANULE, bytes(8)):

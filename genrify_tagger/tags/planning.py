@@ -9,11 +9,11 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, TagReadError, WriteRefusedError
 from genrify_tagger.files import FileStat, file_stat, fingerprint
-from genrify_tagger.tags import bulk, names
+from genrify_tagger.tags import genre_names, memory_budget
+from genrify_tagger.tags.byte_diff import narrowed
 from genrify_tagger.tags.containers import open_state
-from genrify_tagger.tags.model import Edit, Piece, Plan, Snapshot, State, joined, pack, same_genre, unpack
-from genrify_tagger.tags.narrowing import narrowed
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.model import Edit, Piece, Snapshot, TagState, WritePlan, joined, pack, same_genre, unpack
+from genrify_tagger.tags.patched_file import PatchedFile
 
 T = TypeVar("T")
 # Not to hang on a FIFO, nor to be led to a terminal. Not every system has all of them.
@@ -37,8 +37,8 @@ def read(path: str, *, field: str = "genre") -> Snapshot:
     TagReadError
         If the file cannot be read, or its tags are damaged.
     """
-    name = names.check_field(field)
-    return with_open(path, lambda file: snapshot(open_state(View(file), name, path), name))
+    name = genre_names.check_field(field)
+    return with_open(path, lambda file: snapshot(open_state(PatchedFile(file), name, path), name))
 
 
 def stat_or_none(path: str) -> FileStat | None:
@@ -49,7 +49,7 @@ def stat_or_none(path: str) -> FileStat | None:
         return None
 
 
-def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_name: bool = False) -> Plan:
+def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_name: bool = False) -> WritePlan:
     """Work out how to make `genres` the genre of a file; nothing is changed.
 
     Parameters
@@ -75,19 +75,23 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_na
     NotTaggableError, TagReadError
         As `read`.
     """
-    name = names.check_field(field)
+    name = genre_names.check_field(field)
 
-    def want(state: State) -> Sequence[Piece] | None:
-        checked = names.check_genres(genres, present=genres if any_name else heard(state), path=path)
+    def want(state: TagState) -> Sequence[Piece] | None:
+        checked = genre_names.check_genres(genres, present=genres if any_name else effective_genres(state), path=path)
         wanted = joined(checked)
-        if joined(heard(state)) == wanted and all(joined(voice) == wanted for voice in state.voices):
+        if joined(effective_genres(state)) == wanted and all(
+            joined(voice) == wanted for voice in state.values_by_place
+        ):
             return None
         return state.compose(checked)
 
     return _plan(path, name, want, {}, tuple(genres))
 
 
-def plan_restore(path: str, raw: bytes | None, *, field: str = "genre", expected: bytes | object | None = ...) -> Plan:
+def plan_restore(
+    path: str, raw: bytes | None, *, field: str = "genre", expected: bytes | object | None = ...
+) -> WritePlan:
     """Work out how to put the field back as a former raw form has it; nothing is changed.
 
     Parameters
@@ -109,12 +113,12 @@ def plan_restore(path: str, raw: bytes | None, *, field: str = "genre", expected
     WriteRefusedError, NotTaggableError, TagReadError
         As `plan_write`.
     """
-    name = names.check_field(field)
+    name = genre_names.check_field(field)
     wanted = None if raw is None else unpack(raw)
     hints = wanted.layout if wanted else unpack(expected).across if isinstance(expected, bytes) else {}
     pieces = wanted.pieces if wanted else ()
 
-    def want(state: State) -> Sequence[Piece] | None:
+    def want(state: TagState) -> Sequence[Piece] | None:
         if expected is not ... and not same_genre(snapshot(state, name).raw, cast("bytes | None", expected)):
             raise ChangedMeanwhileError("the genre was changed by someone else since", path=path)
         return None if _contents(pieces) == _contents(state.pieces) else pieces
@@ -125,39 +129,41 @@ def plan_restore(path: str, raw: bytes | None, *, field: str = "genre", expected
 def _plan(
     path: str,
     field: str,
-    want: Callable[[State], Sequence[Piece] | None],
+    want: Callable[[TagState], Sequence[Piece] | None],
     hints: Mapping[str, Any],
     genres: Sequence[str],
-) -> Plan:
+) -> WritePlan:
     target = os.path.realpath(path)
 
-    def work(file: BinaryIO) -> Plan:
+    def work(file: BinaryIO) -> WritePlan:
         seen = fingerprint(os.fstat(file.fileno()))
-        state = open_state(View(file), field, target)
+        state = open_state(PatchedFile(file), field, target)
         pieces = want(state)
         edits = () if pieces is None else _edits(file, state, pieces, hints, genres, field, target)
         if not edits:
             before = snapshot(state, field)
-            return Plan(path, target, field, before, before, seen, False, ())
-        changed = View(file, edits)
+            return WritePlan(path, target, field, before, before, seen, False, ())
+        changed = PatchedFile(file, edits)
         outcome = open_state(changed, field, target)
-        layout = _reversible_layout(state, outcome, View(file), changed)
+        layout = _reversible_layout(state, outcome, PatchedFile(file), changed)
         before = snapshot(state, field, layout=layout, across=outcome.layout)
         after = snapshot(outcome, field, across=layout)
-        return Plan(path, target, field, before, after, seen, True, edits)
+        return WritePlan(path, target, field, before, after, seen, True, edits)
 
     return with_open(target, work, shown=path)
 
 
-def _reversible_layout(before: State, after: State, old: View, new: View) -> dict[str, Any]:
+def _reversible_layout(before: TagState, after: TagState, old: PatchedFile, new: PatchedFile) -> dict[str, Any]:
     """Return the layout to go back to; where that would not give the very same file, the former bytes go with it."""
     layout = before.layout
-    if View(new, after.splice(before.pieces, layout)).restores(old):
+    if PatchedFile(new, after.splice(before.pieces, layout)).restores(old):
         return layout
     return {**layout, "image": new.inverse()}
 
 
-def replay(file: BinaryIO, before_raw: bytes | None, after_raw: bytes | None, *, field: str, target: str) -> View:
+def replay(
+    file: BinaryIO, before_raw: bytes | None, after_raw: bytes | None, *, field: str, target: str
+) -> PatchedFile:
     """Return what a journalled change made of a file, given the file as it was before.
 
     Parameters
@@ -178,14 +184,14 @@ def replay(file: BinaryIO, before_raw: bytes | None, after_raw: bytes | None, *,
     """
     wanted = None if after_raw is None else unpack(after_raw)
     hints = wanted.layout if wanted else unpack(before_raw).across if before_raw is not None else {}
-    state = open_state(View(file), field, target)
+    state = open_state(PatchedFile(file), field, target)
     genres = wanted.genres if wanted else ()
-    return View(file, _edits(file, state, wanted.pieces if wanted else (), hints, genres, field, target))
+    return PatchedFile(file, _edits(file, state, wanted.pieces if wanted else (), hints, genres, field, target))
 
 
 def _edits(
     file: BinaryIO,
-    state: State,
+    state: TagState,
     pieces: Sequence[Piece],
     hints: Mapping[str, Any],
     genres: Sequence[str],
@@ -193,18 +199,18 @@ def _edits(
     target: str,
 ) -> tuple[Edit, ...]:
     """Return edits after which the file is proven, by reading it through them, to say `genres` and to keep the rest."""
-    image = View(file).inverted(hints["image"]) if "image" in hints else None
-    edits = narrowed(View(file), state.splice(pieces, hints) if image is None else image)
-    outcome = open_state(View(file, edits), field, target)
-    if not _has_places(outcome, pieces) or joined(heard(outcome)) != joined(genres):
+    image = PatchedFile(file).inverted(hints["image"]) if "image" in hints else None
+    edits = narrowed(PatchedFile(file), state.splice(pieces, hints) if image is None else image)
+    outcome = open_state(PatchedFile(file, edits), field, target)
+    if not _has_places(outcome, pieces) or joined(effective_genres(outcome)) != joined(genres):
         # Pieces of another tag version or container than the file has now: say the same in its own way.
-        edits = narrowed(View(file), state.splice(state.compose(genres), {}))
-        outcome = open_state(View(file, edits), field, target)
+        edits = narrowed(PatchedFile(file), state.splice(state.compose(genres), {}))
+        outcome = open_state(PatchedFile(file, edits), field, target)
     check_outcome(state, outcome, genres)
     return edits
 
 
-def _has_places(outcome: State, pieces: Sequence[Piece]) -> bool:
+def _has_places(outcome: TagState, pieces: Sequence[Piece]) -> bool:
     """Return whether pieces found their places; tags that only repeat the genre may be gone by now."""
     missing = {piece.place for piece in pieces} - {piece.place for piece in outcome.pieces}
     return all(place.startswith(("id3v1", "ape", "ignr")) for place in missing)
@@ -214,7 +220,7 @@ def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
     return sorted((piece.place, piece.data) for piece in pieces)
 
 
-def check_outcome(before: State, after: State, genres: Sequence[str]) -> None:
+def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> None:
     """Hold that a change says what it should and touches nothing else.
 
     Raises
@@ -222,26 +228,28 @@ def check_outcome(before: State, after: State, genres: Sequence[str]) -> None:
     WriteRefusedError
         If it does not.
     """
-    if joined(heard(after)) != joined(genres):
-        raise WriteRefusedError(f"the genre would be read back as {joined(heard(after))!r}, not {joined(genres)!r}")
+    if joined(effective_genres(after)) != joined(genres):
+        raise WriteRefusedError(
+            f"the genre would be read back as {joined(effective_genres(after))!r}, not {joined(genres)!r}"
+        )
     if before.others() != after.others():
         raise WriteRefusedError("writing the genre would change other tags of the file")
 
 
-def heard(state: State) -> tuple[str, ...]:
+def effective_genres(state: TagState) -> tuple[str, ...]:
     """Return the genres a person would read: what the first place that has any says."""
-    return next((voice for voice in state.voices if voice), ())
+    return next((voice for voice in state.values_by_place if voice), ())
 
 
 def snapshot(
-    state: State,
+    state: TagState,
     field: str,
     *,
     layout: Mapping[str, Any] | None = None,
     across: Mapping[str, Any] | None = None,
 ) -> Snapshot:
     """Return the field of an open file as a value; see `pack` for what can go with it."""
-    genres = heard(state)
+    genres = effective_genres(state)
     raw = pack(state, field, genres, layout=layout, across=across) if state.pieces else None
     return Snapshot(state.container, genres, raw)
 
@@ -256,7 +264,7 @@ def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = N
     """
     name = path if shown is None else shown
     try:
-        with bulk.in_hand(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        with memory_budget.in_hand(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TagReadError("this is no regular file")
             return work(file)

@@ -11,9 +11,9 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.tags.atomic import give_back, is_same
 from genrify_tagger.tags.inplace import copy_content, same_content
 from genrify_tagger.tags.model import same_genre, same_pieces
+from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.planning import read, replay
-from genrify_tagger.tags.scratch import backup_name, exchanged_for, sync_folder
-from genrify_tagger.tags.view import View
+from genrify_tagger.tags.tempfiles import backup_name, exchanged_for, sync_folder
 
 Outcome = Literal["before", "after", "other"]
 _PAGE = 4096
@@ -141,19 +141,19 @@ def _settle_in_place(change: _Change, backup: str) -> bool:
 
 def _put_back(change: _Change, file: BinaryIO, copy: BinaryIO) -> bool:
     """Restore a half-written file; return False if it is neither half-written nor finished."""
-    old = View(copy)
+    old = PatchedFile(copy)
     new = replay(copy, change.before_raw, change.after_raw, field=change.field, target=change.target)
-    pages = [_page(View(file), old, new, at) for at in range(0, View(file).size, _PAGE)]
-    if View(file).size == new.size and all(page == "new" for page in pages):
+    pages = [_page(PatchedFile(file), old, new, at) for at in range(0, PatchedFile(file).size, _PAGE)]
+    if PatchedFile(file).size == new.size and all(page == "new" for page in pages):
         return True
-    if View(file).size > max(old.size, new.size) or "other" in pages:
+    if PatchedFile(file).size > max(old.size, new.size) or "other" in pages:
         return False
     copy_content(copy.fileno(), file.fileno())
     os.fsync(file.fileno())
     return True
 
 
-def _page(now: View, old: View, new: View, at: int) -> str:
+def _page(now: PatchedFile, old: PatchedFile, new: PatchedFile, at: int) -> str:
     """Say whose a page is: of the new content, or between both (cut off while written or put back), or nobody's."""
     page, fresh, former = now.at(at, _PAGE), new.at(at, _PAGE), old.at(at, _PAGE)
     if page == fresh:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.datasets import Clip, Problem, without_suffix
+from genrify_tagger.training.datasets import Clip, SkippedFile, without_suffix
 from genrify_tagger.training.evaluation import Predictions, Track
 from genrify_tagger.training.extra import load_tensorflow
 from genrify_tagger.training.feature_table import FeatureTable
@@ -60,7 +60,7 @@ class Rows:
     clips: tuple[Clip, ...]
     table: npt.NDArray[np.float64]
     mfcc: FloatArray | None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SkippedFile, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -68,7 +68,9 @@ class Rows:
         return [clip.labels[0] for clip in self.clips]
 
 
-def rows_of_clips(dataset: str, described: Sequence[tuple[Clip, Described]], problems: Sequence[Problem] = ()) -> Rows:
+def rows_of_clips(
+    dataset: str, described: Sequence[tuple[Clip, Described]], problems: Sequence[SkippedFile] = ()
+) -> Rows:
     """Lay described clips out row by row; clips of several labels are left out, since the seed knows one."""
     chosen = [(clip, one) for clip, one in described if len(clip.labels) == 1]
     if not chosen:

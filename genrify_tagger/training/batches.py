@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrify_tagger.features import log_mel
+from genrify_tagger.spectrogram import log_mel
 from genrify_tagger.training import augmentation
 from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from genrify_tagger.features import FRONT_END
+from genrify_tagger.spectrogram import FRONT_END
 from genrify_tagger.training import broad, calibrate, export, musicnn, prune, quantize, scores, verify, vgg
 from genrify_tagger.training.data import GENRES, NO_MUSIC, POP_ROCK, Clip, read_clips
 from genrify_tagger.training.datasets import without_suffix

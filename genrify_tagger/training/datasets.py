@@ -78,7 +78,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Problem:
+class SkippedFile:
     """A file that was left out, and why."""
 
     path: str
@@ -91,7 +91,7 @@ class Dataset:
 
     name: str
     clips: tuple[Clip, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SkippedFile, ...] = ()
 
     def only(self, names: Iterable[str]) -> Dataset:
         """Return the dataset with only the clips named (see `Clip.name`; suffixes are ignored)."""
@@ -210,9 +210,9 @@ def _table(path: Path, columns: Columns) -> Dataset:
         name = without_suffix(row[file_column])
         labels = tuple(plain(label) for label in row[label_column].split(SEPARATOR) if label.strip())
         if not at.is_file():
-            problems.append(Problem(str(at), "no such file"))
+            problems.append(SkippedFile(str(at), "no such file"))
         elif not labels:
-            problems.append(Problem(str(at), "no label"))
+            problems.append(SkippedFile(str(at), "no label"))
         else:
             clips.append(Clip(str(at), name, labels, _group(row[group_column] if group_column else "") or name))
     return Dataset(table.parent.name or table.stem, tuple(clips), tuple(problems))
@@ -256,7 +256,7 @@ def _fma(root: Path, subset: str | None) -> Dataset:
     for track in read_tracks(root, subset):
         name = f"{track.id // 1000:03d}/{track.id:06d}"
         if track.path is None:
-            problems.append(Problem(str(root / f"{name}.mp3"), "no such file"))
+            problems.append(SkippedFile(str(root / f"{name}.mp3"), "no such file"))
         else:
             clips.append(Clip(track.path, name, (plain(track.genre),), _group(track.artist) or name))
     return Dataset(f"{root.name} {subset}" if subset else root.name, tuple(clips), tuple(problems))
@@ -273,7 +273,7 @@ def _library(root: Path, *, any_label: bool) -> Dataset:
         if answers(labels) or (labels and any_label):
             clips.append(Clip(str(path), name, labels, group))
         else:
-            problems.append(Problem(str(path), reason or _lacking(labels)))
+            problems.append(SkippedFile(str(path), reason or _lacking(labels)))
     return Dataset(root.name, tuple(clips), tuple(problems))
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import file_stat
-from genrify_tagger.training.datasets import Clip, Problem
+from genrify_tagger.training.datasets import Clip, SkippedFile
 from genrify_tagger.training.parallel import each
 
 CACHE_VERSION = 1
@@ -51,7 +51,7 @@ def default_cache() -> Path:
 
 def decode(
     clips: Sequence[Clip], cache: Path | None = None, *, jobs: int = 0, progress: bool = True
-) -> tuple[list[Decoded], list[Problem]]:
+) -> tuple[list[Decoded], list[SkippedFile]]:
     """Decode whatever is not in the cache yet.
 
     Returns
@@ -71,7 +71,7 @@ def decode(
     tasks = [(entry.clip.path, str(entry.samples)) for entry in absent]
     title = "Decoding" if progress else ""
     problems = [
-        Problem(task[0], reason) for task, _, reason in each(decode_one, tasks, jobs=jobs, title=title) if reason
+        SkippedFile(task[0], reason) for task, _, reason in each(decode_one, tasks, jobs=jobs, title=title) if reason
     ]
     broken = {problem.path for problem in problems}
     return [entry for entry in entries if entry.clip.path not in broken], problems
@@ -107,7 +107,7 @@ def tile(y: npt.NDArray[np.float16], *, hop: int = SEGMENT_SAMPLES) -> FloatArra
 
 def tiled_mel(entry: Decoded, *, hop: int = SEGMENT_SAMPLES) -> FloatArray:
     """Return the log-mel spectrograms of a clip's segments, shape (n, 187, 96)."""
-    from genrify_tagger.features import log_mel
+    from genrify_tagger.spectrogram import log_mel
 
     return log_mel(tile(entry.load(), hop=hop))
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.training import metrics
-from genrify_tagger.training.datasets import Clip, Problem
+from genrify_tagger.training.datasets import Clip, SkippedFile
 from genrify_tagger.training.labels import group, meaning
 from genrify_tagger.training.metrics import Array, Bin, GenreFigures, Interval, Operating
 
@@ -74,7 +74,7 @@ class Predictions:
     labels: tuple[str, ...]
     tracks: tuple[Track, ...]
     min_confidence: float = DEFAULT_THRESHOLD
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SkippedFile, ...] = ()
     trained_on: frozenset[str] | None = None
 
 
@@ -136,7 +136,7 @@ class Report:
     at_default: Operating
     outside: Outside
     worst: list[Mistake]
-    problems: list[Problem]
+    problems: list[SkippedFile]
 
 
 def answers_of(clip: Clip, labels: Sequence[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.datasets import Clip, Problem, without_suffix
+from genrify_tagger.training.datasets import Clip, SkippedFile, without_suffix
 from genrify_tagger.training.parallel import each
 from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, Described, describe_file, load_librosa
 
@@ -56,7 +56,7 @@ class Closeness:
 
 def describe_clips(
     clips: Sequence[Clip], *, seconds: int = 3, jobs: int = 0, progress: bool = True
-) -> tuple[list[tuple[Clip, Described]], list[Problem]]:
+) -> tuple[list[tuple[Clip, Described]], list[SkippedFile]]:
     """Compute the features of every clip, of its 3-second segments or of its whole.
 
     Returns
@@ -73,7 +73,7 @@ def describe_clips(
     problems = []
     for clip, (_, described, reason) in zip(clips, each(describe_file, tasks, jobs=jobs, title=title), strict=True):
         if described is None:
-            problems.append(Problem(clip.path, reason or "no result"))
+            problems.append(SkippedFile(clip.path, reason or "no result"))
         else:
             found.append((clip, described))
     return found, problems

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.features import log_mel
+from genrify_tagger.spectrogram import log_mel
 from genrify_tagger.training.augmentation import Recipe
 from genrify_tagger.training.batches import Batches
 from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut

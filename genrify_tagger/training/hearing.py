@@ -15,7 +15,7 @@ import numpy.typing as npt
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.decision import decide
 from genrify_tagger.errors import ConfigError, ModelError
-from genrify_tagger.training.datasets import Dataset, Problem, read_list
+from genrify_tagger.training.datasets import Dataset, SkippedFile, read_list
 from genrify_tagger.training.evaluation import Predictions, Track
 from genrify_tagger.training.parallel import each
 
@@ -76,7 +76,7 @@ def hear(
         clips, each(hear_file, tasks, jobs=jobs, title="Listening" if progress else ""), strict=True
     ):
         if heard is None:
-            problems.append(Problem(clip.path, reason or "no result"))
+            problems.append(SkippedFile(clip.path, reason or "no result"))
             continue
         decision = decide(heard.outputs, heard.levels, chosen)
         scores = np.array([decision.scores[label] for label in chosen.labels])
@@ -96,7 +96,7 @@ def hear(
 def hear_file(task: tuple[str, str | None], segments: int = SEGMENTS) -> Heard:
     """Hear one file with the model of a sidecar (None for the shipped one); runs in a process of its own."""
     from genrify_tagger.audio import load_segments
-    from genrify_tagger.features import log_mel
+    from genrify_tagger.spectrogram import log_mel
 
     path, sidecar_path = task
     heard = load_segments(path, n_segments=segments)

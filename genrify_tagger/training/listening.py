@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
-from genrify_tagger.features import FRONT_END_ID, log_mel
+from genrify_tagger.spectrogram import FRONT_END_ID, log_mel
 from genrify_tagger.training import speech, synthetic
 from genrify_tagger.training.data import Clip
 from genrify_tagger.training.export import listening_network

@@ -14,7 +14,7 @@ from keras import ops
 
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.errors import ModelError
-from genrify_tagger.features import FRONT_END
+from genrify_tagger.spectrogram import FRONT_END
 from genrify_tagger.training import calibrate, export, musicnn, prune
 from genrify_tagger.training.networks import published_form
 from genrify_tagger.training.vocabularies import Target

@@ -74,7 +74,7 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
     """
     from genrify_tagger.audio import SEGMENT_SECONDS, decode_all
     from genrify_tagger.classifier import Classifier
-    from genrify_tagger.features import log_mel
+    from genrify_tagger.spectrogram import log_mel
     from genrify_tagger.training.decoded import tile
     from genrify_tagger.training.seed_features import decode_at
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from genrify_tagger.errors import ConfigError, ModelError
 from genrify_tagger.training import export, fitting, musicnn, networks, packing, splits
-from genrify_tagger.training.datasets import Dataset, Problem
+from genrify_tagger.training.datasets import Dataset, SkippedFile
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
 from genrify_tagger.training.extra import quietly
 from genrify_tagger.training.fitting import Epoch, Material, Options
@@ -31,7 +31,7 @@ WHEEL = "musicnn-0.1.0-py3-none-any.whl"
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What to train on, and from where.
 
     Attributes
@@ -80,11 +80,11 @@ class Trained:
     seconds: float
     calibration: dict[str, float]
     threshold: float
-    problems: Sequence[Problem] = field(default=())
+    problems: Sequence[SkippedFile] = field(default=())
 
 
 def train(
-    datasets: Sequence[Dataset], folder: Path, plan: Plan, options: Options, *, tell: Callable[[str], None]
+    datasets: Sequence[Dataset], folder: Path, plan: TrainingPlan, options: Options, *, tell: Callable[[str], None]
 ) -> Trained:
     """Train a model and write it: `model.keras`, flatbuffer, sidecar, card and a picture of the run.
 
@@ -144,7 +144,7 @@ def train(
     return trained
 
 
-def published(plan: Plan, tell: Callable[[str], None]) -> tuple[musicnn.Weights, list[str]]:
+def published(plan: TrainingPlan, tell: Callable[[str], None]) -> tuple[musicnn.Weights, list[str]]:
     """Return MSD_musicnn's weights and tag names, fetching the wheel into the cache the first time.
 
     Raises
@@ -214,19 +214,19 @@ def _unlearned(training: Material, target: Target) -> list[str]:
     return [label for number, label in enumerate(target.labels) if not training.targets[:, number].any()]
 
 
-def _network(plan: Plan, target: Target) -> dict[str, Any]:
+def _network(plan: TrainingPlan, target: Target) -> dict[str, Any]:
     """Return what `_build` goes by, by the names of the options."""
     start = {"start": "from-scratch"} if plan.scratch else {"start": "MSD_musicnn", "tune": plan.tune}
     return {**start, "labels": [target.name, *target.labels, target.outside]}
 
 
-def _build(weights: musicnn.Weights | None, target: Target, plan: Plan) -> Any:
+def _build(weights: musicnn.Weights | None, target: Target, plan: TrainingPlan) -> Any:
     if weights is None:
         return networks.from_scratch(target.n_classes)
     return networks.from_musicnn(weights, target.n_classes, plan.tune)
 
 
-def card(trained: Trained, datasets: Sequence[Dataset], plan: Plan, options: Options) -> str:
+def card(trained: Trained, datasets: Sequence[Dataset], plan: TrainingPlan, options: Options) -> str:
     """Write down what was trained on what, how, and how well it does on the validation clips."""
     best = min(trained.history, key=lambda epoch: epoch.validation_loss)
     start = "from scratch" if plan.scratch else f"from MSD_musicnn (Pons and Serra 2019, ISC), tuned: {plan.tune}"

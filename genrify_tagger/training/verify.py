@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
-from genrify_tagger.features import FRONT_END, log_mel
+from genrify_tagger.spectrogram import FRONT_END, log_mel
 from genrify_tagger.training.data import NO_MUSIC, Clip
 from genrify_tagger.training.musicnn import FloatArray
 

@@ -47,7 +47,7 @@ FILE, WRITING, MOVED, FOLDER = "file", "writing", "moved", "folder"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Event:
     """Something happened: to a file, to one that is being written, to one that was moved here, to a folder."""
 
     kind: str
@@ -55,7 +55,7 @@ class News:
     came_from: str | None = None
 
 
-class Inbox:
+class EventQueue:
     """News on their way from the system's threads to the main loop.
 
     Parameters
@@ -71,13 +71,13 @@ class Inbox:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.wake = wake
-        self._news: deque[News] = deque()
+        self._news: deque[Event] = deque()
         self.overflowed = False
 
     def __len__(self) -> int:
         return len(self._news)
 
-    def put(self, news: News) -> None:
+    def put(self, news: Event) -> None:
         """Add one; called by the system's threads."""
         if len(self._news) >= INBOX_LIMIT:
             self.overflowed = True
@@ -86,7 +86,7 @@ class Inbox:
         if len(self._news) == 1 or self.overflowed:
             self.wake()
 
-    def fetch(self, most: int = 5000) -> list[News]:
+    def fetch(self, most: int = 5000) -> list[Event]:
         """Take out the oldest ones."""
         return [self._news.popleft() for _ in range(min(len(self._news), most))]
 
@@ -100,7 +100,7 @@ class Watch:
         The folder's real path, and by what path the user knows it.
     wants, enters : callable
         Which files and folders matter, by the paths that the user knows.
-    inbox : Inbox
+    queue : Inbox
         Where news go.
 
     Raises
@@ -116,16 +116,16 @@ class Watch:
         *,
         wants: Callable[[str], bool],
         enters: Callable[[str], bool],
-        inbox: Inbox,
+        queue: EventQueue,
     ) -> None:
         self._inotify: _Inotify | None = None
         if sys.platform == "linux":
-            self._inotify = _Inotify(lambda path: enters(_translated(os.fsdecode(path), real, shown)), inbox.wake)
+            self._inotify = _Inotify(lambda path: enters(_translated(os.fsdecode(path), real, shown)), queue.wake)
             self._observer: BaseObserver = _LinuxObserver(self._inotify)
         else:
             self._observer = Observer()
         permitted = (lambda _: None) if self._inotify is None else self._inotify.note_permission
-        handler = _Handler(real, shown, wants, enters, inbox, permitted)
+        handler = _Handler(real, shown, wants, enters, queue, permitted)
         filter_ = [*_EVENTS, FileModifiedEvent] if self._inotify is None else _EVENTS
         try:
             self._observer.schedule(handler, real, recursive=True, event_filter=filter_)
@@ -197,13 +197,13 @@ class _Handler(FileSystemEventHandler):
         shown: str,
         wants: Callable[[str], bool],
         enters: Callable[[str], bool],
-        inbox: Inbox,
+        queue: EventQueue,
         permitted: Callable[[str], None],
     ) -> None:
         self._real, self._shown = real, shown
         self._permitted = permitted
         self._wants, self._enters = wants, enters
-        self._inbox = inbox
+        self._queue = queue
 
     def dispatch(self, event: FileSystemEvent) -> None:
         path, target = self._path(event.src_path), self._path(event.dest_path)
@@ -222,13 +222,13 @@ class _Handler(FileSystemEventHandler):
 
     def _file(self, kind: str, path: str, came_from: str | None = None) -> None:
         if path and self._wants(path):
-            self._inbox.put(News(kind, path, came_from))
+            self._queue.put(Event(kind, path, came_from))
         elif kind == WRITING and os.path.islink(path):
             self._folder(path)
 
     def _folder(self, path: str) -> None:
         if path and self._enters(path):
-            self._inbox.put(News(FOLDER, path))
+            self._queue.put(Event(FOLDER, path))
 
     def _path(self, path: bytes | str) -> str:
         return _translated(os.fsdecode(path), self._real, self._shown)

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterator
 
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.store import Store, alone
-from genrify_tagger.watch.state import lock_path
+from genrify_tagger.store import Store, advisory_lock
+from genrify_tagger.watch.service_state import lock_path
 
 try:
     import fcntl
@@ -68,7 +68,7 @@ def alone_on_server(store: Store) -> Iterator[None]:
     AlreadyRunningError
         If another process holds it.
     """
-    with alone(store, f"process {os.getpid()} on {socket.gethostname()}") as holder:
+    with advisory_lock(store, f"process {os.getpid()} on {socket.gethostname()}") as holder:
         if holder is not None:
             raise _taken(holder)
         yield

@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from genrify_tagger.files import display_path
 from genrify_tagger.pipeline import (
     Candidate,
-    Crew,
-    Problem,
+    FilePool,
     Result,
     ScanOptions,
     Session,
-    look,
+    UnreadablePath,
+    find_changed,
     mark_gone,
     reconcile,
 )
-from genrify_tagger.watch.batches import Batches
 from genrify_tagger.watch.clock import awake_and_asleep, has_slept
-from genrify_tagger.watch.events import WRITING, Inbox, News
+from genrify_tagger.watch.debouncer import Debouncer, SettledFile
+from genrify_tagger.watch.events import WRITING, Event, EventQueue
 from genrify_tagger.watch.roots import BUSY_SHARE, Root, out_of_reach, outermost
-from genrify_tagger.watch.settling import Settled, Settling
-from genrify_tagger.watch.signals import Wishes
-from genrify_tagger.watch.state import LOST, NATIVE
+from genrify_tagger.watch.run_batches import RunBatches
+from genrify_tagger.watch.service_state import LOST, NATIVE
+from genrify_tagger.watch.signals import ControlFlags
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class _Look:
     """A look through some folders that is under way."""
 
     root: Root | None
-    steps: Iterator[Candidate | Problem | None]
+    steps: Iterator[Candidate | UnreadablePath | None]
     full: bool
     clocks_agree: bool
     spent: float = 0.0
@@ -62,7 +62,7 @@ class Loop:
         The open run's resources.
     paths : list of str
         The roots.
-    wishes : Wishes
+    flags : Wishes
         Where it is told to stop.
     batches : Batches
         The runs.
@@ -74,31 +74,37 @@ class Loop:
 
     session: Session
     paths: list[str]
-    wishes: Wishes
-    batches: Batches
+    flags: ControlFlags
+    batches: RunBatches
     expected: set[str]
     tick: Callable[[Loop], float]
     _looks: deque[_Look] = field(default_factory=deque)
     _folders: dict[str, float] = field(default_factory=dict)
-    _in_hand: dict[str, Settled] = field(default_factory=dict)
+    _in_hand: dict[str, SettledFile] = field(default_factory=dict)
     _next_check: float = 0.0
 
     def __post_init__(self) -> None:
-        self.inbox = Inbox(self.wishes.wake.set)
-        self.settling = Settling(self.session.settings.watch.settle_seconds)
-        self.roots = [Root(path, self.session, self.inbox, self.expected) for path in outermost(self.paths)]
+        self.queue = EventQueue(self.flags.wake.set)
+        self.settling = Debouncer(self.session.settings.watch.settle_seconds)
+        self.roots = [Root(path, self.session, self.queue, self.expected) for path in outermost(self.paths)]
         self._clocks = awake_and_asleep()
         self._next_rescan = self._in_some_hours()
 
     @property
-    def queue(self) -> int:
+    def queue_length(self) -> int:
         """How many files wait or are in hand."""
-        return len(self.settling) + len(self._in_hand) + len(self.inbox)
+        return len(self.settling) + len(self._in_hand) + len(self.queue)
 
     @property
     def phase(self) -> str:
         """What it is doing, in one word."""
-        return "looking" if any(under_way.full for under_way in self._looks) else "working" if self.queue else "idle"
+        return (
+            "looking"
+            if any(under_way.full for under_way in self._looks)
+            else "working"
+            if self.queue_length
+            else "idle"
+        )
 
     def run(self) -> Iterator[Result]:
         """Watch until told to leave.
@@ -114,14 +120,14 @@ class Loop:
             If the database cannot be used.
         """
         try:
-            with Crew(self.session, OPTIONS, self.wishes.wake.set) as crew:
-                self.crew = crew
+            with FilePool(self.session, OPTIONS, self.flags.wake.set) as pool:
+                self.pool = pool
                 for root in self.roots:
                     root.ask()
                 for root in self.roots:
                     root.arm()
                 self._look_everywhere()
-                while not self.wishes.leave:
+                while not self.flags.leave:
                     self._hear()
                     self._mind_the_roots()
                     self._go_on_looking()
@@ -129,7 +135,7 @@ class Loop:
                     yield from self._gather()
                     self._end_batch()
                     longest = self.tick(self)
-                    self.wishes.wake.wait(min(self._pause(), longest))
+                    self.flags.wake.wait(min(self._pause(), longest))
             yield from self._gather()
         finally:
             for root in self.roots:
@@ -139,14 +145,14 @@ class Loop:
     # --- news ---
 
     def _hear(self) -> None:
-        for news in self.inbox.fetch():
+        for news in self.queue.fetch():
             self._take(news)
-        if (self.inbox.overflowed or self.settling.overflowed) and len(self.settling) < ROOM:
+        if (self.queue.overflowed or self.settling.overflowed) and len(self.settling) < ROOM:
             log.info("more happened at once than could be noted; looking through everything")
-            self.inbox.overflowed = self.settling.overflowed = False
+            self.queue.overflowed = self.settling.overflowed = False
             self._look_everywhere()
 
-    def _take(self, news: News) -> None:
+    def _take(self, news: Event) -> None:
         match news.kind:
             case "moved":
                 self.settling.moved(news.came_from or news.path, news.path)
@@ -175,7 +181,7 @@ class Loop:
 
     def _look(self, root: Root | None, paths: list[str], *, full: bool = False) -> _Look:
         clocks_agree = root is None or root.watching == NATIVE
-        return _Look(root, look(self.session, paths, OPTIONS, away=self._away), full, clocks_agree)
+        return _Look(root, find_changed(self.session, paths, OPTIONS, away=self._away), full, clocks_agree)
 
     def _mind_the_roots(self) -> None:
         now = time.monotonic()
@@ -245,27 +251,27 @@ class Loop:
 
     def _begin(self) -> None:
         """Begin with files that have settled, as many as there are hands."""
-        if not self.crew.has_room:
+        if not self.pool.has_room:
             return
         gone = []
         for settled in self.settling.due():
-            if self.crew.holds(settled.path):
+            if self.pool.holds(settled.path):
                 self.settling.touch(settled.path, came_from=settled.came_from, pause=BUSY_SECONDS)
                 continue
             try:
-                if self.crew.begin(self.batches.run, settled.path, came_from=settled.came_from):
+                if self.pool.begin(self.batches.run, settled.path, came_from=settled.came_from):
                     self._in_hand[settled.path] = settled
             except (FileNotFoundError, NotADirectoryError):
                 gone.append(os.path.realpath(settled.path))
             except OSError as error:
                 log.warning("%s: %s", display_path(settled.path), error.strerror or error)
-            if not self.crew.has_room or len(gone) >= 500:
+            if not self.pool.has_room or len(gone) >= 500:
                 break
         for _ in mark_gone(self.session, gone, away=self._away):
             self.tick(self)
 
     def _gather(self) -> Iterator[Result]:
-        for result in self.crew.finished():
+        for result in self.pool.finished():
             settled = self._in_hand.pop(result.path, None)
             self.batches.add(result)
             if settled is not None and result.passing and self.settling.again(settled):
@@ -281,10 +287,10 @@ class Loop:
 
     def _pause(self) -> float:
         """Return for how long there is nothing to do."""
-        if self.inbox or (self._looks and len(self.settling) <= ROOM):
+        if self.queue_length or (self._looks and len(self.settling) <= ROOM):
             return 0.0
         now = time.monotonic()
-        due = self.settling.next_due() if self.crew.has_room else None
+        due = self.settling.next_due() if self.pool.has_room else None
         folders = min(self._folders.values()) - now if self._folders else None
         batch = self.batches.seconds_left() if not self._in_hand else None
         waits = [self._next_check - now, due, folders, batch]

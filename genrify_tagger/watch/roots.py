@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterable, Sequence
 
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import Interest, Session, is_inside
-from genrify_tagger.watch.events import Inbox, Watch
+from genrify_tagger.pipeline import PathFilter, Session, is_inside
+from genrify_tagger.watch.count_folders import Place, Probe, Sight, count_folders
+from genrify_tagger.watch.events import EventQueue, Watch
 from genrify_tagger.watch.mounts import fixed_mounts, mount_points, network_folders, unmounted
-from genrify_tagger.watch.state import LOST, NATIVE, POLLING
-from genrify_tagger.watch.survey import Place, Probe, Sight, survey
+from genrify_tagger.watch.service_state import LOST, NATIVE, POLLING
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Root:
         As the user knows it.
     session : Session
         The open run's resources.
-    inbox : Inbox
+    queue : Inbox
         Where news go.
     expected : set of str
         Mount points that were seen once; shared, and added to.
@@ -54,7 +54,7 @@ class Root:
         Whether something may have been missed.
     """
 
-    def __init__(self, path: str, session: Session, inbox: Inbox, expected: set[str]) -> None:
+    def __init__(self, path: str, session: Session, queue: EventQueue, expected: set[str]) -> None:
         self.path = self.real = path
         self.watching = LOST
         self.reason: str | None = None
@@ -63,8 +63,8 @@ class Root:
         self._next_poll = 0.0
         self._session = session
         self._settings = session.settings.watch
-        self._interest = Interest(session.settings.library)
-        self._inbox = inbox
+        self._interest = PathFilter(session.settings.library)
+        self._queue = queue
         self._expected = expected
         self._probe = Probe(path)
         self._seen: object = None
@@ -169,7 +169,7 @@ class Root:
     def _arm_natively(self) -> None:
         also = f"{', '.join(map(display_path, self.polled))} is looked through" if self.polled else None
         self.watching, self.reason = NATIVE, also
-        self._there, links = survey((self.real, self.path), self._interest.enters)
+        self._there, links = count_folders((self.real, self.path), self._interest.enters)
         try:
             for place in [(self.real, self.path), *links]:
                 self._native.append(self._watch(place))
@@ -180,7 +180,7 @@ class Root:
             self._fall_back(_limit_words(OSError(errno.ENOSPC, "")))
 
     def _watch(self, place: Place) -> Watch:
-        return Watch(*place, wants=self._interest.wants, enters=self._interest.enters, inbox=self._inbox)
+        return Watch(*place, wants=self._interest.wants, enters=self._interest.enters, queue=self._queue)
 
     def _state(self, sight: Sight | None) -> object:
         return None if sight is None else (sight.identity, mount_points(sight.real))
@@ -222,7 +222,7 @@ class Root:
         return any(watch.unmounted or watch.hit_limit or watch.reopened or not watch.is_alive for watch in self._native)
 
     def _count(self) -> int:
-        self._there, _ = survey((self.real, self.path), self._interest.enters)
+        self._there, _ = count_folders((self.real, self.path), self._interest.enters)
         return self._there
 
 

@@ -36,7 +36,7 @@ class Wake:
         os.close(self._writer)
 
 
-class Wishes:
+class ControlFlags:
     """What was asked of the service from outside: to stop, to read its settings again.
 
     Attributes
@@ -72,7 +72,7 @@ class Wishes:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Turn SIGTERM, SIGINT and SIGHUP into wishes for as long as the `with` block lasts."""
+        """Turn SIGTERM, SIGINT and SIGHUP into flags for as long as the `with` block lasts."""
         handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
         handlers = {signal.SIGTERM: self.ask_to_stop, signal.SIGINT: self.ask_to_stop}
         if hasattr(signal, "SIGHUP"):

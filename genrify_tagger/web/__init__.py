@@ -5,7 +5,13 @@ comes from a browser names files of the library by ids and nothing else; what co
 """
 
 from genrify_tagger.web.app import make_app
-from genrify_tagger.web.house import House, open_house
+from genrify_tagger.web.app_context import AppContext, open_app_context
 from genrify_tagger.web.server import Server, listen
 
-__all__ = ["House", "Server", "listen", "make_app", "open_house"]
+__all__ = [
+    "AppContext",
+    "Server",
+    "listen",
+    "make_app",
+    "open_app_context",
+]

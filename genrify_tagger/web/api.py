@@ -8,14 +8,14 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
 from genrify_tagger.files import counted, display_path
-from genrify_tagger.pipeline import Result, changes_of_run, set_genres, undo
+from genrify_tagger.pipeline import Result, changes_of_run, set_genres, undo_changes
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
-from genrify_tagger.web.access import COOKIE
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
+from genrify_tagger.web.auth import COOKIE
 from genrify_tagger.web.ids import track, tracks
-from genrify_tagger.web.media_api import captions_of, portrait_of
-from genrify_tagger.web.numbers import service
+from genrify_tagger.web.library_stats import service
+from genrify_tagger.web.media_api import report_of, titles_of
 from genrify_tagger.web.openapi import document
 from genrify_tagger.web.tasks import Task
 
@@ -37,7 +37,7 @@ def openapi() -> Answer:
 @api.post("/login")
 def login() -> Answer:
     """Let in who knows the token."""
-    access = house().access
+    access = app_context().access
     word = _body({"token"}).get("token")
     if not access.is_open and not (isinstance(word, str) and access.is_token(word)):
         abort(401, "this is not the token, or there were too many wrong ones; wait a minute")
@@ -63,7 +63,7 @@ def list_tracks() -> Answer:
     wanted = query.parse(request.args)
     page = wanted.find()
     before, after = wanted.places(page)
-    session = house().session
+    session = app_context().session
     shown = [views.as_track(session, record) for record in page.files]
     return jsonify(total=page.total, tracks=shown, before=before, after=after)
 
@@ -74,7 +74,7 @@ def some_rows() -> Answer:
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= query.MOST:
         abort(400, f"name 1 to {query.MOST} tracks")
-    session = house().session
+    session = app_context().session
     return jsonify(tracks=[views.as_track(session, record) for record in tracks(wanted)])
 
 
@@ -82,8 +82,8 @@ def some_rows() -> Answer:
 def one_track(key: str) -> Answer:
     """Return all that is known of a track; it is listened to if it never was."""
     record = track(key)
-    session = house().session
-    song = views.as_song(session, portrait_of(record), captions_of(record), key=key, at=f"/api/tracks/{key}")
+    session = app_context().session
+    song = views.as_song(session, report_of(record), titles_of(record), key=key, at=f"/api/tracks/{key}")
     changes = [views.as_change(change) for change in session.store.changes(path=record.path, limit=50)]
     return jsonify(**song, track=views.as_track(session, record), changes=changes)
 
@@ -91,7 +91,7 @@ def one_track(key: str) -> Answer:
 @api.get("/genres")
 def genres() -> Answer:
     """Return the genres to choose from: those of the vocabulary in use."""
-    session = house().session
+    session = app_context().session
     labels = session.vocabulary.labels
     return jsonify(genres=[{"label": label, "name": session.written_name(label)} for label in labels])
 
@@ -104,16 +104,16 @@ def choose() -> Answer:
     if not all(name.strip() and name.isprintable() and len(name) <= 100 for name in names):
         abort(400, "a genre is a line of up to 100 characters")
     paths = [record.path for record in _named(body)]
-    session = house().session
+    session = app_context().session
     arguments = ["set", ", ".join(names) or "(none)", counted(len(paths), "file")]
-    return _told(house().tasks.carry_out(arguments, lambda run: set_genres(session, run, paths, names)))
+    return _told(app_context().tasks.carry_out(arguments, lambda run: set_genres(session, run, paths, names)))
 
 
 @api.post("/accept")
 def accept() -> Answer:
     """Write into some tracks what was heard in them, as a person's word."""
     records = _named(_body({"ids"}))
-    session = house().session
+    session = app_context().session
     guesses: dict[str, list[str]] = {}
     unheard: list[str] = []
     for record in records:
@@ -127,34 +127,36 @@ def accept() -> Answer:
         for guess, paths in guesses.items():
             yield from set_genres(session, run, paths, [guess])
 
-    return _told(house().tasks.carry_out(["accept", counted(len(records) - len(unheard), "file")], work))
+    return _told(app_context().tasks.carry_out(["accept", counted(len(records) - len(unheard), "file")], work))
 
 
 @api.post("/runs/<int(max=2147483647):run>/undo")
 def undo_run(run: int) -> Answer:
     """Take back what a run changed and nobody took back yet."""
-    session = house().session
+    session = app_context().session
     changes = changes_of_run(session, run)
     if not changes:
         abort(409, f"run {run} changed nothing, or all of it was taken back already")
-    return _told(house().tasks.carry_out(["undo", f"run {run}"], lambda number: undo(session, number, changes)))
+    return _told(
+        app_context().tasks.carry_out(["undo", f"run {run}"], lambda number: undo_changes(session, number, changes))
+    )
 
 
 @api.post("/changes/<int(max=2147483647):change>/undo")
 def undo_change(change: int) -> Answer:
     """Take back one change of one file."""
-    session = house().session
+    session = app_context().session
     found = session.store.change(change) or abort(404, f"there is no change {change}")
     if found.state != "done" or found.undone_by is not None:
         abort(409, f"change {change} was taken back already, or never made")
     arguments = ["undo", display_path(found.path)]
-    return _told(house().tasks.carry_out(arguments, lambda number: undo(session, number, [found])))
+    return _told(app_context().tasks.carry_out(arguments, lambda number: undo_changes(session, number, [found])))
 
 
 @api.get("/tasks/<key>")
 def task(key: str) -> Answer:
     """Return how far a change of files is."""
-    return jsonify(views.as_task(house().tasks.find(key) or abort(404, "there is no such task")))
+    return jsonify(views.as_task(app_context().tasks.find(key) or abort(404, "there is no such task")))
 
 
 @api.get("/runs")
@@ -162,7 +164,7 @@ def runs() -> Answer:
     """Return the runs that changed files, newest first."""
     before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     limit = query.whole(request.args, "limit", default=50, least=1, most=200)
-    found = house().session.store.changing_runs(before=before or None, limit=limit)
+    found = app_context().session.store.changing_runs(before=before or None, limit=limit)
     return jsonify(runs=[views.as_run(*run) for run in found])
 
 
@@ -171,7 +173,7 @@ def one_run(run: int) -> Answer:
     """Return the changes of a run, newest first."""
     before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     limit = query.whole(request.args, "limit", default=100, least=1, most=500)
-    store = house().session.store
+    store = app_context().session.store
     if store.run(run) is None:
         abort(404, f"there is no run {run}")
     changes = store.changes(run=run, before=before or None, limit=limit)
@@ -181,13 +183,13 @@ def one_run(run: int) -> Answer:
 @api.get("/overview")
 def numbers() -> Answer:
     """Return the library in numbers."""
-    return jsonify(house().counts.find())
+    return jsonify(app_context().counts.find())
 
 
 @api.get("/service")
 def state() -> Answer:
     """Return what the program is doing."""
-    return jsonify(service(house().session, house().counts))
+    return jsonify(service(app_context().session, app_context().counts))
 
 
 def _told(task: Task) -> Answer:

@@ -12,14 +12,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.web import api, media_api, pages, upload_api
-from genrify_tagger.web.house import House
+from genrify_tagger.web.app_context import AppContext
 from genrify_tagger.web.security import MAX_JSON, protect
 from genrify_tagger.web.uploads import UploadRefusedError
 
 log = logging.getLogger(__name__)
 
 
-def make_app(house: House) -> Flask:
+def make_app(house: AppContext) -> Flask:
     """Return the application that shows a house."""
     app = Flask(__name__)
     app.extensions["genrify"] = house

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from genrify_tagger.store import utc_now
-from genrify_tagger.web.numbers import DAYS
+from genrify_tagger.web.library_stats import DAYS
 
 WIDTH, HEIGHT = 600, 160
 ORIGINS = ("scan", "watch", "set", "undo", "beets")

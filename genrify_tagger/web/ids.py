@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from flask import abort
 
 from genrify_tagger.store import FileRecord
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
 
 
 def track_id(path: str) -> str:
@@ -27,7 +27,7 @@ def track(given: str) -> FileRecord:
 def tracks(given: Sequence[str]) -> list[FileRecord]:
     """Return the library's rows for some ids, in this order; unknown ones are left out."""
     paths = [path for path in map(_path, given) if path is not None]
-    known = house().session.store.files(paths)
+    known = app_context().session.store.files(paths)
     return [known[path] for path in dict.fromkeys(paths) if path in known]
 
 

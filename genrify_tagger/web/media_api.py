@@ -14,10 +14,10 @@ from flask import Blueprint, Response, abort, jsonify, request
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import file_stat
-from genrify_tagger.pipeline import Portrait, Session, captions, depict, portray, to_opus
+from genrify_tagger.pipeline import Session, TrackReport, inspect_file, read_titles, render_pictures, to_opus
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
 from genrify_tagger.web.media import OPUS, PLAYABLE, Parts, open_plain, send
 from genrify_tagger.web.png import heat
@@ -88,11 +88,11 @@ def similar(kind: str, key: str) -> Answer:
     """Return the tracks of the library that sound most like a song."""
     count = query.whole(request.args, "count", default=10, least=1, most=100)
     embedding, audio_key = _embedding(kind, key)
-    found = house().neighbours.nearest(embedding, count=count, but_not=audio_key)
-    return jsonify(similar=[views.as_neighbour(house().session, neighbour) for neighbour in found])
+    found = app_context().neighbours.nearest(embedding, count=count, but_not=audio_key)
+    return jsonify(similar=[views.as_neighbour(app_context().session, neighbour) for neighbour in found])
 
 
-def portrait_of(record: FileRecord) -> Portrait:
+def report_of(record: FileRecord) -> TrackReport:
     """Return all that is known of a track; it is listened to if it never was.
 
     Raises
@@ -101,15 +101,15 @@ def portrait_of(record: FileRecord) -> Portrait:
         If it cannot be read or listened to, or is not where it was.
     """
     open_plain(record.path).close()
-    with house().media.turn():
-        return portray(house().session, record.path)
+    with app_context().media.turn():
+        return inspect_file(app_context().session, record.path)
 
 
-def captions_of(record: FileRecord) -> dict[str, str]:
+def titles_of(record: FileRecord) -> dict[str, str]:
     """Return title, artist and album as a track's file has them now; empty where they cannot be read."""
     try:
-        with house().media.turn():
-            return captions(house().session, record.path)
+        with app_context().media.turn():
+            return read_titles(app_context().session, record.path)
     except GenrifyError:
         return {}
 
@@ -117,7 +117,7 @@ def captions_of(record: FileRecord) -> dict[str, str]:
 def _source(kind: str, key: str) -> _Source:
     at = f"/api/{kind}/{key}"
     if kind == "uploads":
-        upload = house().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+        upload = app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")
         return _Source(upload.path, at, key)
     record = track(key)
     try:
@@ -128,13 +128,13 @@ def _source(kind: str, key: str) -> _Source:
 
 
 def _asked(source: _Source, what: str, make: Callable[[Session], Parts]) -> dict[str, str] | None:
-    media = house().media
+    media = app_context().media
     return media.ask(_key(source, what, source.version), functools.partial(make, media.session))
 
 
 def _made(source: _Source, what: str, name: str) -> str:
     key = _key(source, what, request.args.get("version", source.version))
-    return house().media.have(key, name) or abort(404, f"ask for the {what} first")
+    return app_context().media.have(key, name) or abort(404, f"ask for the {what} first")
 
 
 def _key(source: _Source, what: str, version: str) -> str:
@@ -150,15 +150,15 @@ def _ready(made: object | None, **answer: object) -> Answer:
 
 
 def _drawn(session: Session, path: str) -> Parts:
-    found = depict(session, path, columns=COLUMNS)
+    found = render_pictures(session, path, columns=COLUMNS)
     waveform = {"duration": found.duration, "peaks": found.peaks.tolist(), "levels": found.levels.tolist()}
     return {"json": json.dumps(waveform, separators=(",", ":")).encode("ascii"), "png": heat(found.mel)}
 
 
 def _embedding(kind: str, key: str) -> tuple[FloatArray, str]:
     if kind == "uploads":
-        upload = house().uploads.find(key) or abort(404, "there is no such upload, or not any more")
-        portrait = upload.portrait or abort(409, "this song was not listened to yet")
+        upload = app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+        track_report = upload.track_report or abort(409, "this song was not listened to yet")
     else:
-        portrait = portrait_of(track(key))
-    return portrait.analysis.embedding, portrait.identity.audio_key
+        track_report = report_of(track(key))
+    return track_report.analysis.embedding, track_report.identity.audio_key

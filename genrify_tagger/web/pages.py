@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import charts, query, views
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
 from genrify_tagger.web.security import page_within
 
@@ -22,7 +22,7 @@ _COLOURS = 20  # as many as style.css has
 @pages.get("/")
 def home() -> str:
     """Drop songs, hear them, see their genres."""
-    return _page("home.html", here="home", largest_mb=house().uploads.largest >> 20)
+    return _page("home.html", here="home", largest_mb=app_context().uploads.largest >> 20)
 
 
 @pages.get("/library")
@@ -31,7 +31,7 @@ def library() -> str:
     wanted = query.parse(request.args)
     page = wanted.find()
     before, after = wanted.places(page)
-    genres = [genre["name"] for genre in house().counts.last().get("genres", [])] or _names()
+    genres = [genre["name"] for genre in app_context().counts.last().get("genres", [])] or _names()
     return _page(
         "library.html",
         here="library",
@@ -57,7 +57,7 @@ def unsure() -> str:
 @pages.get("/overview")
 def overview() -> str:
     """Show the library in numbers."""
-    numbers = house().counts.find()
+    numbers = app_context().counts.find()
     return _page(
         "overview.html",
         here="overview",
@@ -73,7 +73,7 @@ def overview() -> str:
 def history() -> str:
     """Show the runs that changed files."""
     before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
-    runs = house().session.store.changing_runs(before=before or None, limit=_RUNS)
+    runs = app_context().session.store.changing_runs(before=before or None, limit=_RUNS)
     shown = [views.as_run(*run) for run in runs]
     return _page("history.html", here="history", runs=shown, more=len(shown) == _RUNS, before=before)
 
@@ -82,7 +82,7 @@ def history() -> str:
 def one_run(run: int) -> str:
     """Show the changes of a run."""
     before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
-    store = house().session.store
+    store = app_context().session.store
     record = store.run(run) or abort(404, f"there is no run {run}")
     made, undone = store.tally_of(run)
     changes = [views.as_change(change) for change in store.changes(run=run, before=before or None, limit=_CHANGES)]
@@ -100,7 +100,7 @@ def one_run(run: int) -> str:
 def one_track(key: str) -> str:
     """Show one track of the library from all sides."""
     record = track(key)
-    changes = [views.as_change(change) for change in house().session.store.changes(path=record.path, limit=50)]
+    changes = [views.as_change(change) for change in app_context().session.store.changes(path=record.path, limit=50)]
     return _page("track.html", here="library", track=_row(record), changes=changes)
 
 
@@ -108,7 +108,7 @@ def one_track(key: str) -> str:
 def login() -> str | AnyResponse:
     """Ask for the token, and go to the page that was asked for then."""
     to = page_within(request.args.get("to", "/"))
-    if house().access.admits(request):
+    if app_context().access.admits(request):
         return redirect(to)
     return render_template("login.html", here="login", to=to, labels=[], genre_names=[], colour=lambda name: "")
 
@@ -130,22 +130,22 @@ _ORDERS = {
 
 
 def _page(template: str, **values: Any) -> str:
-    session = house().session
+    session = app_context().session
     labels, names = list(session.vocabulary.labels), _names()
     colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
-    values |= {"labels": labels, "genre_names": names, "locked": not house().access.is_open}
+    values |= {"labels": labels, "genre_names": names, "locked": not app_context().access.is_open}
     text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
     # A broken tag may hold what UTF-8 cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _names() -> list[str]:
-    session = house().session
+    session = app_context().session
     return [session.written_name(label) for label in session.vocabulary.labels]
 
 
 def _row(record: FileRecord) -> views.Json:
-    row = views.as_track(house().session, record)
+    row = views.as_track(app_context().session, record)
     called = " – ".join(filter(None, (row["artist"], row["title"]))) if row["title"] else row["name"]
     place = " / ".join(row["folder"].split("/")[-2:])
     return {**row, "called": called, "clock": clock(record.duration), "place": place}

@@ -10,8 +10,8 @@ from flask import abort
 from werkzeug.datastructures import MultiDict
 
 from genrify_tagger.pipeline import STATUSES
-from genrify_tagger.store import MISSING, NO_GENRE, ORDERS, Filter, Order, Page
-from genrify_tagger.web.house import house
+from genrify_tagger.store import MISSING, NO_GENRE, ORDERS, Order, ResultPage, TrackFilter
+from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track, track_id
 
 #: Endings of names by the format that a person knows.
@@ -63,9 +63,9 @@ class Query:
         """Whether the confidence matters."""
         return self.low is not None or self.high is not None
 
-    def filter(self) -> Filter:
+    def filter(self) -> TrackFilter:
         """Return what to look for."""
-        return Filter(
+        return TrackFilter(
             words=self.q,
             genre=NO_GENRE if self.genre == NONE else self.genre or None,
             statuses=(self.status,) if self.status else (),
@@ -75,10 +75,10 @@ class Query:
             suffixes=FORMATS.get(self.format, ()),
         )
 
-    def find(self) -> Page:
+    def find(self) -> ResultPage:
         """Look it up."""
         place = self.after or self.before
-        return house().session.store.browse(
+        return app_context().session.store.browse(
             self.filter(),
             order=self.order,
             descending=self.descending,
@@ -87,7 +87,7 @@ class Query:
             limit=self.limit,
         )
 
-    def places(self, page: Page) -> tuple[str | None, str | None]:
+    def places(self, page: ResultPage) -> tuple[str | None, str | None]:
         """Return the ids before and after which the neighbouring pages are; None where there is none."""
         if not page.files:
             return None, None

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from genrify_tagger.web.access import HEADER, comes_from_here
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
+from genrify_tagger.web.auth import HEADER, comes_from_here
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OPEN_PAGES = {"pages.login", "api.login", "static", "pages.icon"}  # what must be seen before the token is shown
@@ -45,13 +45,13 @@ def protect(app: Flask) -> None:
 
 
 def _check() -> AnyResponse | None:
-    if not house().access.knows_host(request.host):
+    if not app_context().access.knows_host(request.host):
         abort(421, "this page is not known by that name; web.names in the settings lists further ones")
     if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_visit():
         abort(403, "other pages may link here, but not look in")
     if request.method not in SAFE_METHODS:
         _check_change()
-    if request.endpoint not in OPEN_PAGES and not house().access.admits(request):
+    if request.endpoint not in OPEN_PAGES and not app_context().access.admits(request):
         if request.path.startswith("/api/"):
             abort(401, "the token is missing or wrong")
         return redirect(_login_for(request.full_path.rstrip("?")))

@@ -22,8 +22,8 @@ from waitress.utilities import Error, RequestEntityTooLarge
 from werkzeug.http import parse_cookie
 
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.web.access import COOKIE, HEADER
-from genrify_tagger.web.house import House
+from genrify_tagger.web.app_context import AppContext
+from genrify_tagger.web.auth import COOKIE, HEADER
 from genrify_tagger.web.security import HEADERS, MAX_JSON
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Server:
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
 
 
-def listen(app: Flask, house: House) -> Server:
+def listen(app: Flask, house: AppContext) -> Server:
     """Begin to listen where the settings say.
 
     Raises
@@ -152,7 +152,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _channel_class(house: House, server: Any) -> type[HTTPChannel]:
+def _channel_class(house: AppContext, server: Any) -> type[HTTPChannel]:
     """Return a channel that looks at a request's headers before it reads the body."""
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -176,7 +176,7 @@ def _channel_class(house: House, server: Any) -> type[HTTPChannel]:
     return Channel
 
 
-def _refusal(house: House, server: Any, parser: Any) -> Error | None:
+def _refusal(house: AppContext, server: Any, parser: Any) -> Error | None:
     """Return why the body of a request is not even read, None if it is welcome."""
     headers, access = parser.headers, house.access
     cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 from dataclasses import dataclass, field
 
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.pipeline import Result, Session, Summary, booked
+from genrify_tagger.pipeline import Result, Session, Summary, run_record
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +92,11 @@ class Tasks:
 
     def _do(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
         try:
-            with booked(self._session, COMMAND, arguments) as booking:
-                task.run = booking.run
-                task.counts = booking.counts
-                for result in work(booking.run):
-                    booking.counts.add(result)
+            with run_record(self._session, COMMAND, arguments) as run:
+                task.run = run.number
+                task.counts = run.counts
+                for result in work(run.number):
+                    run.counts.add(result)
                     if len(task.results) < _TOLD:
                         task.results.append(result)
             task.state = "done"

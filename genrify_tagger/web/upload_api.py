@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from genrify_tagger.web import views
-from genrify_tagger.web.house import house
+from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.media import open_plain, send
 from genrify_tagger.web.uploads import Upload
 
@@ -24,14 +24,14 @@ Answer = Response | tuple[Response, int]
 @api.post("/uploads")
 def receive() -> Answer:
     """Take a song in: the body is the file, a header names it."""
-    uploads = house().uploads
+    uploads = app_context().uploads
     request.max_content_length = uploads.largest
     size = request.content_length
     if size is None:
         abort(411, "the request must say how long it is")
     name = unquote(request.headers.get(NAME_HEADER, ""), errors="replace")
     upload = uploads.receive(request.stream, size, name)
-    return jsonify(views.as_upload(house().session, upload)), 201
+    return jsonify(views.as_upload(app_context().session, upload)), 201
 
 
 @api.get("/uploads")
@@ -40,20 +40,20 @@ def several() -> Answer:
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= MOST_ASKED:
         abort(400, f"name 1 to {MOST_ASKED} uploads")
-    found = (house().uploads.find(key) for key in wanted)
-    return jsonify(uploads=[views.as_upload(house().session, upload) for upload in found if upload is not None])
+    found = (app_context().uploads.find(key) for key in wanted)
+    return jsonify(uploads=[views.as_upload(app_context().session, upload) for upload in found if upload is not None])
 
 
 @api.get("/uploads/<key>")
 def one(key: str) -> Answer:
     """Return the state of an upload and, once it has been heard, what it is."""
-    return jsonify(views.as_upload(house().session, _upload(key)))
+    return jsonify(views.as_upload(app_context().session, _upload(key)))
 
 
 @api.delete("/uploads/<key>")
 def remove(key: str) -> Answer:
     """Remove an upload at once."""
-    if not house().uploads.remove(key):
+    if not app_context().uploads.remove(key):
         abort(404, "there is no such upload, or not any more")
     return jsonify(ok=True)
 
@@ -62,18 +62,18 @@ def remove(key: str) -> Answer:
 def tagged(key: str) -> Response:
     """Return a copy of the file that has the genres which are named, or those that were heard."""
     upload = _upload(key)
-    if upload.portrait is None:
+    if upload.track_report is None:
         abort(409, "this song was not listened to yet")
     if "Range" in request.headers:
         raise RequestedRangeNotSatisfiable
-    session = house().session
-    heard = [session.written_name(label) for label in upload.portrait.decision.genres]
+    session = app_context().session
+    heard = [session.written_name(label) for label in upload.track_report.decision.genres]
     genres = tuple(name.strip() for name in request.args.getlist("genre") if name.strip()) or tuple(heard)
     if not genres:
         abort(400, "no genre was sure enough; name one")
     if len(genres) > 10 or not all(name.isprintable() and len(name) <= 100 for name in genres):
         abort(400, "a genre is a line of up to 100 characters")
-    copy = house().uploads.tagged(upload, genres)
+    copy = app_context().uploads.tagged(upload, genres)
     file = open_plain(os.path.realpath(copy))
     os.unlink(copy)  # what is open can still be sent
     response = send(file, "application/octet-stream", download=upload.name)
@@ -82,4 +82,4 @@ def tagged(key: str) -> Response:
 
 
 def _upload(key: str) -> Upload:
-    return house().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+    return app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")

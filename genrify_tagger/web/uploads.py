@@ -18,7 +18,7 @@ from typing import Protocol
 
 from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.files import printable
-from genrify_tagger.pipeline import Portrait, Session, captions, hear, is_audio, tag_copy
+from genrify_tagger.pipeline import Session, TrackReport, analyse_one_off, is_audio, read_titles, tag_copy
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class UploadRefusedError(GenrifyError):
         self.status = status
 
 
-class Stream(Protocol):
+class UploadStream(Protocol):
     """What an upload is read from."""
 
     def read(self, size: int, /) -> bytes:
@@ -59,9 +59,9 @@ class Upload:
         "waiting", "listening", "done" or "failed".
     error : str or None
         Why it failed.
-    captions : dict of str to str
+    titles : dict of str to str
         Title, artist and album, those that the file has.
-    portrait : Portrait or None
+    track_report : TrackReport or None
         What was heard, once it is done.
     """
 
@@ -72,8 +72,8 @@ class Upload:
     size: int
     state: str = "waiting"
     error: str | None = None
-    captions: dict[str, str] = field(default_factory=dict)
-    portrait: Portrait | None = None
+    titles: dict[str, str] = field(default_factory=dict)
+    track_report: TrackReport | None = None
     seen: float = field(default_factory=time.monotonic)
 
 
@@ -104,7 +104,7 @@ class Uploads:
         os.mkdir(self._folder, 0o700)
         threading.Thread(target=self._sweep_at_times, name="genrify-uploads-sweep", daemon=True).start()
 
-    def receive(self, stream: Stream, size: int, name: str) -> Upload:
+    def receive(self, stream: UploadStream, size: int, name: str) -> Upload:
         """Take a song in and begin to listen to it.
 
         Raises
@@ -204,8 +204,8 @@ class Uploads:
     def _listen(self, upload: Upload) -> None:
         upload.state = "listening"
         try:
-            upload.captions = captions(self._session, upload.path)
-            upload.portrait = hear(self._session, upload.path)
+            upload.titles = read_titles(self._session, upload.path)
+            upload.track_report = analyse_one_off(self._session, upload.path)
             upload.state = "done"
         except InterruptedScanError:
             upload.error, upload.state = "the page is being closed", "failed"
@@ -229,7 +229,7 @@ def _plain_name(name: str) -> str:
     return stem[: _LONGEST_NAME - len(suffix)] + suffix if len(base) > _LONGEST_NAME else base
 
 
-def _copy(stream: Stream, path: str, size: int) -> None:
+def _copy(stream: UploadStream, path: str, size: int) -> None:
     with open(path, "xb") as target:
         left = size
         while left and (block := stream.read(min(_BLOCK, left))):

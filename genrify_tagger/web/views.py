@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import Neighbour, Portrait, Result, Session, container_name
+from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name
 from genrify_tagger.store import ChangeRecord, FileRecord, RunRecord
 from genrify_tagger.web.ids import track_id
 from genrify_tagger.web.tasks import Task
@@ -69,18 +69,18 @@ def as_track(session: Session, record: FileRecord) -> Json:
     }
 
 
-def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *, key: str, at: str) -> Json:
+def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, str], *, key: str, at: str) -> Json:
     """Return all that is known of a song, heard segment by segment; `at` is its address under /api."""
-    decision, identity = portrait.decision, portrait.identity
-    name, folder = file_name(portrait.path)
+    decision, identity = track_report.decision, track_report.identity
+    name, folder = file_name(track_report.path)
     return {
         "id": key,
         "name": name,
         "folder": folder,
-        "title": captions.get("title"),
-        "artist": captions.get("artist"),
-        "album": captions.get("album"),
-        "in_file": list(portrait.snapshot.genres),
+        "title": titles.get("title"),
+        "artist": titles.get("artist"),
+        "album": titles.get("album"),
+        "in_file": list(track_report.snapshot.genres),
         "genres": [session.written_name(label) for label in decision.genres],
         "guess": session.guess(decision.scores, decision.confidence),
         "confidence": decision.confidence,
@@ -89,14 +89,14 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
         "scores": _scores(session, decision.scores),
         "timeline": [
             {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
-            for (start, end), (label, score) in zip(portrait.analysis.intervals, portrait.timeline, strict=True)
+            for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True)
             for name in [session.written_name(label) if label else None]
         ],
         "vocabulary": session.vocabulary.name,
         "model": session.sidecar.id,
         "container": container_name(identity.container),
         "duration": identity.duration,
-        "taggable": bool(portrait.snapshot.container),
+        "taggable": bool(track_report.snapshot.container),
         "sound": f"{at}/sound",
         "picture": f"{at}/picture",
         "similar": f"{at}/similar",
@@ -106,9 +106,9 @@ def as_song(session: Session, portrait: Portrait, captions: Mapping[str, str], *
 def as_upload(session: Session, upload: Upload) -> Json:
     """Return a dropped song and, once it has been heard, what it is."""
     song = None
-    if upload.portrait is not None:
+    if upload.track_report is not None:
         at = f"/api/uploads/{upload.id}"
-        song = as_song(session, upload.portrait, upload.captions, key=upload.id, at=at)
+        song = as_song(session, upload.track_report, upload.titles, key=upload.id, at=at)
         song |= {"name": upload.name, "folder": ""}
     return {"id": upload.id, "name": upload.name, "state": upload.state, "error": upload.error, "song": song}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genrify_tagger.audio import decode_all, load_segments, probe
-from genrify_tagger.features import log_mel
+from genrify_tagger.spectrogram import log_mel
 from tests import media
 
 KINDS = ("mp3-v2.3", "mp3-vbr", "m4a-aac", "m4a-alac", "flac", "ogg-vorbis", "opus", "wma", "wavpack", "wav", "aiff")

@@ -14,7 +14,7 @@ from genrify_tagger import tags
 from genrify_tagger.audio import audio_key, load_segments, probe
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.decision import decide
-from genrify_tagger.features import log_mel
+from genrify_tagger.spectrogram import log_mel
 from genrify_tagger.store import open_store
 from tests.benchmarks.measure import cpu_of
 

@@ -16,11 +16,19 @@ import sys
 import threading
 from dataclasses import dataclass, field, replace
 
-from genrify_tagger import listener
+from genrify_tagger import worker_main
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import AnalysisSettings, DatabaseSettings, Settings, TaggingSettings
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.pipeline import ScanOptions, Session, booked, changes_under, scan, set_genres, undo
+from genrify_tagger.pipeline import (
+    ScanOptions,
+    Session,
+    changes_under,
+    run_record,
+    scan_folders,
+    set_genres,
+    undo_changes,
+)
 from genrify_tagger.pipeline.session import reconcile
 from genrify_tagger.store import open_store
 from genrify_tagger.workers import Workers
@@ -68,13 +76,13 @@ class Here(Workers):
         super().__init__(jobs=1, segments=1)
 
     def probe(self, path):
-        return listener.probe(path)
+        return worker_main.probe(path)
 
     def audio_key(self, path):
-        return listener.probe(path).key
+        return worker_main.probe(path).key
 
     def compare_tags(self, *which):
-        return listener.compare_tags(*which)
+        return worker_main.compare_tags(*which)
 
 
 def settings_for(task: Task) -> Settings:
@@ -89,9 +97,9 @@ def results_of(session: Session, run: int, task: Task):
             yield from set_genres(session, run, task.paths, task.genres)
         case "undo":
             for path in task.paths:
-                yield from undo(session, run, changes_under(session, path))
+                yield from undo_changes(session, run, changes_under(session, path))
         case "scan":
-            yield from scan(session, run, task.paths, ScanOptions(force=True))
+            yield from scan_folders(session, run, task.paths, ScanOptions(force=True))
 
 
 def work(task: Task) -> None:
@@ -103,8 +111,8 @@ def work(task: Task) -> None:
                 reconcile(store)
                 return
             session = Session(settings_for(task), store, Here(), SIDECAR)
-            with booked(session, task.verb, []) as booking:
-                for result in results_of(session, booking.run, task):
+            with run_record(session, task.verb, []) as run:
+                for result in results_of(session, run.run, task):
                     OUTBOX.append({"path": result.path, "status": result.status, "error": result.error})
     except GenrifyError as error:
         OUTBOX.append({"raised": type(error).__name__, "error": str(error)})
@@ -132,7 +140,7 @@ def child(task: Task) -> None:
 
 
 def main() -> None:
-    listener.probe(sys.argv[1])  # loads the decoder's library once for all
+    worker_main.probe(sys.argv[1])  # loads the decoder's library once for all
     LIBC.prctl(ctypes.c_int(0x59616D61), ctypes.c_long(-1))  # PR_SET_PTRACER: anybody may attach
     tell(ready=True)
     for line in sys.stdin:

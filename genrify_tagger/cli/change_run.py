@@ -1,0 +1,48 @@
+"""What `set` and `undo` have in common: a run that changes files one by one and tells of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+from genrify_tagger.cli import report
+from genrify_tagger.cli.context import CliContext
+from genrify_tagger.cli.output import write_json
+from genrify_tagger.cli.scan import interruptible
+from genrify_tagger.files import counted
+from genrify_tagger.pipeline import Result, Session, Summary, run_record
+
+
+def carry_out(
+    state: CliContext,
+    session: Session,
+    command: str,
+    work: Callable[[int], Iterable[Result]],
+    *,
+    output_format: str,
+    dry_run: bool = False,
+) -> int:
+    """Run `work` under a run of its own, tell of each file, and return the exit status."""
+    with interruptible(), run_record(session, command, sys.argv[1:], dry_run=dry_run) as handle:
+        for result in work(handle.number):
+            _tell(state, handle.counts.add(result), output_format)
+    counts, run = handle.counts, handle.number
+    if not state.quiet:
+        state.console.print(_closing(counts, command, run, dry_run=dry_run))
+    return int(counts["failed"] > 0)
+
+
+def _tell(state: CliContext, result: Result, output_format: str) -> None:
+    if output_format == "jsonl":
+        write_json(result.as_json())
+    elif not state.quiet or result.status == "failed":
+        state.out.print(report.change_line(result))
+
+
+def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
+    changed, failed = counts["tagged"], counts["failed"]
+    verb = "Would change" if dry_run else "Changed"
+    words = f"{verb} {counted(changed, 'file')}"
+    words += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
+    back = f". To take this back: genrify-tag undo {run}" if changed and not dry_run else "."
+    return words + back

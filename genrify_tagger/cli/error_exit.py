@@ -1,0 +1,115 @@
+"""How the program ends when something goes wrong: one plain line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+
+import click
+
+from genrify_tagger.cli.context import CliContext
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import display_path, json_path, printable
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def end_with(error: BaseException, state: CliContext) -> int:
+    """Tell the user why the program ends, and return the exit status.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was raised.
+    state : State
+        The global options.
+    """
+    match error:
+        case GenrifyError():
+            _tell(str(error), state, path=error.path)
+            return error.exit_status
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return WRONG_USAGE
+        case click.UsageError():
+            _tell(_usage(error), state)
+            return WRONG_USAGE
+        case click.ClickException():
+            _tell(error.format_message(), state)
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            _tell("interrupted", state)
+            return INTERRUPTED
+        case BrokenPipeError():
+            _close_stdout()
+            return FAILED
+        case OSError():
+            path = error.filename if isinstance(error.filename, str) else None
+            _tell(error.strerror or str(error), state, path=path)
+        case MemoryError():
+            _tell("out of memory", state)
+        case _:
+            _tell_unexpected(error, state)
+    _close_stdout()
+    return FAILED
+
+
+def _usage(error: click.UsageError) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    return f"{message} (see '{error.ctx.command_path} --help')" if error.ctx else message
+
+
+def _tell_unexpected(error: BaseException, state: CliContext) -> None:
+    what = f"unexpected error: {type(error).__name__}: {error}"
+    details = "".join(traceback.format_exception(error))
+    if state.verbose:
+        _write(details)
+        _tell(what, state)
+        return
+    kept = _keep(details)
+    _tell(f"{what} ({f'details are in {display_path(kept)}' if kept else '--verbose shows the details'})", state)
+
+
+def _keep(details: str) -> str | None:
+    """Write the details of an unexpected error into the log folder and return the path; None if that fails."""
+    import platformdirs
+
+    folder = platformdirs.user_log_dir("genrify-tagger", appauthor=False)
+    path = os.path.join(folder, "last-error.txt")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(details)
+    except OSError:
+        return None
+    return path
+
+
+def _tell(message: str, state: CliContext, *, path: str | None = None) -> None:
+    if state.log_format == "json":
+        where = json_path(path) if path is not None else {}
+        _write(json.dumps({"level": "error", "logger": "genrify_tagger", "message": message, **where}) + "\n")
+        return
+    where_text = f"{display_path(path)}: " if path is not None else ""
+    _write(f"genrify-tag: {where_text}{printable(message)}\n")
+
+
+def _write(text: str) -> None:
+    # Nobody is left to tell that stderr is gone.
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def _close_stdout() -> None:
+    """Drop what could not be written, so that Python does not complain about it while it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stdout is not None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)

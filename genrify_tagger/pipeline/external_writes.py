@@ -1,0 +1,155 @@
+"""Genres that another program (beets) writes for us: journalled before, looked at afterwards.
+
+So a scan knows such a genre for ours, and can tell when somebody changed it since.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from genrify_tagger import tags
+from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.files import FileStat, file_stat
+from genrify_tagger.pipeline.journalled_write import begin_change, provenance_of
+from genrify_tagger.pipeline.process_file import error_text, identify
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.write_policy import Provenance
+from genrify_tagger.store import DONE, FAILED, ChangeRecord, Found
+from genrify_tagger.tags import Snapshot
+
+
+def announce_write(
+    session: Session,
+    run: Callable[[], int],
+    path: str,
+    genres: Sequence[str],
+    *,
+    origin: str,
+    audio_key: str | None = None,
+    undoes: int | None = None,
+) -> int | None:
+    """Journal that another program is about to write a genre into a file.
+
+    Parameters
+    ----------
+    session : Session
+        The open session.
+    run : callable
+        Returns the run to book the change on; not called if there is none.
+    path : str
+        The file, as it is before.
+    genres : sequence of str
+        What it will say; none at all means that the genre is removed.
+    origin : str
+        "beets", or "undo" for what takes a change back.
+    audio_key : str or None
+        The song's identity, if it is known.
+    undoes : int or None
+        The change that this one takes back.
+
+    Returns
+    -------
+    int or None
+        The change, to be handed to `confirm`; None if the file says so already.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read, or the database not be used.
+    """
+    plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
+    if not plan.changes:
+        return None
+    key = audio_key or session.workers.audio_key(plan.target)
+    return begin_change(session, run(), plan, origin=origin, audio_key=key, undoes=undoes)
+
+
+def confirm_write(session: Session, change: int) -> Callable[[], None]:
+    """Look at what the other program wrote.
+
+    Returns
+    -------
+    callable
+        Journals the change as done, with the bytes that were found, or as failed if the genre was not written. It
+        takes a while, because it recognises the audio once more, and may be called from another thread; a process that
+        is killed before leaves the change to the next start.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used; so does the callable.
+    """
+    record = session.store.change(change)
+    if record is None:
+        raise StoreError(f"the journal has no change {change}")
+    try:
+        stat = file_stat(record.path)
+        snapshot = tags.read(record.path, field=record.field)
+    except (GenrifyError, OSError) as error:
+        return partial(session.store.finish_change, change, FAILED, error=error_text(error))
+    if tags.same_genre(snapshot.raw, record.before):
+        return partial(session.store.finish_change, change, FAILED, error="the genre was not written")
+    return partial(_finish, session, record, stat, snapshot)
+
+
+def _finish(session: Session, record: ChangeRecord, stat: FileStat, snapshot: Snapshot) -> None:
+    found = Found(raw=snapshot.raw, genres=snapshot.genres, audio_key=_key_now(session, record))
+    session.store.finish_change(record.id, DONE, stat_after=stat, found=found)
+
+
+def _key_now(session: Session, record: ChangeRecord) -> str | None:
+    """Return the audio's identity after the write; should it be unreadable now, the former one."""
+    try:
+        return session.workers.audio_key(record.path)
+    except GenrifyError:
+        return record.audio_key
+
+
+def standing_change(session: Session, change: ChangeRecord) -> ChangeRecord | None:
+    """Return the change that stands: a change itself, or if it took another one back, what had been before that one."""
+    standing: ChangeRecord | None = change
+    while standing is not None and standing.origin == "undo":
+        fallen = session.store.change(standing.undoes) if standing.undoes is not None else None
+        standing = fallen and session.store.last_change(
+            standing.path, standing.audio_key, field=standing.field, before=fallen.id
+        )
+    return standing
+
+
+def change_reverted_by(session: Session, path: str, genres: Sequence[str]) -> ChangeRecord | None:
+    """Return another program's change that stands in a file and that it takes back if it writes these genres now.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read, or the database not be used.
+    """
+    plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
+    change, word = latest_change(session, path) if plan.changes else (None, Provenance.UNTOUCHED)
+    standing = (
+        standing_change(session, change)
+        if change is not None and word in (Provenance.OURS, Provenance.UNDONE)
+        else None
+    )
+    if standing is None or standing.origin != "beets" or not tags.same_genre(plan.after.raw, standing.before):
+        return None
+    return standing
+
+
+def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Provenance]:
+    """Return the journal's last word on the song in a file, and what it means for the genre that is there now.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read, or the database not be used.
+    """
+    target = os.path.realpath(path)
+    stat = file_stat(target)
+    record = session.store.files([target]).get(target)
+    key = identify(session, target, stat, record).audio_key
+    field = session.settings.tagging.field
+    change = session.store.last_change(target, key, field=field)
+    return change, provenance_of(change, tags.read(target, field=field), key)

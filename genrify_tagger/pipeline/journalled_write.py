@@ -1,0 +1,164 @@
+"""The one way by which a file of the user's changes: journalled as pending, written, journalled as done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from genrify_tagger import tags
+from genrify_tagger.errors import GenrifyError, UnfinishedWriteError
+from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.write_policy import Provenance
+from genrify_tagger.store import ChangeRecord
+from genrify_tagger.tags import Snapshot, WritePlan
+
+
+def write_journalled(
+    session: Session,
+    run: int,
+    plan: WritePlan,
+    *,
+    origin: str,
+    audio_key: str | None,
+    undoes: int | None = None,
+) -> FileStat:
+    """Carry out a plan under the journal's eyes.
+
+    Parameters
+    ----------
+    session : Session
+        The open run.
+    run : int
+        Run to book the change on.
+    plan : Plan
+        From `tags.plan_write` or `tags.plan_restore`.
+    origin : str
+        Who wants it: "scan", "set", "undo", ...
+    audio_key : str or None
+        The song's identity before the write; None if it was never listened to.
+    undoes : int or None
+        The change that this one takes back.
+
+    Returns
+    -------
+    FileStat
+        The file's fingerprint after the write.
+
+    Raises
+    ------
+    TagError, WorkerError, OSError
+        If nothing was written.
+    UnfinishedWriteError
+        If only the next start can settle what was written: the change stays open in the journal until then.
+    """
+    key = audio_key or session.workers.audio_key(plan.target)
+    with undisturbed():
+        return _write(session, run, plan, origin=origin, key=key, undoes=undoes)
+
+
+def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str, undoes: int | None) -> FileStat:
+    tagging = session.settings.tagging
+    change = begin_change(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
+    try:
+        stat = tags.apply(
+            plan,
+            audio_key=session.workers.audio_key,
+            expected_key=key,
+            second_look=session.workers.compare_tags,
+            keep_mtime=tagging.keep_mtime,
+            hardlinks=tagging.hardlinks,
+            ownership=tagging.ownership,
+        )
+    except UnfinishedWriteError:
+        raise
+    except (GenrifyError, OSError) as error:
+        session.store.finish_change(change, "failed", error=str(error))
+        raise
+    session.store.finish_change(change, "done", stat_after=stat)
+    return stat
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM until the write in hand is finished; they take effect at the end of the block.
+
+    Only the main thread is ever interrupted by them, hence elsewhere there is nothing to put off.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
+def book(session: Session, run: int, plan: WritePlan, *, origin: str) -> FileStat:
+    """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on.
+
+    Once is enough: said again, it would hide the change that an undo is meant for.
+    """
+    key = session.workers.audio_key(plan.target)
+    last = session.store.last_change(plan.target, key, field=session.settings.tagging.field)
+    counts = provenance_of(last, plan.before, key) is not Provenance.UNTOUCHED
+    if last is not None and last.origin == origin and counts and tags.same_genre(last.after, plan.before.raw):
+        return plan.stat
+    change = begin_change(session, run, plan, origin=origin, audio_key=key, undoes=None)
+    session.store.finish_change(change, "done", stat_after=plan.stat)
+    return plan.stat
+
+
+def begin_change(
+    session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
+) -> int:
+    """Journal a plan as pending and return the change's number."""
+    return session.store.begin_change(
+        run=run,
+        path=plan.target,
+        field=session.settings.tagging.field,
+        before=plan.before.raw,
+        after=plan.after.raw,
+        before_genres=plan.before.genres,
+        after_genres=plan.after.genres,
+        audio_key=audio_key,
+        stat_before=plan.stat,
+        origin=origin,
+        undoes=undoes,
+        backup=tags.backup_path(plan) if session.settings.tagging.hardlinks == "in-place" else None,
+    )
+
+
+def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: str) -> Provenance:
+    """Say what the journal's last word on a path means for the song and the genre that are there now."""
+    if change is None or change.audio_key != audio_key:
+        return Provenance.UNTOUCHED
+    if change.origin == "set":
+        return Provenance.HUMAN
+    if not tags.same_genre(change.after, snapshot.raw):
+        return Provenance.FOREIGN
+    if change.origin == "undo":
+        return Provenance.UNDONE
+    return Provenance.OURS
+
+
+def save_file_state(
+    session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]
+) -> None:
+    """Update what the store knows of a file after a change that no scan made, so that no scan is surprised."""
+    target = os.path.realpath(path)
+    known = session.store.files([target]).get(target)
+    if known is not None:
+        changed = replace(known, stat=stat, status=status, reason=reason, error=None, after=tuple(genres))
+        session.store.save_files([changed])

@@ -1,0 +1,72 @@
+"""A human's word: genres set by hand, journalled like any change and never overruled by a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from genrify_tagger import tags
+from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.pipeline.journalled_write import book, save_file_state, write_journalled
+from genrify_tagger.pipeline.process_file import error_text
+from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.session import Session
+
+REASON = "set by hand"
+
+
+def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequence[str]) -> Iterator[Result]:
+    """Write `genres` into each of `paths`; an empty sequence removes the genre.
+
+    Parameters
+    ----------
+    session : Session
+        The open run's resources.
+    run : int
+        Run to book the changes on.
+    paths : sequence of str
+        Files.
+    genres : sequence of str
+        Names to write; a label of the vocabulary ("hiphop") is written by its name ("Hip-Hop").
+
+    Yields
+    ------
+    Result
+        "tagged", "kept" where the file says so already (it is guarded from then on all the same), or "failed".
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
+    """
+    names = tuple(dict.fromkeys(written_form(session, genre) for genre in genres))
+    for path in paths:
+        if session.stop.is_set():
+            return
+        try:
+            yield _set_one(session, run, path, names)
+        except StoreError:
+            raise  # no single file's failure
+        except (GenrifyError, OSError) as error:
+            yield Result(path=path, status="failed", error=error_text(error))
+
+
+def written_form(session: Session, genre: str) -> str:
+    """Return how a genre that a person typed is written: labels and names of the vocabulary in their usual form."""
+    typed = genre.strip().casefold()
+    for label in session.vocabulary.labels:
+        name = session.written_name(label)
+        if typed in {label.casefold(), name.casefold()}:
+            return name
+    return genre.strip()
+
+
+def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> Result:
+    field = session.settings.tagging.field
+    plan = tags.plan_write(path, names, field=field)
+    if plan.changes:
+        stat = write_journalled(session, run, plan, origin="set", audio_key=None)
+    else:
+        stat = book(session, run, plan, origin="set")
+    save_file_state(session, path, stat, "kept", reason=REASON, genres=names)
+    status = "tagged" if plan.changes else "kept"
+    return Result(path=path, status=status, reason=REASON, before=plan.before.genres, after=names, genres=names)

@@ -1,0 +1,163 @@
+"""The second look at a new file: mutagen, which shares no code with this package, must see the same fields as before.
+
+This need not happen in the program's own process: mutagen holds a big tag in memory several times over. It is kept
+from whatever costs more than looking: it cuts ID3 tags at their frames, but does not read into them, where a megabyte
+can unfold to gigabytes and chapters can nest without end; of FLAC it sees the comments only, without the pictures.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, BinaryIO, Literal
+
+import mutagen
+from mutagen.aiff import AIFF
+from mutagen.apev2 import APEv2
+from mutagen.asf import ASF
+from mutagen.dsf import DSF
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3, Frames
+from mutagen.mp4 import MP4
+from mutagen.oggflac import OggFLAC
+from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
+
+from genrify_tagger.tags.flac import comments_only
+from genrify_tagger.tags.model import GENRE
+from genrify_tagger.tags.patched_file import PatchedFile
+
+Seen = Literal["same", "other", "damaged"]
+
+
+class _Closed(dict[str, Any]):
+    """The frames mutagen knows, of which it gets none: it then keeps their bytes as they are."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+
+_RAW: dict[str, Any] = {"translate": False, "known_frames": _Closed(Frames)}
+
+
+_OGG = [OggVorbis, OggOpus, OggSpeex, OggFLAC]
+_READERS: Mapping[str, Callable[[BinaryIO], Any]] = {
+    "mp3": functools.partial(ID3, **_RAW),
+    "tta": functools.partial(ID3, **_RAW),
+    "wav": functools.partial(WAVE, **_RAW),
+    "aiff": functools.partial(AIFF, **_RAW),
+    "dsf": functools.partial(DSF, **_RAW),
+    "flac": FLAC,
+    "ogg": lambda file: mutagen.File(file, options=_OGG),
+    "mp4": MP4,
+    "asf": ASF,
+}
+_GENRE_KEYS = {"TCON", "TCO", "\xa9gen", "gnre", "genre", "wm/genre"}
+_BROKEN = (
+    *(mutagen.MutagenError, ValueError, KeyError, IndexError, EOFError),
+    *(OverflowError, AssertionError, RecursionError),
+)
+
+
+def compare_fields(container: str, field: str, former: str, fresh: str) -> Seen:
+    """Compare two files but for the genre.
+
+    Parameters
+    ----------
+    container : str
+        From `Snapshot.container`.
+    field : str
+        "genre", or the name of the custom field.
+    former, fresh : str
+        Paths of the file as it is and as it is to be.
+
+    Returns
+    -------
+    {"same", "other", "damaged"}
+        "damaged" if mutagen cannot read the file as it is, and ends in another way with the new one.
+    """
+    before = _fields_of(container, field, former)
+    if before == _fields_of(container, field, fresh):
+        return "same"
+    return "damaged" if isinstance(before, str) else "other"
+
+
+def _fields_of(container: str, field: str, path: str) -> Any:
+    """Return all fields but the genre as mutagen reads them, or the kind of error it ends with."""
+    reader = _READERS.get(container, APEv2)
+    try:
+        with ExitStack() as stack:
+            file: BinaryIO = stack.enter_context(open(path, "rb"))
+            if container == "flac":
+                file = _Shown(PatchedFile(file, comments_only(PatchedFile(file))))
+            opened = reader(file)
+    except mutagen.id3.ID3NoHeaderError:
+        return []
+    except mutagen.apev2.APENoHeaderError:
+        return []
+    except _BROKEN as error:
+        return type(error).__name__
+    tags = getattr(opened, "tags", opened) if not isinstance(opened, ID3 | APEv2) else opened
+    if isinstance(tags, ID3):
+        return sorted(_digest(frame) for frame in tags.unknown_frames if not _is_id3_field(tags, frame, field))
+    return [] if tags is None else sorted(_fields(tags, field))
+
+
+class _Shown(io.BytesIO):
+    """A view as a file for mutagen."""
+
+    def __init__(self, view: PatchedFile) -> None:
+        super().__init__()
+        self._view = view
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = max(0, offset + (0, self._at, self._view.size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._view.at(self._at, self._view.size if size is None or size < 0 else size)
+        self._at += len(data)
+        return data
+
+
+def _is_id3_field(tags: Any, frame: bytes, field: str) -> bool:
+    length = 3 if tags.version[1] == 2 else 4
+    if field == GENRE:
+        return frame[:length] in (b"TCO", b"TCON")
+    described = (field.encode("ascii"), field.encode("utf-16-le"))
+    return frame[:3] == b"TXX" and any(name.lower() in frame.lower() for name in described)
+
+
+def _fields(tags: Any, field: str) -> list[tuple[str, bytes]]:
+    pairs = tags if isinstance(tags, list) else tags.items()
+    return [(key, _digest(value)) for key, value in pairs if not _is_field(key, field)]
+
+
+def _is_field(key: str, field: str) -> bool:
+    if field == GENRE:
+        return key in _GENRE_KEYS or key.lower() in _GENRE_KEYS
+    # "GENRIFY", "TXXX:GENRIFY", "----:com.apple.iTunes:GENRIFY"
+    return key.rpartition(":")[2].casefold() == field.casefold()
+
+
+def _digest(value: Any) -> bytes:
+    """Return a short stand-in for a value, which may hold a picture of many megabytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in value if isinstance(value, list) else [value]:
+        # What APEv2 and ASF wrap stands in `value`, beside language and stream; MP4 adds the kind to the bytes.
+        raw = getattr(part, "value", part)
+        more = sorted((name, repr(each)) for name, each in getattr(part, "__dict__", {}).items() if name != "value")
+        digest.update(f"{type(part).__name__} {more} ".encode())
+        if isinstance(raw, str):
+            raw = raw.encode("utf-8", "surrogatepass")
+        digest.update(raw if isinstance(raw, bytes) else repr(raw).encode())
+    return digest.digest()

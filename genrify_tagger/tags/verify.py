@@ -1,0 +1,55 @@
+"""Prove that a new file says what was planned, and that nothing else in it changed, before it takes its place.
+
+The new file is read twice: by this package's own code, and by mutagen, which shares none of it (`second_look`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from genrify_tagger.errors import WriteRefusedError
+from genrify_tagger.tags.containers import open_state
+from genrify_tagger.tags.model import TagState, WritePlan, same_pieces
+from genrify_tagger.tags.mutagen_check import Seen
+from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.planning import check_outcome, snapshot, with_open
+
+
+def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str, str], Seen]) -> None:
+    """Hold a finished file against the plan and the original.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was planned.
+    path : str
+        The new file.
+    compare : callable
+        `second_look.compare`, wherever it runs.
+
+    Raises
+    ------
+    WriteRefusedError
+        If anything differs that should not.
+    """
+    with_open(
+        path, lambda new: with_open(plan.target, lambda old: _prove_own(plan, PatchedFile(old), PatchedFile(new)))
+    )
+    match compare(plan.before.container, plan.field, plan.target, path):
+        case "damaged":
+            # The new file could be read, but putting the damage back could not be proven.
+            words = "the tags are damaged where the genre is, so a change could not be taken back safely"
+            raise WriteRefusedError(words)
+        case "other":
+            raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
+
+
+def _prove_own(plan: WritePlan, old: PatchedFile, new: PatchedFile) -> None:
+    before, after = _state(old, plan), _state(new, plan)
+    check_outcome(before, after, plan.after.genres)
+    if not same_pieces(snapshot(after, plan.field).raw, plan.after.raw):
+        raise WriteRefusedError("the genre read back is not the one that was written")
+
+
+def _state(view: PatchedFile, plan: WritePlan) -> TagState:
+    return open_state(view, plan.field, plan.target)

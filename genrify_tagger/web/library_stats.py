@@ -1,0 +1,100 @@
+"""The library in numbers, and what the program is doing, for the overview and the line at the foot of each page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from genrify_tagger.files import counted, printable
+from genrify_tagger.pipeline import Session
+from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
+from genrify_tagger.watch.service_state import LOST, service_state
+
+DAYS = 60
+_FRESH_SECONDS = 5.0
+_PATIENCE = 50  # times the seconds that counting took, since it reads the whole table
+
+_PHASES = {
+    "starting": "is starting",
+    "looking": "looks through the library",
+    "working": "is listening",
+    "idle": "watches and rests",
+    "stopping": "is stopping",
+}
+_BUSY = {"looking", "working"}
+
+Json = dict[str, Any]
+
+
+class Counts:
+    """The last counting of one session's library, for all who ask while it is fresh."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._value: Json = {}
+
+    def find(self) -> Json:
+        """Return the numbers, counted anew if they are old."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                started = time.monotonic()
+                self._value = _count(self._session)
+                ended = time.monotonic()
+                self._until = ended + max(_FRESH_SECONDS, _PATIENCE * (ended - started))
+            return self._value
+
+    def last(self) -> Json:
+        """Return the numbers as they were last counted, without waiting; they are counted anew meanwhile."""
+        if time.monotonic() > self._until and not self._lock.locked():
+            threading.Thread(target=self.find, name="genrify-counting", daemon=True).start()
+        return self._value
+
+
+def service(session: Session, counts: Counts) -> Json:
+    """Return what is running, and the numbers that change while it does."""
+    last = session.store.last_run()
+    return {
+        "counts": counts.find()["statuses"],
+        "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
+        "running": last is not None and last.status == RUNNING,
+        "service": _in_words(service_state(session.settings)),
+    }
+
+
+def _in_words(state: Json | None) -> Json | None:
+    """Return what the background service says of itself, for people: a sentence's end, and facts by name."""
+    if state is None:
+        return None
+    phase, queue, last = state["phase"], state["queue"], state["last_file"]
+    away = [f"{root['path']}: {root['reason']}" for root in state["roots"] if root["watching"] == LOST]
+    words = str(_PHASES.get(phase, phase)) + (f", {counted(queue, 'file')} waiting" if queue else "")
+    facts = [
+        ["Watches", ", ".join(printable(root["path"]) for root in state["roots"])],
+        ["Waiting", counted(queue, "file")],
+        ["Pace", f"{state['rate']:g} file{'' if state['rate'] == 1 else 's'} a minute"],
+        ["Last file", printable(last or "none yet")],
+        *(["Away", printable(path)] for path in away),
+        *(
+            [
+                ["Last failure", f"{printable(one['path'])}: {printable(one['error'] or '')}"]
+                for one in state["failures"][:1]
+            ]
+        ),
+    ]
+    return {"phase": phase, "busy": phase in _BUSY, "words": words, "facts": facts}
+
+
+def _count(session: Session) -> Json:
+    seen = session.store.overview()
+    days = session.store.changes_by_day(utc_now() - timedelta(days=DAYS))
+    return {
+        "statuses": session.store.counts(),
+        "genres": [{"name": name, "files": files} for name, files in seen.genres.items() if name != NO_GENRE],
+        "without_genre": seen.genres.get(NO_GENRE, 0),
+        "confidence": seen.confidence,
+        "changes": [{"day": day, "by": by} for day, by in days.items()],
+    }

@@ -1,0 +1,139 @@
+"""What sounds like a song: exact against a plain computation, current after a scan, and through the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genrify_tagger.analysis import Analysis
+from genrify_tagger.classifier import load_sidecar
+from genrify_tagger.config import DatabaseSettings, Settings
+from genrify_tagger.pipeline import EmbeddingIndex, open_session
+from genrify_tagger.store import FileRecord
+from tests import media
+
+SONGS, DIMENSIONS = 300, load_sidecar(None).embedding_size
+
+
+def analysis(embedding) -> Analysis:
+    one = np.ones((1, 10), np.float32)
+    return Analysis(
+        duration=60.0,
+        intervals=np.array([[0, 3]], np.float32),
+        levels=np.zeros(1, np.float32),
+        outputs={"gtzan": one},
+        tags=np.zeros(50, np.float32),
+        embedding=embedding,
+    )
+
+
+@pytest.fixture
+def session(tmp_path):
+    settings = replace(Settings(), database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}"))
+    with open_session(settings) as opened:
+        yield opened
+
+
+def add(session, number: int, embedding, *, there: bool = True) -> None:
+    key = f"{number:032x}"
+    session.store.save_analysis(key, session.sidecar.id, session.front_end, analysis(embedding))
+    if there:
+        session.store.save_files([FileRecord(path=f"/music/{number:04}.mp3", status="kept", audio_key=key)])
+
+
+def test_the_search_is_exact(session):
+    embeddings = np.random.default_rng(0).normal(size=(SONGS, DIMENSIONS)).astype(np.float16).astype(np.float32)
+    for number, embedding in enumerate(embeddings):
+        add(session, number, embedding, there=number % 7 != 0)
+    wanted = embeddings[5]
+    units = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = units @ units[5]
+    expected = [n for n in np.argsort(-cosines) if n % 7 != 0 and n != 5][:10]
+    found = EmbeddingIndex(session).nearest(wanted, count=10, but_not=f"{5:032x}")
+    assert [int(Path(one.record.path).stem) for one in found] == expected
+    assert [one.similarity for one in found] == pytest.approx([cosines[n] for n in expected], abs=1e-3)
+
+
+def test_a_song_itself_is_the_nearest_unless_left_out(session):
+    embedding = np.random.default_rng(1).normal(size=DIMENSIONS).astype(np.float32)
+    add(session, 1, embedding)
+    found = EmbeddingIndex(session).nearest(embedding, count=5)
+    assert [round(one.similarity, 2) for one in found] == [1.0]
+    assert EmbeddingIndex(session).nearest(embedding, count=5, but_not=f"{1:032x}") == []
+
+
+def test_songs_heard_later_are_found(session):
+    neighbours = EmbeddingIndex(session)
+    assert neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5) == []
+    add(session, 1, np.ones(DIMENSIONS, np.float32))
+    neighbours._next = 0.0  # the pause between two readings, which is short but not nothing
+    assert len(neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5)) == 1
+
+
+def test_silence_has_no_neighbours_that_are_near(session):
+    add(session, 1, np.ones(DIMENSIONS, np.float32))
+    assert [one.similarity for one in EmbeddingIndex(session).nearest(np.zeros(DIMENSIONS, np.float32), count=5)] == [0]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory) -> Path:
+    music = tmp_path_factory.mktemp("music")
+    for name, kind, source in (
+        ("jazz one", "mp3-v2.3", media.JAZZ),
+        ("jazz two", "flac", media.JAZZ),
+        ("dance one", "opus", media.CLASSICAL),
+        ("dance two", "m4a-aac", media.CLASSICAL),
+    ):
+        media.make(kind, music / name.split()[0], name, source=source)
+    return music
+
+
+def test_the_command_lists_the_nearest_and_writes_a_playlist(program, library, tmp_path):
+    program("scan", "--dry-run", library)
+    program.scan(library)
+    song = library / "jazz" / "jazz one.mp3"
+    found = [json.loads(line) for line in program("similar", song, "--format", "jsonl").stdout.splitlines()]
+    assert next(Path(one["path"]).name for one in found) == "jazz two.flac"
+    assert len(found) == 3 and found[0]["similarity"] > 0.9 > found[1]["similarity"]
+    playlist = library / "like.m3u8"
+    done = program("similar", song, "-n", "2", "--playlist", playlist)
+    assert done.stdout.splitlines()[0].endswith("jazz two.flac")
+    lines = playlist.read_text("utf-8").splitlines()
+    assert lines[0] == "#EXTM3U"
+    assert lines[1] == "#EXTINF:15,jazz two"
+    assert lines[2] == "jazz/jazz two.flac"
+    assert len(lines) == 5
+    elsewhere = tmp_path / "like.m3u8"
+    program("similar", song, "-n", "1", "--playlist", elsewhere)
+    assert elsewhere.read_text("utf-8").splitlines()[2] == str(library / "jazz" / "jazz two.flac")
+
+
+def test_a_song_outside_the_library_leaves_no_trace(program, library, tmp_path):
+    program.scan(library)
+    stranger = media.make("wav", tmp_path, "stranger", source=media.CLASSICAL)
+    before = program("db", "prune", "--dry-run").stdout
+    found = program("similar", stranger, "-n", "1").stdout
+    assert "dance" in found
+    assert program("db", "prune", "--dry-run").stdout == before
+
+
+def test_the_command_says_what_is_wrong(program, tmp_path):
+    song = media.make("flac", tmp_path)
+    assert "genrify-tag scan" in program("similar", song, status=1).stderr
+    assert "no such file" in program("similar", tmp_path / "none.mp3", status=1).stderr.lower()
+    assert ".m3u8" in program("similar", song, "--playlist", tmp_path / "list.txt", status=2).stderr
+
+
+def test_a_playlist_that_cannot_be_written_is_named(program, library, tmp_path):
+    program.scan(library)
+    song = library / "jazz" / "jazz one.mp3"
+    nowhere = tmp_path / "none" / "like.m3u8"
+    done = program("similar", song, "--playlist", nowhere, status=1)
+    assert f"{nowhere}: the playlist cannot be written: No such file or directory" in done.stderr
+    taken = tmp_path / "taken.m3u8"
+    (tmp_path / "taken.m3u8.partial").mkdir()
+    assert f"{taken}: the playlist cannot be written" in program("similar", song, "--playlist", taken, status=1).stderr

@@ -1,0 +1,126 @@
+"""Songs for the eye and for browsers: pictures, titles and Opus, of every kind of file, made in worker processes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import av
+import numpy as np
+import pytest
+
+from genrify_tagger import audio, spectrogram
+from genrify_tagger.errors import DecodeError, WorkerMemoryError
+from genrify_tagger.web.png import heat
+from genrify_tagger.worker_main import Limits
+from genrify_tagger.workers import Workers
+from tests import media
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(jobs=1, segments=8) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", media.KINDS)
+def test_every_kind_can_be_seen_heard_and_named(workers, kind):
+    path = str(media.master(kind))
+    if kind != "mp3-bare":
+        assert workers.read_titles(path) == {"title": "A title", "artist": "An artist", "album": "An album"}
+    picture = workers.depict(path, columns=300)
+    assert picture.duration == pytest.approx(15, abs=0.2)
+    assert picture.peaks.shape == picture.levels.shape == (300,)
+    assert picture.mel.shape == (96, 300)
+    assert picture.peaks.max() == 255 == picture.mel.max()
+    assert (picture.levels <= picture.peaks).all()
+    assert duration_of(workers.to_opus(path)) == pytest.approx(15, abs=0.2)
+
+
+def duration_of(opus: bytes) -> float:
+    with av.open(io.BytesIO(opus)) as container:
+        stream = container.streams.audio[0]
+        assert (container.format.name, stream.codec_context.name) == ("matroska,webm", "opus")
+        assert container.duration is not None
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(stream))
+
+
+def test_opus_sounds_like_the_song(tmp_path):
+    made = tmp_path / "song.webm"
+    made.write_bytes(audio.to_opus(str(media.JAZZ)))
+    before, after = audio.decode_all(str(media.JAZZ)), audio.decode_all(str(made))
+    length = min(len(before), len(after)) // 48000 * 48000
+    ours, theirs = (spectrogram.log_mel(y[:length].reshape(-1, 48000)) for y in (before, after))
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.95
+
+
+def test_a_picture_shows_a_moment_where_it_is(tmp_path):
+    wav = tmp_path / "click.wav"
+    media.ffmpeg(
+        *("-f", "lavfi", "-i", "aevalsrc=exprs='if(between(t,7,7.5),0.8*sin(2*PI*440*t),0)':d=10:s=16000", wav),
+    )
+    from genrify_tagger.worker_main import depict
+
+    picture = depict(str(wav), 100)
+    assert set(np.flatnonzero(picture.peaks > 128)) == set(range(70, 75))
+    loud = np.flatnonzero(picture.mel.max(axis=0) > 128)
+    assert 69 <= loud.min() <= loud.max() <= 75
+    band = 95 - int(picture.mel[:, 72].argmax())  # counted from the lowest
+    centre = band * 3999 / 95  # a mel band is narrow; 440 Hz must be in the lower sixth of 8 kHz
+    assert 100 < centre < 1400
+
+
+def test_silence_and_a_moment_can_be_drawn(tmp_path):
+    from genrify_tagger.worker_main import depict
+
+    wav = tmp_path / "silence.wav"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=0.05", wav)
+    picture = depict(str(wav), 800)
+    assert picture.peaks.max() == 0 == picture.mel.max()
+    assert 1 <= len(picture.peaks) <= 5
+
+
+@pytest.mark.parametrize("what", ["read_titles", "to_opus"])
+def test_what_is_no_song_is_told_as_such(workers, tmp_path, what):
+    text = tmp_path / "song.mp3"
+    text.write_text("this is no song")
+    with pytest.raises(DecodeError) as caught:
+        getattr(workers, what)(str(text))
+    assert caught.value.path == str(text)
+
+
+def test_a_picture_that_needs_too_much_memory_costs_only_itself(tmp_path):
+    long = tmp_path / "long.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=7200", "-c:a", "flac", long)
+    with Workers(jobs=1, segments=8, limits=Limits(memory_limit=128 << 20)) as limited:
+        with pytest.raises((WorkerMemoryError, DecodeError), match="memory"):
+            limited.depict(str(long), columns=800)
+        assert limited.read_titles(str(media.master("flac")))["title"] == "A title"
+
+
+def test_long_titles_are_cut_and_broken_ones_are_replaced(workers, tmp_path):
+    made = tmp_path / "song.flac"
+    media.ffmpeg("-i", media.JAZZ, "-metadata", f"title={'x' * 5000}", "-metadata", "artist=a\nb\tc", made)
+    assert workers.read_titles(str(made)) == {"title": "x" * 300, "artist": "a b c"}
+
+
+def test_a_png_file_holds_the_levels():
+    levels = np.arange(256, dtype=np.uint8).reshape(4, 64)
+    data = heat(levels)
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    chunks, place = {}, 8
+    while place < len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        assert struct.unpack(">I", data[place + 8 + length : place + 12 + length])[0] == zlib.crc32(kind + body)
+        chunks[kind] = body
+        place += 12 + length
+    assert struct.unpack(">II", chunks[b"IHDR"][:8]) == (64, 4)
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(4, 65)
+    assert (rows[:, 0] == 0).all() and (rows[:, 1:] == levels).all()
+    palette = np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(256, 3).astype(int)
+    assert (np.diff(palette.sum(axis=1)) >= 0).all()  # louder is never darker
+    with av.open(io.BytesIO(data)) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert (picture == palette[levels]).all()

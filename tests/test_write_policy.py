@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import pytest
+
+from genrify_tagger.config import TaggingSettings
+from genrify_tagger.decision import Decision
+from genrify_tagger.pipeline.write_policy import Provenance, WriteDecision, decide_write
+
+SURE = Decision(genres=("rock",), confidence=0.9, scores={"rock": 0.9, "pop": 0.1}, reason=None)
+UNSURE = Decision(genres=(), confidence=0.3, scores={"rock": 0.5, "pop": 0.5}, reason="confidence 0.30 below 0.60")
+RULES = TaggingSettings()
+
+
+def verdict(present, decision=SURE, past=Provenance.UNTOUCHED, rules=RULES, **options):
+    heard = ("Rock",) if decision.genres else ()
+    return decide_write(present, decision, heard, past, rules, **options)
+
+
+def test_an_empty_file_gets_the_genre():
+    assert verdict(()) == WriteDecision("tagged", ("Rock",))
+
+
+@pytest.mark.parametrize("junk", ["", "Other", "unknown", " Genre "])
+def test_junk_counts_as_none(junk):
+    assert verdict((junk,)) == WriteDecision("tagged", ("Rock",))
+
+
+def test_what_is_there_is_kept_by_default():
+    assert verdict(("Shoegaze",)).status == "kept"
+
+
+def test_merge_adds_behind():
+    rules = replace(RULES, existing="merge")
+    assert verdict(("Shoegaze",), rules=rules) == WriteDecision("tagged", ("Shoegaze", "Rock"))
+    assert verdict(("shoegaze", "ROCK"), rules=rules).status == "kept"
+
+
+def test_replace_replaces_only_what_differs():
+    rules = replace(RULES, existing="replace")
+    assert verdict(("Shoegaze",), rules=rules) == WriteDecision("tagged", ("Rock",))
+    assert verdict(("rock",), rules=rules).status == "kept"
+
+
+def test_unsure_is_never_written():
+    assert verdict((), UNSURE) == WriteDecision("unsure", reason="confidence 0.30 below 0.60")
+    assert verdict(("Jazz",), UNSURE, rules=replace(RULES, existing="replace")).status == "kept"
+
+
+@pytest.mark.parametrize("past", [Provenance.UNDONE, Provenance.FOREIGN])
+def test_what_others_changed_is_respected_until_forced(past):
+    assert verdict((), past=past).status == "skipped"
+    assert verdict(("Own",), past=past, rules=replace(RULES, existing="replace")).status == "kept"
+    assert verdict((), past=past, force=True) == WriteDecision("tagged", ("Rock",))
+    assert verdict((), past=past, reanalyse=True).status == "skipped"
+
+
+def test_a_humans_word_is_never_overruled():
+    rules = replace(RULES, existing="replace")
+    assert verdict(("Own",), past=Provenance.HUMAN, rules=rules, force=True, reanalyse=True).status == "kept"
+    assert verdict((), past=Provenance.HUMAN, force=True).status == "kept"
+
+
+def test_our_own_genre_changes_only_on_a_new_hearing():
+    assert verdict(("Pop",), past=Provenance.OURS).status == "kept"
+    assert verdict(("Pop",), past=Provenance.OURS, reanalyse=True) == WriteDecision("tagged", ("Rock",))
+    assert verdict(("Pop",), UNSURE, past=Provenance.OURS, reanalyse=True).status == "kept"
+
+
+def test_protected_genres_are_left_alone():
+    rules = replace(RULES, existing="replace", protected=("Audiobook",))
+    spared = verdict(("audiobook",), rules=rules, force=True)
+    assert spared == WriteDecision("skipped", reason="audiobook is a protected genre")
