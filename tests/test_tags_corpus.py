@@ -1,4 +1,4 @@
-"""Other people's tags: every shape of the corpus is written, looked at by independent readers, and taken back.
+"""Tags as other programs write them: every shape of the corpus is written, read by independent readers, and undone.
 
 The genre is the only thing that may differ after a write, and nothing at all after an undo. What cannot be kept is
 refused with a reason, and then the file is untouched.
@@ -31,6 +31,8 @@ NEW = re.compile(
     r"Vendor: Genrify Tagger|Handler(Type: Metadata|VendorID: Apple)"
     r"|RecordingTime: 1999|Title: x$|Comment: (\(ID3v1 Comment\) )?(V1 )?comment|Track: 7"
 )
+OGG = {".ogg", ".oga", ".opus", ".spx"}
+MP4 = {".m4a", ".m4b", ".mp4"}
 WANTED = (("Jazz",), ("Hip-Hop", "Electronic"), ("Metal",))
 
 
@@ -121,41 +123,45 @@ def test_only_the_genre_changes_and_undo_brings_back_every_byte(shape: Shape, co
     assert "; ".join(case.reread or ()) == "; ".join(case.wanted)
     if shape.genres is not None:
         assert case.read == shape.genres
+    check_kept_pieces(case)
+    first, second = corpus.audio[case.original.name]
+    assert first == second or case.trailing
+    if shape.suffix in OGG and not shape.name.endswith(("-in-front", "-behind")):  # these are not Ogg from end to end
+        before, after = (listing.ogg(path.read_bytes()) for path in case.files)
+        assert after == before, "another packet or comment was changed"
+    if shape.suffix in MP4:
+        check_atoms(case)
+    check_exiftool_fields(*corpus.exiftool[shape.name + shape.suffix])
+    assert case.undone == case.original.read_bytes()
+
+
+def check_kept_pieces(case: Case) -> None:
     data = case.written.read_bytes()
     at = 0
     for number, piece in enumerate(case.kept):
         found = data.find(piece, at)
         assert found >= 0, f"piece {number} is lost: {piece[:60]!r}"
         at = found + len(piece)
-    first, second = corpus.audio[case.original.name]
-    assert first == second or case.trailing
-    assert case.undone == case.original.read_bytes()
 
 
-@pytest.mark.parametrize("shape", _shapes(".ogg", ".oga", ".opus", ".spx"), ids=str)
-def test_every_other_packet_and_comment_of_ogg_is_kept(shape: Shape, corpus: Round) -> None:
-    if shape.name.endswith(("-in-front", "-behind")):
-        pytest.skip("not Ogg from end to end")
-    before, after = (listing.ogg(path.read_bytes()) for path in corpus.cases[shape.name].files)
-    assert after == before
-
-
-@pytest.mark.parametrize("shape", _shapes(".m4a", ".m4b", ".mp4"), ids=str)
-def test_every_other_atom_of_mp4_is_kept_and_every_sample_found(shape: Shape, corpus: Round) -> None:
-    before, after = (listing.mp4(path.read_bytes()) for path in corpus.cases[shape.name].files)
+def check_atoms(case: Case) -> None:
+    """Every other atom is kept, and every sample is found at its offset."""
+    before, after = (listing.mp4(path.read_bytes()) for path in case.files)
     handler = b"moov udta meta hdlr".split()
     if all(list(atom[0]) != handler for atom in before):
         after = [atom for atom in after if list(atom[0]) != handler]  # a new list of items needs one
     assert after == before
 
 
-@pytest.mark.parametrize("shape", _shapes(), ids=str)
-def test_exiftool_sees_every_other_field_as_before(shape: Shape, corpus: Round) -> None:
-    before, after = corpus.exiftool[shape.name + shape.suffix]
-    if not before:
-        pytest.skip(f"exiftool does not read {shape.suffix}")
+def check_exiftool_fields(before: set[str], after: set[str]) -> None:
+    """Compare what exiftool shows; it shows nothing of the containers that it does not read."""
     assert before <= after
-    assert {field for field in after - before if not NEW.match(field)} == set()
+    assert not before or {field for field in after - before if not NEW.match(field)} == set()
+
+
+def test_exiftool_reads_most_of_the_corpus(corpus: Round) -> None:
+    seen = [bool(before) for before, _ in corpus.exiftool.values()]
+    assert sum(seen) > 0.9 * len(seen)
 
 
 @pytest.mark.parametrize("shape", _shapes(refused=True), ids=str)
