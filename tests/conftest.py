@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import InProcessProgram
 from tests.program import Program
 
 pytest_plugins = ["tests.beets_fixtures"]
@@ -13,4 +14,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture
 def program(tmp_path_factory) -> Program:
+    """Return the installed program, started anew for each command."""
     return Program(Path(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def command_line(tmp_path_factory) -> InProcessProgram:
+    """Return the program's command line within this process: the same, without the starts."""
+    return InProcessProgram(Path(tmp_path_factory.mktemp("home")))

@@ -92,15 +92,15 @@ def library(tmp_path_factory) -> Path:
     return music
 
 
-def test_the_command_lists_the_nearest_and_writes_a_playlist(program, library, tmp_path):
-    program("scan", "--dry-run", library)
-    program.scan(library)
+def test_the_command_lists_the_nearest_and_writes_a_playlist(command_line, library, tmp_path):
+    command_line("scan", "--dry-run", library)
+    command_line.scan(library)
     song = library / "jazz" / "jazz one.mp3"
-    found = [json.loads(line) for line in program("similar", song, "--format", "jsonl").stdout.splitlines()]
+    found = [json.loads(line) for line in command_line("similar", song, "--format", "jsonl").stdout.splitlines()]
     assert next(Path(one["path"]).name for one in found) == "jazz two.flac"
     assert len(found) == 3 and found[0]["similarity"] > 0.9 > found[1]["similarity"]
     playlist = library / "like.m3u8"
-    done = program("similar", song, "-n", "2", "--playlist", playlist)
+    done = command_line("similar", song, "-n", "2", "--playlist", playlist)
     assert done.stdout.splitlines()[0].endswith("jazz two.flac")
     lines = playlist.read_text("utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
@@ -108,32 +108,35 @@ def test_the_command_lists_the_nearest_and_writes_a_playlist(program, library, t
     assert lines[2] == "jazz/jazz two.flac"
     assert len(lines) == 5
     elsewhere = tmp_path / "like.m3u8"
-    program("similar", song, "-n", "1", "--playlist", elsewhere)
+    command_line("similar", song, "-n", "1", "--playlist", elsewhere)
     assert elsewhere.read_text("utf-8").splitlines()[2] == str(library / "jazz" / "jazz two.flac")
 
 
-def test_a_song_outside_the_library_leaves_no_trace(program, library, tmp_path):
-    program.scan(library)
+def test_a_song_outside_the_library_leaves_no_trace(command_line, library, tmp_path):
+    command_line.scan(library)
     stranger = media.make("wav", tmp_path, "stranger", source=media.CLASSICAL)
-    before = program("db", "prune", "--dry-run").stdout
-    found = program("similar", stranger, "-n", "1").stdout
+    before = command_line("db", "prune", "--dry-run").stdout
+    found = command_line("similar", stranger, "-n", "1").stdout
     assert "dance" in found
-    assert program("db", "prune", "--dry-run").stdout == before
+    assert command_line("db", "prune", "--dry-run").stdout == before
 
 
-def test_the_command_says_what_is_wrong(program, tmp_path):
+def test_the_command_says_what_is_wrong(command_line, tmp_path):
     song = media.make("flac", tmp_path)
-    assert "genrify-tag scan" in program("similar", song, status=1).stderr
-    assert "no such file" in program("similar", tmp_path / "none.mp3", status=1).stderr.lower()
-    assert ".m3u8" in program("similar", song, "--playlist", tmp_path / "list.txt", status=2).stderr
+    assert "genrify-tag scan" in command_line("similar", song, status=1).stderr
+    assert "no such file" in command_line("similar", tmp_path / "none.mp3", status=1).stderr.lower()
+    assert ".m3u8" in command_line("similar", song, "--playlist", tmp_path / "list.txt", status=2).stderr
 
 
-def test_a_playlist_that_cannot_be_written_is_named(program, library, tmp_path):
-    program.scan(library)
+def test_a_playlist_that_cannot_be_written_is_named(command_line, library, tmp_path):
+    command_line.scan(library)
     song = library / "jazz" / "jazz one.mp3"
     nowhere = tmp_path / "none" / "like.m3u8"
-    done = program("similar", song, "--playlist", nowhere, status=1)
+    done = command_line("similar", song, "--playlist", nowhere, status=1)
     assert f"{nowhere}: the playlist cannot be written: No such file or directory" in done.stderr
     taken = tmp_path / "taken.m3u8"
     (tmp_path / "taken.m3u8.partial").mkdir()
-    assert f"{taken}: the playlist cannot be written" in program("similar", song, "--playlist", taken, status=1).stderr
+    assert (
+        f"{taken}: the playlist cannot be written"
+        in command_line("similar", song, "--playlist", taken, status=1).stderr
+    )

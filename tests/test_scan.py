@@ -87,204 +87,204 @@ def test_a_second_scan_opens_no_audio_file(program, library):
     assert [r["genres"] for r in second] == [r["genres"] for r in first]
 
 
-def test_existing_genres_are_kept_merged_or_replaced(program, tmp_path):
+def test_existing_genres_are_kept_merged_or_replaced(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Shoegaze")
-    kept = program.scan(song, *SURE)[0]
+    kept = command_line.scan(song, *SURE)[0]
     assert (kept["status"], kept["after"], kept["before"]) == ("kept", ["Shoegaze"], ["Shoegaze"])
     assert kept["scores"]  # it was listened to all the same
-    merged = program.scan(song, *SURE, "--existing", "merge")[0]
+    merged = command_line.scan(song, *SURE, "--existing", "merge")[0]
     assert merged["status"] == "tagged" and merged["after"] == ["Shoegaze", *merged["genres"]]
     assert MediaFile(song).genres == merged["after"]
-    program("undo")
+    command_line("undo")
     assert MediaFile(song).genres == ["Shoegaze"]
 
 
-def test_replace_is_asked_for(program, tmp_path):
+def test_replace_is_asked_for(command_line, tmp_path):
     song = media.make("mp3-v2.4", tmp_path / "music", genre="Shoegaze")
-    replaced = program.scan(song, *SURE, "--existing", "replace")[0]
+    replaced = command_line.scan(song, *SURE, "--existing", "replace")[0]
     assert replaced["status"] == "tagged" and MediaFile(song).genres == replaced["genres"] != ["Shoegaze"]
 
 
 @pytest.mark.parametrize("junk", ["Other", "unknown"])
-def test_junk_counts_as_no_genre(program, tmp_path, junk):
+def test_junk_counts_as_no_genre(command_line, tmp_path, junk):
     song = media.make("m4a-aac", tmp_path / "music", genre=junk)
-    assert program.scan(song, *SURE)[0]["status"] == "tagged"
+    assert command_line.scan(song, *SURE)[0]["status"] == "tagged"
     assert MediaFile(song).genres != [junk]
 
 
-def test_unsure_writes_nothing(program, tmp_path):
+def test_unsure_writes_nothing(command_line, tmp_path):
     song = media.make("opus", tmp_path / "music")
     before = song.read_bytes()
-    result = program.scan(song, "--min-confidence", "1")[0]
+    result = command_line.scan(song, "--min-confidence", "1")[0]
     assert result["status"] == "unsure" and "below 1" in result["reason"] and result["genres"] == []
     assert song.read_bytes() == before
-    assert str(song) in program("status", "--list", "unsure").stdout
+    assert str(song) in command_line("status", "--list", "unsure").stdout
 
 
-def test_what_is_unsure_is_told_by_the_name_that_would_be_written(program, tmp_path):
+def test_what_is_unsure_is_told_by_the_name_that_would_be_written(command_line, tmp_path):
     song = media.make("mp3-v2.3", tmp_path / "music")
     named = {"GENRIFY_TAGGING__NAMES": '{ jazz = "Swing" }'}
     scan = ("scan", "--min-confidence", "1", "--verbose", song)
-    assert re.search(r"^unsure +Swing\? 0\.\d\d ", program(*scan, **named).stdout)
-    assert re.search(r"^unchanged +Swing\? 0\.\d\d ", program(*scan, **named).stdout)
+    assert re.search(r"^unsure +Swing\? 0\.\d\d ", command_line(*scan, **named).stdout)
+    assert re.search(r"^unchanged +Swing\? 0\.\d\d ", command_line(*scan, **named).stdout)
     listing = ("status", "--list", "unsure")
-    assert ", perhaps Swing)" in program(*listing, **named).stdout
-    assert ", perhaps Jazz)" in program(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
-    no_model = program(*listing, GENRIFY_ANALYSIS__MODEL=str(tmp_path / "none.json"))
+    assert ", perhaps Swing)" in command_line(*listing, **named).stdout
+    assert ", perhaps Jazz)" in command_line(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
+    no_model = command_line(*listing, GENRIFY_ANALYSIS__MODEL=str(tmp_path / "none.json"))
     assert ", perhaps jazz)" in no_model.stdout
 
 
-def test_a_dry_run_writes_nothing_and_says_the_same(program, tmp_path):
+def test_a_dry_run_writes_nothing_and_says_the_same(command_line, tmp_path):
     song = media.make("ogg-vorbis", tmp_path / "music")
     before, stat = song.read_bytes(), song.stat()
-    planned = program.scan(song, *SURE, "--dry-run")[0]
+    planned = command_line.scan(song, *SURE, "--dry-run")[0]
     assert (song.read_bytes(), song.stat().st_mtime_ns) == (before, stat.st_mtime_ns)
-    done = program.scan(song, *SURE)[0]
+    done = command_line.scan(song, *SURE)[0]
     assert done["cached"] and not planned["cached"]
     assert {k: v for k, v in planned.items() if k != "cached"} == {k: v for k, v in done.items() if k != "cached"}
 
 
-def test_retagging_moving_and_touching_cost_no_second_hearing_but_new_audio_does(program, tmp_path):
+def test_retagging_moving_and_touching_cost_no_second_hearing_but_new_audio_does(command_line, tmp_path):
     song = media.make("mp3-vbr", tmp_path / "music", genre="Own")
-    assert program.scan(song)[0]["cached"] is False
+    assert command_line.scan(song)[0]["cached"] is False
     tags = MediaFile(song)
     tags.title = "Another title, so long that the tag has to grow " * 50
     tags.save()
     os.utime(song)
     moved = song.rename(song.with_name("elsewhere.mp3"))
-    again = program.scan(moved)[0]
+    again = command_line.scan(moved)[0]
     assert (again["status"], again["cached"]) == ("kept", True)
     media.make("mp3-vbr", tmp_path / "music", "elsewhere", source=media.CLASSICAL, genre="Own")
-    assert program.scan(moved)[0]["cached"] is False
+    assert command_line.scan(moved)[0]["cached"] is False
 
 
-def test_settings_change_the_outcome_without_a_second_hearing(program, tmp_path):
+def test_settings_change_the_outcome_without_a_second_hearing(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
-    assert program.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
-    sure = program.scan(song, *SURE)[0]
+    assert command_line.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
+    sure = command_line.scan(song, *SURE)[0]
     assert (sure["status"], sure["cached"]) == ("tagged", True)
 
 
 @pytest.mark.parametrize("how", ["undo", "remove", "change"])
-def test_what_a_human_took_back_is_not_written_again(program, tmp_path, how):
+def test_what_a_human_took_back_is_not_written_again(command_line, tmp_path, how):
     song = media.make("flac", tmp_path / "music")
-    program.scan(song, *SURE)
+    command_line.scan(song, *SURE)
     if how == "undo":
-        program("undo", "--path", song)
+        command_line("undo", "--path", song)
     else:
         tags = MediaFile(song)
         tags.genres = None if how == "remove" else ["My own"]
         tags.save()
     after = MediaFile(song).genres
     for options in ([], ["--existing", "replace"], ["--reanalyse"]):
-        result = program.scan(song, *SURE, *options)[0]
+        result = command_line.scan(song, *SURE, *options)[0]
         assert result["status"] in {"skipped", "kept", "unchanged"} and "--force" in result["reason"]
         assert MediaFile(song).genres == after
-    forced = program.scan(song, *SURE, "--existing", "replace", "--force")[0]
+    forced = command_line.scan(song, *SURE, "--existing", "replace", "--force")[0]
     assert forced["status"] == "tagged" and MediaFile(song).genres == forced["genres"]
 
 
-def test_that_holds_for_a_moved_file_too(program, tmp_path):
+def test_that_holds_for_a_moved_file_too(command_line, tmp_path):
     song = media.make("mp3-v2.3", tmp_path / "music")
-    program.scan(song, *SURE)
-    program("undo")
+    command_line.scan(song, *SURE)
+    command_line("undo")
     moved = song.rename(tmp_path / "music" / "moved.mp3")
-    assert program.scan(moved, *SURE)[0]["status"] == "skipped"
+    assert command_line.scan(moved, *SURE)[0]["status"] == "skipped"
 
 
-def test_a_humans_word_is_never_overruled(program, tmp_path):
+def test_a_humans_word_is_never_overruled(command_line, tmp_path):
     song = media.make("m4a-alac", tmp_path / "music")
-    program("set", song, "Bossa Nova", "hiphop")
+    command_line("set", song, "Bossa Nova", "hiphop")
     assert MediaFile(song).genres == ["Bossa Nova", "Hip-Hop"]
-    result = program.scan(song, *SURE, "--existing", "replace", "--force", "--reanalyse")[0]
+    result = command_line.scan(song, *SURE, "--existing", "replace", "--force", "--reanalyse")[0]
     assert (result["status"], result["reason"]) == ("kept", "set by hand")
-    program("undo")
+    command_line("undo")
     assert MediaFile(song).genres is None
-    program("set", "--none", song)
+    command_line("set", "--none", song)
 
 
-def test_undo_refuses_where_somebody_changed_the_genre_since(program, tmp_path):
+def test_undo_refuses_where_somebody_changed_the_genre_since(command_line, tmp_path):
     one = media.make("flac", tmp_path / "music", "one")
     two = media.make("flac", tmp_path / "music", "two")
-    program.scan(tmp_path / "music", *SURE)
+    command_line.scan(tmp_path / "music", *SURE)
     tags = MediaFile(one)
     tags.genres = ["Mine"]
     tags.save()
-    done = program("undo", status=1)
+    done = command_line("undo", status=1)
     assert "one.flac" in done.stdout and "1 left alone" in done.stderr
     assert MediaFile(one).genres == ["Mine"] and MediaFile(two).genres is None
 
 
-def test_undo_refuses_where_somebody_changed_the_audio_since(program, tmp_path):
+def test_undo_refuses_where_somebody_changed_the_audio_since(command_line, tmp_path):
     song = media.make("wav", tmp_path / "music")
-    program.scan(song, *SURE)
+    command_line.scan(song, *SURE)
     content = bytearray(song.read_bytes())
     content[len(content) // 2] ^= 0x55
     song.write_bytes(content)
-    done = program("undo", status=1)
+    done = command_line("undo", status=1)
     assert "the audio was changed or replaced by another program" in done.stdout
     assert song.read_bytes() == content
 
 
-def test_a_word_said_twice_is_taken_back_at_once(program, tmp_path):
+def test_a_word_said_twice_is_taken_back_at_once(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Folk")
-    program("set", song, "Jazz", "jazz")
-    program("set", song, "Jazz")
+    command_line("set", song, "Jazz", "jazz")
+    command_line("set", song, "Jazz")
     assert MediaFile(song).genres == ["Jazz"]
-    program("undo", "--path", song)
+    command_line("undo", "--path", song)
     assert MediaFile(song).genres == ["Folk"]
 
 
-def test_undo_tells_of_a_file_that_says_so_already(program, tmp_path):
+def test_undo_tells_of_a_file_that_says_so_already(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Folk")
-    program("set", song, "Folk")
-    done = program("undo")
+    command_line("set", song, "Folk")
+    done = command_line("undo")
     assert done.stdout.startswith("same") and "Changed 0 files." in done.stderr
 
 
-def test_undo_can_be_undone_and_follows_moved_files(program, tmp_path):
+def test_undo_can_be_undone_and_follows_moved_files(command_line, tmp_path):
     song = media.make("opus", tmp_path / "music")
-    written = program.scan(song, *SURE)[0]["after"]
+    written = command_line.scan(song, *SURE)[0]["after"]
     moved = song.rename(tmp_path / "music" / "moved.opus")
-    program.scan(moved, *SURE)
-    program("undo", "1")
+    command_line.scan(moved, *SURE)
+    command_line("undo", "1")
     assert MediaFile(moved).genres is None
-    assert "already" in program("undo", "1", status=1).stderr
-    undo_run = json.loads(program("history", "--format", "jsonl").stdout.splitlines()[0])
+    assert "already" in command_line("undo", "1", status=1).stderr
+    undo_run = json.loads(command_line("history", "--format", "jsonl").stdout.splitlines()[0])
     assert undo_run["command"] == "undo"
-    program("undo", str(undo_run["run"]))
+    command_line("undo", str(undo_run["run"]))
     assert MediaFile(moved).genres == written
 
 
-def test_names_protection_fields_and_globs(program, tmp_path):
+def test_names_protection_fields_and_globs(command_line, tmp_path):
     folder = tmp_path / "music"
     song = media.make("flac", folder)
     book = media.make("mp3-v2.4", folder, "book", genre="Audiobook")
     media.make("wav", folder, "left out")
-    (program.home / "settings.toml").write_text(
+    (command_line.home / "settings.toml").write_text(
         '[tagging]\nprotected = ["audiobook"]\nexisting = "replace"\nmin_confidence = 0.01\n'
         "[tagging.names]\n" + "\n".join(f'{label} = "My {label}"' for label in ("jazz", "classical", "rock", "pop"))
     )
     results = {
         os.path.basename(r["path"]): r
-        for r in program.scan(
-            "--config", program.home / "settings.toml", folder, "--exclude", "*.wav", "--field", "MOOD"
+        for r in command_line.scan(
+            "--config", command_line.home / "settings.toml", folder, "--exclude", "*.wav", "--field", "MOOD"
         )
     }
     assert set(results) == {"song.flac", "book.mp3"}
     assert MediaFile(song).genres is None and MediaFile(book).genres == ["Audiobook"]
     results = {
         os.path.basename(r["path"]): r
-        for r in program.scan("--config", program.home / "settings.toml", folder, "--exclude", "*.wav")
+        for r in command_line.scan("--config", command_line.home / "settings.toml", folder, "--exclude", "*.wav")
     }
     assert results["book.mp3"]["status"] == "skipped" and MediaFile(book).genres == ["Audiobook"]
     assert MediaFile(song).genres == results["song.flac"]["after"] == [f"My {top(results['song.flac'])}"]
 
 
-def test_a_name_for_no_label_is_told_of(program, tmp_path):
+def test_a_name_for_no_label_is_told_of(command_line, tmp_path):
     song = media.make("flac", tmp_path)
-    (program.home / "settings.toml").write_text('[tagging.names]\nelectronik = "Electronica"\njazz = "Jazz!"\n')
-    done = program("scan", "--dry-run", "--config", program.home / "settings.toml", song)
+    (command_line.home / "settings.toml").write_text('[tagging.names]\nelectronik = "Electronica"\njazz = "Jazz!"\n')
+    done = command_line("scan", "--dry-run", "--config", command_line.home / "settings.toml", song)
     warning = "genrify-tag: warning: tagging.names: the model has no label electronik; did you mean electronic?"
     assert done.stderr.splitlines().count(warning) == 1
     assert "no label jazz" not in done.stderr
@@ -342,88 +342,90 @@ def test_a_scan_imports_no_training_library(program, tmp_path):
     assert not imported & {"tensorflow", "librosa", "sklearn", "matplotlib", "av", "ai_edge_litert", "flask"}
 
 
-def test_show_status_export_and_history_tell_of_the_song(program, tmp_path):
+def test_show_status_export_and_history_tell_of_the_song(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
-    shown = json.loads(program("show", song, "--format", "json").stdout)
+    shown = json.loads(command_line("show", song, "--format", "json").stdout)
     assert shown["in_file"] == [] and shown["last_scan"] is None and len(shown["timeline"]) >= 4
     assert MediaFile(song).genres is None
-    written = program.scan(song, *SURE)[0]
+    written = command_line.scan(song, *SURE)[0]
     assert written["cached"]
-    text = program("show", song).stdout
+    text = command_line("show", song).stdout
     assert "█" in text and "Timeline" in text and "run 1 scan: (none) -> " in text
-    assert json.loads(program("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
-    exported = json.loads(program("export", "--format", "jsonl").stdout)
+    assert json.loads(command_line("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
+    exported = json.loads(command_line("export", "--format", "jsonl").stdout)
     assert (exported["path"], exported["after"], exported["scores"]) == (str(song), written["after"], written["scores"])
-    assert program("export").stdout.splitlines()[0].startswith("path,status,")
-    assert str(song) in program("history", "--path", tmp_path).stdout
+    assert command_line("export").stdout.splitlines()[0].startswith("path,status,")
+    assert str(song) in command_line("history", "--path", tmp_path).stdout
 
 
-def test_a_mistyped_name_is_no_empty_answer(program, tmp_path):
-    program.scan(media.make("flac", tmp_path / "music"), *SURE)
+def test_a_mistyped_name_is_no_empty_answer(command_line, tmp_path):
+    command_line.scan(media.make("flac", tmp_path / "music"), *SURE)
     gone = tmp_path / "nowhere"
     for command in (("status", gone), ("export", gone), ("history", "--path", gone)):
-        done = program(*command, status=1)
+        done = command_line(*command, status=1)
         assert done.stdout == "" and "no such file or folder, and none is remembered" in done.stderr
-    assert "there is no run 999" in program("history", "999", status=1).stderr
-    assert "is not in the range" in program("undo", "9" * 20, status=2).stderr
+    assert "there is no run 999" in command_line("history", "999", status=1).stderr
+    assert "is not in the range" in command_line("undo", "9" * 20, status=2).stderr
     (tmp_path / "music").rename(tmp_path / "away")
-    assert str(tmp_path / "music") in program("history", "--path", tmp_path / "music").stdout
+    assert str(tmp_path / "music") in command_line("history", "--path", tmp_path / "music").stdout
 
 
-def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(program, tmp_path):
+def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
-    assert program.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
-    program("set", song, "Jazz")
-    assert str(song) not in program("status", "--list", "unsure").stdout
-    program("undo")
-    assert str(song) in program("status", "--list", "unsure").stdout
+    assert command_line.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
+    command_line("set", song, "Jazz")
+    assert str(song) not in command_line("status", "--list", "unsure").stdout
+    command_line("undo")
+    assert str(song) in command_line("status", "--list", "unsure").stdout
     assert MediaFile(song).genres is None
 
 
-def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(program, tmp_path):
+def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(command_line, tmp_path):
     notes, odd = tmp_path / "notes.txt", tmp_path / "a song by its content"
     notes.write_text("no song")
     shutil.copy(media.master("flac"), odd)
-    done = program("scan", notes, tmp_path / "nofile", odd, *SURE, status=1)
+    done = command_line("scan", notes, tmp_path / "nofile", odd, *SURE, status=1)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["failed", "failed", "tagged"]
     assert f"{notes}  (this is no audio file of a known kind)" in done.stdout
     assert f"{tmp_path / 'nofile'}  (no such file or folder)" in done.stdout
     assert "1 tagged, 2 failed." in done.stderr
     assert "--list failed" not in done.stderr  # that list does not have them
-    assert program("status", "--list", "failed").stdout == ""
-    assert json.loads(program("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
+    assert command_line("status", "--list", "failed").stdout == ""
+    assert json.loads(command_line("status", "--format", "json").stdout)["counts"] == {"tagged": 1}
     broken = tmp_path / "broken.mp3"
     broken.write_text("no song")
-    assert "--list failed" in program("scan", notes, broken, status=1).stderr
-    assert str(broken) in program("status", "--list", "failed").stdout
+    assert "--list failed" in command_line("scan", notes, broken, status=1).stderr
+    assert str(broken) in command_line("status", "--list", "failed").stdout
 
 
-def test_of_silence_nothing_is_guessed(program, tmp_path):
+def test_of_silence_nothing_is_guessed(command_line, tmp_path):
     song = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", song)
     guesses = re.compile("blues|classical|jazz|[?]|0[.]", re.IGNORECASE)
-    texts = [program("scan", song).stdout, program("scan", "--verbose", song).stdout]
-    texts += [program("status", "--list", "unsure").stdout, program("show", song).stdout.partition("key ")[0]]
+    texts = [command_line("scan", song).stdout, command_line("scan", "--verbose", song).stdout]
+    texts += [command_line("status", "--list", "unsure").stdout, command_line("show", song).stdout.partition("key ")[0]]
     for text in texts:
         assert "silence" in text and not guesses.search(text.replace("12.0 s", "")), text
-    shown = json.loads(program("show", song, "--format", "json").stdout)
+    shown = json.loads(command_line("show", song, "--format", "json").stdout)
     assert {(one["label"], one["score"]) for one in shown["timeline"]} == {(None, 0.0)}
     assert sum(shown["scores"].values()) == pytest.approx(1)
 
 
-def test_silence_within_a_song_has_no_genre(program, tmp_path):
+def test_silence_within_a_song_has_no_genre(command_line, tmp_path):
     song = tmp_path / "pause.wav"
     media.ffmpeg("-i", media.CLASSICAL, "-af", "apad=pad_dur=60", song)
-    lines = program("show", song).stdout.splitlines()
+    lines = command_line("show", song).stdout.splitlines()
     timeline = lines[lines.index("Timeline") + 1 : lines.index("Timeline") + 9]
     assert "Classical" in timeline[0] and timeline[-1].endswith("  silence")
 
 
-def test_containers_have_the_names_that_people_know(program, tmp_path):
+def test_containers_have_the_names_that_people_know(command_line, tmp_path):
     names = {"m4a-aac": "MP4", "mp3-v2.4": "MP3", "wma": "ASF", "wavpack": "WavPack", "ogg-vorbis": "Ogg"}
     for kind, name in names.items():
         song = media.make(kind, tmp_path / kind)
-        assert f"  audio          {name}, " in program("show", song).stdout
-    program.scan(tmp_path)
-    exported = [json.loads(line)["container"] for line in program("export", "--format", "jsonl").stdout.splitlines()]
+        assert f"  audio          {name}, " in command_line("show", song).stdout
+    command_line.scan(tmp_path)
+    exported = [
+        json.loads(line)["container"] for line in command_line("export", "--format", "jsonl").stdout.splitlines()
+    ]
     assert sorted(exported) == sorted(names.values())
