@@ -1,6 +1,6 @@
 """The program without a start of its own: the same command line in this process, its worker processes kept warm.
 
-Most tests of the command line are about what it does, not how it starts; a start costs 1.6 s, most of it for loading the
+Most tests of the command line are about what it does, not how it starts; a start costs 1.6 s, mostly to load the
 network into a fresh worker.
 """
 
