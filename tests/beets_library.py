@@ -16,7 +16,7 @@ from mediafile import MediaFile
 from tests import media
 from tests.program import Program
 
-SURE = {"min_confidence": 0.05}  # the short clips are no test of the model: what it hears is given
+SURE = {"min_confidence": 0.05}  # the short clips do not test the model: write whatever it finds
 FIELDS = ("title", "genres", "genrify_status", "genrify_confidence", "genrify_scores", "genrify_model", "genrify_run")
 
 
@@ -32,7 +32,7 @@ def need_beets() -> None:
 
 @dataclass
 class Beets:
-    """`beet` with configuration, library and music below one folder; Genrify Tagger keeps its memory there, too."""
+    """`beet` with configuration, library and music below one folder; Genrify Tagger keeps its database there, too."""
 
     home: Path
     plugins: list[str] = field(default_factory=lambda: ["genrify"])
@@ -139,8 +139,8 @@ def album(folder: Path, **tags: str) -> Path:
     return folder
 
 
-HEARD = {"Dance 1": "Classical", "Dance 2": "Classical", "Jazz 1": "Jazz", "Jazz 2": "Jazz"}
-NOTHING = dict.fromkeys(HEARD, "")
+EXPECTED = {"Dance 1": "Classical", "Dance 2": "Classical", "Jazz 1": "Jazz", "Jazz 2": "Jazz"}
+NO_GENRES = dict.fromkeys(EXPECTED, "")
 
 
 def in_files(beets: Beets) -> dict[str, str]:
@@ -169,7 +169,7 @@ class KillerPlugin(BeetsPlugin):
 
 
 def with_killer(beets: Beets, *, first: bool) -> None:
-    """Add a plugin that kills beets at the event that KILL_AT names, before or after ours has heard of it."""
+    """Add a plugin that kills beets at the event that KILL_AT names, before or after the genrify plugin handles it."""
     folder = beets.home / "killer"
     folder.mkdir()
     (folder / "killer.py").write_text(KILLER)

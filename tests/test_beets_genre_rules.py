@@ -24,11 +24,11 @@ print(json.dumps([format_(plugin._resolve_genres([word])) for word in words]))
 
 
 @pytest.fixture(scope="module")
-def names():
+def module():
     need_beets()
-    import beetsplug.genrify.names
+    import beetsplug.genrify.genre_rules
 
-    return beetsplug.genrify.names
+    return beetsplug.genrify.genre_rules
 
 
 @pytest.fixture(scope="module")
@@ -38,65 +38,65 @@ def vocabulary():
     return load_sidecar().vocabularies["broad"]
 
 
-def make(names, vocabulary, **more):
-    return names.Namer(written=vocabulary.names, chosen=more.pop("chosen", {}), **{"count": 1, **more})
+def make(module, vocabulary, **more):
+    return module.GenreRules(written=vocabulary.names, chosen=more.pop("chosen", {}), **{"count": 1, **more})
 
 
-def test_without_settings_the_written_names_are_given(names, vocabulary):
-    namer = make(names, vocabulary, count=2)
-    assert namer(["hiphop", "rnb", "jazz"], []) == ("Hip-Hop", "R&B")
+def test_without_settings_labels_get_their_written_names(module, vocabulary):
+    genre_rules = make(module, vocabulary, count=2)
+    assert genre_rules(["hiphop", "rnb", "jazz"], []) == ("Hip-Hop", "R&B")
 
 
-def test_names_of_the_users_own_are_never_respelled(names, vocabulary):
-    namer = make(names, vocabulary, chosen={"hiphop": "RaP"}, title_case=False, count=2)
-    assert namer(["hiphop", "jazz"], []) == ("RaP", "jazz")
+def test_names_of_the_users_own_are_never_respelled(module, vocabulary):
+    genre_rules = make(module, vocabulary, chosen={"hiphop": "RaP"}, title_case=False, count=2)
+    assert genre_rules(["hiphop", "jazz"], []) == ("RaP", "jazz")
 
 
-def test_a_whitelist_lets_through_what_it_names_however_spelled(names, vocabulary, tmp_path):
+def test_a_whitelist_allows_names_however_spelled(module, vocabulary, tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("# mine\nHip Hop\n\njazz\n")
-    namer = make(names, vocabulary, whitelist=names.load_whitelist(str(file), None), count=3)
-    assert namer(["metal", "hiphop", "jazz"], []) == ("Hip-Hop", "Jazz")
-    assert namer(["metal"], []) == ()
+    genre_rules = make(module, vocabulary, whitelist=module.load_whitelist(str(file), None), count=3)
+    assert genre_rules(["metal", "hiphop", "jazz"], []) == ("Hip-Hop", "Jazz")
+    assert genre_rules(["metal"], []) == ()
 
 
-def test_present_genres_count_when_they_are_kept(names, vocabulary):
-    namer = make(names, vocabulary, count=2, keep_existing=True)
-    assert namer(["hiphop", "jazz"], ["Dub"]) == ("Hip-Hop",)
-    assert namer(["hiphop", "jazz"], ["Hip Hop"]) == ("Jazz",)
-    assert namer(["hiphop"], ["Dub", "Ska"]) == ()
-    assert make(names, vocabulary)(["jazz"], ["Jazz"]) == ("Jazz",)
+def test_present_genres_count_when_they_are_kept(module, vocabulary):
+    genre_rules = make(module, vocabulary, count=2, keep_existing=True)
+    assert genre_rules(["hiphop", "jazz"], ["Dub"]) == ("Hip-Hop",)
+    assert genre_rules(["hiphop", "jazz"], ["Hip Hop"]) == ("Jazz",)
+    assert genre_rules(["hiphop"], ["Dub", "Ska"]) == ()
+    assert make(module, vocabulary)(["jazz"], ["Jazz"]) == ("Jazz",)
 
 
-def test_a_tree_of_the_users_own_names_the_parents(names, vocabulary, tmp_path):
+def test_a_tree_of_the_users_own_names_the_parents(module, vocabulary, tmp_path):
     file = tmp_path / "tree.yaml"
     file.write_text("- urban:\n    - hip hop:\n        - trap\n    - r&b\n- jazz\n")
-    tree = names.load_tree(str(file), None)
-    assert make(names, vocabulary, branches=tree, canonical=True)(["hiphop"], []) == ("Urban",)
+    tree = module.load_tree(str(file), None)
+    assert make(module, vocabulary, branches=tree, canonical=True)(["hiphop"], []) == ("Urban",)
     wanted = frozenset({"hiphop", "urban"})
-    both = make(names, vocabulary, branches=tree, canonical=True, whitelist=wanted, count=2)
+    both = make(module, vocabulary, branches=tree, canonical=True, whitelist=wanted, count=2)
     assert both(["hiphop"], []) == ("Hip Hop", "Urban")
-    specific = make(names, vocabulary, branches=tree, prefer_specific=True, count=2)
+    specific = make(module, vocabulary, branches=tree, prefer_specific=True, count=2)
     assert specific(["jazz", "hiphop"], []) == ("Hip-Hop", "Jazz")
 
 
 @pytest.mark.parametrize(("choice", "complaint"), [("/nowhere", "cannot be read"), ("BINARY", "not UTF-8")])
-def test_files_that_cannot_be_used_are_named(names, tmp_path, choice, complaint):
+def test_files_that_cannot_be_used_are_named(module, tmp_path, choice, complaint):
     from beets.ui import UserError
 
     (tmp_path / "binary").write_bytes(b"\xff\xfe\xff")
     file = choice.replace("BINARY", str(tmp_path / "binary"))
-    for load in (names.load_whitelist, names.load_tree):
+    for load in (module.load_whitelist, module.load_tree):
         with pytest.raises(UserError, match=complaint):
             load(file, None)
     (tmp_path / "bad.yaml").write_text("- [")
     with pytest.raises(UserError, match="not valid YAML"):
-        names.load_tree(str(tmp_path / "bad.yaml"), None)
+        module.load_tree(str(tmp_path / "bad.yaml"), None)
 
 
 @pytest.mark.parametrize("whitelist", [True, False])
 @pytest.mark.parametrize("count", [1, 3])
-def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(names, vocabulary, whitelist, count):
+def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(module, vocabulary, whitelist, count):
     pytest.importorskip("pylast")
     settings = {"canonical": True, "whitelist": whitelist, "count": count, "auto": False}
     words = [vocabulary.names[label].lower().replace("hip-hop", "hip hop") for label in LABELS]
@@ -107,12 +107,12 @@ def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(names, v
         check=True,
     )
     theirs = [names_.split(", ") if isinstance(names_, str) else names_ for names_ in json.loads(done.stdout)]
-    namer = make(
-        names,
+    genre_rules = make(
+        module,
         vocabulary,
-        branches=names.load_tree(True, None),
-        whitelist=names.load_whitelist(whitelist, None),
+        branches=module.load_tree(True, None),
+        whitelist=module.load_whitelist(whitelist, None),
         canonical=True,
         count=count,
     )
-    assert [list(namer([label], [])) for label in LABELS] == theirs
+    assert [list(genre_rules([label], [])) for label in LABELS] == theirs

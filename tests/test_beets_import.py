@@ -8,8 +8,8 @@ from mediafile import MediaFile
 
 from tests import media
 from tests.beets_library import (
-    HEARD,
-    NOTHING,
+    EXPECTED,
+    NO_GENRES,
     Beets,
     damaged,
     in_files,
@@ -43,43 +43,43 @@ def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     beets.configure()
     done = beets("import", incoming)
     assert "genrify" not in done.stderr
-    assert beets.genres() == in_files(beets) == HEARD
+    assert beets.genres() == in_files(beets) == EXPECTED
     assert bool(list(incoming.glob("*.*"))) == (operation == "copy")
     in_step(beets)
     as_a_scan_sees_it(beets)
     assert commands(beets) == ["scan", "beet import"]
     assert "`beet genrify --undo`" in beets.program("undo", status=1).stderr
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
 
 
 def test_a_timid_import_asks_as_ever(tmp_path, incoming):
     beets = with_matches(tmp_path / "home", more={"import": {"quiet": False, "timid": True}})
     done = beets("import", "-t", incoming, typed="A\n")
     assert "[A]pply" in done.stdout
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
     in_step(beets)
 
 
 def test_an_import_as_is_puts_the_genre_into_the_library_and_not_into_the_files(tmp_path, incoming):
     beets = Beets(tmp_path / "home")
     beets("import", "-A", incoming)
-    assert beets.genres() == HEARD
-    assert in_files(beets) == NOTHING
+    assert beets.genres() == EXPECTED
+    assert in_files(beets) == NO_GENRES
     assert beets("update").stdout == ""  # and does not take the genres away again
-    assert beets.genres() == HEARD
+    assert beets.genres() == EXPECTED
     assert "+ Jazz" in beets("write").stdout or "-> Jazz" in beets("write").stdout
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
     in_step(beets)
     as_a_scan_sees_it(beets)
 
 
 @pytest.mark.parametrize("threaded", [True, False])
-def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming, threaded):
+def test_an_import_survives_a_file_that_cannot_be_analysed(tmp_path, incoming, threaded):
     damaged(incoming, "Broken")
     beets = with_matches(tmp_path / "home", more={"threaded": threaded})
     done = beets("import", incoming)
-    assert "Broken.flac: not listened to: " in done.stderr
-    assert beets.genres() == {**HEARD, "Broken": ""}
+    assert "Broken.flac: not analysed: " in done.stderr
+    assert beets.genres() == {**EXPECTED, "Broken": ""}
     assert beets.items("title:Broken")[0]["genrify_status"] == "failed"
 
 
@@ -100,7 +100,7 @@ def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming
             {"names": {"hip-hop": "Rap"}},
             "genrify.names: the model has no label hip-hop; did you mean hiphop?",
         ),
-        ({"names": ["Rap"]}, "genrify.names must be a table with a line such as `hiphop: Rap`"),
+        ({"names": ["Rap"]}, "genrify.names must be a mapping with a line such as `hiphop: Rap`"),
         ({"whitelist": ["jazz"]}, "genrify.whitelist must be yes, no or the name of a file"),
         ({"title_case": "perhaps"}, "genrify.title_case: must be a bool"),
     ],
@@ -108,13 +108,13 @@ def test_an_import_survives_a_file_that_cannot_be_listened_to(tmp_path, incoming
 def test_an_import_survives_wrong_settings(tmp_path, incoming, settings, complaint):
     beets = Beets(tmp_path / "home", settings=settings)
     done = beets("import", "-A", "-s", incoming)
-    assert complaint in done.stderr and done.stderr.count("imported without listening") == 1
-    assert beets.genres() == NOTHING
+    assert complaint in done.stderr and done.stderr.count("imported without analysis") == 1
+    assert beets.genres() == NO_GENRES
     again = beets("genrify", status=1)
     assert complaint in again.stderr and len(again.stderr.splitlines()) == 1
 
 
-def test_what_has_a_genre_is_kept_and_not_even_listened_to(tmp_path, incoming):
+def test_an_item_with_a_genre_is_kept_and_not_analysed(tmp_path, incoming):
     for path in incoming.iterdir():
         path.unlink()
     song(incoming, "Kept", genre="Dub")
@@ -128,14 +128,14 @@ def test_what_has_a_genre_is_kept_and_not_even_listened_to(tmp_path, incoming):
 def test_auto_no_leaves_imports_alone(tmp_path, incoming):
     beets = with_matches(tmp_path / "home", settings={"auto": False})
     beets("import", incoming)
-    assert in_files(beets) == NOTHING
+    assert in_files(beets) == NO_GENRES
     assert not beets.program.database.exists()
 
 
 def test_a_single_song_is_imported_with_its_genre(tmp_path, incoming):
     beets = with_matches(tmp_path / "home")
     beets("import", "-s", incoming)
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
     assert beets.album_genres() == {}
 
 
@@ -144,11 +144,11 @@ def test_the_album_gets_the_genre_of_most_tracks_and_the_tracks_keep_their_own(t
     beets = with_matches(tmp_path / "home")
     beets("import", incoming)
     assert beets.album_genres() == {"An album": "Jazz"}
-    assert in_files(beets) == {**HEARD, "Jazz 3": "Jazz"}
+    assert in_files(beets) == {**EXPECTED, "Jazz 3": "Jazz"}
     in_step(beets)
 
 
-def test_an_album_that_is_imported_again_keeps_the_genre_that_we_gave_it(tmp_path, incoming):
+def test_an_album_that_is_imported_again_keeps_the_plugins_genre(tmp_path, incoming):
     song(incoming, "A first", "opus", source=media.CLASSICAL, track=1)
     (incoming / "Dance 2.ogg").unlink()
     (incoming / "Dance 1.m4a").unlink()
@@ -162,32 +162,32 @@ def test_an_album_that_is_imported_again_keeps_the_genre_that_we_gave_it(tmp_pat
     assert beets.album_genres() == {"An album": "Classical"}  # so it still counts as ours
 
 
-def test_a_genre_that_never_came_into_the_file_is_given_again_when_beets_reads_the_file_again(tmp_path, incoming):
+def test_a_genre_that_was_never_written_is_set_again_on_reimport(tmp_path, incoming):
     beets = Beets(tmp_path / "home")
     beets("import", "-A", incoming)
     given = beets.album_genres()
     beets("import", "-A", beets.music)
-    assert beets.genres() == HEARD and beets.album_genres() == given
+    assert beets.genres() == EXPECTED and beets.album_genres() == given
     beets("write")
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
     for path in beets.files():  # and now somebody removes it there
         file = MediaFile(path)
         file.genres = None
         file.save()
     beets("import", "-A", beets.music)
-    assert beets.genres() == in_files(beets) == NOTHING
+    assert beets.genres() == in_files(beets) == NO_GENRES
 
 
 def test_an_import_of_a_scanned_library_costs_nothing(tmp_path, incoming):
     beets = with_matches(tmp_path / "home")
     beets.program.scan(incoming, "--dry-run")
     beets("import", incoming)
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
     with_model = [(r["status"], r["cached"]) for r in beets.program.scan(incoming, "--dry-run")]
     assert all(cached for _, cached in with_model)
 
 
-def test_settings_that_there_are_not_are_named(tmp_path):
+def test_unknown_settings_are_named(tmp_path):
     beets = Beets(tmp_path, settings={"cuont": 2})
     assert "unknown setting genrify.cuont; did you mean count?" in beets("ls").stderr
 

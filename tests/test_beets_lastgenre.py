@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests import lastfm, media
-from tests.beets_library import HEARD, in_files, with_matches
+from tests.beets_library import EXPECTED, in_files, with_matches
 
 pytest.importorskip("pylast") if not media.in_ci() else __import__("pylast")
 
@@ -30,7 +30,7 @@ def test_it_fills_in_what_lastgenre_leaves_empty_whatever_the_order(tmp_path, tw
         done = beets("import", two_albums, **environment)
     assert "album.gettoptags" in {call.lower() for call in calls}
     assert "genrify" not in done.stderr
-    expected = {**dict.fromkeys(HEARD, "Hip Hop"), **{f"{title} again": genre for title, genre in HEARD.items()}}
+    expected = {**dict.fromkeys(EXPECTED, "Hip Hop"), **{f"{title} again": genre for title, genre in EXPECTED.items()}}
     assert beets.genres() == in_files(beets) == expected
     assert beets.album_genres()["An album"] == "Hip Hop"
     assert beets.album_genres()["Unknown"] in {"Classical", "Jazz"}
@@ -42,7 +42,7 @@ def test_force_replaces_what_lastgenre_gave(tmp_path, incoming):
     beets.configure(force=True)
     with lastfm.answering(tmp_path, {"An album": "hip hop"}) as (environment, _):
         beets("import", incoming, **environment)
-    assert in_files(beets) == HEARD
+    assert in_files(beets) == EXPECTED
 
 
 def test_names_go_through_lastgenres_tree_and_whitelist(tmp_path, incoming):
@@ -55,7 +55,7 @@ def test_names_go_through_lastgenres_tree_and_whitelist(tmp_path, incoming):
     beets.configure(canonical=True, whitelist=True)
     beets("import", incoming)
     jazz = {"Jazz 1": "Improvised", "Jazz 2": "Improvised"}
-    assert in_files(beets) == {**dict.fromkeys(HEARD, ""), **jazz}
+    assert in_files(beets) == {**dict.fromkeys(EXPECTED, ""), **jazz}
     assert beets.items("title:Dance 1")[0]["genrify_status"] == "unsure"
     beets.configure(whitelist=False)
     assert "2 tagged" in beets("genrify", "title:Dance").stderr

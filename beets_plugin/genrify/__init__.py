@@ -1,6 +1,6 @@
-"""`beet genrify`: genres by listening, for libraries that are managed by beets.
+"""`beet genrify`: genres from the audio itself, for music libraries managed by beets.
 
-The plugin listens through Genrify Tagger's pipeline and shares its memory; the writing is left to beets.
+Files are analysed by Genrify Tagger's pipeline, which shares its database with `genrify-tag`; beets writes the tags.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ if TYPE_CHECKING:
 
     from genrify_tagger.pipeline import Suggestion, Summary
 
-    from .options import Choices
-    from .tagging import Tagging
+    from .item_tagger import ItemTagger
+    from .options import RunOptions
 
 
 class GenrifyPlugin(plugins.BeetsPlugin):
-    """Registers command, import stage, attributes and listeners."""
+    """Registers the command, the import stage, the flexible attributes and the event listeners."""
 
     item_types = flexattrs.ITEM_TYPES
     album_types = flexattrs.ALBUM_TYPES
 
     def __init__(self) -> None:
         super().__init__("genrify")
-        options.mend_blocks(self._log)
+        options.repair_blocks(self._log)
         self.config.add(dict(options.DEFAULTS))
         self._explain = self._undoes = False
         self._command: ui.Subcommand | None = None
-        self._lazy = LazySession(lambda: options.load(self.config, explain=self._explain), self._what_runs)
-        self._write_journal = WriteJournal(self._lazy, self._log, self._in_words)
-        self._heard: dict[int | None, Suggestion] = {}
-        self._import: Tagging | None = None
-        self._complaint = ""
+        self._lazy_session = LazySession(lambda: options.load(self.config, explain=self._explain), self._command_name)
+        self._write_journal = WriteJournal(self._lazy_session, self._log, self._describe_error)
+        self._suggestions: dict[int | None, Suggestion] = {}
+        self._import_tagger: ItemTagger | None = None
+        self._last_import_error = ""
         if options.is_auto(self.config, self._log):
-            self.import_stages = [self.imported]
-        self.register_listener("pluginload", self.loaded)
-        self.register_listener("import_task_files", self.files_are_in_place)
+            self.import_stages = [self.import_stage]
+        self.register_listener("pluginload", self.pluginload)
+        self.register_listener("import_task_files", self.import_task_files)
         self.register_listener("write", self._write_journal.before_write)
         self.register_listener("after_write", self._write_journal.after_write)
-        self.register_listener("cli_exit", self.beets_ends)
-        atexit.register(self._lazy.close, interrupted=True)
+        self.register_listener("cli_exit", self.cli_exit)
+        atexit.register(self._lazy_session.close, interrupted=True)
 
-    def loaded(self) -> None:
-        """Complain of unknown settings, and go behind lastgenre, wherever the settings name us."""
-        for complaint in options.unknown_keys(self.config):
-            self._log.warning("{}", complaint)
+    def pluginload(self) -> None:
+        """Warn about unknown settings, and run after lastgenre whatever the order of the `plugins` setting."""
+        for warning in options.unknown_keys(self.config):
+            self._log.warning("{}", warning)
         found = plugins.find_plugins()
         names = [plugin.name for plugin in found]
         if isinstance(found, list) and "lastgenre" in names[names.index(self.name) :]:
@@ -70,147 +70,148 @@ class GenrifyPlugin(plugins.BeetsPlugin):
     # --- the command ---
 
     def commands(self) -> list[ui.Subcommand]:
-        """Return the command."""
+        """Return the `genrify` command."""
         if self._command is None:
-            self._command = ui.Subcommand("genrify", help="give songs a genre by listening to them")
+            self._command = ui.Subcommand("genrify", help="tag genres by analysing the audio")
             options.add_options(self._command)
             self._command.func = self.run
         return [self._command]
 
-    def _what_runs(self) -> str:
-        """Say which of beets' commands runs, for the journal."""
+    def _command_name(self) -> str:
+        """Return the beets command that is running, as the journal names it."""
         parser = self._command.root_parser if self._command else None
         name = options.subcommand(parser, sys.argv[1:])
         return " ".join(["beet", *([name] if name else []), *(["--undo"] if self._undoes else [])])
 
     def run(self, lib: Library, opts: optparse.Values, query: list[str]) -> None:
-        """Carry out `beet genrify`."""
+        """Run `beet genrify`."""
         self.config.set_args(vars(opts))
-        choices = options.choices(self.config, opts)
-        self._undoes = choices.undo
-        self._explain = choices.explain
+        run_options = options.run_options(self.config, opts)
+        self._undoes = run_options.undo
+        self._explain = run_options.explain
         ended = False
         try:
-            self._carry_out(lib, choices, list(query), by_album=opts.album)
+            self._run_command(lib, run_options, list(query), by_album=opts.album)
             ended = True
         except GenrifyError as error:
-            raise UserError(self._in_words(error)) from error
+            raise UserError(self._describe_error(error)) from error
         except KeyboardInterrupt:
-            kept = "nothing was changed, but what was heard" if choices.pretend or choices.explain else "all so far"
-            self._log.info("interrupted; {} is kept, and the same command goes on from here", kept)
+            changes_nothing = run_options.pretend or run_options.explain
+            kept = "analyses so far are kept" if changes_nothing else "all changes so far are kept"
+            self._log.info("interrupted; {}. Run the same command again to continue", kept)
             raise
         finally:
-            self._write_journal.settle_all()
-            self._lazy.close(interrupted=not ended)
+            self._write_journal.finish_pending()
+            self._lazy_session.close(interrupted=not ended)
 
-    def _carry_out(self, lib: Library, choices: Choices, query: list[str], *, by_album: bool) -> None:
+    def _run_command(self, lib: Library, run_options: RunOptions, query: list[str], *, by_album: bool) -> None:
         items = [item for album in lib.albums(query) for item in album.items()] if by_album else list(lib.items(query))
         if not items:
             raise UserError("no matching items")
-        if choices.undo:
-            self._undo(lib, items, choices)
-        elif choices.explain:
-            self._explain_items(items, choices)
+        if run_options.undo:
+            self._undo(lib, items, run_options)
+        elif run_options.explain:
+            self._explain_items(items, run_options)
         else:
-            self._tag(lib, items, choices)
+            self._tag(lib, items, run_options)
 
-    def _tag(self, lib: Library, items: list[Item], choices: Choices) -> None:
-        tagging = self._tagging(choices)
-        changed = {item.id: item for item, advice in tagging.tag(items) if advice.result.status == "tagged"}
+    def _tag(self, lib: Library, items: list[Item], run_options: RunOptions) -> None:
+        tagger = self._item_tagger(run_options)
+        changed = {item.id: item for item, suggestion in tagger.tag(items) if suggestion.result.status == "tagged"}
         for album_id in sorted({item.album_id for item in changed.values() if item.album_id}):
             album = lib.get_album(album_id)
             if album is not None:
-                tagging.settle_album(album, changed if choices.pretend else {})
-        self._log.info("{}: {}", _items(len(items)), _summary(tagging.counts, pretend=choices.pretend))
-        if changed and not choices.pretend:
-            self._log.info("to take this back: beet genrify --undo")
+                tagger.set_album_genre(album, changed if run_options.pretend else {})
+        self._log.info("{}: {}", _items(len(items)), _summary(tagger.counts, pretend=run_options.pretend))
+        if changed and not run_options.pretend:
+            self._log.info("to undo: beet genrify --undo")
 
-    def _explain_items(self, items: list[Item], choices: Choices) -> None:
+    def _explain_items(self, items: list[Item], run_options: RunOptions) -> None:
         from dataclasses import replace
 
-        from .tagging import explained
+        from .item_tagger import format_explanation
 
-        tagging = self._tagging(replace(choices, pretend=True))
-        tagging.quiet = True
-        for item, advice in tagging.tag(items):
-            ui.print_(explained(item.get_fresh_from_db(), advice))
+        tagger = self._item_tagger(replace(run_options, pretend=True))
+        tagger.quiet = True
+        for item, suggestion in tagger.tag(items):
+            ui.print_(format_explanation(item.get_fresh_from_db(), suggestion))
 
-    def _undo(self, lib: Library, items: list[Item], choices: Choices) -> None:
-        from .undo_run import Undoing
+    def _undo(self, lib: Library, items: list[Item], run_options: RunOptions) -> None:
+        from .undo_run import RunUndo
 
-        given, refused = Undoing(self._lazy, self._write_journal, self._log, choices).undo(lib, items)
-        given_back = "would be given back" if choices.pretend else "given back"
-        self._log.info("{} {}, {} left alone", _items(given), given_back, refused)
+        restored, refused = RunUndo(self._lazy_session, self._write_journal, self._log, run_options).undo(lib, items)
+        restored_text = "would be restored" if run_options.pretend else "restored"
+        self._log.info("{} {}, {} left alone", _items(restored), restored_text, refused)
 
-    def _tagging(self, choices: Choices, *, quiet: bool = False) -> Tagging:
+    def _item_tagger(self, run_options: RunOptions, *, quiet: bool = False) -> ItemTagger:
         from dataclasses import replace
 
-        from .tagging import Tagging
+        from .item_tagger import ItemTagger
 
-        session = self._lazy.session()
-        choices = replace(choices, count=session.settings.tagging.max_genres)
-        namer = options.namer(self.config, session)
-        return Tagging(self._lazy, self._write_journal, self._log, choices, namer, quiet=quiet)
+        session = self._lazy_session.session()
+        run_options = replace(run_options, count=session.settings.tagging.max_genres)
+        genre_rules = options.load_genre_rules(self.config, session)
+        return ItemTagger(self._lazy_session, self._write_journal, self._log, run_options, genre_rules, quiet=quiet)
 
-    def _in_words(self, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
-        return options.in_words(self.config, error, about)
+    def _describe_error(self, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+        return options.describe_error(self.config, error, about)
 
     # --- the importer ---
 
-    def imported(self, session: ImportSession, task: ImportTask) -> None:
-        """Give imported items a genre, before beets moves and writes them; an import is never aborted."""
+    def import_stage(self, session: ImportSession, task: ImportTask) -> None:
+        """Set the genre of imported items before beets moves and writes them; an import is never aborted."""
         try:
-            if self._import is None:
-                self._import = self._tagging(options.import_choices(self.config), quiet=True)
+            if self._import_tagger is None:
+                self._import_tagger = self._item_tagger(options.import_run_options(self.config), quiet=True)
             items = task.imported_items()
             for item in items:
                 for former in task.replaced_items[item]:
-                    flexattrs.carry_over(item, former)
-            for item, advice in self._import.tag(items):
-                self._heard[item.id] = advice
-            if task.is_album and any(flexattrs.claimed(item) for item in items):
+                    flexattrs.reset_if_genre_lost(item, former)
+            for item, suggestion in self._import_tagger.tag(items):
+                self._suggestions[item.id] = suggestion
+            if task.is_album and any(flexattrs.genres_given(item) for item in items):
                 if former_album := task.replaced_albums.get(task.album.path):
-                    albums.carry_over(task.album, former_album, items)
-                self._import.settle_album(task.album, {})
+                    albums.keep_album_genre(task.album, former_album, items)
+                self._import_tagger.set_album_genre(task.album, {})
         except (GenrifyError, UserError) as error:
-            self._import_goes_on(self._in_words(error))
+            self._report_import_error(self._describe_error(error))
         except Exception as error:  # noqa: BLE001
-            # Whatever is wrong with us, the user's import goes on.
-            self._import_goes_on(f"{type(error).__name__}: {error}")
+            # Whatever fails here, the user's import goes on.
+            self._report_import_error(f"{type(error).__name__}: {error}")
             self._log.debug("", exc_info=True)
 
-    def _import_goes_on(self, complaint: str) -> None:
-        """Say why songs were not listened to, but not for album after album."""
-        if complaint != self._complaint:
-            self._log.error("imported without listening: {}", complaint)
-        self._complaint = complaint
+    def _report_import_error(self, message: str) -> None:
+        """Log why items were not analysed, once and not for every album."""
+        if message != self._last_import_error:
+            self._log.error("imported without analysis: {}", message)
+        self._last_import_error = message
 
-    def files_are_in_place(self, session: ImportSession, task: ImportTask) -> None:
-        """Remember imported files where they are now, and keep beets from reading them again for no reason."""
+    def import_task_files(self, session: ImportSession, task: ImportTask) -> None:
+        """Store the state of imported files at their final path, and keep `beet update` from reading them again."""
         for item in task.imported_items():
-            advice = self._heard.pop(item.id, None)
-            if advice is None or self._import is None:
+            suggestion = self._suggestions.pop(item.id, None)
+            if suggestion is None or self._import_tagger is None:
                 continue
             try:
-                self._put_in_step(item, advice)
+                self._record_imported(item, suggestion)
             except (GenrifyError, OSError) as error:
-                self._log.warning("{}: {}", displayable_path(item.path), self._in_words(error, item.path))
+                self._log.warning("{}: {}", displayable_path(item.path), self._describe_error(error, item.path))
 
-    def _put_in_step(self, item: Item, advice: Suggestion) -> None:
-        assert self._import is not None
-        was_tagged = advice.result.status == "tagged"
+    def _record_imported(self, item: Item, suggestion: Suggestion) -> None:
+        assert self._import_tagger is not None
+        was_tagged = suggestion.result.status == "tagged"
         written = was_tagged and self._write_journal.has_written(item)
-        if was_tagged and not written:  # imported as it is: the genre is in the library only
+        if was_tagged and not written:  # imported "as is": the genre is in the library only
             item["mtime"] = item.current_mtime()
             item.store()
-        self._import.remember(item, advice, written=written)
+        self._import_tagger.record_state(item, suggestion, written=written)
 
     # --- the end ---
 
-    def beets_ends(self, lib: Library) -> None:
-        """Close the session."""
-        self._write_journal.settle_all()
-        self._lazy.close()
+    def cli_exit(self, lib: Library) -> None:
+        """Finish pending journal entries and close the session when beets ends."""
+        self._write_journal.finish_pending()
+        self._lazy_session.close()
 
 
 def _items(number: int) -> str:
@@ -218,5 +219,5 @@ def _items(number: int) -> str:
 
 
 def _summary(counts: Summary, *, pretend: bool) -> str:
-    told = {"tagged": "would be tagged"} if pretend else {}
-    return ", ".join(f"{counts[status]} {told.get(status, status)}" for status in counts)
+    names = {"tagged": "would be tagged"} if pretend else {}
+    return ", ".join(f"{counts[status]} {names.get(status, status)}" for status in counts)

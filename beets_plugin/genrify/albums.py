@@ -1,4 +1,4 @@
-"""An album's genre: what most of its tracks have. The tracks keep their own."""
+"""The genre of an album: that of most of its tracks. The tracks keep their own."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from . import flexattrs
 if TYPE_CHECKING:
     from beets.library import Album, Item
 
-    from .options import Choices
+    from .options import RunOptions
 
 
-def aggregated(items: Iterable[Item], count: int, junk: Sequence[str]) -> list[str]:
-    """Return the genres that most items have, the surer ones first among equals."""
+def majority_genres(items: Iterable[Item], count: int, junk: Sequence[str]) -> list[str]:
+    """Return the most frequent genres of the items; ties are broken by confidence."""
     from genrify_tagger.pipeline import meaningful
 
     votes: Counter[str] = Counter()
     weights: Counter[str] = Counter()
     for item in items:
-        sureness = flexattrs.own(item, flexattrs.CONFIDENCE) if flexattrs.claimed(item) else 1.0
+        confidence = flexattrs.item_attr(item, flexattrs.CONFIDENCE) if flexattrs.genres_given(item) else 1.0
         for genre in meaningful(flexattrs.genres_of(item), junk):
             votes[genre] += 1
-            weights[genre] += sureness or 0.0  # type: ignore[assignment]
+            weights[genre] += confidence or 0.0  # type: ignore[assignment]
     ranked = sorted(votes, key=lambda genre: (-votes[genre], -weights[genre], genre))
     return ranked[:count]
 
 
-def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence[str], *, show: bool) -> None:
-    """Give an album a genre if it has none, or one of ours, or that is forced.
+def set_album_genre(
+    album: Album, items: Sequence[Item], run_options: RunOptions, junk: Sequence[str], *, show: bool
+) -> None:
+    """Set the genre of an album that has none, or one that the plugin set, or if forced.
 
     Parameters
     ----------
     album : Album
-        From beets' library.
+        Is stored, unless it is a dry run.
     items : sequence of Item
-        All its items, as they will be.
-    choices : Choices
-        What is to be done.
+        All its items, with their new genres.
+    run_options : RunOptions
+        `album_genre`, `count`, `force`, `keep_existing` and `pretend` count.
     junk : sequence of str
         Genres that count as none.
     show : bool
@@ -49,93 +51,97 @@ def settle(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence
     """
     from genrify_tagger.pipeline import meaningful
 
-    present, ours = flexattrs.genres_of(album), _ours(album)
-    if not any(flexattrs.is_ours(item) for item in items):
-        return  # none of its genres is of ours
-    given_by_others = meaningful(present, junk) or ours is not None  # having taken ours away counts, too
-    if present != ours and given_by_others and not choices.force:
+    present, given = flexattrs.genres_of(album), _album_genres_given(album)
+    if not any(flexattrs.has_given_genre(item) for item in items):
+        return  # the plugin set none of its genres
+    changed_by_others = meaningful(present, junk) or given is not None  # removing the plugin's genre is a change, too
+    if present != given and changed_by_others and not run_options.force:
         return
-    former = _former(album) if present == ours else present
-    kept = _in_front(former, ours or [])
-    if choices.force:
-        kept = list(meaningful(former, junk)) if choices.keep_existing else []
-    wanted = _behind(kept, aggregated(items, choices.count, junk), choices.count)
-    _give(album, wanted, former, choices, show=show)
+    former = _genres_before(album) if present == given else present
+    kept = _kept_in_front(former, given or [])
+    if run_options.force:
+        kept = list(meaningful(former, junk)) if run_options.keep_existing else []
+    wanted = _appended(kept, majority_genres(items, run_options.count, junk), run_options.count)
+    _update_album(album, wanted, former, run_options, show=show)
 
 
-def give_back(album: Album, items: Sequence[Item], choices: Choices, junk: Sequence[str]) -> None:
-    """Let an album's genre follow tracks that were given theirs back.
+def restore_album_genre(album: Album, items: Sequence[Item], run_options: RunOptions, junk: Sequence[str]) -> None:
+    """Update an album's genre after an undo of some tracks.
 
-    It is what most tracks have then; once none has a genre of ours any more, it is what it was before ours. What
-    somebody else gave the album stays.
+    It is that of most tracks; once none has a genre from the plugin any more, the album gets its former genre back. A
+    genre that the user gave the album stays.
 
     Parameters
     ----------
     album : Album
-        From beets' library.
+        Is stored, unless it is a dry run.
     items : sequence of Item
-        All its items, as they will be.
-    choices : Choices
-        What is to be done.
+        All its items, with their new genres.
+    run_options : RunOptions
+        `album_genre`, `count`, `force`, `keep_existing` and `pretend` count.
     junk : sequence of str
         Genres that count as none.
     """
-    ours = _ours(album)
-    if ours is None or ours != flexattrs.genres_of(album):
+    given = _album_genres_given(album)
+    if given is None or given != flexattrs.genres_of(album):
         return
-    former = _former(album)
-    if any(flexattrs.is_ours(item) for item in items):
-        if choices.album_genre:
-            kept = _in_front(former, ours)
-            count = max(choices.count, len(kept) + 1)
-            _give(album, _behind(kept, aggregated(items, count, junk), count), former, choices, show=True)
+    former = _genres_before(album)
+    if any(flexattrs.has_given_genre(item) for item in items):
+        if run_options.album_genre:
+            kept = _kept_in_front(former, given)
+            count = max(run_options.count, len(kept) + 1)
+            _update_album(
+                album, _appended(kept, majority_genres(items, count, junk), count), former, run_options, show=True
+            )
         return
     album["genres"] = former
     ui.show_model_changes(album, fields=["genres"])
-    if not choices.pretend:
+    if not run_options.pretend:
         for name in flexattrs.ALBUM_TYPES:
             if name in album:
                 del album[name]
         album.store(inherit=False)
 
 
-def carry_over(album: Album, former: Album, items: Sequence[Item]) -> None:
-    """Let an album that is imported again have the genre that we gave it: beets makes it anew, like its first track."""
+def keep_album_genre(album: Album, former: Album, items: Sequence[Item]) -> None:
+    """Keep the plugin's genre of an album that is imported again; beets would give it that of its first track."""
     made_by_beets = flexattrs.genres_of(album) in ([], flexattrs.genres_of(items[0]))
     if (
         made_by_beets
-        and _ours(former) == flexattrs.genres_of(former)
-        and any(flexattrs.is_ours(item) for item in items)
+        and _album_genres_given(former) == flexattrs.genres_of(former)
+        and any(flexattrs.has_given_genre(item) for item in items)
     ):
         album["genres"] = flexattrs.genres_of(former)
         album.store(inherit=False)
 
 
-def _former(album: Album) -> list[str]:
+def _genres_before(album: Album) -> list[str]:
     return list(album.get(flexattrs.ALBUM_BEFORE) or [])
 
 
-def _in_front(former: list[str], ours: Sequence[str]) -> list[str]:
-    """Return the former genres if ours were put behind them."""
-    return former if list(ours[: len(former)]) == former else []
+def _kept_in_front(former: list[str], given: Sequence[str]) -> list[str]:
+    """Return the former genres if the plugin's were appended to them."""
+    return former if list(given[: len(former)]) == former else []
 
 
-def _behind(kept: Sequence[str], genres: Sequence[str], count: int) -> list[str]:
-    """Return genres behind those that are kept, up to the count."""
+def _appended(kept: Sequence[str], genres: Sequence[str], count: int) -> list[str]:
+    """Return the genres kept and further ones, up to the count."""
     return [*kept, *(genre for genre in genres if genre not in kept)][: max(count, len(kept))]
 
 
-def _give(album: Album, wanted: Sequence[str], former: Sequence[str], choices: Choices, *, show: bool) -> None:
+def _update_album(
+    album: Album, wanted: Sequence[str], former: Sequence[str], run_options: RunOptions, *, show: bool
+) -> None:
     if not wanted or list(wanted) == flexattrs.genres_of(album):
         return
     album["genres"] = list(wanted)
     if show:
         ui.show_model_changes(album, fields=["genres"])
-    if not choices.pretend:
+    if not run_options.pretend:
         album.update({flexattrs.ALBUM_GENRES: list(wanted), flexattrs.ALBUM_BEFORE: list(former)})
         album.store(inherit=False)
 
 
-def _ours(album: Album) -> list[str] | None:
-    ours = album.get(flexattrs.ALBUM_GENRES)
-    return None if ours is None else list(ours)
+def _album_genres_given(album: Album) -> list[str] | None:
+    genres = album.get(flexattrs.ALBUM_GENRES)
+    return None if genres is None else list(genres)

@@ -1,9 +1,9 @@
-"""What an item carries of us in beets' own library: flexible attributes, typed, so that they can be asked for.
+"""The plugin's flexible attributes, typed, so that beets can query and format them.
 
-Four are for people: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. The rest is for us:
-`genrify_genres` is what we made of the genre, `genrify_before` what it was, and `genrify_run` names the run in the
-journal; they tell our genre from anybody else's, and let a run be taken back wherever the item has moved to.
-`genrify_earlier` keeps these three for earlier runs whose genre was ours, too.
+Four are for the user: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. The others serve
+`--undo`: `genrify_genres` is the genre that the plugin set, `genrify_before` the one before, and `genrify_run` the
+run in the journal. They tell a genre set by the plugin from one set by anyone else, and stay with an item that moves.
+`genrify_earlier` keeps these three of earlier runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RUN: Final = "genrify_run"
 GENRES: Final = "genrify_genres"
 BEFORE: Final = "genrify_before"
 EARLIER: Final = "genrify_earlier"
-# An item that lacks an attribute shows its album's: an album's have names of their own.
+# Beets falls back from an item's attribute to the album's, so the album's have other names.
 ALBUM_GENRES: Final = "genrify_album_genres"
 ALBUM_BEFORE: Final = "genrify_album_before"
 
@@ -49,129 +49,134 @@ ITEM_TYPES: Final[Mapping[str, Type[Any, Any]]] = {
     GENRES: types.MULTI_VALUE_DSV,
     BEFORE: types.MULTI_VALUE_DSV,
     EARLIER: types.STRING,
-    **ALBUM_TYPES,  # which beets copies to the items when an album is imported again
+    **ALBUM_TYPES,  # beets copies these to the items when an album is imported again
 }
 
 
 def genres_of(model: Item | Album) -> list[str]:
-    """Return the genres that beets has for an item itself, or an album."""
+    """Return the genres in beets' library of an item (not of its album) or an album."""
     return list(model["genres"] or [])
 
 
-def claimed(item: Item) -> list[str] | None:
-    """Return the genres that we gave an item; None if we gave it none that was not taken back."""
-    return None if own(item, RUN) is None else list(own(item, GENRES) or [])
+def genres_given(item: Item) -> list[str] | None:
+    """Return the genres that the plugin set and did not undo; None if there are none."""
+    return None if item_attr(item, RUN) is None else list(item_attr(item, GENRES) or [])
 
 
-def is_ours(item: Item) -> bool:
-    """Tell whether the genre that an item has is the one that we gave it."""
-    return claimed(item) == genres_of(item)
+def has_given_genre(item: Item) -> bool:
+    """Tell whether an item still has the genre that the plugin set."""
+    return genres_given(item) == genres_of(item)
 
 
 def was_undone(item: Item) -> bool:
-    """Tell whether the last that we did to an item was to take a genre back."""
-    return bool(own(item, STATUS) == UNDONE)
+    """Tell whether the last thing that the plugin did to an item was an undo."""
+    return bool(item_attr(item, STATUS) == UNDONE)
 
 
-def own(item: Item, name: str) -> Any:
-    """Return an attribute of the item itself, not of its album; None if it lacks it."""
+def item_attr(item: Item, name: str) -> Any:
+    """Return an attribute of the item itself, never of its album; None if it lacks it."""
     return item.get(name, None, with_album=False)
 
 
-def past_of(item: Item) -> Provenance:
-    """Say what beets' library knows of how an item came by its genre."""
+def item_provenance(item: Item) -> Provenance:
+    """Return the provenance of an item's genre, as far as beets' library knows it."""
     from genrify_tagger.pipeline import Provenance
 
     if was_undone(item):
         return Provenance.UNDONE
-    ours = claimed(item)
-    if ours is None:
+    given = genres_given(item)
+    if given is None:
         return Provenance.UNTOUCHED
-    return Provenance.OURS if genres_of(item) == ours else Provenance.FOREIGN
+    return Provenance.OURS if genres_of(item) == given else Provenance.FOREIGN
 
 
-def tell(item: Item, advice: Suggestion) -> bool:
-    """Put on an item what was heard; return whether that changed anything."""
+def set_analysis(item: Item, suggestion: Suggestion) -> bool:
+    """Set the attributes that describe an analysis; return whether any of them changed."""
     from genrify_tagger.pipeline import Provenance
 
-    result = advice.result
-    told: dict[str, Any] = {}
+    result = suggestion.result
+    attributes: dict[str, Any] = {}
     if result.model:
-        told = {CONFIDENCE: _rounded(result.confidence), MODEL: result.model, SCORES: scores_in_words(result)}
-    is_settled = past_of(item) in (Provenance.OURS, Provenance.UNDONE)
+        attributes = {CONFIDENCE: _rounded(result.confidence), MODEL: result.model, SCORES: format_scores(result)}
+    is_settled = item_provenance(item) in (Provenance.OURS, Provenance.UNDONE)
     if result.status == "tagged" or (not is_settled and (result.model or result.status == "failed")):
-        told[STATUS] = result.status
-    changed = {name: value for name, value in told.items() if own(item, name) != value}
+        attributes[STATUS] = result.status
+    changed = {name: value for name, value in attributes.items() if item_attr(item, name) != value}
     item.update(changed)
     return bool(changed)
 
 
-def claim(item: Item, genres: Sequence[str], run: int) -> None:
-    """Give an item a genre of ours, and note what it had before."""
-    earlier = [*_earlier(item), [own(item, name) for name in (RUN, GENRES, BEFORE)]] if is_ours(item) else []
+def set_genres(item: Item, genres: Sequence[str], run: int) -> None:
+    """Set the genres of an item, and keep the former ones for `--undo`."""
+    earlier = (
+        [*_earlier_runs(item), [item_attr(item, name) for name in (RUN, GENRES, BEFORE)]]
+        if has_given_genre(item)
+        else []
+    )
     item.update({"genres": list(genres), GENRES: list(genres), BEFORE: genres_of(item), RUN: run})
-    _keep_earlier(item, earlier)
+    _set_earlier_runs(item, earlier)
 
 
-def give_back(item: Item) -> None:
-    """Give an item the genre back that it had before the last run, and remember that something was taken back.
+def restore_genres(item: Item) -> None:
+    """Restore the genre that an item had before the last run, and mark the item as undone.
 
-    Was that a genre of ours, too, then the item is marked again as the earlier run had left it.
+    If an earlier run had set that genre, the attributes of that run are restored, too.
     """
-    item["genres"] = list(own(item, BEFORE) or [])
+    item["genres"] = list(item_attr(item, BEFORE) or [])
     item[STATUS] = UNDONE
-    _forget(item, RUN, GENRES, BEFORE)
-    earlier = _earlier(item)
+    _delete_attrs(item, RUN, GENRES, BEFORE)
+    earlier = _earlier_runs(item)
     if earlier:
         item.update(dict(zip((RUN, GENRES, BEFORE), earlier.pop(), strict=True)))
-    _keep_earlier(item, earlier)
+    _set_earlier_runs(item, earlier)
 
 
-def carry_over(item: Item, former: Item) -> None:
-    """Let an item that is imported again be as if it were new if our genre is in its file no longer, or never was.
+def reset_if_genre_lost(item: Item, former: Item) -> None:
+    """Reset an item that is imported again if its file does not have the plugin's genre (any more).
 
-    Beets keeps our attributes then, but reads the genre from the file. Whether somebody removed it there, the journal
-    knows.
+    Beets keeps the flexible attributes then, but reads the genre from the file. The journal knows whether the genre was
+    removed from the file.
     """
-    if is_ours(former) and not is_ours(item):
-        _forget(item, RUN, GENRES, BEFORE, EARLIER)
+    if has_given_genre(former) and not has_given_genre(item):
+        _delete_attrs(item, RUN, GENRES, BEFORE, EARLIER)
 
 
-def _forget(item: Item, *names: str) -> None:
+def _delete_attrs(item: Item, *names: str) -> None:
     for name in names:
-        if own(item, name) is not None:
+        if item_attr(item, name) is not None:
             del item[name]
 
 
-def _earlier(item: Item) -> list[list[Any]]:
-    """Return what earlier runs had left on an item, the last one last: run, genres, and genres before."""
+def _earlier_runs(item: Item) -> list[list[Any]]:
+    """Return run, genres and former genres of earlier runs, the latest last."""
     try:
-        return list(json.loads(own(item, EARLIER) or "[]"))
-    except ValueError:  # somebody else wrote into it
+        return list(json.loads(item_attr(item, EARLIER) or "[]"))
+    except ValueError:  # was edited by hand
         return []
 
 
-def _keep_earlier(item: Item, earlier: Sequence[Sequence[Any]]) -> None:
+def _set_earlier_runs(item: Item, earlier: Sequence[Sequence[Any]]) -> None:
     if earlier:
         item[EARLIER] = json.dumps(earlier)
     else:
-        _forget(item, EARLIER)
+        _delete_attrs(item, EARLIER)
 
 
-def mtime_in_step(item: Item, former: float) -> float:
-    """Return the modification time to keep for an item that was changed in the library and not in its file.
+def mtime_to_keep(item: Item, former: float) -> float:
+    """Return the modification time to store for an item that was changed in the library but not in its file.
 
     Parameters
     ----------
     item : Item
-        As it is to be stored.
+        With its new attributes, before it is stored.
     former : float
-        What it had before.
+        The item's modification time in the library.
 
     Returns
     -------
     float
-        With which `beet update` does not read the file's genre over ours, unless it has other things to read there.
+        A time with which `beet update` does not overwrite the new genre with that of the file, unless other fields of
+        the file differ from the library.
     """
     current = item.current_mtime()
     if current <= former:
@@ -185,7 +190,7 @@ def mtime_in_step(item: Item, former: float) -> float:
     return current if all(file.get(name) == item.get(name) for name in names) else former
 
 
-def scores_in_words(result: Result, limit: int | None = None) -> str:
+def format_scores(result: Result, limit: int | None = None) -> str:
     """Return the scores as "jazz 0.89, blues 0.05, ...", best first."""
     ranked = sorted(result.scores.items(), key=lambda pair: -pair[1])[:limit]
     return ", ".join(f"{label} {score:.2f}" for label, score in ranked)

@@ -1,4 +1,4 @@
-"""From our labels to the user's names: whitelist, canonical tree and title case, as lastgenre understands them."""
+"""Map the model's labels to genre names: whitelist, canonical tree and title case, as in lastgenre."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LASTGENRE = "beetsplug.lastgenre"
 
 
 @dataclass(frozen=True)
-class Namer:
-    """Makes names of labels.
+class GenreRules:
+    """Maps labels to the genre names that are written.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Namer:
     count : int
         How many genres there may be.
     whitelist : frozenset of str
-        Wanted genres, in the form of `spelling`; empty: all.
+        Allowed genres, in the form of `spelling`; empty: all.
     branches : tuple of tuple of str
         The canonical tree, each branch from the root to a leaf; empty: none.
     canonical : bool
@@ -53,7 +53,7 @@ class Namer:
     title_case: bool = True
 
     def __call__(self, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
-        """Return what to write for labels, best first, beside what is present if that stays."""
+        """Return the genres to write for labels (best first), without those that are present and stay."""
         names = [self.chosen.get(label) or self.written[label] for label in labels]
         if self.canonical:
             names = [parent for name in names for parent in self._upwards(name)]
@@ -65,15 +65,15 @@ class Namer:
         return tuple(new[: max(0, self.count - len(have))])
 
     def _upwards(self, name: str) -> Sequence[str]:
-        """Return a genre and its parents, nearest first: those wanted, or without a whitelist the last one."""
-        line = self._lines.get(spelling(name))
-        if line is None:
+        """Return a genre and its parents, nearest first: those on the whitelist, or without one the topmost."""
+        path = self._paths.get(spelling(name))
+        if path is None:
             return [name]
-        nearest_first = [*reversed(line)]
+        nearest_first = [*reversed(path)]
         return [one for one in nearest_first if self._is_wanted(one)] if self.whitelist else nearest_first[-1:]
 
     def _depth(self, name: str) -> int:
-        return len(self._lines.get(spelling(name), ()))
+        return len(self._paths.get(spelling(name), ()))
 
     def _is_wanted(self, name: str) -> bool:
         return not self.whitelist or spelling(name) in self.whitelist
@@ -86,8 +86,8 @@ class Namer:
         return name.title() if name.islower() else name
 
     @cached_property
-    def _lines(self) -> Mapping[str, tuple[str, ...]]:
-        """Each genre of the tree with the way from the root to it."""
+    def _paths(self) -> Mapping[str, tuple[str, ...]]:
+        """Each genre of the tree with its path from the root."""
         found: dict[str, tuple[str, ...]] = {}
         for branch in self.branches:
             for depth, name in enumerate(branch, start=1):
@@ -96,7 +96,7 @@ class Namer:
 
 
 def spelling(name: str) -> str:
-    """Return the form in which names are compared: "Hip-Hop" is "hip hop" is "hiphop"."""
+    """Return the form in which names are compared: "Hip-Hop", "hip hop" and "hiphop" are the same."""
     return re.sub(r"[\s_-]+", "", name.casefold())
 
 
@@ -108,7 +108,7 @@ def load_whitelist(choice: object, lastgenre: object) -> frozenset[str]:
     choice : bool, str or None
         `genrify.whitelist`: a file with a genre a line, true for lastgenre's, false for none.
     lastgenre : object
-        `lastgenre.whitelist`, which "lastgenre's" means if it is a file.
+        `lastgenre.whitelist`; used for true if it is a file.
 
     Raises
     ------
@@ -133,15 +133,15 @@ def load_tree(choice: object, lastgenre: object) -> tuple[tuple[str, ...], ...]:
         raise UserError(f"genrify.canonical: {file} is not valid YAML") from error
 
 
-def _branches(node: Any, way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _branches(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(node, dict):
         for name, below in node.items():
-            yield from _branches(below, (*way, str(name)))
+            yield from _branches(below, (*path, str(name)))
     elif isinstance(node, list):
         for one in node:
-            yield from _branches(one, way)
+            yield from _branches(one, path)
     else:
-        yield (*way, str(node))
+        yield (*path, str(node))
 
 
 def _chosen_file(choice: object, lastgenre: object, shipped: str, key: str) -> Path | None:
@@ -152,7 +152,7 @@ def _chosen_file(choice: object, lastgenre: object, shipped: str, key: str) -> P
     for file in (choice, lastgenre):
         if isinstance(file, str) and file:
             return Path(file).expanduser()
-    spec = importlib.util.find_spec(LASTGENRE)  # not imported: it needs libraries that we do without
+    spec = importlib.util.find_spec(LASTGENRE)  # not imported: it needs pylast
     if spec is None or not spec.origin:
         raise UserError(f"genrify: this beets has no lastgenre plugin to take {shipped} from; name a file instead")
     return Path(spec.origin).with_name(shipped)

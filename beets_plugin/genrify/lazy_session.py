@@ -1,4 +1,4 @@
-"""The one session of a beets process: opened when it is first needed, closed when beets ends."""
+"""The pipeline session of a beets process: opened on first use, closed when beets ends."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class LazySession:
-    """Holds the session and the run that changes are booked on; safe to use from the importer's threads.
+    """Holds the session and the run that changes are journalled under; safe to use from the importer's threads.
 
     Parameters
     ----------
     load : callable
-        Returns the settings, when the session is opened.
+        Returns the settings; called when the session is opened.
     command : callable
-        Says what runs, when there is something to book on it.
+        Returns the command line for the journal; called when the run is opened.
     """
 
     def __init__(self, load: Callable[[], Settings], command: Callable[[], str]) -> None:
@@ -38,16 +38,16 @@ class LazySession:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a session."""
+        """Whether the session is open."""
         return self._session is not None
 
     def session(self) -> Session:
-        """Return the session.
+        """Return the session, opening it first if necessary.
 
         Raises
         ------
         GenrifyError
-            If it cannot be opened; it is not tried twice.
+            If it cannot be opened, or could not before.
         """
         from genrify_tagger.pipeline import open_session
 
@@ -63,7 +63,7 @@ class LazySession:
             return self._session
 
     def run(self) -> int:
-        """Return the run that changes are booked on."""
+        """Return the run that changes are journalled under, creating it first if necessary."""
         from genrify_tagger.pipeline import run_record
 
         with self._lock:
@@ -73,13 +73,13 @@ class LazySession:
             return self._run
 
     def count(self, result: Result) -> None:
-        """Count a result towards the run, if there is one."""
+        """Add a result to the run's counts, if there is a run."""
         with self._lock:
             if self._counts is not None:
                 self._counts.add(result)
 
     def close(self, *, interrupted: bool = False) -> None:
-        """Close the session; what was done is kept."""
+        """Close the run and the session."""
         with self._lock:
             if interrupted and self._session is not None:
                 self._session.stop.set()

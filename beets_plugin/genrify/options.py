@@ -1,4 +1,4 @@
-"""The plugin's settings and its command's options, and what follows from them for Genrify Tagger's own settings."""
+"""The plugin's settings and the command's options, and how they translate to Genrify Tagger's own settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions 
 
 from genrify_tagger.errors import GenrifyError
 
-from .genre_rules import Namer, load_tree, load_whitelist
+from .genre_rules import GenreRules, load_tree, load_whitelist
 
 if TYPE_CHECKING:
     import optparse
@@ -56,21 +56,21 @@ _OVERRIDER: Final = "beets' settings"
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What one call of the command, or an import, is to do.
+class RunOptions:
+    """Options of one run of the command, or of an import.
 
     Attributes
     ----------
     write : bool
-        Whether beets shall write the files.
+        Whether beets writes the files.
     pretend, explain, undo : bool
-        As the options of these names.
+        As the command's options of the same names.
     force, keep_existing : bool
-        Whether present genres are replaced, and whether they stay in front of ours then.
+        Whether present genres are replaced, and whether new ones are appended to them instead.
     album_genre : bool
         Whether albums get a genre.
     count : int
-        How many genres an item or album may have.
+        Maximum number of genres of an item or album.
     """
 
     write: bool
@@ -83,31 +83,33 @@ class Choices:
     count: int = 1
 
 
-def mend_blocks(log: logging.Logger) -> None:
-    """Take a `genrify:` block that is no table (all of it commented out, say) for an empty one."""
+def repair_blocks(log: logging.Logger) -> None:
+    """Replace a `genrify:` block that is not a mapping (because all of it is commented out, say) by an empty one."""
     for source in beets_config.sources:
         block = source.get("genrify", {})
         if not isinstance(block, dict):
             source["genrify"] = {}
             if block is not None:
-                log.warning("genrify: {} is no table of settings; the defaults are used", block)
+                log.warning("genrify: {} is not a mapping of settings; using the defaults", block)
 
 
 def is_auto(view: ConfigView, log: logging.Logger) -> bool:
-    """Tell whether imports are to be listened to; not if the settings cannot be understood, which is said."""
+    """Tell whether imports are analysed; if the setting is invalid, warn and return False."""
     from confuse import ConfigError
 
     try:
         return bool(view["auto"].get(bool))
     except ConfigError:
-        log.warning("genrify.auto must be yes or no; nothing is done on import")
+        log.warning("genrify.auto must be yes or no; imports are not analysed")
         return False
 
 
 def add_options(command: ui.Subcommand) -> None:
-    """Give the command its options; their names and letters are lastgenre's and modify's where these have them."""
+    """Add the command's options; names and letters follow `lastgenre` and `modify` where these have them."""
     parser = command.parser
-    parser.add_option("-p", "--pretend", action="store_true", default=False, help="show what would change; do nothing")
+    parser.add_option(
+        "-p", "--pretend", action="store_true", default=False, help="show what would change, but change nothing"
+    )
     parser.add_option(
         "-w", "--write", action="store_true", default=None, help="write the files (default: import.write)"
     )
@@ -117,31 +119,35 @@ def add_options(command: ui.Subcommand) -> None:
         "--force",
         action="store_true",
         default=None,
-        help="replace present genres, and ours that were undone or changed",
+        help="replace present genres; write again where a genre was undone or changed",
     )
     parser.add_option("-F", "--no-force", action="store_false", dest="force", help="only fill in what is missing")
     parser.add_option(
-        "-k", "--keep-existing", action="store_true", default=None, help="with force: put ours behind present genres"
+        "-k", "--keep-existing", action="store_true", default=None, help="with --force: append to present genres"
     )
     parser.add_option(
-        "-K", "--no-keep-existing", action="store_false", dest="keep_existing", help="with force: replace them"
+        "-K",
+        "--no-keep-existing",
+        action="store_false",
+        dest="keep_existing",
+        help="with --force: replace present genres",
     )
-    parser.add_option("-c", "--count", type="int", metavar="N", help="how many genres an item gets at most")
-    parser.add_option("--min-confidence", type="float", metavar="0..1", help="give no genre below this probability")
-    parser.add_option("--vocabulary", metavar="NAME", help="which of the model's lists of genres to use")
-    parser.add_option("-j", "--jobs", type="int", metavar="N", help="how many processes listen side by side")
+    parser.add_option("-c", "--count", type="int", metavar="N", help="maximum number of genres of an item")
+    parser.add_option("--min-confidence", type="float", metavar="0..1", help="write no genre below this confidence")
+    parser.add_option("--vocabulary", metavar="NAME", help="vocabulary (list of genres) to use")
+    parser.add_option("-j", "--jobs", type="int", metavar="N", help="number of analysis processes")
     parser.add_option(
-        "-e", "--explain", action="store_true", default=False, help="print every score and what follows; do nothing"
+        "-e", "--explain", action="store_true", default=False, help="print all scores and the decision; change nothing"
     )
     parser.add_option(
-        "--undo", action="store_true", default=False, help="take back what the last run did; again: the one before"
+        "--undo", action="store_true", default=False, help="undo the last run; repeat to undo the one before"
     )
     parser.add_album_option()
     parser.usage = (
         "%prog [options] [QUERY]\n\n"
         "Examples:\n"
         "  beet genrify                           fill in what is missing\n"
-        "  beet genrify --pretend artist:Abba     say what would happen\n"
+        "  beet genrify --pretend artist:Abba     show what would happen\n"
         "  beet genrify --explain title:'So What'\n"
         "  beet genrify --force --album year:1970..1979\n"
         "  beet genrify --undo"
@@ -149,7 +155,7 @@ def add_options(command: ui.Subcommand) -> None:
 
 
 def subcommand(parser: optparse.OptionParser | None, arguments: Sequence[str]) -> str | None:
-    """Return the subcommand that beets was called with, an alias by its full name; None if beets' parser knows none."""
+    """Return the full name of the subcommand in beets' arguments; None if the parser knows none."""
     rest = iter(arguments)
     for word in rest:
         if not word.startswith("-"):
@@ -161,17 +167,17 @@ def subcommand(parser: optparse.OptionParser | None, arguments: Sequence[str]) -
     return None
 
 
-def choices(view: ConfigView, options: optparse.Values) -> Choices:
-    """Gather what the command is to do; options win over settings (`view.set_args` was called).
+def run_options(view: ConfigView, options: optparse.Values) -> RunOptions:
+    """Return the options of a run of the command; command-line options win (`view.set_args` was called).
 
     Raises
     ------
     UserError
-        If options contradict one another.
+        If options exclude each other.
     """
     if options.undo and options.explain:
-        raise UserError("choose --undo or --explain, not both")
-    return Choices(
+        raise UserError("--undo and --explain exclude each other")
+    return RunOptions(
         write=ui.should_write(options.write),
         pretend=bool(options.pretend),
         explain=bool(options.explain),
@@ -180,9 +186,9 @@ def choices(view: ConfigView, options: optparse.Values) -> Choices:
     )
 
 
-def import_choices(view: ConfigView) -> Choices:
-    """Gather what is to be done at an import, where beets writes the files at the end."""
-    return Choices(write=False, **_policy(view))
+def import_run_options(view: ConfigView) -> RunOptions:
+    """Return the options of an import, where beets writes the files at the end."""
+    return RunOptions(write=False, **_policy(view))
 
 
 def _policy(view: ConfigView) -> dict[str, Any]:
@@ -190,55 +196,57 @@ def _policy(view: ConfigView) -> dict[str, Any]:
 
 
 def load(view: ConfigView, *, explain: bool = False) -> Settings:
-    """Return Genrify Tagger's settings under the plugin's.
+    """Return Genrify Tagger's settings, overridden by the plugin's.
 
     Raises
     ------
     ConfigError, UserError
-        If one is wrong.
+        If a setting is invalid.
     """
     from genrify_tagger.config import load_settings
     from genrify_tagger.pipeline import unknown_names
 
     if not isinstance(view["names"].get() or {}, Mapping):
-        raise UserError("genrify.names must be a table with a line such as `hiphop: Rap` for each label")
+        raise UserError("genrify.names must be a mapping with a line such as `hiphop: Rap` for each label")
     given = {name: view[key].get() for key, name in _SETTING_OF.items() if key != "database"}
     overrides = {
         **{name: value for name, value in given.items() if value != {}},
-        "database.url": _place(view["database"]),
+        "database.url": _path_or_url(view["database"]),
         "tagging.existing": _existing(view),
         "tagging.field": "genre",  # which is what beets writes
-        "tagging.hardlinks": "refuse",  # beets writes; there is no copy of ours to be made
+        "tagging.hardlinks": "refuse",  # beets writes the file in place
         "analysis.existing": explain or view["existing"].get(bool),
     }
-    settings = load_settings(config_file=_place(view["settings"]), overrides=overrides, overrider=_OVERRIDER).settings
-    for label, advice in unknown_names(settings).items() if view["names"].get() else ():
-        raise UserError(f"genrify.names: the model has no label {label}; {advice}")
+    settings = load_settings(
+        config_file=_path_or_url(view["settings"]), overrides=overrides, overrider=_OVERRIDER
+    ).settings
+    for label, hint in unknown_names(settings).items() if view["names"].get() else ():
+        raise UserError(f"genrify.names: the model has no label {label}; {hint}")
     return settings
 
 
-def in_words(view: ConfigView, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
-    """Say what went wrong in terms of beets' settings: what they give, and what they could, bears its name in them.
+def describe_error(view: ConfigView, error: GenrifyError | UserError | OSError, about: bytes = b"") -> str:
+    """Return an error's message with settings named as in beets' configuration.
 
     Parameters
     ----------
     view : ConfigView
         The plugin's settings.
     error : GenrifyError, UserError or OSError
-        What went wrong.
+        The error.
     about : bytes
-        The file that is named before these words, and need not be named again.
+        The file that the caller names itself.
     """
     if not isinstance(error, GenrifyError):
         return getattr(error, "strerror", None) or str(error)
     path, message, hint = error.path, error.message, error.hint or ""
     for key, name in _SETTING_OF.items():
-        ours = f"genrify.{key}"
-        message = message.replace(f"{_OVERRIDER}: {name}", ours)
+        plugin_name = f"genrify.{key}"
+        message = message.replace(f"{_OVERRIDER}: {name}", plugin_name)
         if view[key].get() not in (None, {}):
-            message = message.replace(name, ours)
-        hint = hint.replace(name, ours)
-    if path is not None and path == _place(view["settings"]):
+            message = message.replace(name, plugin_name)
+        hint = hint.replace(name, plugin_name)
+    if path is not None and path == _path_or_url(view["settings"]):
         message = f"{message} (it is named by genrify.settings)"
     named = f"{path}: " if path and os.fsencode(path) != about else ""
     return "".join([named, message, f"; {hint}" if hint else ""])
@@ -250,26 +258,26 @@ def _existing(view: ConfigView) -> str:
     return "merge" if view["keep_existing"].get(bool) else "replace"
 
 
-def _place(view: ConfigView) -> str | None:
-    """Return a path, relative ones as seen from the settings file; an address of a database as it is."""
+def _path_or_url(view: ConfigView) -> str | None:
+    """Return a path, resolved against the configuration folder if relative; a database URL as it is."""
     raw = view.get()
     if raw is None or "://" in str(raw):
         return None if raw is None else str(raw)
     return str(view.as_filename())
 
 
-def namer(view: ConfigView, session: Session) -> Namer:
-    """Return what makes names of labels.
+def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
+    """Return the rules that map labels to genre names.
 
     Raises
     ------
     UserError
-        If whitelist or tree cannot be read.
+        If the whitelist or the tree cannot be read.
     """
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
-    return Namer(
+    return GenreRules(
         written=session.vocabulary.names,
         chosen=session.settings.tagging.names,
         count=session.settings.tagging.max_genres,
@@ -287,7 +295,7 @@ def _if_set(view: ConfigView) -> object:
 
 
 def unknown_keys(view: ConfigView) -> list[str]:
-    """Return a complaint for each key under `genrify:` that there is not."""
+    """Return a warning for each unknown key under `genrify:`."""
     found = []
     for key in map(str, view):
         if key not in DEFAULTS and key != "album":

@@ -1,4 +1,4 @@
-"""A progress line on stderr while songs are listened to; nothing at all where nobody watches."""
+"""A progress line on stderr during analysis; nothing if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 FEW = 3
 
 
-class Line:
-    """The line; lines of text go above it."""
+class ProgressLine:
+    """A progress bar for a number of items."""
 
-    def __init__(self, songs: int) -> None:
+    def __init__(self, items: int) -> None:
         self._bar: Progress | None = None
-        if songs > FEW and sys.stderr.isatty():
+        if items > FEW and sys.stderr.isatty():
             self._bar = _bar()
-            self._task = self._bar.add_task("", total=songs)
+            self._task = self._bar.add_task("", total=items)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> ProgressLine:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -32,13 +32,13 @@ class Line:
             self._bar.stop()
 
     def advance(self) -> None:
-        """Count a song."""
+        """Count one item as done."""
         if self._bar is not None:
             self._bar.advance(self._task)
 
     @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
-        """Take the line away while something is printed: beets prints past what could be redirected."""
+    def hidden(self) -> Iterator[None]:
+        """Hide the line while something is printed; beets prints to stdout directly."""
         self.__exit__()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Take the plugin's last run back, through beets: item by item, and never over somebody else's change."""
+"""Undo the plugin's last run through beets, item by item; genres that were changed since are left alone."""
 
 from __future__ import annotations
 
@@ -20,87 +20,89 @@ if TYPE_CHECKING:
     from beets.logging import BeetsLogger
 
     from .lazy_session import LazySession
-    from .options import Choices
+    from .options import RunOptions
     from .write_journal import WriteJournal
 
 
 class ChangedSinceError(GenrifyError):
-    """Somebody changed the genre since, so it is left alone."""
+    """The genre was changed after the run, so it is left alone."""
 
 
 @dataclass
-class Undoing:
-    """One call of `beet genrify --undo`; the attributes are those of `Tagging`."""
+class RunUndo:
+    """One run of `beet genrify --undo`; the attributes are those of `ItemTagger`."""
 
-    lazy: LazySession
+    lazy_session: LazySession
     write_journal: WriteJournal
     log: BeetsLogger
-    choices: Choices
+    run_options: RunOptions
 
-    def undo(self, lib: Library, named: Sequence[Item]) -> tuple[int, int]:
-        """Take the last run back as far as it is about the items named; return how many were given back and refused."""
-        tagging = self.lazy.session().settings.tagging
+    def undo(self, lib: Library, selected: Sequence[Item]) -> tuple[int, int]:
+        """Undo the last run for the selected items; return the number of items restored and refused."""
+        tagging = self.lazy_session.session().settings.tagging
         run = last_run(lib)
-        items = [item for item in named if run and flexattrs.own(item, flexattrs.RUN) == run]
+        items = [item for item in selected if run and flexattrs.item_attr(item, flexattrs.RUN) == run]
         if not items:
-            raise UserError("nothing was done there that could be taken back")
-        given: dict[int | None, Item] = {}
+            raise UserError("nothing to undo for these items")
+        restored: dict[int | None, Item] = {}
         touched: set[int] = set()
         for item in items:
             try:
-                self._give_back(item)
+                self._restore(item)
             except (GenrifyError, OSError) as error:
                 self.log.warning(
-                    "{}: left alone: {}", displayable_path(item.path), self.write_journal.in_words(error, item.path)
+                    "{}: left alone: {}",
+                    displayable_path(item.path),
+                    self.write_journal.describe_error(error, item.path),
                 )
                 continue
-            given[item.id] = item
+            restored[item.id] = item
             if item.album_id is not None:
                 touched.add(item.album_id)
-        choices = replace(self.choices, count=tagging.max_genres)
+        run_options = replace(self.run_options, count=tagging.max_genres)
         for album_id in sorted(touched):
             album = lib.get_album(album_id)
             if album is not None:
-                left = [given.get(item.id, item) for item in album.items()]
-                albums.give_back(album, left, choices, tagging.treat_as_missing)
-        return len(given), len(items) - len(given)
+                album_items = [restored.get(item.id, item) for item in album.items()]
+                albums.restore_album_genre(album, album_items, run_options, tagging.treat_as_missing)
+        return len(restored), len(items) - len(restored)
 
-    def _give_back(self, item: Item) -> None:
+    def _restore(self, item: Item) -> None:
         from genrify_tagger.pipeline import undisturbed
 
-        is_written, change = self._written(item)
-        if flexattrs.claimed(item) != flexattrs.genres_of(item):
+        is_written, change = self._find_write(item)
+        if flexattrs.genres_given(item) != flexattrs.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
         former_mtime = item.mtime
-        flexattrs.give_back(item)
+        flexattrs.restore_genres(item)
         ui.show_model_changes(item, fields=["genres"])
-        if self.choices.pretend:
+        if self.run_options.pretend:
             return
         with undisturbed():
             written = False
-            if is_written and self.choices.write:
-                with self.write_journal.undoing(item, change):
+            if is_written and self.run_options.write:
+                with self.write_journal.as_undo(item, change):
                     written = self.write_journal.write(item)
             if not written:
-                item["mtime"] = flexattrs.mtime_in_step(item, former_mtime)
+                item["mtime"] = flexattrs.mtime_to_keep(item, former_mtime)
             item.store()
 
-    def _written(self, item: Item) -> tuple[bool, int | None]:
-        """Tell whether beets wrote our genre into the file, and by which change, if that is known."""
+    def _find_write(self, item: Item) -> tuple[bool, int | None]:
+        """Tell whether beets wrote the plugin's genre into the file, and by which change, if that is known."""
         from genrify_tagger.pipeline import Provenance, latest_change, standing_change
 
-        change, past = latest_change(self.lazy.session(), os.fsdecode(item.path))
+        change, provenance = latest_change(self.lazy_session.session(), os.fsdecode(item.path))
         if change is None or change.undone_by is not None or change.origin not in ("beets", "undo"):
             return False, None
-        if change.origin == "undo" and list(change.after_genres or ()) != flexattrs.claimed(item):
+        if change.origin == "undo" and list(change.after_genres or ()) != flexattrs.genres_given(item):
             return False, None
-        if past not in (Provenance.OURS, Provenance.UNDONE):
+        if provenance not in (Provenance.OURS, Provenance.UNDONE):
             raise ChangedSinceError("the genre in the file was changed since")
-        standing = standing_change(self.lazy.session(), change)
+        standing = standing_change(self.lazy_session.session(), change)
         return True, standing.id if standing is not None and standing.origin == "beets" else None
 
 
 def last_run(lib: Library) -> int:
-    """Return the newest run that gave an item the genre which it still has; 0 if there is none."""
-    ours = (item for item in lib.items(f"{flexattrs.RUN}:1..") if flexattrs.is_ours(item))
-    return max((flexattrs.own(item, flexattrs.RUN) for item in ours), default=0)
+    """Return the newest run whose genre an item still has; 0 if there is none."""
+    items = [item for item in lib.items(f"{flexattrs.RUN}:1..") if flexattrs.has_given_genre(item)]
+    return max((flexattrs.item_attr(item, flexattrs.RUN) for item in items), default=0)

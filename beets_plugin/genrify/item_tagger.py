@@ -1,0 +1,183 @@
+"""Analyse items of beets' library, set their genres and attributes, and have beets write and store them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from beets import ui
+from beets.util import displayable_path
+
+from . import albums, flexattrs
+from .progress_line import ProgressLine
+
+if TYPE_CHECKING:
+    from beets.library import Album, Item
+    from beets.logging import BeetsLogger
+
+    from genrify_tagger.pipeline import Suggestion, Summary
+
+    from .genre_rules import GenreRules
+    from .lazy_session import LazySession
+    from .options import RunOptions
+    from .write_journal import WriteJournal
+
+
+@dataclass
+class ItemTagger:
+    """Tags items in one run of the command, or one import.
+
+    Attributes
+    ----------
+    lazy_session : LazySession
+        Provides the session and the run.
+    write_journal : WriteJournal
+        Journals the files that beets writes.
+    log : BeetsLogger
+        The plugin's log.
+    run_options : RunOptions
+        Options of the run.
+    genre_rules : GenreRules
+        Map labels to genre names.
+    quiet : bool
+        Whether changes are logged in one line instead of shown; so it is during an import.
+    counts : Summary
+        Number of items by status.
+    """
+
+    lazy_session: LazySession
+    write_journal: WriteJournal
+    log: BeetsLogger
+    run_options: RunOptions
+    genre_rules: GenreRules
+    quiet: bool = False
+    counts: Summary = field(init=False)
+
+    def __post_init__(self) -> None:
+        from genrify_tagger.pipeline import Summary
+
+        self.counts = Summary()
+
+    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
+        """Analyse, tag, write and store items; yield each with what was suggested for it.
+
+        Raises
+        ------
+        GenrifyError
+            If the database cannot be used, or the run was interrupted.
+        """
+        with ProgressLine(0 if self.quiet else len(items)) as line, closing(self._suggestions(items)) as suggestions:
+            for item, suggestion in suggestions:
+                self._process_suggestion(item, suggestion, line.hidden)
+                line.advance()
+                yield item, suggestion
+
+    def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
+        from genrify_tagger.pipeline import ExternalFile, ScanOptions, suggest
+
+        songs = (
+            ExternalFile(
+                path=os.fsdecode(item.path),
+                present=tuple(flexattrs.genres_of(item)),
+                past=flexattrs.item_provenance(item),
+            )
+            for item in items
+        )
+        options = ScanOptions(dry_run=self.run_options.pretend, force=self.run_options.force)
+        with closing(suggest(self.lazy_session.session(), songs, options, rename=self.genre_rules)) as suggestions:
+            yield from zip(items, suggestions, strict=True)
+
+    def _process_suggestion(
+        self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
+        result = suggestion.result
+        self.counts.add(result)
+        if result.status == "failed" and not self.run_options.explain:
+            with line_hidden():
+                self.log.warning("{}: not analysed: {}", displayable_path(item.path), result.error)
+        former_mtime = item.mtime
+        is_new = flexattrs.set_analysis(item, suggestion)
+        is_tagged = result.status == "tagged"
+        if is_tagged:
+            flexattrs.set_genres(item, result.after, 0 if self.run_options.pretend else self.lazy_session.run())
+        self._show(item, suggestion, line_hidden)
+        if not self.run_options.pretend:
+            self.lazy_session.count(result)
+            self.write_journal.remember_audio_key(item, suggestion.audio_key)
+            self._write_and_store(item, suggestion, former_mtime, is_tagged=is_tagged, is_new=is_new)
+
+    def _show(
+        self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> None:
+        result = suggestion.result
+        self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
+        if self.run_options.explain:
+            return
+        if self.quiet:
+            if result.status == "tagged":
+                named = ", ".join(result.after)
+                self.log.info("{}: {} ({:.2f})", displayable_path(item.path), named, result.confidence)
+        elif result.status == "tagged":
+            with line_hidden():
+                ui.show_model_changes(item, fields=["genres", flexattrs.CONFIDENCE])
+
+    def _write_and_store(
+        self, item: Item, suggestion: Suggestion, former_mtime: float, *, is_tagged: bool, is_new: bool
+    ) -> None:
+        """Have beets write and store an item, and store the state of its file."""
+        from genrify_tagger.pipeline import undisturbed
+
+        with undisturbed():
+            written = is_tagged and self.run_options.write and self.write_journal.write(item)
+            if not written:
+                in_step = is_tagged and not self.quiet
+                item["mtime"] = flexattrs.mtime_to_keep(item, former_mtime) if in_step else former_mtime
+            if is_tagged or is_new:
+                item.store()
+        if not self.quiet:
+            self.record_state(item, suggestion, written=written)
+
+    def record_state(self, item: Item, suggestion: Suggestion, *, written: bool) -> None:
+        """Store the state of an item's file at its current path in Genrify Tagger's database."""
+        from genrify_tagger.pipeline import record_suggestion
+
+        record_suggestion(self.lazy_session.session(), os.fsdecode(item.path), suggestion, written=written)
+
+    def set_album_genre(self, album: Album, changed: Mapping[int | None, Item]) -> None:
+        """Set the album's genre from its tracks'; `changed` are items by id that were changed but not stored."""
+        if not self.run_options.album_genre:
+            return
+        items = [changed.get(item.id, item) for item in album.items()]
+        junk = self.lazy_session.session().settings.tagging.treat_as_missing
+        albums.set_album_genre(album, items, self.run_options, junk, show=not self.quiet)
+
+
+def format_explanation(item: Item, suggestion: Suggestion) -> str:
+    """Return the text of `--explain` for an item: its scores, the decision and the change."""
+    result = suggestion.result
+    lines = [format(item)]
+    if result.error:
+        return f"{lines[0]}\n  {result.error}"
+    if result.model:
+        lines.append(f"  scores: {flexattrs.format_scores(result)}")
+        named = ", ".join(result.genres) or "unsure"
+        lines.append(
+            f"  decision: {named} (confidence {result.confidence:.2f}; {result.vocabulary}, model {result.model})"
+        )
+    change = f" to {', '.join(result.after)}" if result.status == "tagged" else ""
+    lines.append(
+        f"  genres: {', '.join(result.before) or '(none)'}: {_outcome_text(result.status)}{change}{_why(result.reason)}"
+    )
+    return "\n".join(lines)
+
+
+def _outcome_text(status: str) -> str:
+    return {"tagged": "would change", "kept": "kept", "unsure": "left empty", "skipped": "left alone"}[status]
+
+
+def _why(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
