@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from genrify_tagger.classifier import Classifier
-    from genrify_tagger.tags.mutagen_check import Seen
+    from genrify_tagger.tags.mutagen_check import Comparison
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ def probe(path: str) -> Sound:
     return audio.probe(path)
 
 
-def compare_tags(container: str, field: str, former: str, fresh: str) -> Seen:
+def compare_tags(container: str, field: str, former: str, fresh: str) -> Comparison:
     """See whether two files have the same tags but for the genre."""
     from genrify_tagger.tags.mutagen_check import compare_fields
 

@@ -34,7 +34,7 @@ from genrify_tagger.errors import (
 from genrify_tagger.process import DiedError, NotStartedError, Process
 
 if TYPE_CHECKING:
-    from genrify_tagger.tags.mutagen_check import Seen
+    from genrify_tagger.tags.mutagen_check import Comparison
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -108,8 +108,8 @@ class Workers:
         """Return the audio key of a file, to prove that a write left the audio alone; not interruptible."""
         return self._call(path, functools.partial(worker_main.probe, path), interruptible=False).key
 
-    def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Seen:
-        """Compare two files' tags but for the genre (`tags.second_look`); not interruptible."""
+    def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
+        """Compare two files' tags but for the genre (`tags.mutagen_check`); not interruptible."""
         task = functools.partial(worker_main.compare_tags, container, field, former, fresh)
         return self._call(former, task, interruptible=False)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.tags.mutagen_check import Seen, compare_fields
+from genrify_tagger.tags.mutagen_check import Comparison, compare_fields
 
 MIB = 1 << 20
-SecondLook = Callable[[str, str, str, str], Seen]
+Compare = Callable[[str, str, str, str], Comparison]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def reset_peak() -> float:
     return peak()
 
 
-def handle(path: str, second_look: SecondLook = compare_fields) -> Cost:
+def handle(path: str, compare: Compare = compare_fields) -> Cost:
     """Read, plan, write, undo; hold that it ends in a write that can be taken back to the byte, or in no change.
 
     Raises
@@ -70,10 +70,10 @@ def handle(path: str, second_look: SecondLook = compare_fields) -> Cost:
             plan = tags.plan_write(path, wanted)
             assert digest(path) == before
             outcome = "written"
-            tags.apply(plan, audio_key=_same, expected_key="", second_look=second_look)
+            tags.apply(plan, audio_key=_same, expected_key="", compare=compare)
             assert "; ".join(tags.read(path).genres) == "; ".join(wanted)
             outcome = "undone"
-            tags.apply(_back(plan), audio_key=_same, expected_key="", second_look=second_look)
+            tags.apply(_back(plan), audio_key=_same, expected_key="", compare=compare)
             assert digest(path) == before, "the undo left other bytes"
     except GenrifyError as error:
         assert str(error).isprintable(), repr(str(error))

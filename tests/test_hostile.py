@@ -28,7 +28,7 @@ from genrify_tagger.errors import GenrifyError
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 from tests import hostile, hostile_made, media
-from tests.hostile_run import Cost, SecondLook, compare_fields, digest, handle
+from tests.hostile_run import Compare, Cost, compare_fields, digest, handle
 from tests.program import Program
 
 SECONDS = 20.0  # for reading, two writes and two undos of one file, on a busy machine
@@ -65,9 +65,7 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def run_through_tags(
-    files: Iterable[hostile.Hostile], folder: Path, second_look: SecondLook = compare_fields
-) -> Counter[str]:
+def run_through_tags(files: Iterable[hostile.Hostile], folder: Path, compare: Compare = compare_fields) -> Counter[str]:
     """Read, write and undo each; collect what failed so that one run shows all."""
     outcomes: Counter[str] = Counter()
     failures: list[str] = []
@@ -76,7 +74,7 @@ def run_through_tags(
         path = file.write(folder)
         try:
             with deadline(SECONDS):
-                cost = handle(str(path), second_look)
+                cost = handle(str(path), compare)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what this test is about
             failures.append(f"{file.name}: {type(error).__name__}: {error}")
         else:

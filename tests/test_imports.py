@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
-BASE = {"errors", "files", "analysis"}
+BASE = {"errors", "files", "analysis", "tag_blocks"}
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
@@ -23,6 +23,7 @@ DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies out
 ALLOWED = {
     "errors": set(),
     "analysis": set(),
+    "tag_blocks": set(),
     "files": {"errors"},
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),

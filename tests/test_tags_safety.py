@@ -20,7 +20,7 @@ import pytest
 from genrify_tagger import tags
 from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
-from genrify_tagger.tags import atomic, tempfiles
+from genrify_tagger.tags import atomic, inplace, tempfiles
 from tests import tagging
 from tests.media import make, need, run
 
@@ -441,6 +441,62 @@ def killed_at(plan: tags.WritePlan, step: int, **options: object) -> int:
     return in_child(work)
 
 
+def cut_in_place(plan: tags.WritePlan, step: int) -> int:
+    """Rewrite a file in place in a child that is killed before its given system call, with small blocks."""
+
+    def work() -> None:
+        count = 0
+
+        def counted(name: str) -> None:
+            real = getattr(os, name)
+
+            def call(*arguments: object) -> object:
+                nonlocal count
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments)
+
+            setattr(os, name, call)
+
+        inplace.BLOCK = 7000
+        for name in ("pwrite", "ftruncate", "fsync", "rename", "unlink", "posix_fallocate"):
+            counted(name)
+        tags.apply(plan, audio_key=lambda _: "same", expected_key="same", hardlinks="in-place")
+
+    return in_child(work)
+
+
+@pytest.mark.parametrize("kind", ["mp3-bare", "m4a-aac", "flac", "wma", "wav", "aiff", "opus", "wavpack"])
+@pytest.mark.parametrize("removing", [False, True])
+def test_a_rewrite_in_place_that_is_cut_off_anywhere_is_settled(tmp_path: Path, kind: str, removing: bool) -> None:
+    names = [] if removing else ["Jazz" * 500]
+    made = make(kind, tmp_path / "master", genre=None if kind == "mp3-bare" else "Oldies")
+    master = made.with_name("short" + made.suffix)
+    master.write_bytes(made.read_bytes())
+    done = Path(shutil.copy(master, tmp_path))
+    tagging.write(done, *names)
+    old, new = master.read_bytes(), done.read_bytes()
+    folder, status, step, found = tmp_path / "work", -9, 0, set()
+    while status != 0:
+        step += 1 + len(old) // 200_000  # large files have many equal steps
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        path = Path(shutil.copy(master, folder))
+        os.link(path, folder / "other")
+        plan = tags.plan_write(str(path), names)
+        if not plan.changes:
+            return
+        status = cut_in_place(plan, step)
+        assert status in (0, -signal.SIGKILL)
+        tags.sweep(str(folder))
+        outcome = tags.recover(str(path), plan.before.raw, plan.after.raw, tags.backup_path(plan))
+        assert path.read_bytes() == (folder / "other").read_bytes() == {"before": old, "after": new}[outcome]
+        assert strays(folder) == []
+        found.add(outcome)
+    assert found == {"before", "after"}
+
+
 @pytest.mark.parametrize("kind", ["mp3-v2.3", "m4a-aac"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_killed_at_every_step(tmp_path: Path, kind: str, linked: bool) -> None:
@@ -502,7 +558,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with tempfiles.scratch_file(str(tmp_path / "song.mp3")):
+        with tempfiles.temporary_file(str(tmp_path / "song.mp3")):
             os.write(writer, b"x")
             time.sleep(60)
         os._exit(0)
@@ -532,7 +588,7 @@ def cut_off(plan: tags.WritePlan, content: bytes) -> Path:
     """Leave the temporary file of a write that was killed, under the number that the song has after a mount."""
 
     def write() -> None:
-        with tempfiles.scratch_file(plan.target) as (_, descriptor):
+        with tempfiles.temporary_file(plan.target) as (_, descriptor):
             os.write(descriptor, content)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -546,7 +602,7 @@ def test_a_half_written_file_never_takes_the_songs_place_when_inodes_are_numbere
     path, plan = planned(tmp_path)
     original = path.read_bytes()
     cut_off(plan, original[:1000])
-    tags.give_back_exchanged(plan.path, plan.stat, plan.after.raw)
+    tags.restore_exchanged(plan.path, plan.stat, plan.after.raw)
     assert path.read_bytes() == original
 
 
@@ -557,7 +613,7 @@ def test_nor_does_it_take_another_songs_place(tmp_path: Path) -> None:
     apply(plan)
     written = path.read_bytes()
     stray.rename(tmp_path / f"{stray.name.rpartition('-')[0]}-{path.stat().st_ino}.tmp")
-    tags.give_back_exchanged(plan.path, plan.stat, plan.after.raw)
+    tags.restore_exchanged(plan.path, plan.stat, plan.after.raw)
     assert path.read_bytes() == written
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import av
 
-from genrify_tagger.audio.tagblocks import audio_span
 from genrify_tagger.errors import DecodeError
+from genrify_tagger.tag_blocks import audio_span
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
             raise DecodeError("not a regular file", path=path)
         if status.st_size == 0:
             raise DecodeError("empty file", path=path)
-        start, end = (0, status.st_size) if with_tags else audio_span(fd, status.st_size)
+        # FFmpeg takes tags for audio: an APEv2 block behind an MP3 stretches its duration, one behind Monkey's Audio
+        # becomes a part of the last packet, and a large ID3v2 block hides what follows it.
+        start, end = (0, status.st_size) if with_tags else audio_span(_reader(fd), status.st_size)
         if start >= end:
             raise DecodeError("nothing but tags in the file, no audio", path=path)
         yield Source(path, fd, start, end)
@@ -71,6 +73,10 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
         raise DecodeError(f"cannot be read: {error.strerror}", path=path) from error
     finally:
         os.close(fd)
+
+
+def _reader(fd: int) -> Callable[[int, int], bytes]:
+    return lambda offset, length: os.pread(fd, length, offset) if offset >= 0 else b""
 
 
 def _reason(error: av.FFmpegError) -> str | None:

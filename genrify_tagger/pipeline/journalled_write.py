@@ -69,7 +69,7 @@ def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str
             plan,
             audio_key=session.workers.audio_key,
             expected_key=key,
-            second_look=session.workers.compare_tags,
+            compare=session.workers.compare_tags,
             keep_mtime=tagging.keep_mtime,
             hardlinks=tagging.hardlinks,
             ownership=tagging.ownership,

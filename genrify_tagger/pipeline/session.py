@@ -281,7 +281,7 @@ def _is_reachable(change: ChangeRecord) -> bool:
 def _has_given_back(change: ChangeRecord) -> bool:
     try:
         if change.stat_before is not None:
-            tags.give_back_exchanged(change.path, change.stat_before, change.after, field=change.field)
+            tags.restore_exchanged(change.path, change.stat_before, change.after, field=change.field)
     except UnfinishedWriteError as error:
         _warn(change, str(error))
         return False

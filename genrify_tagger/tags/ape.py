@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tag_blocks import APE_FRAME as FRAME
+from genrify_tagger.tag_blocks import APE_HAS_HEADER as HAS_HEADER
+from genrify_tagger.tag_blocks import APE_IS_HEADER as IS_HEADER
+from genrify_tagger.tag_blocks import APE_MAGIC as MAGIC
 from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import GENRE, JOIN, check_bytes, check_count
-
-MAGIC = b"APETAGEX"
-FRAME = 32
-HAS_HEADER, IS_HEADER = 1 << 31, 1 << 29
-_BINARY = 0b010
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,6 @@ class ApeTag:
     ----------
     version : int
         1000 or 2000.
-    flags : int
-        From the footer (or from the header if there is no footer).
     header, footer : bytes
         32 bytes each as in the file, or nothing.
     items : tuple of bytes
@@ -70,16 +67,6 @@ def new_tag() -> ApeTag:
     return ApeTag(2000, header, footer, ())
 
 
-def extent(frame: bytes) -> tuple[int, int]:
-    """Return the bytes before and after a header or footer that belong to its tag, (0, 0) if it is none."""
-    if len(frame) != FRAME or not frame.startswith(MAGIC):
-        return 0, 0
-    size, flags = int.from_bytes(frame[12:16], "little"), int.from_bytes(frame[20:24], "little")
-    if flags & IS_HEADER:
-        return 0, size
-    return max(0, size - FRAME) + (FRAME if flags & HAS_HEADER else 0), 0
-
-
 def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
     """Cut a whole tag into its items.
 
@@ -104,9 +91,9 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
         end = nul + 1 + int.from_bytes(data[at : at + 4], "little")
         if end > stop:
             raise TagReadError("the APEv2 tag is damaged")
-        items.append(memory_budget.once(view[at:end]))
+        items.append(memory_budget.deduplicated(view[at:end]))
         at = end
-    tail = memory_budget.once(view[at:stop])
+    tail = memory_budget.deduplicated(view[at:stop])
     return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), tail)
 
 

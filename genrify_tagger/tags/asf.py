@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import memory_budget
@@ -75,7 +74,7 @@ def _opened(data: memoryview) -> Object:
     guid = bytes(data[:16])
     if guid == _EXTENSION:
         return bytes(data[:_EXTENSION_HEAD])
-    return _attributes(guid, data) if guid in _PLACES.values() else memory_budget.once(data)
+    return _attributes(guid, data) if guid in _PLACES.values() else memory_budget.deduplicated(data)
 
 
 def _attributes(guid: bytes, data: memoryview) -> Attributes:
@@ -86,9 +85,9 @@ def _attributes(guid: bytes, data: memoryview) -> Attributes:
         end = at + _record_size(guid, data[at:])
         if end > len(data):
             raise TagReadError("the ASF header's attributes are damaged")
-        found.append(memory_budget.once(data[at:end]))
+        found.append(memory_budget.deduplicated(data[at:end]))
         at = end
-    return Attributes(guid, tuple(found), memory_budget.once(data[at:]))
+    return Attributes(guid, tuple(found), memory_budget.deduplicated(data[at:]))
 
 
 def _sized(guid: bytes, *body: bytes) -> list[bytes]:
@@ -194,11 +193,6 @@ class Asf:
             return ()
         return (tuple(name for piece in self.pieces for name in _value(_PLACES[piece.place], piece.data)),)
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How long the header is, and which objects exist."""
-        return {"header": self._size, "places": [place for place in _PLACES if self._find(place) is not None]}
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return an attribute in the content description for the first genre, in the library for the others."""
         made = []
@@ -210,7 +204,7 @@ class Asf:
             made += [Piece(place, at + i, _make_record(guid, name, text)) for i, text in enumerate(part)]
         return tuple(made)
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the header object, in which padding makes up for growth if there is enough of it."""
         if tuple(pieces) == self.pieces:
             return []
@@ -218,38 +212,36 @@ class Asf:
         for place in _PLACES:
             wanted = [piece for piece in pieces if piece.place == place]
             if wanted != [piece for piece in self.pieces if piece.place == place]:
-                changed = changed._with_records(place, wanted, keep=place in hints.get("places", _PLACES))
-        data = changed._build(hints.get("header", self._size), self._size)
-        return [Edit(0, self._size, data)]
+                changed = changed._with_records(place, wanted)
+        return [Edit(0, self._size, changed._build(self._size))]
 
-    def _with_records(self, place: str, wanted: Sequence[Piece], *, keep: bool) -> Asf:
+    def _with_records(self, place: str, wanted: Sequence[Piece]) -> Asf:
         guid = _PLACES[place]
-        woven = insert_at([r for r in self._all_records(place) if not self._is_field(guid, r)], wanted)
-        if len(woven) > 0xFFFF:
+        combined = insert_at([r for r in self._all_records(place) if not self._is_field(guid, r)], wanted)
+        if len(combined) > 0xFFFF:
             raise WriteRefusedError("the ASF file has too many attributes")
         former = self._find(place)
-        fresh = Attributes(guid, tuple(woven), former.behind if former else b"")
-        changed = [] if not woven and not keep else [fresh]
+        fresh = Attributes(guid, tuple(combined), former.behind if former else b"")
         if former is not None:
-            replaced = [[new for each in part for new in (changed if each is former else [each])] for part in self._all]
+            replaced = [[new for each in part for new in ([fresh] if each is former else [each])] for part in self._all]
             return replace(self, objects=tuple(replaced[0]), inner=tuple(replaced[1]))
         if place == "asf:content":
-            return replace(self, objects=(*self.objects, *changed))
-        return replace(self, inner=(*self.inner, *changed))
+            return replace(self, objects=(*self.objects, fresh))
+        return replace(self, inner=(*self.inner, fresh))
 
     @property
     def _all(self) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
         return self.objects, self.inner
 
-    def _build(self, wanted: int, former: int) -> bytes:
+    def _build(self, former: int) -> bytes:
         inner = [part for each in self.inner for part in _parts(each)]
         objects = [_parts(each) for each in self.objects]
         size = _HEADER_HEAD + _length(inner) + sum(map(_length, objects))
         padding = next((i for i, parts in enumerate(objects) if parts[0][:16] == _PADDING), None)
-        if padding is not None and _length(objects[padding]) + wanted - size >= _OBJECT:
-            room = _length(objects[padding]) + wanted - size - _OBJECT
+        if padding is not None and _length(objects[padding]) + former - size >= _OBJECT:
+            room = _length(objects[padding]) + former - size - _OBJECT
             objects[padding] = _sized(_PADDING, objects[padding][0][_OBJECT:][:room].ljust(room, b"\0"))
-            size = wanted
+            size = former
         head = [self.head[:16], size.to_bytes(8, "little"), len(objects).to_bytes(4, "little"), self.head[28:30]]
         filled = (self._filled(parts, inner, size - former) for parts in objects)
         return b"".join([*head, *itertools.chain.from_iterable(filled)])

@@ -1,4 +1,4 @@
-"""Carry out a plan: the file is the old one or the new one at every instant, and the new one was proven first."""
+"""Carry out a plan atomically: write a new file, verify it, and let it replace the old one in one step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.file_attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
 from genrify_tagger.tags.model import WritePlan
-from genrify_tagger.tags.mutagen_check import Seen, compare_fields
+from genrify_tagger.tags.mutagen_check import Comparison, compare_fields
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.tempfiles import scratch_file, sync_folder
+from genrify_tagger.tags.tempfiles import sync_folder, temporary_file
 from genrify_tagger.tags.verify import verify_new_file
 
 Hardlinks = Literal["refuse", "break", "in-place"]
@@ -33,7 +33,7 @@ def apply(
     *,
     audio_key: Callable[[str], str],
     expected_key: str | None,
-    second_look: Callable[[str, str, str, str], Seen] = compare_fields,
+    compare: Callable[[str, str, str, str], Comparison] = compare_fields,
     keep_mtime: bool = False,
     hardlinks: Hardlinks = "refuse",
     ownership: Ownership = "require",
@@ -43,14 +43,14 @@ def apply(
 
     Parameters
     ----------
-    plan : Plan
+    plan : WritePlan
         From `plan_write` or `plan_restore`.
     audio_key : callable
         Gives a file's identity by its audio; called with the path of the new file before it takes the old one's place.
     expected_key : str or None
         The identity it must have; None to ask `audio_key` about the original first.
-    second_look : callable
-        `second_look.compare`, wherever it is to run.
+    compare : callable
+        `mutagen_check.compare_fields`, or a function that runs it in another process.
     keep_mtime : bool
         Keep access and modification time.
     hardlinks : {"refuse", "break", "in-place"}
@@ -75,16 +75,16 @@ def apply(
     UnfinishedWriteError
         If it ended so badly that only the next start can tell or settle what was written (`recover`, `sweep`).
     """
-    with _describe_os_error(plan), memory_budget.in_hand(), _original(plan) as original:
+    with _describe_os_error(plan), memory_budget.one_file(), _original(plan) as original:
         if not plan.changes:
             return plan.stat
         in_place = _check_writable(plan, original, hardlinks)
         key = audio_key(plan.target) if expected_key is None else expected_key
-        with scratch_file(plan.target) as (path, descriptor):
+        with temporary_file(plan.target) as (path, descriptor):
             _fill(plan, original, descriptor)
             if not in_place:
                 copy_attributes(original, descriptor, ownership=ownership)
-            verify_new_file(plan, path, second_look)
+            verify_new_file(plan, path, compare)
             if audio_key(path) != key:
                 raise _other_audio(plan, audio_key, key)
             if keep_mtime:
@@ -93,7 +93,7 @@ def apply(
             if in_place:
                 return rewrite_in_place(plan, original, descriptor, backup_dir=backup_dir, keep_mtime=keep_mtime)
             _replace(plan, original, path)
-            # Of our file, even if somebody has replaced it already.
+            # Of the new file, even if another program has replaced it already.
             written = fingerprint(os.fstat(descriptor))
         with contextlib.suppress(OSError):
             sync_folder(os.path.dirname(plan.target))
@@ -118,9 +118,9 @@ def _original(plan: WritePlan) -> Iterator[int]:
 
 
 def _check_writable(plan: WritePlan, original: int, hardlinks: Hardlinks) -> bool:
-    """Refuse what the user protects; return whether the file has to be rewritten in place."""
+    """Refuse what must not be written; return whether the file has to be rewritten in place."""
     status = os.fstat(original)
-    # Replacing a file needs no permission on the file itself, and root may do anything: the mode is the user's word.
+    # Replacing a file needs no permission on the file itself, and root may do anything; the mode is respected anyway.
     if not status.st_mode & stat.S_IWUSR:
         raise WriteRefusedError("the file is read-only", hint="make it writable (chmod u+w) to have it tagged")
     if not os.access(plan.target, os.W_OK):
@@ -150,11 +150,11 @@ def _replace(plan: WritePlan, original: int, path: str) -> None:
     if not _exchange(path, plan.target):
         os.replace(path, plan.target)
         return
-    # Now the temporary name holds what was replaced: look once more, and take it back if it is something else, or if
-    # somebody has it open and may be about to write. From here on everybody who opens the file gets the new one.
+    # Now the temporary name holds what was replaced: check it once more, and swap back if it is
+    # another file, or if a program has it open for writing. From here on whoever opens the file gets the new one.
     written_to = has_writer(original)
     if written_to or not is_same(os.stat(path, follow_symlinks=False), plan.stat):
-        give_back(path, plan.target)
+        undo_exchange(path, plan.target)
         how = "is being written" if written_to else "was changed"
         raise ChangedMeanwhileError(f"the file {how} by another program, so it was left alone")
 
@@ -164,8 +164,8 @@ def is_same(found: os.stat_result, planned: FileStat) -> bool:
     return (found.st_size, found.st_mtime_ns, found.st_ino) == (planned.size, planned.mtime_ns, planned.inode)
 
 
-def give_back(path: str, target: str) -> None:
-    """Put a file that was taken by mistake back in its place.
+def undo_exchange(path: str, target: str) -> None:
+    """Swap a file that was exchanged by mistake back into its place.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def give_back(path: str, target: str) -> None:
     except OSError:
         exchanged = False
     if not exchanged:
-        # Theirs must stay, whatever becomes of ours.
+        # The other program's file must stay, even if the new one is lost.
         os.rename(path, target)
 
 

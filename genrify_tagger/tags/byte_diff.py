@@ -1,4 +1,4 @@
-"""Edits to the same effect that hold as little as possible of what the file has anyway, such as a shifted picture."""
+"""Shrink edits to the bytes that really differ, so that a picture which only moves is neither held nor journalled."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from collections.abc import Iterator, Sequence
 from genrify_tagger.tags.model import Edit
 from genrify_tagger.tags.patched_file import PatchedFile
 
-_SMALL = 16 << 10  # not worth the trouble
+_SMALL = 256  # stretches that differ are not searched further below this
+_NEAR = 16 << 10
 _STEP = 64 << 10
 _NEEDLE = 64
-_ANCHORS = 100  # a tag made of little alike pieces is not worth the search
+_ANCHORS = 100  # a tag of many small stretches that differ is replaced as a whole from there on
 
 
-def narrowed(base: PatchedFile, edits: Sequence[Edit]) -> tuple[Edit, ...]:
-    """Return edits of `base` that do what `edits` do.
+def minimised(base: PatchedFile, edits: Sequence[Edit]) -> tuple[Edit, ...]:
+    """Return edits of `base` with the same effect as `edits` that leave out what stays or moves.
 
     Parameters
     ----------
-    base : View
+    base : PatchedFile
         What the edits are made to.
     edits : sequence of Edit
-        In rising order, not overlapping.
+        In any order, not overlapping.
+
+    Returns
+    -------
+    tuple of Edit
+        In rising order.
     """
-    return tuple(itertools.chain.from_iterable(_narrowed(base, edit) for edit in edits))
+    in_order = sorted(edits, key=lambda edit: (edit.start, edit.end))
+    return tuple(itertools.chain.from_iterable(_minimised(base, edit) for edit in in_order))
 
 
-def _narrowed(base: PatchedFile, edit: Edit) -> Iterator[Edit]:
-    if len(edit.new) < _SMALL:
-        yield edit
-        return
+def _minimised(base: PatchedFile, edit: Edit) -> Iterator[Edit]:
     here, there = edit.start, 0
     for i, j, length in [*_kept(base, edit), (edit.end, len(edit.new), 0)]:
         if i > here or j > there:
@@ -61,13 +65,13 @@ def _kept(old: PatchedFile, edit: Edit) -> list[tuple[int, int, int]]:
 
 
 def _anchor(old: PatchedFile, i: int, i_end: int, new: bytes, j: int, j_end: int) -> tuple[int, int] | None:
-    """Return a place in each from where on both go on alike, if one is found."""
+    """Return an offset in each from where on both have the same bytes, if one is found."""
     for eighth in (4, 2, 6, 1, 3, 5, 7):
         at = i + (i_end - i) * eighth // 8
         needle = old.at(at, _NEEDLE)
         expected = j + at - i
         # Near by first: a picture may repeat itself.
-        found = new.find(needle, max(j, expected - _SMALL), min(j_end, expected + _SMALL))
+        found = new.find(needle, max(j, expected - _NEAR), min(j_end, expected + _NEAR))
         found = new.find(needle, j, j_end) if found < 0 else found
         if found >= 0:
             return at, found

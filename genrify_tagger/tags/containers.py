@@ -1,4 +1,4 @@
-"""Tell by its bytes what a file is, and open its genre field with the container's own module."""
+"""Detect the container of a file by its bytes, and open its genre field with the container's module."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def open_state(view: PatchedFile, field: str, path: str) -> TagState:
 
     Parameters
     ----------
-    view : View
+    view : PatchedFile
         The file, perhaps with edits laid over it.
     field : str
         "genre" or a custom name, as `names.check_field` gives it.
@@ -128,7 +128,7 @@ def _mpeg(view: PatchedFile, field: str, path: str, start: int, head: bytes, *, 
         return open_stream(view, field, "mp3", primary="id3")
     if suffix in _MPEG_SUFFIXES:
         raise TagReadError("there is no MPEG audio in the file")
-    raise TagReadError("this is no audio file of a known kind")
+    raise TagReadError("this is not an audio file of a known kind")
 
 
 def _is_mpeg(head: bytes) -> bool:

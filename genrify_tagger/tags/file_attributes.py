@@ -1,4 +1,4 @@
-"""Give a new file what makes it the user's: owner, group, mode, ACLs, extended attributes, times."""
+"""Copy owner, group, mode, ACLs, extended attributes and times from the old file to the new one."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
@@ -64,53 +63,31 @@ class Flac:
         """What the comments say."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """Whether there is a comment block, and where the audio begins."""
-        return {"block": self.block is not None, "audio": self._relative_audio}
-
-    @property
-    def _relative_audio(self) -> int:
-        return self.blocks[-1].end - self.blocks[0].start
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one comment for each genre."""
         return vorbis.compose(self.comment, self.field, genres)
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the comment block, and the padding that makes up for its growth."""
         if tuple(pieces) == self.pieces:
             return []
-        woven = insert_at(vorbis.others(self.comment, self.field), pieces)
-        comment = self.comment.with_comments(woven)
+        comment = self.comment.with_comments(insert_at(vorbis.others(self.comment, self.field), pieces))
         if self.block is None:
-            return self._insert(comment, hints)
-        if not woven and hints.get("block") is False:
-            return self._remove(hints)
+            return self._insert(comment)
         block = _comment_block(comment, last=self.block.last)
         grown = len(block) - (self.block.end - self.block.start)
-        edit = Edit(self.block.start, self.block.end, block)
-        return sorted([edit, *self._settle(grown, hints)], key=lambda edit: edit.start)
+        return [Edit(self.block.start, self.block.end, block), *self._resize_padding(-grown)]
 
-    def _insert(self, comment: vorbis.Comment, hints: Mapping[str, Any]) -> list[Edit]:
+    def _insert(self, comment: vorbis.Comment) -> list[Edit]:
         # STREAMINFO must stay first.
         info = self.blocks[0]
         block = _comment_block(comment, last=info.last)
         flag = [Edit(info.start, info.start + 1, bytes((info.kind,)))] if info.last else []
-        return [*flag, Edit(info.end, info.end, block), *self._settle(len(block), hints)]
+        return [*flag, Edit(info.end, info.end, block), *self._resize_padding(-len(block))]
 
-    def _remove(self, hints: Mapping[str, Any]) -> list[Edit]:
-        assert self.block is not None
-        before = self.blocks[self.blocks.index(self.block) - 1]
-        flag = [Edit(before.start, before.start + 1, bytes((before.kind | 0x80,)))] if self.block.last else []
-        removed = self.block.end - self.block.start
-        return [*flag, Edit(self.block.start, self.block.end, b""), *self._settle(-removed, hints)]
-
-    def _settle(self, grown: int, hints: Mapping[str, Any]) -> list[Edit]:
+    def _resize_padding(self, change: int) -> list[Edit]:
         """Let the last padding block take up what the comment grew or shrank by, where it can."""
         padding = next((block for block in reversed(self.blocks) if block.kind == _PADDING), None)
-        wanted = hints.get("audio", self._relative_audio) - self._relative_audio
-        change = wanted - grown
         if padding is None or not change or not 0 <= padding.size + change <= _MAX_BLOCK:
             return []
         header = Edit(padding.start, padding.start + 4, _header(_PADDING, padding.size + change, last=padding.last))

@@ -4,7 +4,7 @@ mutagen is not used to write ID3: it translates frames to another version, drops
 into ID3v2. Here a tag is cut at its frame borders, and put together again around other genre frames.
 
 All versions keep their version. ID3v2.2, too: its genre frame (TCO) is as good as TCON to every reader, and converting
-the rest of the tag would touch frames that are not ours.
+the rest of the tag would touch other frames.
 
 References
 ----------
@@ -22,11 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
+from genrify_tagger.tag_blocks import ID3_FOOTER_FLAG as FOOTER
+from genrify_tagger.tag_blocks import ID3_HEADER as HEADER
 from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import check_count
 
-HEADER = 10
-UNSYNC, EXTENDED, FOOTER = 0x80, 0x40, 0x10
+UNSYNC, EXTENDED = 0x80, 0x40
 _BLOCK = 64 << 10
 _PUT_IN = re.compile(rb"\xff\x00")
 _ZEROS = re.compile(rb"\0*")
@@ -52,20 +53,6 @@ def unsync(data: bytes) -> bytes:
 def resync(data: bytes) -> bytes:
     """Take back unsynchronisation."""
     return data.replace(b"\xff\x00", b"\xff")
-
-
-def block_size(header: bytes) -> int:
-    """Return the length of the tag that begins with `header` (ten bytes), 0 if none does."""
-    if (
-        len(header) < HEADER
-        or header[:3] != b"ID3"
-        or header[3] == 0xFF
-        or header[4] == 0xFF
-        or max(header[6:10]) > 0x7F
-    ):
-        return 0
-    footer = HEADER if header[3] >= 4 and header[5] & FOOTER else 0
-    return HEADER + from_syncsafe(header[6:10]) + footer
 
 
 @dataclass(frozen=True)
@@ -153,10 +140,10 @@ def parse(data: bytes) -> Tag:
     borders = _Borders(body, data, on=version < 4 and bool(flags & UNSYNC))
     start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
     spans, end, wide = _spans(borders.plain, start, version)
-    frames = tuple(memory_budget.once(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
+    frames = tuple(memory_budget.deduplicated(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
     rest = body[borders.raw(end) :]
     padding = len(rest) if _ZEROS.fullmatch(rest) else 0
-    tail = memory_budget.once(rest[: len(rest) - padding])
+    tail = memory_budget.deduplicated(rest[: len(rest) - padding])
     return Tag(version, revision, flags, bytes(body[: borders.raw(start)]), frames, tail, padding, wide)
 
 

@@ -1,4 +1,4 @@
-"""The genre's own frame in an ID3v2 tag: what it says, and how to make one that says something else."""
+"""The genre frame of an ID3v2 tag: read it, and make a new one."""
 
 from __future__ import annotations
 

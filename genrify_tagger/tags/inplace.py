@@ -1,4 +1,4 @@
-"""Rewrite a file that has several names (hard links) in place, with a full copy beside it until that is proven."""
+"""Rewrite a file with several hard links in place; a full copy is kept beside it until the result is verified."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from genrify_tagger.errors import ChangedMeanwhileError, UnfinishedWriteError, W
 from genrify_tagger.files import FileStat, fingerprint
 from genrify_tagger.tags.file_attributes import copy_times
 from genrify_tagger.tags.model import WritePlan
-from genrify_tagger.tags.tempfiles import backup_name, remove, scratch_file, sync_folder
+from genrify_tagger.tags.tempfiles import backup_name, remove, sync_folder, temporary_file
 
 BLOCK = 1 << 20
 
@@ -20,7 +20,7 @@ def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
 
     Parameters
     ----------
-    plan : Plan
+    plan : WritePlan
         The change.
     backup_dir : str or None
         As for `apply`.
@@ -32,11 +32,11 @@ def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
 def rewrite_in_place(
     plan: WritePlan, original: int, fresh: int, *, backup_dir: str | None, keep_mtime: bool
 ) -> FileStat:
-    """Copy the proven new content over the original's, under the protection of a full copy.
+    """Copy the verified new content over the original, with a full copy kept until that is done.
 
     Parameters
     ----------
-    plan : Plan
+    plan : WritePlan
         The change.
     original, fresh : int
         Descriptors of the file and of its new content.
@@ -72,7 +72,7 @@ def rewrite_in_place(
 
 def _keep_copy(original: int, backup: str) -> None:
     folder = os.path.dirname(backup)
-    with scratch_file(backup) as (path, descriptor):
+    with temporary_file(backup) as (path, descriptor):
         copy_content(original, descriptor)
         os.fsync(descriptor)
         # Only a finished copy ever has this name.

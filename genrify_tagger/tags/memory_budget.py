@@ -1,4 +1,4 @@
-"""Keep big tags from adding up: one file with a big tag at a time, and each big part of it only once in memory.
+"""Limit the memory that big tags take: one file with a big tag at a time, and each big part of it only once.
 
 A tag may hold a picture of many megabytes, and is read several times while a change is planned and proven. Files with
 small tags never wait.
@@ -19,8 +19,8 @@ BIG = 1 << 20
 MAX_TAG = 20 << 20  # all tags of a file together
 
 
-class _Hand(threading.local):
-    """What one thread is at."""
+class _ThreadState(threading.local):
+    """The budget of one thread."""
 
     depth = 0
     has_turn = False
@@ -28,27 +28,27 @@ class _Hand(threading.local):
 
 
 _turn = threading.Lock()
-_hand = _Hand()
+_thread = _ThreadState()
 
 
 @contextmanager
-def in_hand() -> Iterator[None]:
-    """Have one file in hand for the length of a `with` block; blocks within blocks are one."""
-    _hand.depth += 1
-    _hand.parts = {} if _hand.parts is None else _hand.parts
+def one_file() -> Iterator[None]:
+    """Count the memory of one file within a `with` block; nested blocks count as one."""
+    _thread.depth += 1
+    _thread.parts = {} if _thread.parts is None else _thread.parts
     try:
         yield
     finally:
-        _hand.depth -= 1
-        if not _hand.depth:
-            _hand.parts = None
-            if _hand.has_turn:
-                _hand.has_turn = False
+        _thread.depth -= 1
+        if not _thread.depth:
+            _thread.parts = None
+            if _thread.has_turn:
+                _thread.has_turn = False
                 _turn.release()
 
 
-def announce(length: int, what: str) -> None:
-    """Say that so many bytes of `what` will be held in memory; wait for a turn if they are many.
+def reserve(length: int, what: str) -> None:
+    """Reserve memory for `length` bytes of `what`; wait for other files with big tags to finish.
 
     Raises
     ------
@@ -57,27 +57,27 @@ def announce(length: int, what: str) -> None:
     """
     if length > MAX_TAG:
         raise TagReadError(f"the {what} is too large ({length >> 20} MiB)")
-    if length > BIG and _hand.depth and not _hand.has_turn:
+    if length > BIG and _thread.depth and not _thread.has_turn:
         _turn.acquire()
-        _hand.has_turn = True
-        _give_back_at_once()
+        _thread.has_turn = True
+        _return_freed_blocks()
 
 
 @functools.cache
-def _give_back_at_once() -> None:
-    """Have big blocks of memory go back to the system when they are freed: glibc keeps them once it has seen some."""
+def _return_freed_blocks() -> None:
+    """Make glibc return big blocks to the system when they are freed; otherwise it keeps them."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         mmap_threshold = -3
         libc.mallopt(mmap_threshold, BIG)
 
 
-def once(part: bytes | memoryview) -> bytes:
-    """Return a part of a tag as bytes: if it is big, those in which the same part was kept before."""
-    if len(part) < BIG // 4 or _hand.parts is None:
+def deduplicated(part: bytes | memoryview) -> bytes:
+    """Return a part of a tag as bytes; a big part that was returned before is not copied again."""
+    if len(part) < BIG // 4 or _thread.parts is None:
         return bytes(part)
     # Looked up before it is copied: a view of bytes has their hash.
-    kept = _hand.parts.get(part)  # type: ignore[arg-type]
+    kept = _thread.parts.get(part)  # type: ignore[arg-type]
     if kept is None:
         kept = bytes(part)
-        _hand.parts[kept] = kept
+        _thread.parts[kept] = kept
     return kept

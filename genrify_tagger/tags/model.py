@@ -12,21 +12,21 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from genrify_tagger.errors import TagError, TagReadError
 from genrify_tagger.files import FileStat
 
-RAW_VERSION = 1
+RAW_VERSION = 2  # 1 had hints about the layout of the file in place of the patch
 JOIN = "; "
 GENRE = "genre"
-MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more is no song but an attack on whoever reads it
+MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more than this is an attack on the reader
 MAX_BYTES = 256 << 10  # of the genre, wherever it stands; it is journalled, stored and shown
 MAX_TAGS = 64  # tags, one behind the other
 
 
 def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:
-    """Refuse a tag with so many parts that reading it would take long.
+    """Refuse a tag with so many parts that it would take too long to read.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:
 
 
 def check_bytes(length: int) -> None:
-    """Refuse a genre that is longer than any could be.
+    """Refuse a genre that is longer than a genre can be.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class WritePlan:
     field : str
         "genre", or the name of the custom field.
     before, after : Snapshot
-        The field now, and as it will be read back; each also tells how the file is laid out on the other side.
+        The field now, and as it will be read back. One of the two raw forms holds the patch between both.
     stat : FileStat
         Fingerprint of `target` when the plan was made.
     changes : bool
@@ -129,7 +129,7 @@ class WritePlan:
 
 
 class TagState(Protocol):
-    """What a container's module knows about the genre field of one open file."""
+    """The genre field of one open file, as each container's module implements it."""
 
     @property
     def container(self) -> str:
@@ -137,24 +137,20 @@ class TagState(Protocol):
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """Everything that bears the field, in file order."""
+        """All pieces that hold the field, in file order."""
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """The genres each place that has the field gives, the one players prefer first."""
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """What must be known, besides the pieces, to lay the file out as it is now (JSON)."""
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the pieces that say `genres`."""
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
-        """Return the edits that make `pieces` the field; `hints` is the `layout` to go back to, or empty."""
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
+        """Return the edits that make `pieces` the field, in any order."""
 
     def others(self) -> list[bytes]:
-        """Return everything near the field that no edit may change."""
+        """Return what stands near the field and must not change."""
 
 
 def joined(genres: Iterable[str]) -> str:
@@ -162,53 +158,46 @@ def joined(genres: Iterable[str]) -> str:
     return JOIN.join(genres)
 
 
-def pack(
-    state: TagState,
-    field: str,
-    genres: Sequence[str],
-    *,
-    layout: Mapping[str, Any] | None = None,
-    across: Mapping[str, Any] | None = None,
-) -> bytes:
+def pack(state: TagState, field: str, genres: Sequence[str]) -> bytes:
     """Serialise the field of a file.
 
     Parameters
     ----------
-    state : State
+    state : TagState
         The open field.
     field : str
         "genre" or a custom name.
     genres : sequence of str
         As a person reads them.
-    layout : mapping or None
-        How the file is laid out, if more is to be kept than the state tells.
-    across : mapping or None
-        The layout on the other side of the change that this is journalled with: where the field is absent there, that
-        side has no raw form to hold it.
     """
-    body: dict[str, Any] = {
+    body = {
         "v": RAW_VERSION,
         "container": state.container,
         "field": field,
         "genres": list(genres),
         "pieces": [[piece.place, piece.at, base64.b64encode(piece.data).decode("ascii")] for piece in state.pieces],
-        "layout": state.layout if layout is None else dict(layout),
     }
-    if across is not None:
-        body["across"] = dict(across)
+    return _dump(body)
+
+
+def with_patch(raw: bytes, patch: str) -> bytes:
+    """Return a raw form with the encoded `BytePatch` of the change that it is journalled with."""
+    return _dump({**json.loads(raw), "patch": patch})
+
+
+def _dump(body: Mapping[str, object]) -> bytes:
     return json.dumps(body, separators=(",", ":"), sort_keys=True).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A raw form, opened: `layout` is the file's own, `across` the one on the other side of the journalled change."""
+    """A raw form, opened; `patch` is an encoded `BytePatch`."""
 
     container: str
     field: str
     genres: tuple[str, ...]
     pieces: tuple[Piece, ...]
-    layout: dict[str, Any]
-    across: dict[str, Any]
+    patch: str | None
 
 
 def unpack(raw: bytes) -> Unpacked:
@@ -221,12 +210,10 @@ def unpack(raw: bytes) -> Unpacked:
     """
     try:
         body = json.loads(raw)
-        if body["v"] != RAW_VERSION:
-            raise TagError("the journalled genre was written by another version of Genrify Tagger")
+        if not 1 <= body["v"] <= RAW_VERSION:
+            raise TagError("the journalled genre was written by a newer version of Genrify Tagger")
         pieces = tuple(Piece(str(p), int(at), base64.b64decode(data, validate=True)) for p, at, data in body["pieces"])
-        return Unpacked(
-            body["container"], body["field"], tuple(body["genres"]), pieces, body["layout"], body.get("across", {})
-        )
+        return Unpacked(body["container"], body["field"], tuple(body["genres"]), pieces, body.get("patch"))
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise TagError("the journalled genre is damaged") from error
 
@@ -251,7 +238,7 @@ def same_pieces(first: bytes | None, second: bytes | None) -> bool:
 
 def insert_at(others: Sequence[bytes], pieces: Sequence[Piece]) -> list[bytes]:
     """Put `pieces` among their neighbours, each at its index (at the end if there are fewer now)."""
-    woven = list(others)
+    combined = list(others)
     for piece in sorted(pieces, key=lambda piece: piece.at):
-        woven.insert(min(piece.at, len(woven)), piece.data)
-    return woven
+        combined.insert(min(piece.at, len(combined)), piece.data)
+    return combined

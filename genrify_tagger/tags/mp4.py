@@ -10,10 +10,9 @@ ISO/IEC 14496-12 (ISO base media file format); Apple, QuickTime File Format Spec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import genre_names, memory_budget
@@ -59,8 +58,8 @@ class Mp4:
         spans = atoms(self.view, ilst.body, ilst.end)
         check_count(len(spans), "MP4 tags")
         cut = memoryview(body)
-        parts = [memory_budget.once(cut[atom.start - ilst.body : atom.end - ilst.body]) for atom in spans]
-        rest = memory_budget.once(cut[spans[-1].end - ilst.body if spans else 0 :])
+        parts = [memory_budget.deduplicated(cut[atom.start - ilst.body : atom.end - ilst.body]) for atom in spans]
+        rest = memory_budget.deduplicated(cut[spans[-1].end - ilst.body if spans else 0 :])
         return [*parts, rest] if rest else parts
 
     @property
@@ -74,11 +73,6 @@ class Mp4:
         text_first = sorted(self.pieces, key=lambda piece: piece.data[4:8] == b"gnre")
         return tuple(_values(piece.data) for piece in text_first)
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How long moov is, and how much of the way to the tag exists."""
-        return {"moov": self.path[0].end - self.path[0].start, "depth": len(self.path)}
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one atom with one value for each genre."""
         if not genres:
@@ -90,24 +84,20 @@ class Mp4:
         named = _make(b"mean", bytes(4) + _MEAN) + _make(b"name", bytes(4) + self.field.encode("ascii"))
         return (Piece("mp4", at, _make(b"----", named + data)),)
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets."""
         if tuple(pieces) == self.pieces:
             return []
-        woven = insert_at([part for part in self._children if not _is_field(part, self.field)], pieces)
-        edit, depth = self._tag_edit(woven, hints)
-        edits = [edit, *self._settle(edit, depth, hints)]
+        combined = insert_at([part for part in self._children if not _is_field(part, self.field)], pieces)
+        edit, depth = self._tag_edit(combined)
+        edits = [edit, *self._resize_free(edit, depth)]
         grown = sum(len(each.new) - (each.end - each.start) for each in edits)
         if grown:
             edits += self._resize(self.path[:depth], grown) + self._shift(edit.end, grown)
-        return sorted(edits, key=lambda each: each.start)
+        return edits
 
-    def _tag_edit(self, children: Sequence[bytes], hints: Mapping[str, Any]) -> tuple[Edit, int]:
+    def _tag_edit(self, children: Sequence[bytes]) -> tuple[Edit, int]:
         """Return the edit of the tag itself, and how many of `path` contain it (and must be resized)."""
-        depth = int(hints.get("depth", 4))
-        if not children and depth < len(self.path) == 4 and self._alone(depth):
-            gone = self.path[depth]
-            return Edit(gone.start, gone.end, b""), depth
         made = _make(b"ilst", *children)
         if len(self.path) == 4:
             return Edit(self.path[3].start, self.path[3].end, made), 3
@@ -120,17 +110,11 @@ class Mp4:
         at = inner[-1].end if inner else content_start(self.view, self.path[-1])
         return Edit(at, at, made), len(self.path)
 
-    def _alone(self, depth: int) -> bool:
-        """Return whether nothing but what a write here makes is in the atoms below `depth`."""
-        made = {b"udta": {b"meta"}, b"meta": {b"hdlr", b"ilst"}}
-        return all({a.name for a in inside(self.view, p)} <= made[p.name] for p in self.path[depth:3])
-
-    def _settle(self, edit: Edit, depth: int, hints: Mapping[str, Any]) -> list[Edit]:
+    def _resize_free(self, edit: Edit, depth: int) -> list[Edit]:
         if depth != 3 or len(self.path) != 4:
             return []
         free = next((atom for atom in inside(self.view, self.path[2]) if atom.start == edit.end), None)
-        size = self.path[0].end - self.path[0].start
-        change = int(hints.get("moov", size)) - size - (len(edit.new) - (edit.end - edit.start))
+        change = edit.end - edit.start - len(edit.new)
         if free is None or free.name != b"free" or free.body - free.start != 8 or not change:
             return []
         room = free.end - free.body + change

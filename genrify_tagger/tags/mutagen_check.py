@@ -1,8 +1,8 @@
-"""The second look at a new file: mutagen, which shares no code with this package, must see the same fields as before.
+"""Check a new file with mutagen, which shares no code with this package: it must see the same fields as before.
 
-This need not happen in the program's own process: mutagen holds a big tag in memory several times over. It is kept
-from whatever costs more than looking: it cuts ID3 tags at their frames, but does not read into them, where a megabyte
-can unfold to gigabytes and chapters can nest without end; of FLAC it sees the comments only, without the pictures.
+This may run in a worker process: mutagen holds a big tag in memory several times over. It only cuts ID3 tags at their
+frames and does not parse the frames, since a compressed megabyte can unfold to gigabytes and chapters can nest without
+end; of FLAC it gets the comments only, without the pictures.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from genrify_tagger.tags.flac import comments_only
 from genrify_tagger.tags.model import GENRE
 from genrify_tagger.tags.patched_file import PatchedFile
 
-Seen = Literal["same", "other", "damaged"]
+Comparison = Literal["same", "other", "damaged"]
 
 
-class _Closed(dict[str, Any]):
-    """The frames mutagen knows, of which it gets none: it then keeps their bytes as they are."""
+class _NoKnownFrames(dict[str, Any]):
+    """A table of frames without entries: mutagen then keeps the bytes of every frame as they are."""
 
     def __getitem__(self, key: str) -> Any:
         raise KeyError(key)
 
 
-_RAW: dict[str, Any] = {"translate": False, "known_frames": _Closed(Frames)}
+_RAW: dict[str, Any] = {"translate": False, "known_frames": _NoKnownFrames(Frames)}
 
 
 _OGG = [OggVorbis, OggOpus, OggSpeex, OggFLAC]
@@ -64,7 +64,7 @@ _BROKEN = (
 )
 
 
-def compare_fields(container: str, field: str, former: str, fresh: str) -> Seen:
+def compare_fields(container: str, field: str, former: str, fresh: str) -> Comparison:
     """Compare two files but for the genre.
 
     Parameters
@@ -94,7 +94,7 @@ def _fields_of(container: str, field: str, path: str) -> Any:
         with ExitStack() as stack:
             file: BinaryIO = stack.enter_context(open(path, "rb"))
             if container == "flac":
-                file = _Shown(PatchedFile(file, comments_only(PatchedFile(file))))
+                file = _PatchedFileIO(PatchedFile(file, comments_only(PatchedFile(file))))
             opened = reader(file)
     except mutagen.id3.ID3NoHeaderError:
         return []
@@ -108,8 +108,8 @@ def _fields_of(container: str, field: str, path: str) -> Any:
     return [] if tags is None else sorted(_fields(tags, field))
 
 
-class _Shown(io.BytesIO):
-    """A view as a file for mutagen."""
+class _PatchedFileIO(io.BytesIO):
+    """A `PatchedFile` as a file object for mutagen."""
 
     def __init__(self, view: PatchedFile) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ def _is_field(key: str, field: str) -> bool:
 
 
 def _digest(value: Any) -> bytes:
-    """Return a short stand-in for a value, which may hold a picture of many megabytes."""
+    """Return a hash of a value, which may hold a picture of many megabytes."""
     digest = hashlib.blake2b(digest_size=16)
     for part in value if isinstance(value, list) else [value]:
         # What APEv2 and ASF wrap stands in `value`, beside language and stream; MP4 adds the kind to the bytes.

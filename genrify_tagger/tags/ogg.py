@@ -10,9 +10,8 @@ RFC 3533: The Ogg Encapsulation Format Version 0. RFC 7845: Ogg Encapsulation fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
 from genrify_tagger.tags import vorbis
@@ -49,7 +48,7 @@ class Ogg:
 
     Attributes
     ----------
-    pages : tuple of Page
+    pages : tuple of OggPage
         The pages from the one where the comment packet begins to the first one that ends with a packet's end.
     length : int
         Of the comment packet.
@@ -81,22 +80,16 @@ class Ogg:
         """What the comments say."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How the packets lie on the pages, and how long the comment packet is."""
-        pages = [[len(page.lacing), int(page.granule == NO_GRANULE)] for page in self.pages]
-        return {"pages": pages, "packet": self.length}
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one comment for each genre."""
         return vorbis.compose(self.comment, self.field, genres)
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the comment's pages, and later page numbers if there are more or fewer pages now."""
         if tuple(pieces) == self.pieces:
             return []
-        packets = [self._packet(pieces, hints.get("packet")), *([packet] for packet in self.behind)]
-        made = self._lay(packets, hints.get("pages"))
+        packets = [self._packet(pieces), *([packet] for packet in self.behind)]
+        made = self._lay(packets)
         edits = [Edit(page.start, page.end, new) for page, new in zip(self.pages, made, strict=False)]
         extra = made[len(self.pages) :]
         if extra:
@@ -104,7 +97,7 @@ class Ogg:
         edits += [Edit(page.start, page.end, b"") for page in self.pages[len(made) :]]
         return [*edits, *self._renumber(len(made) - len(self.pages))]
 
-    def _packet(self, pieces: Sequence[Piece], wanted: int | None) -> list[bytes]:
+    def _packet(self, pieces: Sequence[Piece]) -> list[bytes]:
         """Return the parts of the comment packet."""
         comment = self.comment.with_comments(insert_at(vorbis.others(self.comment, self.field), pieces))
         # The tail is a framing bit (Vorbis only), then zeros that taggers leave as padding, or else kept as it is.
@@ -113,22 +106,19 @@ class Ogg:
         if not padding.strip(b"\0"):
             parts = vorbis.Comment(comment.vendor, comment.comments, frame).parts()
             bare = len(self.prefix) + sum(map(len, parts))
-            room = (wanted if wanted is not None else self.length) - bare
-            keep = room if wanted is not None or (padding and room >= 0) else len(padding)
-            comment = vorbis.Comment(comment.vendor, comment.comments, frame + bytes(max(0, keep)))
+            room = self.length - bare
+            keep = room if padding and room >= 0 else len(padding)
+            comment = vorbis.Comment(comment.vendor, comment.comments, frame + bytes(keep))
         if self.is_flac:
             size = sum(map(len, comment.parts()))
             return [self.prefix[:1], size.to_bytes(3, "big"), *comment.parts()]
         return [self.prefix, *comment.parts()]
 
-    def _lay(self, packets: Sequence[Sequence[bytes]], layout: Sequence[Sequence[int]] | None) -> list[bytes]:
-        """Put packets on pages: as `layout` says if it fits, else as before but for one page, else full."""
+    def _lay(self, packets: Sequence[Sequence[bytes]]) -> list[bytes]:
+        """Put packets on pages: as before but for one page, else full pages."""
         lacings = [lacing_of(sum(map(len, parts))) for parts in packets]
         lacing = b"".join(lacings)
         counts = segment_counts(lacing, [len(page.lacing) for page in self.pages], len(lacings[0]))
-        nowhere: list[bool] | None = None
-        if layout is not None and sum(count for count, _ in layout) == len(lacing):
-            counts, nowhere = [count for count, _ in layout], [bool(none) for _, none in layout]
         body = _Cutter(part for parts in packets for part in parts)
         made, segment = [], 0
         for index, count in enumerate(counts):
@@ -137,8 +127,7 @@ class Ogg:
             flags = CONTINUED if segment and lacing[segment - 1] == 255 else 0
             if index == len(counts) - 1:
                 flags |= self.pages[-1].flags & LAST
-            unset = nowhere[index] if nowhere is not None else not ends
-            granule = NO_GRANULE if unset else bytes(8)
+            granule = bytes(8) if ends else NO_GRANULE
             number = self.pages[0].number + index
             made.append(make_page(flags, granule, self.pages[0].serial, number, part, body.take(sum(part))))
             segment += count

@@ -126,7 +126,7 @@ def header_packets(view: PatchedFile, first: OggPage) -> tuple[list[OggPage], li
             continue
         _check_header_page(page, is_first=not pages)
         total += page.end - page.start
-        memory_budget.announce(total, "Ogg file's comment header")
+        memory_budget.reserve(total, "Ogg file's comment header")
         pages.append(page)
         *whole, rest = _split_body(view.at(page.body, page.end - page.body), page.lacing)
         for end in whole:

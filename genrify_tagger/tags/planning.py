@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, BinaryIO, TypeVar, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import BinaryIO, cast
 
-from genrify_tagger.errors import ChangedMeanwhileError, TagError, TagReadError, WriteRefusedError
+from genrify_tagger.errors import ChangedMeanwhileError, TagReadError, WriteRefusedError
 from genrify_tagger.files import FileStat, file_stat, fingerprint
-from genrify_tagger.tags import genre_names, memory_budget
-from genrify_tagger.tags.byte_diff import narrowed
+from genrify_tagger.tags import genre_names
+from genrify_tagger.tags.byte_diff import minimised
+from genrify_tagger.tags.byte_patch import BytePatch
 from genrify_tagger.tags.containers import open_state
-from genrify_tagger.tags.model import Edit, Piece, Snapshot, TagState, WritePlan, joined, pack, same_genre, unpack
+from genrify_tagger.tags.model import (
+    Edit,
+    Piece,
+    Snapshot,
+    TagState,
+    WritePlan,
+    joined,
+    pack,
+    same_genre,
+    unpack,
+    with_patch,
+)
+from genrify_tagger.tags.open_file import with_open
 from genrify_tagger.tags.patched_file import PatchedFile
-
-T = TypeVar("T")
-# Not to hang on a FIFO, nor to be led to a terminal. Not every system has all of them.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 def read(path: str, *, field: str = "genre") -> Snapshot:
@@ -65,7 +74,7 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_na
 
     Returns
     -------
-    Plan
+    WritePlan
         Its `changes` is False if every place in the file that has the genre says this already.
 
     Raises
@@ -86,7 +95,7 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_na
             return None
         return state.compose(checked)
 
-    return _plan(path, name, want, {}, tuple(genres))
+    return _plan(path, name, want, tuple(genres))
 
 
 def plan_restore(
@@ -103,8 +112,9 @@ def plan_restore(
     field : str
         "genre", or the name of a custom field.
     expected : bytes or None
-        What the field must mean now (`same_genre`); left out, it may be anything. The raw form that was journalled as
-        the outcome of the change to be undone also tells how the file was laid out before.
+        What the field must mean now (`same_genre`); left out, it may be anything. With the raw form that was journalled
+        as the outcome of the change to be undone, the file gets back every byte that the change replaced, unless
+        another program changed it in between.
 
     Raises
     ------
@@ -115,7 +125,7 @@ def plan_restore(
     """
     name = genre_names.check_field(field)
     wanted = None if raw is None else unpack(raw)
-    hints = wanted.layout if wanted else unpack(expected).across if isinstance(expected, bytes) else {}
+    patch = _journalled_patch(raw, expected if isinstance(expected, bytes) else None)
     pieces = wanted.pieces if wanted else ()
 
     def want(state: TagState) -> Sequence[Piece] | None:
@@ -123,42 +133,46 @@ def plan_restore(
             raise ChangedMeanwhileError("the genre was changed by someone else since", path=path)
         return None if _contents(pieces) == _contents(state.pieces) else pieces
 
-    return _plan(path, name, want, hints, wanted.genres if wanted else ())
+    return _plan(path, name, want, wanted.genres if wanted else (), patch)
+
+
+def _journalled_patch(before: bytes | None, after: bytes | None) -> BytePatch | None:
+    """Return the patch that two raw forms were journalled with; rows of old versions have none."""
+    patches = (unpack(raw).patch for raw in (after, before) if raw is not None)
+    encoded = next((patch for patch in patches if patch is not None), None)
+    return None if encoded is None else BytePatch.decode(encoded)
 
 
 def _plan(
     path: str,
     field: str,
     want: Callable[[TagState], Sequence[Piece] | None],
-    hints: Mapping[str, Any],
     genres: Sequence[str],
+    patch: BytePatch | None = None,
 ) -> WritePlan:
     target = os.path.realpath(path)
 
     def work(file: BinaryIO) -> WritePlan:
         seen = fingerprint(os.fstat(file.fileno()))
-        state = open_state(PatchedFile(file), field, target)
+        view = PatchedFile(file)
+        state = open_state(view, field, target)
+        before = snapshot(state, field)
         pieces = want(state)
-        edits = () if pieces is None else _edits(file, state, pieces, hints, genres, field, target)
-        if not edits:
-            before = snapshot(state, field)
+        if pieces is None:
             return WritePlan(path, target, field, before, before, seen, False, ())
-        changed = PatchedFile(file, edits)
-        outcome = open_state(changed, field, target)
-        layout = _reversible_layout(state, outcome, PatchedFile(file), changed)
-        before = snapshot(state, field, layout=layout, across=outcome.layout)
-        after = snapshot(outcome, field, across=layout)
+        back = None if patch is None else patch.backward(view)
+        edits, outcome = _edits(file, state, pieces, genres, field, target, back)
+        if not edits:
+            return WritePlan(path, target, field, before, before, seen, False, ())
+        after = snapshot(outcome, field)
+        encoded = BytePatch.of(view, edits).encode()
+        if after.raw is not None:
+            after = replace(after, raw=with_patch(after.raw, encoded))
+        else:
+            before = replace(before, raw=with_patch(cast("bytes", before.raw), encoded))
         return WritePlan(path, target, field, before, after, seen, True, edits)
 
     return with_open(target, work, shown=path)
-
-
-def _reversible_layout(before: TagState, after: TagState, old: PatchedFile, new: PatchedFile) -> dict[str, Any]:
-    """Return the layout to go back to; where that would not give the very same file, the former bytes go with it."""
-    layout = before.layout
-    if PatchedFile(new, after.splice(before.pieces, layout)).restores(old):
-        return layout
-    return {**layout, "image": new.inverse()}
 
 
 def replay(
@@ -182,32 +196,47 @@ def replay(
     TagError
         If the change cannot be worked out any more.
     """
-    wanted = None if after_raw is None else unpack(after_raw)
-    hints = wanted.layout if wanted else unpack(before_raw).across if before_raw is not None else {}
-    state = open_state(PatchedFile(file), field, target)
-    genres = wanted.genres if wanted else ()
-    return PatchedFile(file, _edits(file, state, wanted.pieces if wanted else (), hints, genres, field, target))
+    patch = _journalled_patch(before_raw, after_raw)
+    if patch is None:  # journalled by an old version
+        wanted = None if after_raw is None else unpack(after_raw)
+        state = open_state(PatchedFile(file), field, target)
+        pieces, genres = (wanted.pieces, wanted.genres) if wanted else ((), ())
+        return PatchedFile(file, _edits(file, state, pieces, genres, field, target, None)[0])
+    edits = patch.forward(PatchedFile(file))
+    if edits is None:
+        raise TagReadError("the copy of the file is not what the journal says")
+    return PatchedFile(file, edits)
 
 
 def _edits(
     file: BinaryIO,
     state: TagState,
     pieces: Sequence[Piece],
-    hints: Mapping[str, Any],
     genres: Sequence[str],
     field: str,
     target: str,
-) -> tuple[Edit, ...]:
-    """Return edits after which the file is proven, by reading it through them, to say `genres` and to keep the rest."""
-    image = PatchedFile(file).inverted(hints["image"]) if "image" in hints else None
-    edits = narrowed(PatchedFile(file), state.splice(pieces, hints) if image is None else image)
-    outcome = open_state(PatchedFile(file, edits), field, target)
-    if not _has_places(outcome, pieces) or joined(effective_genres(outcome)) != joined(genres):
-        # Pieces of another tag version or container than the file has now: say the same in its own way.
-        edits = narrowed(PatchedFile(file), state.splice(state.compose(genres), {}))
+    back: tuple[Edit, ...] | None,
+) -> tuple[tuple[Edit, ...], TagState]:
+    """Return edits after which the file, read through them, says `genres` and is else the same; and what is read."""
+    edits: tuple[Edit, ...] = ()
+    outcome = state
+    for edits in _attempts(PatchedFile(file), state, pieces, genres, back):
         outcome = open_state(PatchedFile(file, edits), field, target)
+        if _has_places(outcome, pieces) and joined(effective_genres(outcome)) == joined(genres):
+            break
     check_outcome(state, outcome, genres)
-    return edits
+    return edits, outcome
+
+
+def _attempts(
+    view: PatchedFile, state: TagState, pieces: Sequence[Piece], genres: Sequence[str], back: tuple[Edit, ...] | None
+) -> Iterator[tuple[Edit, ...]]:
+    """Yield the ways to make `pieces` the field: the former bytes, the pieces, and what says the same here."""
+    if back is not None:
+        yield back
+    yield minimised(view, state.splice(pieces))
+    # The pieces may be of another tag version or container than the file has now.
+    yield minimised(view, state.splice(state.compose(genres)))
 
 
 def _has_places(outcome: TagState, pieces: Sequence[Piece]) -> bool:
@@ -221,7 +250,7 @@ def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
 
 
 def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> None:
-    """Hold that a change says what it should and touches nothing else.
+    """Check that a change says what it should and touches nothing else.
 
     Raises
     ------
@@ -237,39 +266,11 @@ def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> N
 
 
 def effective_genres(state: TagState) -> tuple[str, ...]:
-    """Return the genres a person would read: what the first place that has any says."""
+    """Return the genres that are shown: those of the first place that has any."""
     return next((voice for voice in state.values_by_place if voice), ())
 
 
-def snapshot(
-    state: TagState,
-    field: str,
-    *,
-    layout: Mapping[str, Any] | None = None,
-    across: Mapping[str, Any] | None = None,
-) -> Snapshot:
-    """Return the field of an open file as a value; see `pack` for what can go with it."""
+def snapshot(state: TagState, field: str) -> Snapshot:
+    """Return the field of an open file as a value."""
     genres = effective_genres(state)
-    raw = pack(state, field, genres, layout=layout, across=across) if state.pieces else None
-    return Snapshot(state.container, genres, raw)
-
-
-def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = None) -> T:
-    """Run `work` on a regular file opened for reading; name the file in what goes wrong.
-
-    Raises
-    ------
-    TagReadError
-        If it cannot be opened or read, or is no regular file.
-    """
-    name = path if shown is None else shown
-    try:
-        with memory_budget.in_hand(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise TagReadError("this is no regular file")
-            return work(file)
-    except TagError as error:
-        error.path = error.path or name
-        raise
-    except OSError as error:
-        raise TagReadError(f"the file cannot be read: {error.strerror or error}", path=name) from error
+    return Snapshot(state.container, genres, pack(state, field, genres) if state.pieces else None)

@@ -1,4 +1,4 @@
-"""Say what became of a change that was journalled but not finished, and clear up after it."""
+"""Recover from a write that was cut off: find out whether it took place, and remove what it left behind."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import BinaryIO, Literal
 
 from genrify_tagger.errors import TagError, UnfinishedWriteError
 from genrify_tagger.files import FileStat
-from genrify_tagger.tags.atomic import give_back, is_same
+from genrify_tagger.tags.atomic import is_same, undo_exchange
 from genrify_tagger.tags.inplace import copy_content, same_content
 from genrify_tagger.tags.model import same_genre, same_pieces
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.planning import read, replay
-from genrify_tagger.tags.tempfiles import backup_name, exchanged_for, sync_folder
+from genrify_tagger.tags.tempfiles import backup_name, find_exchanged, sync_folder
 
 Outcome = Literal["before", "after", "other"]
 _PAGE = 4096
 
 
-def give_back_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, field: str = "genre") -> None:
-    """Put back what another program had put at `path` just before a write that was cut off took it for the old file.
+def restore_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, field: str = "genre") -> None:
+    """Swap another program's file back to `path`, if a write that was cut off had just exchanged it for the new one.
 
     To be called for each pending change before anything is swept away.
 
@@ -41,22 +41,22 @@ def give_back_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *
         If it is there and cannot be put back.
     """
     target = os.path.realpath(path)
-    stray = exchanged_for(target)
+    stray = find_exchanged(target)
     if stray is None:
         return
     try:
         found = os.stat(stray, follow_symlinks=False)
         # FAT, exFAT and most of FUSE number their files anew when they are mounted, so the number in the stray's name
         # may be the old file's by now. Only where the new genre is was anything exchanged.
-        exchanged = found.st_ino != os.stat(target).st_ino and _says(target, after_raw, field)
+        exchanged = found.st_ino != os.stat(target).st_ino and _has_pieces(target, after_raw, field)
         if exchanged and not is_same(found, planned):
-            give_back(stray, target)
+            undo_exchange(stray, target)
     except OSError as error:
         words = f"another program's file, saved as {stray}, cannot be put back: {error.strerror or error}"
         raise UnfinishedWriteError(words, path=path) from error
 
 
-def _says(path: str, raw: bytes | None, field: str) -> bool:
+def _has_pieces(path: str, raw: bytes | None, field: str) -> bool:
     try:
         return same_pieces(read(path, field=field).raw, raw)
     except TagError as error:
@@ -122,7 +122,7 @@ class _Change:
 
 
 def _settle_in_place(change: _Change, backup: str) -> bool:
-    """Make a file that was being rewritten in place whole again; return False if that cannot be told."""
+    """Complete or restore a file that was being rewritten in place; return False if its state cannot be told."""
     try:
         with open(change.target, "r+b") as file, open(backup, "rb") as copy:
             if os.path.basename(backup) != backup_name(change.target, os.fstat(file.fileno()).st_ino):
@@ -154,7 +154,7 @@ def _put_back(change: _Change, file: BinaryIO, copy: BinaryIO) -> bool:
 
 
 def _page(now: PatchedFile, old: PatchedFile, new: PatchedFile, at: int) -> str:
-    """Say whose a page is: of the new content, or between both (cut off while written or put back), or nobody's."""
+    """Classify a page: "new" content, "between" old and new (the write was cut off there), or "other"."""
     page, fresh, former = now.at(at, _PAGE), new.at(at, _PAGE), old.at(at, _PAGE)
     if page == fresh:
         return "new"
@@ -164,6 +164,6 @@ def _page(now: PatchedFile, old: PatchedFile, new: PatchedFile, at: int) -> str:
 
 
 def _is_cut_off(page: bytes, writing: bytes, over: bytes) -> bool:
-    """Whether a page has the one content from its start up to somewhere, and from there the other's, or none yet."""
+    """Return whether a page begins with one content and goes on with the other, or with zeros."""
     written = next((i for i, pair in enumerate(zip(page, writing, strict=True)) if pair[0] != pair[1]), len(page))
     return page[written:] in (over[written:], bytes(len(page) - written))

@@ -7,17 +7,17 @@ chunk exists; it is never made.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
+from genrify_tagger.tag_blocks import ID3_HEADER, id3_size
 from genrify_tagger.tags import id3, memory_budget
 from genrify_tagger.tags.model import GENRE, JOIN, Edit, Piece, insert_at
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.tagged_stream import NEW_ID3, Placed, compose_in, own_pieces
+from genrify_tagger.tags.tagged_stream import NEW_ID3, LocatedTag, compose_piece, field_pieces
 
 _MAX_CHUNKS = 10_000
 _MAX_FORMAT = 1 << 20
@@ -78,12 +78,12 @@ class Chunked:
     chunks: tuple[Chunk, ...]
     own: Chunk | None
     info: Chunk | None
-    placed: Placed
+    located: LocatedTag
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The frames of the ID3 chunk, and the IGNR entry of LIST-INFO."""
-        return (*(piece for piece, _ in own_pieces(self.placed, self.field)), *self._ignr())
+        return (*(piece for piece, _ in field_pieces(self.located, self.field)), *self._ignr())
 
     @cached_property
     def _entries(self) -> list[bytes]:
@@ -99,21 +99,13 @@ class Chunked:
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the ID3 tag says, then what LIST-INFO says."""
-        said = [values for _, values in own_pieces(self.placed, self.field)]
+        said = [values for _, values in field_pieces(self.located, self.field)]
         tag = [tuple(name for values in said for name in values)] if said else []
         return (*tag, *(_ignr_values(piece.data) for piece in self._ignr()))
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How long the file, the form and the ID3 chunk are."""
-        own = -1 if self.own is None else self.own.size
-        pad = b"" if self.own is None else self.view.at(self.own.body + self.own.size, self.own.size % 2)
-        form = int.from_bytes(self.view.at(4, 4), self.order)
-        return {"file": self.view.size, "form": form, "own": own, "pad": base64.b64encode(pad).decode()}
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the genre frame, and the IGNR entry if there is a LIST-INFO chunk."""
-        made = compose_in(self.placed, self.field, genres)
+        made = compose_piece(self.located, self.field, genres)
         if genres and self.info is not None and self.field == GENRE:
             former = self._ignr()
             entries = self._entries
@@ -123,18 +115,16 @@ class Chunked:
             made.append(Piece("ignr", at, _make_ignr(genres)))
         return tuple(made)
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: LIST-INFO, the ID3 chunk, and the length of the form."""
-        edits = [*self._splice_info(pieces), *self._splice_own(pieces, hints)]
+        edits = [*self._splice_info(pieces), *self._splice_own(pieces)]
         grown = sum(len(edit.new) - (edit.end - edit.start) for edit in edits)
         if not grown:
             return edits
         form = int.from_bytes(self.view.at(4, 4), self.order) + grown
-        if self.view.size + grown == hints.get("file"):
-            form = int(hints["form"])
         if form >= 1 << 32:
             raise WriteRefusedError("the file would become longer than its format allows")
-        return sorted([Edit(4, 8, form.to_bytes(4, self.order)), *edits], key=lambda edit: edit.start)
+        return [Edit(4, 8, form.to_bytes(4, self.order)), *edits]
 
     def _splice_info(self, pieces: Sequence[Piece]) -> list[Edit]:
         wanted = [piece for piece in pieces if piece.place == "ignr"]
@@ -143,40 +133,31 @@ class Chunked:
         others = [entry for entry in self._entries if entry[:4].upper() != b"IGNR"]
         return [Edit(self.info.start + 4, self.info.end, self._sized(b"INFO", *insert_at(others, wanted)))]
 
-    def _splice_own(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
-        wanted = [piece for piece in pieces if piece.place == self.placed.name]
-        if wanted == [piece for piece, _ in own_pieces(self.placed, self.field)]:
+    def _splice_own(self, pieces: Sequence[Piece]) -> list[Edit]:
+        wanted = [piece for piece in pieces if piece.place == self.located.name]
+        if wanted == [piece for piece, _ in field_pieces(self.located, self.field)]:
             return []
-        others = [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
-        woven = insert_at(others, wanted)
+        others = [part for part in self.located.parts if self.located.values(part, self.field) is None]
+        combined = insert_at(others, wanted)
         if self.own is None:
             at = self.chunks[-1].end if self.chunks else 12
             odd = bytes(1 if self.chunks and (at - self.chunks[-1].body) % 2 else 0)
             name = b"id3 " if self.container == "wav" else b"ID3 "
-            return [Edit(at, at, odd + name + self._sized(*self.placed.rebuilt(woven, grow=0)))]
-        if not woven and hints.get("own") == -1:
-            # The file may have ended without the pad byte that had to be put in front of the new chunk.
-            length = self.own.end - self.own.start
-            missing = self.own.end == self.view.size and self.view.size - length - 1 == hints.get("file")
-            return [Edit(self.own.start - int(missing), self.own.end, b"")]
-        behind = self.view.exactly(self.placed.end, self.own.body + self.own.size - self.placed.end, "ID3 chunk")
-        grow = hints["own"] - self.own.size if hints.get("own", -1) >= 0 else 0
-        parts = [*self.placed.rebuilt(woven, grow=grow), behind]
-        pad = base64.b64decode(hints["pad"]) if sum(map(len, parts)) == hints.get("own") else None
-        return [Edit(self.own.start + 4, self.own.end, self._sized(*parts, pad=pad))]
+            return [Edit(at, at, odd + name + self._sized(*self.located.rebuilt(combined)))]
+        behind = self.view.exactly(self.located.end, self.own.body + self.own.size - self.located.end, "ID3 chunk")
+        return [Edit(self.own.start + 4, self.own.end, self._sized(*self.located.rebuilt(combined), behind))]
 
-    def _sized(self, *parts: bytes, pad: bytes | None = None) -> bytes:
+    def _sized(self, *parts: bytes) -> bytes:
         size = sum(map(len, parts))
-        padding = bytes(size % 2) if pad is None else pad
-        return b"".join([size.to_bytes(4, self.order), *parts, padding])
+        return b"".join([size.to_bytes(4, self.order), *parts, bytes(size % 2)])
 
     def others(self) -> list[bytes]:
         """Return every other frame and entry, and the names and sizes of the other chunks."""
-        frames = [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
+        frames = [part for part in self.located.parts if self.located.values(part, self.field) is None]
         entries = [entry for entry in self._entries if self.field != GENRE or entry[:4].upper() != b"IGNR"]
         mine = (self.own, self.info)
         chunks = [chunk.name + chunk.size.to_bytes(8, "big") for chunk in self.chunks if chunk not in mine]
-        return [*frames, self.placed.tag.tail, *entries, *chunks]
+        return [*frames, self.located.tag.tail, *entries, *chunks]
 
 
 def _info_entries(body: bytes) -> list[bytes]:
@@ -187,7 +168,7 @@ def _info_entries(body: bytes) -> list[bytes]:
         end = at + 8 + size + size % 2
         if at + 8 + size > len(body):
             end = len(body)
-        entries.append(memory_budget.once(view[at:end]))
+        entries.append(memory_budget.deduplicated(view[at:end]))
         at = end
     return entries
 
@@ -227,19 +208,19 @@ def _open(
     info: Chunk | None,
 ) -> Chunked:
     own = next((chunk for chunk in chunks if chunk.name in (b"id3 ", b"ID3 ")), None)
-    placed = chunk_tag(view, own.body, own.size) if own else chunk_tag(view, view.size, 0)
-    return Chunked(container, view, field, order, tuple(chunks), own, info, placed)
+    located = chunk_tag(view, own.body, own.size) if own else chunk_tag(view, view.size, 0)
+    return Chunked(container, view, field, order, tuple(chunks), own, info, located)
 
 
-def chunk_tag(view: PatchedFile, start: int, length: int) -> Placed:
+def chunk_tag(view: PatchedFile, start: int, length: int) -> LocatedTag:
     """Return the ID3v2 tag that fills a chunk, or an empty one in its place."""
-    size = id3.block_size(view.at(start, min(length, id3.HEADER)))
+    size = id3_size(view.at(start, min(length, ID3_HEADER)))
     if size > length:
         raise TagReadError("the ID3 tag is cut off")
     if length and not size:
         raise TagReadError("the chunk for the ID3 tag holds something else")
     tag = id3.parse(view.exactly(start, size, "ID3 tag")) if size else id3.empty_tag(NEW_ID3)
-    return Placed(f"{tag.place}:0", start, start + size, tag)
+    return LocatedTag(f"{tag.place}:0", start, start + size, tag)
 
 
 @dataclass(frozen=True)
@@ -249,45 +230,36 @@ class Dsf:
     container: str
     view: PatchedFile
     field: str
-    placed: Placed
+    located: LocatedTag
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The genre frames."""
-        return tuple(piece for piece, _ in own_pieces(self.placed, self.field))
+        return tuple(piece for piece, _ in field_pieces(self.located, self.field))
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the tag says."""
-        said = [values for _, values in own_pieces(self.placed, self.field)]
+        said = [values for _, values in field_pieces(self.located, self.field)]
         return (tuple(name for values in said for name in values),) if said else ()
-
-    @property
-    def layout(self) -> dict[str, Any]:
-        """How long the tag is."""
-        return {"own": self.placed.end - self.placed.start}
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the genre frame."""
-        return tuple(compose_in(self.placed, self.field, genres))
+        return tuple(compose_piece(self.located, self.field, genres))
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the tag, the file's length and the pointer to the tag."""
         if list(pieces) == list(self.pieces):
             return []
-        others = [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
-        woven = insert_at(others, pieces)
-        size = self.placed.end - self.placed.start
-        own = hints.get("own", size)
-        content = b"" if not woven and own == 0 else b"".join(self.placed.rebuilt(woven, grow=own - size))
-        total = int.from_bytes(self.view.at(12, 8), "little") + len(content) - size
-        pointer = self.placed.start if content else 0
-        head = total.to_bytes(8, "little") + pointer.to_bytes(8, "little")
-        return [Edit(12, 28, head), Edit(self.placed.start, self.placed.end, content)]
+        others = [part for part in self.located.parts if self.located.values(part, self.field) is None]
+        content = b"".join(self.located.rebuilt(insert_at(others, pieces)))
+        total = int.from_bytes(self.view.at(12, 8), "little") + len(content) - (self.located.end - self.located.start)
+        head = total.to_bytes(8, "little") + self.located.start.to_bytes(8, "little")
+        return [Edit(12, 28, head), Edit(self.located.start, self.located.end, content)]
 
     def others(self) -> list[bytes]:
         """Return every other frame."""
-        return [part for part in self.placed.parts if self.placed.values(part, self.field) is None]
+        return [part for part in self.located.parts if self.located.values(part, self.field) is None]
 
 
 def open_dsf(view: PatchedFile, field: str) -> Dsf:

@@ -1,4 +1,4 @@
-"""Audio with tags before and behind it: MP3 (ID3v2 first), and Monkey's Audio, WavPack, Musepack, ... (APEv2 first).
+"""Audio with tags before and behind it: MP3 and TTA (ID3v2), Monkey's Audio, WavPack, Musepack and others (APEv2).
 
 All places that have the genre say the same after a write: players differ in which one they believe. A tag that does
 not exist is only made where it is the container's own.
@@ -6,13 +6,13 @@ not exist is only made where it is the container's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from genrify_tagger.errors import TagReadError
-from genrify_tagger.tags import ape, genre_names, id3, id3_frames, trailer
+from genrify_tagger.tag_blocks import ID3_HEADER, V1_GENRE, V1_SIZE, TagBlock, id3_size, trailing_blocks
+from genrify_tagger.tags import ape, genre_names, id3, id3_frames
 from genrify_tagger.tags.model import GENRE, MAX_TAGS, Edit, Piece, check_count, insert_at, joined
 from genrify_tagger.tags.patched_file import PatchedFile
 
@@ -21,7 +21,7 @@ NEW_ID3 = 4
 
 
 @dataclass(frozen=True)
-class Placed:
+class LocatedTag:
     """A tag with its place in the file; a tag of no length is one that could be made there."""
 
     name: str
@@ -46,32 +46,32 @@ class Placed:
             return id3_frames.make_frame(self.tag, field, genres, former)
         return ape.make_item(self.tag, field, genres, former)
 
-    def rebuilt(self, parts: Sequence[bytes], *, grow: int) -> list[bytes]:
-        """Return the tag's bytes, in pieces, with other parts; by `grow` its size should change if it can."""
+    def rebuilt(self, parts: Sequence[bytes]) -> list[bytes]:
+        """Return the tag's bytes, in pieces, with other parts; its size stays if it can."""
         if isinstance(self.tag, id3.Tag):
-            return self.tag.with_frames(parts, size=self.end - self.start + grow).build()
+            return self.tag.with_frames(parts, size=self.end - self.start).build()
         return self.tag.with_items(parts).build()
 
 
-def own_pieces(placed: Placed, field: str) -> list[tuple[Piece, tuple[str, ...]]]:
+def field_pieces(located: LocatedTag, field: str) -> list[tuple[Piece, tuple[str, ...]]]:
     """Return the field's pieces in one tag, each with what it says."""
     found = []
-    for index, part in enumerate(placed.parts):
-        values = placed.values(part, field)
+    for index, part in enumerate(located.parts):
+        values = located.values(part, field)
         if values is not None:
-            found.append((Piece(placed.name, index, part), values))
+            found.append((Piece(located.name, index, part), values))
     return found
 
 
-def compose_in(placed: Placed, field: str, genres: Sequence[str]) -> list[Piece]:
+def compose_piece(located: LocatedTag, field: str, genres: Sequence[str]) -> list[Piece]:
     """Return the one piece that says `genres` in a tag, in the place of the first former one."""
     if not genres:
         return []
-    former = [piece for piece, _ in own_pieces(placed, field)]
-    # Behind an unreadable stretch nobody would look, and it must not be cut in two.
-    end = 0 if placed.tag.tail else len(placed.parts)
+    former = [piece for piece, _ in field_pieces(located, field)]
+    # No reader looks behind an unreadable stretch, and it must not be cut in two.
+    end = 0 if located.tag.tail else len(located.parts)
     at = former[0].at if former else end
-    return [Piece(placed.name, at, placed.make(field, genres, former[0].data if former else None))]
+    return [Piece(located.name, at, located.make(field, genres, former[0].data if former else None))]
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class TaggedStream:
     view: PatchedFile
     field: str
     primary: str
-    tags: tuple[Placed, ...]
+    tags: tuple[LocatedTag, ...]
     v1: int | None
 
     @cached_property
-    def _found(self) -> list[tuple[Placed, list[tuple[Piece, tuple[str, ...]]]]]:
-        return [(placed, own_pieces(placed, self.field)) for placed in self.tags]
+    def _found(self) -> list[tuple[LocatedTag, list[tuple[Piece, tuple[str, ...]]]]]:
+        return [(located, field_pieces(located, self.field)) for located in self.tags]
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
@@ -110,70 +110,53 @@ class TaggedStream:
         said = tuple(tuple(name for _, values in pieces for name in values) for _, pieces in ranked if pieces)
         return said if any(said) or not self._v1_piece() else (*said, genre_names.from_v1(self._v1_byte))
 
-    @property
-    def layout(self) -> dict[str, Any]:
-        """Which tags exist, and how large each one is."""
-        return {"sizes": {placed.name: placed.end - placed.start for placed in self.tags}}
-
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one piece for the container's own tag, and for every other tag that exists."""
         byte = genre_names.to_v1(genres) if self.v1 is not None and self.field == GENRE else genre_names.NO_GENRE
         # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
         enough = self.primary == "id3" and joined(genre_names.from_v1(byte)) == joined(genres)
         wanted = [
-            placed for placed in self.tags if self._wanted(placed) and not (enough and placed.start == placed.end)
+            located for located in self.tags if self._wanted(located) and not (enough and located.start == located.end)
         ]
-        made = [piece for placed in wanted for piece in compose_in(placed, self.field, genres)]
+        made = [piece for located in wanted for piece in compose_piece(located, self.field, genres)]
         return (*made, *([] if byte == genre_names.NO_GENRE else [Piece("id3v1", 0, bytes((byte,)))]))
 
-    def _wanted(self, placed: Placed) -> bool:
-        if placed.name.startswith(self.primary) and placed.name.endswith(":0"):
+    def _wanted(self, located: LocatedTag) -> bool:
+        if located.name.startswith(self.primary) and located.name.endswith(":0"):
             return True
         # The own kind's first tag and APEv2 beside ID3 get the genre; further tags only if they have it.
-        first_ape = placed.name == "ape:0" and placed.end > placed.start
-        return first_ape or bool(own_pieces(placed, self.field))
+        first_ape = located.name == "ape:0" and located.end > located.start
+        return first_ape or bool(field_pieces(located, self.field))
 
-    def splice(self, pieces: Sequence[Piece], hints: Mapping[str, Any]) -> list[Edit]:
+    def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits, one for each tag that changes."""
-        sizes = hints.get("sizes", {})
-        edits = [edit for placed in self.tags for edit in self._splice_tag(placed, pieces, sizes)]
+        edits = [edit for located in self.tags for edit in self._splice_tag(located, pieces)]
         if self.v1 is not None and self.field == GENRE:
             byte = next((piece.data for piece in pieces if piece.place == "id3v1"), bytes((genre_names.NO_GENRE,)))
             if byte != self.view.at(self.v1, 1):
                 edits.append(Edit(self.v1, self.v1 + 1, byte))
-        return sorted(edits, key=lambda edit: edit.start)
+        return edits
 
-    def _splice_tag(self, placed: Placed, pieces: Sequence[Piece], sizes: Mapping[str, int]) -> list[Edit]:
-        wanted = [piece for piece in pieces if piece.place == placed.name]
-        present = [piece for piece, _ in own_pieces(placed, self.field)]
-        if wanted == present:
+    def _splice_tag(self, located: LocatedTag, pieces: Sequence[Piece]) -> list[Edit]:
+        wanted = [piece for piece in pieces if piece.place == located.name]
+        if wanted == [piece for piece, _ in field_pieces(located, self.field)]:
             return []
-        others = [part for part in placed.parts if placed.values(part, self.field) is None]
-        woven = insert_at(others, wanted)
-        if tuple(woven) == self._inherited(placed) and not placed.tag.tail and sizes.get(placed.name) == 0:
-            return [Edit(placed.start, placed.end, b"")]
-        grow = sizes[placed.name] - (placed.end - placed.start) if placed.name in sizes else 0
-        return [Edit(placed.start, placed.end, b"".join(placed.rebuilt(woven, grow=grow)))]
-
-    def _inherited(self, placed: Placed) -> tuple[bytes, ...]:
-        """Return what a tag that is made where none was begins with: what ID3v1 says, which it would hide otherwise."""
-        if self.v1 is None or self.primary != "id3" or not isinstance(placed.tag, id3.Tag):
-            return ()
-        return id3_frames.frames_of_v1(self.view.at(self.v1 - trailer.V1_GENRE, trailer.V1_SIZE))
+        others = [part for part in located.parts if located.values(part, self.field) is None]
+        return [Edit(located.start, located.end, b"".join(located.rebuilt(insert_at(others, wanted))))]
 
     def others(self) -> list[bytes]:
         """Return every other frame and item of the tags, and ID3v1 without its genre byte."""
-        kept = [part for placed in self.tags for part in placed.parts if placed.values(part, self.field) is None]
-        kept += [placed.tag.tail for placed in self.tags if placed.tag.tail]
+        kept = [part for located in self.tags for part in located.parts if located.values(part, self.field) is None]
+        kept += [located.tag.tail for located in self.tags if located.tag.tail]
         if self.v1 is not None:
-            kept.append(self.view.at(self.v1 - trailer.V1_GENRE, trailer.V1_GENRE))
+            kept.append(self.view.at(self.v1 - V1_GENRE, V1_GENRE))
         return kept
 
 
 def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
     """Return the spans of the ID3v2 tags, one behind the other, that a file begins with."""
     spans, at = [], 0
-    while size := id3.block_size(view.at(at, id3.HEADER)):
+    while size := id3_size(view.at(at, ID3_HEADER)):
         if at + size > view.size:
             raise TagReadError("the ID3 tag is cut off")
         spans.append((at, at + size))
@@ -182,19 +165,28 @@ def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
     return spans
 
 
+def trailing_tags(view: PatchedFile, audio: int) -> list[TagBlock]:
+    """Return the tags behind the audio, in file order."""
+    found: list[TagBlock] = []
+    for block in trailing_blocks(view.at, audio, view.size):
+        found.insert(0, block)
+        check_count(len(found), "tags behind the audio", limit=MAX_TAGS)
+    return found
+
+
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:
     """Find all tags of a file whose own kind of tag is `primary`: "id3" or "ape"."""
     front = front_tags(view)
     audio = front[-1][1] if front else 0
-    behind = trailer.blocks(view, audio)
+    behind = trailing_tags(view, audio)
     id3_spans = front + [(block.start, block.end) for block in behind if block.kind == "id3"]
     tags = [_id3_tag(view, span, index) for index, span in enumerate(id3_spans)]
-    v1 = next((block.start + trailer.V1_GENRE for block in behind if block.kind == "v1"), None)
+    v1 = next((block.start + V1_GENRE for block in reversed(behind) if block.kind == "v1"), None)
     if not front and primary == "id3":
-        tags = [replace(placed, name=_named(placed.tag, index + 1)) for index, placed in enumerate(tags)]
-        known = () if v1 is None else id3_frames.frames_of_v1(view.at(v1 - trailer.V1_GENRE, trailer.V1_SIZE))
+        tags = [replace(located, name=_named(located.tag, index + 1)) for index, located in enumerate(tags)]
+        known = () if v1 is None else id3_frames.frames_of_v1(view.at(v1 - V1_GENRE, V1_SIZE))
         fresh = replace(id3.empty_tag(NEW_ID3), frames=known)
-        tags.insert(0, Placed(_named(fresh, 0), 0, 0, fresh))
+        tags.insert(0, LocatedTag(_named(fresh, 0), 0, 0, fresh))
     tags += _ape_tags(view, behind, audio, make=primary == "ape")
     return TaggedStream(container, view, field, primary, tuple(tags), v1)
 
@@ -203,19 +195,21 @@ def _named(tag: id3.Tag | ape.ApeTag, index: int) -> str:
     return f"{tag.place if isinstance(tag, id3.Tag) else 'ape'}:{index}"
 
 
-def _id3_tag(view: PatchedFile, span: tuple[int, int], index: int) -> Placed:
+def _id3_tag(view: PatchedFile, span: tuple[int, int], index: int) -> LocatedTag:
     tag = id3.parse(view.exactly(span[0], span[1] - span[0], "ID3 tag"))
-    return Placed(_named(tag, index), *span, tag)
+    return LocatedTag(_named(tag, index), *span, tag)
 
 
-def _ape_tags(view: PatchedFile, behind: Sequence[trailer.TrailingTag], audio: int, *, make: bool) -> list[Placed]:
+def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], audio: int, *, make: bool) -> list[LocatedTag]:
     found = [block for block in reversed(behind) if block.kind == "ape"]
-    placed = []
+    located = []
     for index, block in enumerate(found):
         data = view.exactly(block.start, block.end - block.start, "APEv2 tag")
-        placed.append(Placed(f"ape:{index}", block.start, block.end, ape.parse(data, header=block.header, footer=True)))
-    if not placed and make:
+        located.append(
+            LocatedTag(f"ape:{index}", block.start, block.end, ape.parse(data, header=block.header, footer=True))
+        )
+    if not located and make:
         # In front of Lyrics3 and ID3v1, which must stay at the very end to be found.
         at = behind[0].start if behind else view.size
-        placed.append(Placed("ape:0", at, at, ape.new_tag()))
-    return placed
+        located.append(LocatedTag("ape:0", at, at, ape.new_tag()))
+    return located

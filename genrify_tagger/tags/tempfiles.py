@@ -1,4 +1,4 @@
-"""Temporary files beside the user's files: named so that no player or watcher takes them for music, and swept away.
+"""Temporary files beside the user's files: no player or watcher takes their names for music, and strays are removed.
 
 A name carries the process that made it, and the file is locked as long as that process works on it: a stray file is
 one whose process is gone and whose lock is free, also when the folder is shared between machines. The name carries the
@@ -32,7 +32,7 @@ _TRIES = 100
 
 
 @contextlib.contextmanager
-def scratch_file(target: str) -> Iterator[tuple[str, int]]:
+def temporary_file(target: str) -> Iterator[tuple[str, int]]:
     """Make a locked temporary file beside the file that it is for; whatever holds its name in the end is removed.
 
     Yields
@@ -57,7 +57,7 @@ def scratch_file(target: str) -> Iterator[tuple[str, int]]:
 
 
 def remove(path: str) -> None:
-    """Remove a file of ours.
+    """Remove a temporary file.
 
     Raises
     ------
@@ -130,8 +130,8 @@ def sweep(folder: str) -> list[str]:
     return [path for path in paths if _remove_unlocked(path)]
 
 
-def exchanged_for(path: str) -> str | None:
-    """Return the stray file that `path` was exchanged for by a process that died right then, if there is one."""
+def find_exchanged(path: str) -> str | None:
+    """Return the stray file that holds what `path` was before a process died right after the exchange, if any."""
     try:
         folder, inode = os.path.dirname(path), os.stat(path).st_ino
         names = os.listdir(folder)
@@ -176,7 +176,7 @@ def backup_name(target: str, inode: int) -> str:
 
 
 def sync_folder(folder: str) -> None:
-    """Make the names in a folder last through a power cut, where the file system can."""
+    """Flush the names in a folder to disk, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Prove that a new file says what was planned, and that nothing else in it changed, before it takes its place.
+"""Verify a new file before it replaces the old one: it says what was planned, and nothing else changed.
 
-The new file is read twice: by this package's own code, and by mutagen, which shares none of it (`second_look`).
+The new file is read twice: by this package's own code, and by mutagen, which shares none of it (`mutagen_check`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from collections.abc import Callable
 from genrify_tagger.errors import WriteRefusedError
 from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.model import TagState, WritePlan, same_pieces
-from genrify_tagger.tags.mutagen_check import Seen
+from genrify_tagger.tags.mutagen_check import Comparison
+from genrify_tagger.tags.open_file import with_open
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.planning import check_outcome, snapshot, with_open
+from genrify_tagger.tags.planning import check_outcome, snapshot
 
 
-def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str, str], Seen]) -> None:
-    """Hold a finished file against the plan and the original.
+def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str, str], Comparison]) -> None:
+    """Compare a finished file with the plan and the original.
 
     Parameters
     ----------
-    plan : Plan
+    plan : WritePlan
         What was planned.
     path : str
         The new file.
     compare : callable
-        `second_look.compare`, wherever it runs.
+        `mutagen_check.compare_fields`, or a function that runs it in another process.
 
     Raises
     ------
@@ -33,7 +34,8 @@ def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str
         If anything differs that should not.
     """
     with_open(
-        path, lambda new: with_open(plan.target, lambda old: _prove_own(plan, PatchedFile(old), PatchedFile(new)))
+        path,
+        lambda new: with_open(plan.target, lambda old: _check_own_reading(plan, PatchedFile(old), PatchedFile(new))),
     )
     match compare(plan.before.container, plan.field, plan.target, path):
         case "damaged":
@@ -44,7 +46,7 @@ def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str
             raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
 
 
-def _prove_own(plan: WritePlan, old: PatchedFile, new: PatchedFile) -> None:
+def _check_own_reading(plan: WritePlan, old: PatchedFile, new: PatchedFile) -> None:
     before, after = _state(old, plan), _state(new, plan)
     check_outcome(before, after, plan.after.genres)
     if not same_pieces(snapshot(after, plan.field).raw, plan.after.raw):

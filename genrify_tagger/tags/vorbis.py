@@ -62,14 +62,14 @@ def parse(data: bytes, start: int = 0) -> Comment:
     for _ in range(count):
         comment, at = _take(data, at)
         comments.append(comment)
-    return Comment(vendor, tuple(comments), memory_budget.once(memoryview(data)[at:]))
+    return Comment(vendor, tuple(comments), memory_budget.deduplicated(memoryview(data)[at:]))
 
 
 def _take(data: bytes, at: int) -> tuple[bytes, int]:
     end = at + 4 + int.from_bytes(data[at : at + 4], "little")
     if at + 4 > len(data) or end > len(data):
         raise TagReadError("the Vorbis comment is damaged")
-    return memory_budget.once(memoryview(data)[at + 4 : end]), end
+    return memory_budget.deduplicated(memoryview(data)[at + 4 : end]), end
 
 
 def is_field(comment: bytes, field: str) -> bool:

@@ -1,0 +1,36 @@
+"""Open a file of the user's for reading, with errors that name it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
+
+from genrify_tagger.errors import TagError, TagReadError
+from genrify_tagger.tags import memory_budget
+
+T = TypeVar("T")
+# Not to hang on a FIFO, nor to open a terminal. Not every system has all of these flags.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+
+
+def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = None) -> T:
+    """Run `work` on a regular file opened for reading; name the file in what goes wrong.
+
+    Raises
+    ------
+    TagReadError
+        If it cannot be opened or read, or is not a regular file.
+    """
+    name = path if shown is None else shown
+    try:
+        with memory_budget.one_file(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise TagReadError("this is not a regular file")
+            return work(file)
+    except TagError as error:
+        error.path = error.path or name
+        raise
+    except OSError as error:
+        raise TagReadError(f"the file cannot be read: {error.strerror or error}", path=name) from error
