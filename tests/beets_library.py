@@ -38,6 +38,7 @@ class Beets:
     plugins: list[str] = field(default_factory=lambda: ["genrify"])
     settings: dict = field(default_factory=lambda: dict(SURE))
     more: dict = field(default_factory=dict)
+    prefix: list[str] = field(default_factory=list)  # a program that starts `beet`
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ class Beets:
     def command(self, *arguments: str | Path) -> list[str]:
         script = Path(sys.executable).with_name("beet")
         start = [str(script)] if script.exists() else [sys.executable, "-m", "beets"]
-        return [*start, *map(str, arguments)]
+        return [*self.prefix, *start, *map(str, arguments)]
 
     def __call__(
         self, *arguments: str | Path, status: int = 0, typed: str = "", **environment: str

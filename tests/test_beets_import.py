@@ -159,7 +159,7 @@ def test_an_album_that_is_imported_again_keeps_the_plugins_genre(tmp_path, incom
         beets("import", *again)  # beets gives an album its first track's genre
         assert beets.album_genres() == {"An album": "Jazz"}
     beets("genrify", "--undo", "title:Jazz")
-    assert beets.album_genres() == {"An album": "Classical"}  # so it still counts as ours
+    assert beets.album_genres() == {"An album": ""}  # so it still counts as the plugin's
 
 
 def test_a_genre_that_was_never_written_is_set_again_on_reimport(tmp_path, incoming):
@@ -185,6 +185,25 @@ def test_an_import_of_a_scanned_library_costs_nothing(tmp_path, incoming):
     assert in_files(beets) == EXPECTED
     with_model = [(r["status"], r["cached"]) for r in beets.program.scan(incoming, "--dry-run")]
     assert all(cached for _, cached in with_model)
+
+
+@pytest.mark.parametrize("order", [["genrify", "convert"], ["convert", "genrify"]])
+def test_copies_that_convert_keeps_have_the_genre(tmp_path, incoming, order):
+    copies = tmp_path / "copies"
+    beets = with_matches(tmp_path / "home")
+    beets.plugins = ["localmatch", *order]
+    beets.more["convert"] = {"auto_keep": True, "dest": str(copies), "format": "ogg", "quiet": True}
+    beets.configure()
+    beets("import", incoming)
+    assert beets.genres() == in_files(beets) == EXPECTED
+    made = [MediaFile(path) for path in copies.rglob("*.*")]
+    assert {file.title: "; ".join(file.genres or []) for file in made} == {
+        title: genre
+        for title, genre in EXPECTED.items()
+        if title != "Dance 2"  # which is Ogg already
+    }
+    in_step(beets)
+    as_a_scan_sees_it(beets)
 
 
 def test_unknown_settings_are_named(tmp_path):

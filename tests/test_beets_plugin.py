@@ -1,10 +1,13 @@
 """`beet genrify` on a real library, and what beets' own commands say afterwards."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import pytest
 import yaml
@@ -421,22 +424,128 @@ def test_file_names_that_are_not_utf8_work(beets):
     assert beets.genres("genrify_status:tagged") == GENRE
 
 
-def test_a_write_that_beets_could_not_do_is_journalled_as_failed(beets):
+@contextlib.contextmanager
+def immutable(path):
+    """Make a file one that not even root can write."""
     if os.getuid() != 0:
         pytest.skip("needs root, for chattr")
-    path = next(path for path in beets.files() if path.suffix == ".mp3")
     if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
         pytest.skip("this file system knows no immutable files")
     try:
-        done = beets("genrify", "title:Jazz 1")
+        yield
     finally:
         media.run("chattr", "-i", path)
-    assert "error" in done.stderr and in_files(beets)["Jazz 1"] == ""
+
+
+@contextlib.contextmanager
+def read_only(path):
+    path.chmod(0o444)
+    yield
+    path.chmod(0o644)
+
+
+@pytest.mark.parametrize("unwritable", [immutable, read_only])
+def test_a_file_that_cannot_be_written_fails_in_a_dry_run_and_in_earnest(beets, unwritable):
+    path = next(path for path in beets.files() if path.suffix == ".mp3")
+    if unwritable is read_only and os.getuid() == 0:
+        beets.prefix = [media.need("setpriv"), "--bounding-set=-dac_override,-dac_read_search,-fowner"]
+    with unwritable(path):
+        pretended = beets("genrify", "--pretend")
+        done = beets("genrify")
+    for said, rest in ((pretended, "3 would be tagged"), (done, "3 tagged")):
+        assert f"{path}: cannot be written: " in said.stderr and "1 failed" in said.stderr and rest in said.stderr
+        assert "Jazz 1\n" not in said.stdout
+    assert beets.genres() == in_files(beets) == {**EXPECTED, "Jazz 1": ""}
+    assert beets.items("title:Jazz 1")[0]["genrify_status"] == "failed"
+    with unwritable(path):
+        alone = beets("genrify", "title:Jazz 1")
+    assert "1 item: 1 failed\n" in alone.stderr and "to undo" not in alone.stderr
+    assert "1 tagged" in beets("genrify", "title:Jazz 1").stderr  # it is tried again
+    assert beets.genres() == in_files(beets) == EXPECTED
+    with unwritable(path):
+        undone = beets("genrify", "--undo", "title:Jazz")
+        assert "0 items restored, 1 left alone" in undone.stderr and beets.genres() == in_files(beets) == EXPECTED
+    assert [run["changed"] for run in history(beets)] == [1, 3]
+    in_step(beets)
+
+
+BREAKER = """
+import os
+from beets.plugins import BeetsPlugin
+
+class BreakerPlugin(BeetsPlugin):
+    def __init__(self):
+        super().__init__()
+        self.register_listener("write", self.break_file)
+
+    def break_file(self, item, path, tags):
+        if os.environ.get("BREAK") in item.title:
+            os.unlink(path)
+"""
+
+
+def test_a_write_that_fails_in_beets_is_no_tagged_item(beets):
+    folder = beets.home / "breaker"
+    folder.mkdir()
+    (folder / "breaker.py").write_text(BREAKER)
+    beets.plugins = ["genrify", "breaker"]
+    beets.more = {"pluginpath": str(folder)}
+    beets.configure()
+    path = next(path for path in beets.files() if path.suffix == ".mp3")
+    content = path.read_bytes()
+    done = beets("genrify", BREAK="Jazz 1")
+    assert "3 tagged" in done.stderr and "1 failed" in done.stderr
+    path.write_bytes(content)
+    assert beets.genres() == in_files(beets) == {**EXPECTED, "Jazz 1": ""}
     changes = beets.program("history", "--path", path, "--format", "jsonl").stdout
     assert json.loads(changes)["state"] == "failed"
-    assert beets("write").stdout and in_files(beets)["Jazz 1"] == "Jazz"
-    as_tagged = beets.program.scan(path, "--min-confidence", "0.05")
-    assert as_tagged[0]["reason"] == "tagged earlier"
+    assert "1 tagged" in beets("genrify", "title:Jazz 1", BREAK="none").stderr
+    undone = beets("genrify", "--undo", BREAK="Jazz 1")
+    assert "0 items restored, 1 left alone" in undone.stderr
+    path.write_bytes(content)
+
+
+def test_genrify_tag_never_writes_what_beets_wrote_or_undid(beets):
+    beets("genrify", "title:Jazz")
+    beets("genrify", "--undo", "title:Jazz 1")
+    path = next(path for path in beets.files() if "Jazz 1" in path.name)
+    before = contents(beets)
+    for arguments, hint in [
+        (["1"], "`beet genrify --undo`"),
+        (["2"], "`beet genrify --force`"),
+        (["--path", beets.music], "`beet genrify --undo`"),
+    ]:
+        for options in ([], ["--dry-run"]):
+            done = beets.program("undo", *arguments, *options, status=1)
+            assert hint in done.stdout + done.stderr
+    assert contents(beets) == before
+    beets.program("set", path, "Blues")
+    beets.program("undo", "--path", path)  # what genrify-tag wrote itself
+    assert contents(beets) == before
+    in_step(beets)
+
+
+def test_an_album_gets_the_genre_of_at_least_half_of_its_tracks(beets, tmp_path):
+    folder = tmp_path / "Six"
+    for number in range(6):
+        song(folder, f"Six {number}", "mp3-v2.3" if number else "flac", album="Six", track=number + 1)
+    beets.configure(auto=False)
+    beets("import", "-A", folder)
+    beets("genrify", "title:Six 0")
+    assert beets.album_genres() == {"An album": "", "Six": ""}
+    beets("genrify", "title::Six [12]")
+    assert beets.album_genres()["Six"] == "Jazz"
+    beets("genrify", "--undo", "title:Six 1")
+    assert beets.album_genres()["Six"] == ""  # two of six have it
+    beets("genrify", "--force", "album:Six")
+    assert beets.album_genres()["Six"] == "Jazz"
+
+
+def test_files_of_beets_have_titles_in_the_library_of_genrify_tag(beets):
+    beets("genrify", "title:Jazz")
+    with closing(sqlite3.connect(beets.program.database)) as database:
+        rows = database.execute("SELECT title, artist, album FROM files").fetchall()
+    assert {(title, album) for title, _, album in rows} == {("Jazz 1", "An album"), ("Jazz 2", "An album")}
 
 
 def test_a_journal_error_names_the_plugins_setting(beets):

@@ -58,14 +58,20 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         atexit.register(self._lazy_session.close, interrupted=True)
 
     def pluginload(self) -> None:
-        """Warn about unknown settings, and run after lastgenre whatever the order of the `plugins` setting."""
+        """Warn about unknown settings; run after lastgenre, and before convert makes the copies that it keeps."""
         for warning in options.unknown_keys(self.config):
             self._log.warning("{}", warning)
         found = plugins.find_plugins()
         names = [plugin.name for plugin in found]
-        if isinstance(found, list) and "lastgenre" in names[names.index(self.name) :]:
+        if not isinstance(found, list):
+            return
+        if "lastgenre" in names[names.index(self.name) :]:
             found.remove(self)
             found.insert(names.index("lastgenre"), self)
+        elif "lastgenre" not in names and options.convert_keeps_copies(names):
+            self.early_import_stages, self.import_stages = self.import_stages, []
+            found.remove(self)
+            found.insert(0, self)
 
     # --- the command ---
 

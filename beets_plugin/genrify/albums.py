@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .options import RunOptions
 
 
-def majority_genres(items: Iterable[Item], count: int, junk: Sequence[str]) -> list[str]:
-    """Return the most frequent genres of the items; ties are broken by confidence."""
+def majority_genres(items: Sequence[Item], count: int, junk: Sequence[str]) -> list[str]:
+    """Return the genres that at least half of the items have, most frequent first; ties are broken by confidence."""
     from genrify_tagger.pipeline import meaningful
 
     votes: Counter[str] = Counter()
@@ -27,8 +27,8 @@ def majority_genres(items: Iterable[Item], count: int, junk: Sequence[str]) -> l
         for genre in meaningful(flexattrs.genres_of(item), junk):
             votes[genre] += 1
             weights[genre] += confidence or 0.0  # type: ignore[assignment]
-    ranked = sorted(votes, key=lambda genre: (-votes[genre], -weights[genre], genre))
-    return ranked[:count]
+    majority = [genre for genre in votes if 2 * votes[genre] >= len(items)]
+    return sorted(majority, key=lambda genre: (-votes[genre], -weights[genre], genre))[:count]
 
 
 def set_album_genre(
@@ -68,8 +68,8 @@ def set_album_genre(
 def restore_album_genre(album: Album, items: Sequence[Item], run_options: RunOptions, junk: Sequence[str]) -> None:
     """Update an album's genre after an undo of some tracks.
 
-    It is that of most tracks; once none has a genre from the plugin any more, the album gets its former genre back. A
-    genre that the user gave the album stays.
+    It is that of most tracks; if there is none, or no track has a genre from the plugin any more, the album gets its
+    former genre back. A genre that the user gave the album stays.
 
     Parameters
     ----------
@@ -86,14 +86,21 @@ def restore_album_genre(album: Album, items: Sequence[Item], run_options: RunOpt
     if given is None or given != flexattrs.genres_of(album):
         return
     former = _genres_before(album)
+    wanted: list[str] = []
     if any(flexattrs.has_given_genre(item) for item in items):
-        if run_options.album_genre:
-            kept = _kept_in_front(former, given)
-            count = max(run_options.count, len(kept) + 1)
-            _update_album(
-                album, _appended(kept, majority_genres(items, count, junk), count), former, run_options, show=True
-            )
-        return
+        if not run_options.album_genre:
+            return
+        kept = _kept_in_front(former, given)
+        count = max(run_options.count, len(kept) + 1)
+        majority = majority_genres(items, count, junk)
+        wanted = _appended(kept, majority, count) if majority else []
+    if wanted:
+        _update_album(album, wanted, former, run_options, show=True)
+    else:
+        _restore_former(album, former, run_options)
+
+
+def _restore_former(album: Album, former: list[str], run_options: RunOptions) -> None:
     album["genres"] = former
     ui.show_model_changes(album, fields=["genres"])
     if not run_options.pretend:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from beets import ui
@@ -14,6 +14,7 @@ from beets.util import displayable_path
 
 from . import albums, flexattrs
 from .progress_line import ProgressLine
+from .write_journal import write_error
 
 if TYPE_CHECKING:
     from beets.library import Album, Item
@@ -63,7 +64,7 @@ class ItemTagger:
         self.counts = Summary()
 
     def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
-        """Analyse, tag, write and store items; yield each with what was suggested for it.
+        """Analyse, tag, write and store items; yield each with its suggestion, "failed" if the file cannot be written.
 
         Raises
         ------
@@ -72,9 +73,8 @@ class ItemTagger:
         """
         with ProgressLine(0 if self.quiet else len(items)) as line, closing(self._suggestions(items)) as suggestions:
             for item, suggestion in suggestions:
-                self._process_suggestion(item, suggestion, line.hidden)
                 line.advance()
-                yield item, suggestion
+                yield item, self._process_suggestion(item, suggestion, line.hidden)
 
     def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
         from genrify_tagger.pipeline import ExternalFile, ScanOptions, suggest
@@ -93,22 +93,27 @@ class ItemTagger:
 
     def _process_suggestion(
         self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
-    ) -> None:
-        result = suggestion.result
-        self.counts.add(result)
-        if result.status == "failed" and not self.run_options.explain:
-            with line_hidden():
-                self.log.warning("{}: not analysed: {}", displayable_path(item.path), result.error)
+    ) -> Suggestion:
+        suggestion = self._refuse_unwritable(item, suggestion)
         former_mtime = item.mtime
         is_new = flexattrs.set_analysis(item, suggestion)
-        is_tagged = result.status == "tagged"
-        if is_tagged:
-            flexattrs.set_genres(item, result.after, 0 if self.run_options.pretend else self.lazy_session.run())
+        if suggestion.result.status == "tagged":
+            run = 0 if self.run_options.pretend else self.lazy_session.run()
+            flexattrs.set_genres(item, suggestion.result.after, run)
         self._show(item, suggestion, line_hidden)
         if not self.run_options.pretend:
-            self.lazy_session.count(result)
             self.write_journal.remember_audio_key(item, suggestion.audio_key)
-            self._write_and_store(item, suggestion, former_mtime, is_tagged=is_tagged, is_new=is_new)
+            suggestion = self._write_and_store(item, suggestion, former_mtime, is_new=is_new)
+            self.lazy_session.count(suggestion.result)
+        self.counts.add(suggestion.result)
+        return suggestion
+
+    def _refuse_unwritable(self, item: Item, suggestion: Suggestion) -> Suggestion:
+        """Return the suggestion, failed if beets could not write the file; the same in a dry run."""
+        if suggestion.result.status != "tagged" or not self.run_options.write:
+            return suggestion
+        error = write_error(item.path)
+        return _as_failed(suggestion, f"cannot be written: {error.strerror}") if error else suggestion
 
     def _show(
         self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
@@ -117,7 +122,10 @@ class ItemTagger:
         self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
         if self.run_options.explain:
             return
-        if self.quiet:
+        if result.status == "failed":
+            with line_hidden():
+                self.log.warning("{}: {}", displayable_path(item.path), result.error)
+        elif self.quiet:
             if result.status == "tagged":
                 named = ", ".join(result.after)
                 self.log.info("{}: {} ({:.2f})", displayable_path(item.path), named, result.confidence)
@@ -125,27 +133,41 @@ class ItemTagger:
             with line_hidden():
                 ui.show_model_changes(item, fields=["genres", flexattrs.CONFIDENCE])
 
-    def _write_and_store(
-        self, item: Item, suggestion: Suggestion, former_mtime: float, *, is_tagged: bool, is_new: bool
-    ) -> None:
-        """Have beets write and store an item, and store the state of its file."""
+    def _write_and_store(self, item: Item, suggestion: Suggestion, former_mtime: float, *, is_new: bool) -> Suggestion:
+        """Have beets write and store an item, and store the state of its file; return what became of it."""
         from genrify_tagger.pipeline import undisturbed
 
+        is_tagged = suggestion.result.status == "tagged"
+        written = False
         with undisturbed():
-            written = is_tagged and self.run_options.write and self.write_journal.write(item)
-            if not written:
+            if is_tagged and self.run_options.write:
+                written = self.write_journal.write(item)
+                if not written:
+                    return self._store_as_failed(item, suggestion)
+            else:
                 in_step = is_tagged and not self.quiet
                 item["mtime"] = flexattrs.mtime_to_keep(item, former_mtime) if in_step else former_mtime
             if is_tagged or is_new:
                 item.store()
-        if not self.quiet:
+        if not self.quiet and not suggestion.result.passing:
             self.record_state(item, suggestion, written=written)
+        return suggestion
+
+    def _store_as_failed(self, item: Item, suggestion: Suggestion) -> Suggestion:
+        """Leave an item that beets failed to write as it was in the library, but for the attributes of the analysis."""
+        failed = _as_failed(suggestion, "beets could not write it")
+        item = item.get_fresh_from_db()
+        flexattrs.set_analysis(item, failed)
+        item.store()
+        return failed
 
     def record_state(self, item: Item, suggestion: Suggestion, *, written: bool) -> None:
         """Store the state of an item's file at its current path in Genrify Tagger's database."""
         from genrify_tagger.pipeline import record_suggestion
 
-        record_suggestion(self.lazy_session.session(), os.fsdecode(item.path), suggestion, written=written)
+        titles = item.title, item.artist, item.album
+        path = os.fsdecode(item.path)
+        record_suggestion(self.lazy_session.session(), path, suggestion, written=written, titles=titles)
 
     def set_album_genre(self, album: Album, changed: Mapping[int | None, Item]) -> None:
         """Set the album's genre from its tracks'; `changed` are items by id that were changed but not stored."""
@@ -154,6 +176,11 @@ class ItemTagger:
         items = [changed.get(item.id, item) for item in album.items()]
         junk = self.lazy_session.session().settings.tagging.treat_as_missing
         albums.set_album_genre(album, items, self.run_options, junk, show=not self.quiet)
+
+
+def _as_failed(suggestion: Suggestion, error: str) -> Suggestion:
+    result = replace(suggestion.result, status="failed", error=error, after=suggestion.result.before, passing=True)
+    return replace(suggestion, result=result)
 
 
 def format_explanation(item: Item, suggestion: Suggestion) -> str:

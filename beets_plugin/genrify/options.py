@@ -104,6 +104,17 @@ def is_auto(view: ConfigView, log: logging.Logger) -> bool:
         return False
 
 
+def convert_keeps_copies(names: Sequence[str]) -> bool:
+    """Tell whether the convert plugin keeps transcoded copies of imported files, and imports the files themselves."""
+    from confuse import ConfigError
+
+    try:
+        convert = beets_config["convert"]
+        return "convert" in names and convert["auto_keep"].get(bool) and not convert["auto"].get(bool)
+    except ConfigError:
+        return False
+
+
 def add_options(command: ui.Subcommand) -> None:
     """Add the command's options; names and letters follow `lastgenre` and `modify` where these have them."""
     parser = command.parser

@@ -14,6 +14,7 @@ from beets.util import displayable_path
 from genrify_tagger.errors import GenrifyError
 
 from . import albums, flexattrs
+from .write_journal import write_error
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 class ChangedSinceError(GenrifyError):
     """The genre was changed after the run, so it is left alone."""
+
+
+class UnwrittenError(GenrifyError):
+    """Beets could not write the file, so its item is left alone, too."""
 
 
 @dataclass
@@ -73,17 +78,20 @@ class RunUndo:
         is_written, change = self._find_write(item)
         if flexattrs.genres_given(item) != flexattrs.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
+        must_write = is_written and self.run_options.write
+        if must_write and (error := write_error(item.path)):
+            raise error
         former_mtime = item.mtime
         flexattrs.restore_genres(item)
         ui.show_model_changes(item, fields=["genres"])
         if self.run_options.pretend:
             return
         with undisturbed():
-            written = False
-            if is_written and self.run_options.write:
+            if must_write:
                 with self.write_journal.as_undo(item, change):
-                    written = self.write_journal.write(item)
-            if not written:
+                    if not self.write_journal.write(item):
+                        raise UnwrittenError("beets could not write it")
+            else:
                 item["mtime"] = flexattrs.mtime_to_keep(item, former_mtime)
             item.store()
 

@@ -132,7 +132,9 @@ def suggest(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def record_suggestion(session: Session, path: str, advice: Suggestion, *, written: bool) -> None:
+def record_suggestion(
+    session: Session, path: str, advice: Suggestion, *, written: bool, titles: tuple[str, str, str] | None = None
+) -> None:
     """Remember a song as it is now, so that no scan has to listen to it, or even to recognise it, again.
 
     Parameters
@@ -145,13 +147,17 @@ def record_suggestion(session: Session, path: str, advice: Suggestion, *, writte
         What was said of it.
     written : bool
         Whether its genre was written as advised.
+    titles : tuple of str or None
+        Title, artist and album, if the other program knows them.
     """
     target = os.path.realpath(path)
     stat = tags.stat_or_none(target)
     known = session.store.files([target]).get(target)
     if stat is None or (known is not None and known.stat == stat and not written):
         return
-    session.store.save_files([_record(session, target, stat, advice, written=written)])
+    title, artist, album = titles or (None, None, None)
+    record = _record(session, target, stat, advice, written=written)
+    session.store.save_files([replace(record, title=title, artist=artist, album=album)])
 
 
 def _written_names(session: Session) -> Rename:

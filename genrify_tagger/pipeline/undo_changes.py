@@ -103,9 +103,19 @@ def _standing_after(change: ChangeRecord, genres: Sequence[str]) -> tuple[str, s
     return "kept" if genres else "skipped", "its genre was undone; --force writes again"
 
 
-def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
+def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
+    """Refuse a change that beets wrote, or undid: its library would not know of another program's write."""
     if change.origin == "beets":
         raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
+    undone: ChangeRecord | None = change
+    while undone is not None and undone.origin == "undo":
+        undone = session.store.change(undone.undoes) if undone.undoes is not None else None
+        if undone is None or undone.origin == "beets":
+            raise GenrifyError("was undone by beets", path=path, hint="`beet genrify --force` writes the genre again")
+
+
+def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
+    _refuse_beets(session, change, path)
     plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
     if not dry_run:
         stat = write_journalled(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
