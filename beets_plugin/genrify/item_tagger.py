@@ -124,7 +124,8 @@ class ItemTagger:
             return
         if result.status == "failed":
             with line_hidden():
-                self.log.warning("{}: {}", displayable_path(item.path), result.error)
+                what = "" if result.model else "not analysed: "
+                self.log.warning("{}: {}{}", displayable_path(item.path), what, result.error)
         elif self.quiet:
             if result.status == "tagged":
                 named = ", ".join(result.after)
