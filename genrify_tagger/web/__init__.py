@@ -1,17 +1,16 @@
-"""The local web page: drop a song, hear it, see its genre; look through the library, correct, take back.
+"""The local web page: analyse dropped songs, browse and correct the library, undo changes.
 
-Flask behind waitress. A door like the command line: it calls the pipeline, and never the stages behind its back. What
-comes from a browser names files of the library by ids and nothing else; what comes from tags is text and never markup.
+Flask behind waitress, calling the pipeline. Requests name library files by id only; text from tags is never markup.
 """
 
 from genrify_tagger.web.app import make_app
 from genrify_tagger.web.app_context import AppContext, open_app_context
-from genrify_tagger.web.server import Server, listen
+from genrify_tagger.web.server import Server, make_server
 
 __all__ = [
     "AppContext",
     "Server",
-    "listen",
     "make_app",
+    "make_server",
     "open_app_context",
 ]

@@ -1,4 +1,4 @@
-"""The JSON API over the library: tracks, corrections, undo, runs, numbers. `openapi.py` documents it."""
+"""The JSON API of the library: tracks, corrections, undo, runs, statistics. `openapi.py` documents it."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Answer = Response | tuple[Response, int]
 
 @api.get("/openapi.json")
 def openapi() -> Answer:
-    """Return this API's description."""
+    """Return the OpenAPI document."""
     return jsonify(document())
 
 
 @api.post("/login")
 def login() -> Answer:
-    """Let in who knows the token."""
+    """Check the token and set the login cookie."""
     access = app_context().access
     word = _body({"token"}).get("token")
     if not access.is_open and not (isinstance(word, str) and access.is_token(word)):
-        abort(401, "this is not the token, or there were too many wrong ones; wait a minute")
+        abort(401, "wrong token, or too many wrong attempts; wait a minute")
     response = make_response(jsonify(ok=True))
     if not access.is_open:
         response.set_cookie(
@@ -51,7 +51,7 @@ def login() -> Answer:
 
 @api.post("/logout")
 def logout() -> Answer:
-    """Forget the token in this browser."""
+    """Delete the login cookie."""
     response = make_response(jsonify(ok=True))
     response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
     return response
@@ -70,7 +70,7 @@ def list_tracks() -> Answer:
 
 @api.get("/rows")
 def some_rows() -> Answer:
-    """Return the rows of some tracks, to see what became of them."""
+    """Return the current rows of some tracks."""
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= query.MOST:
         abort(400, f"name 1 to {query.MOST} tracks")
@@ -80,7 +80,7 @@ def some_rows() -> Answer:
 
 @api.get("/tracks/<key>")
 def one_track(key: str) -> Answer:
-    """Return all that is known of a track; it is listened to if it never was."""
+    """Return the full report of a track, analysing it first if necessary."""
     record = track(key)
     session = app_context().session
     song = views.as_song(session, report_of(record), titles_of(record), key=key, at=f"/api/tracks/{key}")
@@ -90,7 +90,7 @@ def one_track(key: str) -> Answer:
 
 @api.get("/genres")
 def genres() -> Answer:
-    """Return the genres to choose from: those of the vocabulary in use."""
+    """Return the genres of the vocabulary in use."""
     session = app_context().session
     labels = session.vocabulary.labels
     return jsonify(genres=[{"label": label, "name": session.written_name(label)} for label in labels])
@@ -98,11 +98,11 @@ def genres() -> Answer:
 
 @api.post("/genres")
 def choose() -> Answer:
-    """Write a person's word into some tracks."""
+    """Write genres chosen by the user into some tracks."""
     body = _body({"ids", "genres"})
     names = _texts(body, "genres", least=0, most=MOST_GENRES)
     if not all(name.strip() and name.isprintable() and len(name) <= 100 for name in names):
-        abort(400, "a genre is a line of up to 100 characters")
+        abort(400, "a genre must be one line of 1 to 100 characters")
     paths = [record.path for record in _named(body)]
     session = app_context().session
     arguments = ["set", ", ".join(names) or "(none)", counted(len(paths), "file")]
@@ -111,7 +111,7 @@ def choose() -> Answer:
 
 @api.post("/accept")
 def accept() -> Answer:
-    """Write into some tracks what was heard in them, as a person's word."""
+    """Write the suggested genre into some tracks, as chosen by the user."""
     records = _named(_body({"ids"}))
     session = app_context().session
     guesses: dict[str, list[str]] = {}
@@ -120,10 +120,10 @@ def accept() -> Answer:
         guess = views.best_guess(session, record)
         (unheard if guess is None else guesses.setdefault(guess, [])).append(record.path)
     if not guesses:
-        abort(400, "nothing was heard in these tracks that could be accepted")
+        abort(400, "these tracks have no suggested genre to accept")
 
     def work(run: int) -> Iterator[Result]:
-        yield from (Result(path=path, status="skipped", reason="nothing was heard in it") for path in unheard)
+        yield from (Result(path=path, status="skipped", reason="it has no suggested genre") for path in unheard)
         for guess, paths in guesses.items():
             yield from set_genres(session, run, paths, [guess])
 
@@ -132,11 +132,11 @@ def accept() -> Answer:
 
 @api.post("/runs/<int(max=2147483647):run>/undo")
 def undo_run(run: int) -> Answer:
-    """Take back what a run changed and nobody took back yet."""
+    """Undo the changes of a run that are not undone yet."""
     session = app_context().session
     changes = changes_of_run(session, run)
     if not changes:
-        abort(409, f"run {run} changed nothing, or all of it was taken back already")
+        abort(409, f"run {run} has no changes left to undo")
     return _told(
         app_context().tasks.carry_out(["undo", f"run {run}"], lambda number: undo_changes(session, number, changes))
     )
@@ -144,24 +144,24 @@ def undo_run(run: int) -> Answer:
 
 @api.post("/changes/<int(max=2147483647):change>/undo")
 def undo_change(change: int) -> Answer:
-    """Take back one change of one file."""
+    """Undo one change of one file."""
     session = app_context().session
     found = session.store.change(change) or abort(404, f"there is no change {change}")
     if found.state != "done" or found.undone_by is not None:
-        abort(409, f"change {change} was taken back already, or never made")
+        abort(409, f"change {change} is already undone, or was never written")
     arguments = ["undo", display_path(found.path)]
     return _told(app_context().tasks.carry_out(arguments, lambda number: undo_changes(session, number, [found])))
 
 
 @api.get("/tasks/<key>")
 def task(key: str) -> Answer:
-    """Return how far a change of files is."""
+    """Return the state of a background task."""
     return jsonify(views.as_task(app_context().tasks.find(key) or abort(404, "there is no such task")))
 
 
 @api.get("/runs")
 def runs() -> Answer:
-    """Return the runs that changed files, newest first."""
+    """Return runs that changed files, newest first."""
     before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
     limit = query.whole(request.args, "limit", default=50, least=1, most=200)
     found = app_context().session.store.changing_runs(before=before or None, limit=limit)
@@ -182,13 +182,13 @@ def one_run(run: int) -> Answer:
 
 @api.get("/overview")
 def numbers() -> Answer:
-    """Return the library in numbers."""
+    """Return the library's statistics."""
     return jsonify(app_context().counts.find())
 
 
 @api.get("/service")
 def state() -> Answer:
-    """Return what the program is doing."""
+    """Return what is running."""
     return jsonify(service(app_context().session, app_context().counts))
 
 
@@ -197,22 +197,22 @@ def _told(task: Task) -> Answer:
 
 
 def _body(words: set[str]) -> dict[str, Any]:
-    """Return the JSON object of a request, which has these words and no others."""
+    """Return the JSON object of a request, which must have exactly these keys."""
     try:
         body = request.get_json(silent=True)
-    except RecursionError:  # brackets without end
+    except RecursionError:  # deeply nested brackets
         body = None
-    if not isinstance(body, dict) or set(body) != words:
-        abort(400, f"the body must be a JSON object with {' and '.join(sorted(words))}")
+    if not isinstance(body, dict) or set(body) != keys:
+        abort(400, f"the body must be a JSON object with {' and '.join(sorted(keys))}")
     return body
 
 
-def _texts(body: dict[str, Any], word: str, *, least: int, most: int) -> list[str]:
-    found = body[word]
+def _texts(body: dict[str, Any], key: str, *, least: int, most: int) -> list[str]:
+    found = body[key]
     if not (isinstance(found, list) and least <= len(found) <= most and all(isinstance(item, str) for item in found)):
-        abort(400, f"{word} must be a list of {least} to {most} texts")
+        abort(400, f"{key} must be a list of {least} to {most} strings")
     return found
 
 
 def _named(body: dict[str, Any]) -> list[FileRecord]:
-    return tracks(_texts(body, "ids", least=1, most=MOST_IDS)) or abort(404, "there are no such tracks in the library")
+    return tracks(_texts(body, "ids", least=1, most=MOST_IDS)) or abort(404, "no such tracks in the library")

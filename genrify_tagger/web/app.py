@@ -1,4 +1,4 @@
-"""The Flask application: pages, API, access, and errors in words."""
+"""The Flask application: pages, API, access checks and error responses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 def make_app(house: AppContext) -> Flask:
-    """Return the application that shows a house."""
+    """Return the Flask application for a context."""
     app = Flask(__name__)
     app.extensions["genrify"] = house
     app.config["MAX_CONTENT_LENGTH"] = MAX_JSON
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app)
-    for part in (pages.pages, api.api, media_api.api, upload_api.api):
-        app.register_blueprint(part)
+    for blueprint in (pages.pages, api.api, media_api.api, upload_api.api):
+        app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _tell)
     app.register_error_handler(GenrifyError, _tell_ours)
     app.register_error_handler(Exception, _tell_unexpected)
@@ -37,25 +37,25 @@ def make_app(house: AppContext) -> Flask:
 
 
 def _everywhere() -> dict[str, Any]:
-    """Return what every template may use."""
+    """Return the variables that every template may use."""
     return {"path": request.path, "counted": counted}
 
 
 def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.code or 500
-    words = str(error.description or error.name)
+    message = str(error.description or error.name)
     if request.path.startswith("/api/"):
-        return jsonify(error=words), code
-    return render_template("error.html", code=code, words=words), code
+        return jsonify(error=message), code
+    return render_template("error.html", code=code, message=message), code
 
 
 def _tell_ours(error: GenrifyError) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.status if isinstance(error, UploadRefusedError) else 503 if isinstance(error, StoreError) else 422
     if request.path.startswith("/api/"):
         return jsonify(error=str(error)), code
-    return render_template("error.html", code=code, words=str(error)), code
+    return render_template("error.html", code=code, message=str(error)), code
 
 
 def _tell_unexpected(error: Exception) -> AnyResponse | tuple[AnyResponse | str, int]:
     log.exception("unexpected error on %s %s", request.method, request.path, exc_info=error)
-    return _tell(InternalServerError("something unexpected happened; the log of the program tells more"))
+    return _tell(InternalServerError("unexpected error; see the program's log"))

@@ -1,4 +1,4 @@
-"""What all requests share: the session, the dropped songs, prepared media, the changes under way, who may come in."""
+"""What all requests share: session, access rules, uploads, media cache, task queue, statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MB = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class AppContext:
-    """Everything behind the page; safe to use from several threads."""
+    """The shared objects of one server; safe to use from several threads."""
 
     session: Session
     access: Auth
@@ -34,12 +34,12 @@ class AppContext:
 
 @contextmanager
 def open_app_context(session: Session) -> Iterator[AppContext]:
-    """Open what the page needs beside a session; at the end a write in hand is finished and uploads are removed.
+    """Open what the page needs besides a session; on exit the write in progress is finished and uploads are deleted.
 
     Raises
     ------
     ConfigError
-        If the settings would open the page to others without a token.
+        If others could reach the page without a token.
     """
     web = session.settings.web
     access = Auth(web)

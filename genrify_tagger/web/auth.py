@@ -1,9 +1,9 @@
-"""Who may come in: by which host name, with which token, and from which page.
+"""Access rules: host name, token, and origin.
 
-* The Host header must name this machine. A foreign name that was made to point here (DNS rebinding) is refused.
-* With a token, every request needs it: as ``Authorization: Bearer``, or as the cookie that the log-in gives.
-* What changes anything needs the header ``X-Genrify``, which no page of another origin can send, and an Origin, if the
-  browser names one, that is this page.
+* The Host header must name this machine; foreign names that resolve to it (DNS rebinding) are refused.
+* If a token is set, every request needs it: as ``Authorization: Bearer``, or as the cookie that the login sets.
+* A request that changes something needs the header ``X-Genrify``, which other origins cannot send, and an Origin, if
+  the browser sends one, that is this page.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ COOKIE = "genrify"
 HEADER = "X-Genrify"
 SHORTEST_TOKEN = 12
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
-_GUESSES, _WINDOW = 20, 60.0  # wrong tokens in so many seconds, after which nobody is let in for a while
+_MAX_WRONG, _WINDOW = 20, 60.0  # wrong tokens within so many seconds; then logins are refused for a while
 
 
 class Auth:
-    """The rules that a server's settings give.
+    """The access rules of a server.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Auth:
     Raises
     ------
     ConfigError
-        If the page would be open to others without a token, or with one that is soon guessed.
+        If others could reach the page without a token, or with a short one.
     """
 
     def __init__(self, settings: WebSettings) -> None:
@@ -48,7 +48,7 @@ class Auth:
         local = is_loopback(settings.host)
         if self.is_open and not local:
             raise ConfigError(
-                f"on {settings.host} others can reach the page, so it needs a token",
+                f"the page can be reached by others on {settings.host}, so it needs a token",
                 hint="set GENRIFY_WEB__TOKEN or web.token to a long random word",
             )
         if self._token and not local and len(self._token) < SHORTEST_TOKEN:
@@ -62,7 +62,7 @@ class Auth:
         self._wrong: deque[float] = deque()
 
     def knows_host(self, host: str) -> bool:
-        """Tell whether a Host header names this machine; an address is no name that could be made to point here."""
+        """Tell whether a Host header names this machine; a plain IP address cannot be rebound, so any is allowed."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
         except ValueError:
@@ -71,31 +71,31 @@ class Auth:
 
     @property
     def pass_value(self) -> str:
-        """The value of the cookie of those who have shown the token; it does not give the token away."""
+        """The login cookie's value; it does not reveal the token."""
         return hmac.new(self._token.encode(), b"genrify-tagger page", hashlib.sha256).hexdigest()
 
     def admits(self, request: Request) -> bool:
-        """Tell whether a request shows the token, in its headers or its cookie."""
+        """Tell whether a request carries the token, as header or cookie."""
         return self.is_open or self.admits_headers(
             request.headers.get("Authorization", ""), request.cookies.get(COOKIE, "")
         )
 
     def admits_headers(self, authorization: str, cookie: str) -> bool:
-        """Tell whether one of two values shows the token."""
+        """Tell whether the Authorization header or the login cookie is valid."""
         if self.is_open or _same(cookie, self.pass_value):
             return True
-        kind, _, word = authorization.partition(" ")
-        return kind.lower() == "bearer" and self.is_token(word.strip())
+        scheme, _, token = authorization.partition(" ")
+        return scheme.lower() == "bearer" and self.is_token(token.strip())
 
-    def is_token(self, word: str) -> bool:
-        """Tell whether a word is the token; after too many wrong ones it is said of none for a while."""
+    def is_token(self, token: str) -> bool:
+        """Tell whether this is the token; after too many wrong ones every token is refused for a while."""
         now = time.monotonic()
         with self._lock:
             while self._wrong and self._wrong[0] < now - _WINDOW:
                 self._wrong.popleft()
-            if len(self._wrong) >= _GUESSES:
+            if len(self._wrong) >= _MAX_WRONG:
                 return False
-            if word and _same(word, self._token):
+            if token and _same(token, self._token):
                 return True
             self._wrong.append(now)
             return False
@@ -108,7 +108,7 @@ def is_loopback(host: str) -> bool:
 
 
 def comes_from_here(request: Request) -> bool:
-    """Tell whether a request was made by the page itself or by a program, but by no other page."""
+    """Tell whether a request comes from this page or from a program, not from another site."""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
         return False

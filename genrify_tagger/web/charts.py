@@ -1,4 +1,4 @@
-"""Where the bars of the overview's charts are: numbers for SVG, which needs no inline style."""
+"""Coordinates of the overview's SVG charts, which need no inline style."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Json = dict[str, Any]
 
 
 def bars(items: Sequence[Json]) -> list[Json]:
-    """Return items with `files` as horizontal bars: how wide each is, of 100."""
+    """Add the width of a horizontal bar, in per cent of the longest, to items with `files`."""
     most = max((item["files"] for item in items), default=0) or 1
     return [{**item, "width": round(100 * item["files"] / most, 2)} for item in items]
 
 
 def columns(counts: Sequence[int]) -> list[Json]:
-    """Return counts over equal steps from 0 to 1 as columns of an SVG picture."""
+    """Return counts in equal bins from 0 to 1 as columns."""
     most, width = max(counts, default=0) or 1, WIDTH / len(counts)
     return [
         {
@@ -39,7 +39,7 @@ def columns(counts: Sequence[int]) -> list[Json]:
 
 
 def days(changes: Sequence[Json]) -> list[Json]:
-    """Return changes by day and origin as stacked columns, one a day up to today; empty if there is none."""
+    """Return changes by day and origin as stacked columns up to today; empty if there are none."""
     by_day = {item["day"]: item["by"] for item in changes}
     most = max((sum(by.values()) for by in by_day.values()), default=0)
     if not most:

@@ -1,4 +1,4 @@
-"""Files of the library by id: what a request names is looked up among its rows, and opened only from there."""
+"""Track ids: a request names files by id, which is looked up in the library before anything is opened."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from genrify_tagger.web.app_context import app_context
 
 
 def track_id(path: str) -> str:
-    """Return the id of a file of the library: its path in an alphabet that addresses allow."""
+    """Return the id of a library file: its path in URL-safe base64."""
     return base64.urlsafe_b64encode(os.fsencode(path)).decode("ascii").rstrip("=")
 
 
 def track(given: str) -> FileRecord:
-    """Return the library's row for an id; the answer is "404 not found" if there is none."""
+    """Return the library's record for an id, or abort with 404."""
     found = tracks([given])
-    return found[0] if found else abort(404, "there is no such track in the library")
+    return found[0] if found else abort(404, "no such track in the library")
 
 
 def tracks(given: Sequence[str]) -> list[FileRecord]:
-    """Return the library's rows for some ids, in this order; unknown ones are left out."""
+    """Return the library's records for some ids, in this order; unknown ids are left out."""
     paths = [path for path in map(_path, given) if path is not None]
     known = app_context().session.store.files(paths)
     return [known[path] for path in dict.fromkeys(paths) if path in known]

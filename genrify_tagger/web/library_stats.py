@@ -1,4 +1,4 @@
-"""The library in numbers, and what the program is doing, for the overview and the line at the foot of each page."""
+"""Statistics of the library and the state of the service, for the overview and the footer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PATIENCE = 50  # times the seconds that counting took, since it reads the whole
 
 _PHASES = {
     "starting": "is starting",
-    "looking": "looks through the library",
-    "working": "is listening",
-    "idle": "watches and rests",
+    "looking": "is scanning the library",
+    "working": "is analysing",
+    "idle": "is idle",
     "stopping": "is stopping",
 }
 _BUSY = {"looking", "working"}
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 
 class Counts:
-    """The last counting of one session's library, for all who ask while it is fresh."""
+    """Cached statistics of a session's library."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -38,7 +38,7 @@ class Counts:
         self._value: Json = {}
 
     def find(self) -> Json:
-        """Return the numbers, counted anew if they are old."""
+        """Return the statistics, counted again if they are stale."""
         with self._lock:
             if time.monotonic() > self._until:
                 started = time.monotonic()
@@ -48,14 +48,14 @@ class Counts:
             return self._value
 
     def last(self) -> Json:
-        """Return the numbers as they were last counted, without waiting; they are counted anew meanwhile."""
+        """Return the last statistics without waiting; stale ones are refreshed in the background."""
         if time.monotonic() > self._until and not self._lock.locked():
             threading.Thread(target=self.find, name="genrify-counting", daemon=True).start()
         return self._value
 
 
 def service(session: Session, counts: Counts) -> Json:
-    """Return what is running, and the numbers that change while it does."""
+    """Return what is running, and the counts by status."""
     last = session.store.last_run()
     return {
         "counts": counts.find()["statuses"],
@@ -66,7 +66,7 @@ def service(session: Session, counts: Counts) -> Json:
 
 
 def _in_words(state: Json | None) -> Json | None:
-    """Return what the background service says of itself, for people: a sentence's end, and facts by name."""
+    """Return the background service's state for display: a phrase, and facts by name."""
     if state is None:
         return None
     phase, queue, last = state["phase"], state["queue"], state["last_file"]
@@ -75,9 +75,9 @@ def _in_words(state: Json | None) -> Json | None:
     facts = [
         ["Watches", ", ".join(printable(root["path"]) for root in state["roots"])],
         ["Waiting", counted(queue, "file")],
-        ["Pace", f"{state['rate']:g} file{'' if state['rate'] == 1 else 's'} a minute"],
+        ["Rate", f"{state['rate']:g} file{'' if state['rate'] == 1 else 's'} a minute"],
         ["Last file", printable(last or "none yet")],
-        *(["Away", printable(path)] for path in away),
+        *(["Unavailable", printable(path)] for path in away),
         *(
             [
                 ["Last failure", f"{printable(one['path'])}: {printable(one['error'] or '')}"]

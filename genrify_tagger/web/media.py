@@ -1,4 +1,4 @@
-"""What is made of a song for the page (pictures, Opus), made once and kept while there is room; files in ranges."""
+"""Cache of what is rendered from a song (pictures, Opus, covers), and sending files with byte ranges."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import Session
 
 _MAKERS = 2
-_FAILED_SECONDS = 30.0  # after which a song that failed is tried again
+_FAILED_SECONDS = 30.0  # after which a failed rendering is tried again
 _BLOCK = 1 << 16
-_TURNS = 3  # requests that may wait for worker processes at a time; there are more threads than that
+_TURNS = 3  # requests that may wait for a worker process at a time; the server has more threads
 _TURN_SECONDS = 0.5
 _JSON = "application/json"
 
 Parts = Mapping[str, bytes]
 
-#: What browsers play as it is, by suffix. AAC and ALAC share one; a browser that cannot play a file tells the page.
+#: What browsers play natively, by suffix. AAC and ALAC share one: the page asks for Opus if the browser cannot play it.
 PLAYABLE = {
     **dict.fromkeys((".mp3", ".mp2", ".mpga"), "audio/mpeg"),
     ".flac": "audio/flac",
@@ -50,7 +50,7 @@ class _Made:
 
 
 class Media:
-    """Things that take a worker process a while, made side by side with the requests and kept, the last used longest.
+    """Files rendered by worker processes in the background, kept in a least-recently-used cache.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Media:
     folder : str
         Where to keep them.
     room : int
-        Bytes that all together may take up.
+        Bytes that the cache may take up.
     """
 
     def __init__(self, session: Session, folder: str, *, room: int) -> None:

@@ -1,4 +1,4 @@
-"""Hearing and seeing a song, of the library or dropped: the file, Opus, pictures, what sounds like it."""
+"""The API of a song's media, for tracks and uploads: audio, Opus, pictures, cover, similar tracks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Answer = Response | tuple[Response, int]
 
 @dataclass(frozen=True)
 class _Source:
-    """A file to hear and see: where it is, where it is called for under /api, and which version of it is meant."""
+    """A file, its address under /api and its version."""
 
     path: str
     at: str
@@ -51,7 +51,7 @@ def audio(kind: str, key: str) -> Response:
 
 @api.get("/<any(tracks, uploads):kind>/<key>/sound")
 def sound(kind: str, key: str) -> Answer:
-    """Return an address that the browser can play; what it cannot play is turned into Opus first."""
+    """Return the address of audio that browsers can play, transcoded to Opus if necessary."""
     source = _source(kind, key)
     media_type = PLAYABLE.get(source.suffix)
     if media_type is not None and "converted" not in request.args:
@@ -62,7 +62,7 @@ def sound(kind: str, key: str) -> Answer:
 
 @api.get("/<any(tracks, uploads):kind>/<key>/opus")
 def opus(kind: str, key: str) -> Response:
-    """Return a song as Opus, or a range of it, once `sound` has had it made; by version, though a tag was written."""
+    """Return a song as Opus, or a range of it, after `get_sound` rendered it; a version outlives a tag write."""
     return send(open_plain(_made(_source(kind, key), "opus", "opus")), OPUS)
 
 
@@ -79,13 +79,13 @@ def picture(kind: str, key: str) -> Answer:
 
 @api.get("/<any(tracks, uploads):kind>/<key>/mel.png")
 def mel(kind: str, key: str) -> Response:
-    """Return the mel spectrogram of a song, once `picture` has had it made; by version, though a tag was written."""
+    """Return the mel spectrogram, after `get_picture` rendered it; a version outlives a tag write."""
     return send(open_plain(_made(_source(kind, key), "picture", "png")), "image/png")
 
 
 @api.get("/<any(tracks, uploads):kind>/<key>/similar")
 def similar(kind: str, key: str) -> Answer:
-    """Return the tracks of the library that sound most like a song."""
+    """Return the most similar tracks of the library."""
     count = query.whole(request.args, "count", default=10, least=1, most=100)
     embedding, audio_key = _embedding(kind, key)
     found = app_context().neighbours.nearest(embedding, count=count, but_not=audio_key)
@@ -93,12 +93,12 @@ def similar(kind: str, key: str) -> Answer:
 
 
 def report_of(record: FileRecord) -> TrackReport:
-    """Return all that is known of a track; it is listened to if it never was.
+    """Return the report of a track, analysing it first if necessary.
 
     Raises
     ------
     GenrifyError
-        If it cannot be read or listened to, or is not where it was.
+        If it is gone or cannot be analysed.
     """
     open_plain(record.path).close()
     with app_context().media.turn():
@@ -106,7 +106,7 @@ def report_of(record: FileRecord) -> TrackReport:
 
 
 def titles_of(record: FileRecord) -> dict[str, str]:
-    """Return title, artist and album as a track's file has them now; empty where they cannot be read."""
+    """Return title, artist and album as the file has them now; empty if they cannot be read."""
     try:
         with app_context().media.turn():
             return read_titles(app_context().session, record.path)
@@ -117,14 +117,14 @@ def titles_of(record: FileRecord) -> dict[str, str]:
 def _source(kind: str, key: str) -> _Source:
     at = f"/api/{kind}/{key}"
     if kind == "uploads":
-        upload = app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+        upload = app_context().uploads.find(key) or abort(404, "no such upload, or it was deleted")
         return _Source(upload.path, at, key)
     record = track(key)
     try:
         version = hashlib.blake2b(str(file_stat(record.path)).encode(), digest_size=8).hexdigest()
         return _Source(record.path, at, version)
     except OSError:
-        abort(404, "the file is not there any more")
+        abort(404, "the file is gone")
 
 
 def _asked(source: _Source, what: str, make: Callable[[Session], Parts]) -> dict[str, str] | None:
@@ -157,8 +157,8 @@ def _drawn(session: Session, path: str) -> Parts:
 
 def _embedding(kind: str, key: str) -> tuple[FloatArray, str]:
     if kind == "uploads":
-        upload = app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")
-        track_report = upload.track_report or abort(409, "this song was not listened to yet")
+        upload = app_context().uploads.find(key) or abort(404, "no such upload, or it was deleted")
+        track_report = upload.track_report or abort(409, "this song is not analysed yet")
     else:
         track_report = report_of(track(key))
     return track_report.analysis.embedding, track_report.identity.audio_key

@@ -1,4 +1,4 @@
-"""The pages: HTML that is complete without a script, where nothing has to move; scripts use the API."""
+"""The HTML pages; scripts add what is interactive through the API."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _COLOURS = 20  # as many as style.css has
 
 @pages.get("/")
 def home() -> str:
-    """Drop songs, hear them, see their genres."""
+    """Show the start page, where songs are dropped."""
     return _page("home.html", here="home", largest_mb=app_context().uploads.largest >> 20)
 
 
 @pages.get("/library")
 def library() -> str:
-    """Look through the library."""
+    """Show the library."""
     wanted = query.parse(request.args)
     page = wanted.find()
     before, after = wanted.places(page)
@@ -50,13 +50,13 @@ def library() -> str:
 
 @pages.get("/unsure")
 def unsure() -> str:
-    """Hear what the program was unsure of, and decide."""
+    """Show the queue of unsure tracks."""
     return _page("unsure.html", here="unsure")
 
 
 @pages.get("/overview")
 def overview() -> str:
-    """Show the library in numbers."""
+    """Show the library's statistics."""
     numbers = app_context().counts.find()
     return _page(
         "overview.html",
@@ -98,7 +98,7 @@ def one_run(run: int) -> str:
 
 @pages.get("/tracks/<key>")
 def one_track(key: str) -> str:
-    """Show one track of the library from all sides."""
+    """Show one track of the library."""
     record = track(key)
     changes = [views.as_change(change) for change in app_context().session.store.changes(path=record.path, limit=50)]
     return _page("track.html", here="library", track=_row(record), changes=changes)
@@ -106,7 +106,7 @@ def one_track(key: str) -> str:
 
 @pages.get("/login")
 def login() -> str | AnyResponse:
-    """Ask for the token, and go to the page that was asked for then."""
+    """Ask for the token, then go to the requested page."""
     to = page_within(request.args.get("to", "/"))
     if app_context().access.admits(request):
         return redirect(to)
@@ -115,7 +115,7 @@ def login() -> str | AnyResponse:
 
 @pages.get("/favicon.ico")
 def icon() -> Response:
-    """Return the picture for the tab."""
+    """Return the icon."""
     return current_app.send_static_file("icon.svg")
 
 
@@ -135,7 +135,7 @@ def _page(template: str, **values: Any) -> str:
     colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not app_context().access.is_open}
     text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
-    # A broken tag may hold what UTF-8 cannot.
+    # A broken tag may hold lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -152,7 +152,7 @@ def _row(record: FileRecord) -> views.Json:
 
 
 def clock(seconds: float | None) -> str:
-    """Return a length as players show it: 3:07, 1:02:33."""
+    """Format a duration as players do: 3:07, 1:02:33."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

@@ -1,4 +1,4 @@
-"""The smallest way from an array to a PNG file."""
+"""A minimal PNG encoder for heat maps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STOPS = (  # from silence to the loudest, after the perceptually even "magma"
 
 
 def heat(levels: npt.NDArray[np.uint8]) -> bytes:
-    """Return a PNG file that shows levels as heat.
+    """Encode levels as a heat map in PNG.
 
     Parameters
     ----------

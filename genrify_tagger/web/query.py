@@ -1,4 +1,4 @@
-"""What the library page and the API understand of an address: filters, order, place."""
+"""Query parameters of the library: filters, order, paging."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genrify_tagger.store import MISSING, NO_GENRE, ORDERS, Order, ResultPage, T
 from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track, track_id
 
-#: Endings of names by the format that a person knows.
+#: File name suffixes by format.
 FORMATS = {
     "MP3": (".mp3", ".mp2", ".mpga"),
     "FLAC": (".flac",),
@@ -30,15 +30,15 @@ FORMATS = {
     "DSF": (".dsf",),
 }
 LISTED = (*(status for status in STATUSES if status != "unchanged"), MISSING)
-NONE = "(none)"  # how an address says "files without a genre"
+NONE = "(none)"  # the parameter's value for files without a genre
 PER_PAGE, MOST = 50, 200
-LARGEST = 2**31 - 1  # number of a run or change that a database holds
-DESCENDING_FIRST = ("confidence", "duration", "seen")  # where the largest come first unless asked otherwise
+LARGEST = 2**31 - 1  # of a run or change
+DESCENDING_FIRST = ("confidence", "duration", "seen")  # orders in which the largest come first by default
 
 
 @dataclass(frozen=True)
 class Query:
-    """One page of the library as it was asked for; the fields are the words of the address."""
+    """The requested page of the library; the fields are the query parameters."""
 
     q: str = ""
     genre: str = ""
@@ -55,16 +55,16 @@ class Query:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether anything but the order was asked for."""
+        """Whether any filter is set."""
         return bool(self.q or self.genre or self.status or self.folder or self.format) or self.bounded
 
     @property
     def bounded(self) -> bool:
-        """Whether the confidence matters."""
+        """Whether the confidence is filtered."""
         return self.low is not None or self.high is not None
 
     def filter(self) -> TrackFilter:
-        """Return what to look for."""
+        """Return the store's filter."""
         return TrackFilter(
             words=self.q,
             genre=NO_GENRE if self.genre == NONE else self.genre or None,
@@ -76,7 +76,7 @@ class Query:
         )
 
     def find(self) -> ResultPage:
-        """Look it up."""
+        """Return the page."""
         place = self.after or self.before
         return app_context().session.store.browse(
             self.filter(),
@@ -88,7 +88,7 @@ class Query:
         )
 
     def places(self, page: ResultPage) -> tuple[str | None, str | None]:
-        """Return the ids before and after which the neighbouring pages are; None where there is none."""
+        """Return the ids before and after which the previous and next pages are; None where there is none."""
         if not page.files:
             return None, None
         first, last = track_id(page.files[0].path), track_id(page.files[-1].path)
@@ -97,7 +97,7 @@ class Query:
         return (first if self.after else None), (last if page.more else None)
 
     def link(self, **changes: object) -> str:
-        """Return the query part of the address of this page with some words changed; the place is kept only if said."""
+        """Return this page's query string with some parameters changed, from the first page unless one says otherwise."""
         words = {
             **{name: getattr(self, name) for name in ("q", "genre", "status", "low", "high", "folder", "format")},
             "order": self.order if self.order != "path" else "",
@@ -108,16 +108,16 @@ class Query:
 
 
 def parse(words: MultiDict[str, str]) -> Query:
-    """Read an address; the answer is "400 bad request" if a word in it means nothing."""
+    """Parse query parameters, or abort with 400."""
     order = words.get("order", "path") or "path"
     status, kind = words.get("status", ""), words.get("format", "")
     folder = words.get("folder", "")
     if any("\0" in word for word in words.values()):
-        abort(400, "no word may hold a NUL")
+        abort(400, "parameters must not contain NUL")
     if order not in ORDERS or (status and status not in LISTED) or (kind and kind not in FORMATS):
-        abort(400, "no such order, status or format")
+        abort(400, "unknown order, status or format")
     if folder and not os.path.isabs(folder):
-        abort(400, "a folder begins with /")
+        abort(400, "folder must be an absolute path")
     return Query(
         q=words.get("q", "")[:500],
         genre=words.get("genre", "")[:200],
@@ -135,7 +135,7 @@ def parse(words: MultiDict[str, str]) -> Query:
 
 
 def whole(words: MultiDict[str, str], name: str, *, default: int, least: int, most: int) -> int:
-    """Read a whole number out of an address; what is none is answered with "400 bad request"."""
+    """Parse an integer parameter, or abort with 400."""
     text = words.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and least <= int(text[:18]) <= most):
         abort(400, f"{name} must be a whole number from {least} to {most}")

@@ -1,4 +1,4 @@
-"""The shapes of what the API takes and gives, as JSON Schemas; views.py makes them."""
+"""JSON Schemas of the API's requests and responses; views.py makes the latter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of access put before every request, and the headers put on every answer."""
+"""Access checks before every request, and security headers on every response."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ HEADERS = {
 
 
 def protect(app: Flask) -> None:
-    """Put the rules of access before every request of an app, and the headers on every answer."""
+    """Install the access checks and the security headers."""
     app.before_request(_check)
     app.after_request(_harden)
 
 
 def _check() -> AnyResponse | None:
     if not app_context().access.knows_host(request.host):
-        abort(421, "this page is not known by that name; web.names in the settings lists further ones")
+        abort(421, "unknown host name; add it to web.names in the settings")
     if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_visit():
-        abort(403, "other pages may link here, but not look in")
+        abort(403, "other sites may link here, but not read or embed")
     if request.method not in SAFE_METHODS:
         _check_change()
     if request.endpoint not in OPEN_PAGES and not app_context().access.admits(request):
@@ -63,16 +63,16 @@ def _login_for(wanted: str) -> str:
 
 
 def page_within(wanted: str) -> str:
-    r"""Return the address of a page of ours that somebody wants to get to; "/" for all that may lead elsewhere.
+    r"""Return a redirect target within this site, "/" for anything that may lead elsewhere.
 
-    Browsers take a backslash for a slash and leave out tabs and newlines, hence "/\host" and "/\t/host" lead away.
+    Browsers treat a backslash as a slash and drop tabs and newlines, so "/\host" and "/\t/host" are external, too.
     """
-    leads_away = not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted or not wanted.isprintable()
-    return "/" if leads_away else wanted
+    is_external = not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted or not wanted.isprintable()
+    return "/" if is_external else wanted
 
 
 def _is_visit() -> bool:
-    """Tell whether a person follows a link to a page."""
+    """Tell whether the request is a user following a link to a page."""
     wanted = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
     return request.method == "GET" and wanted == ("navigate", "document") and not request.path.startswith("/api/")
 
@@ -81,7 +81,7 @@ def _check_change() -> None:
     if request.headers.get(HEADER) is None:
         abort(403, f"a request that changes something needs the header {HEADER}")
     if not comes_from_here(request):
-        abort(403, "the request comes from another page")
+        abort(403, "the request comes from another site")
 
 
 def _harden(response: Response) -> Response:

@@ -1,7 +1,7 @@
-"""The server under the page: waitress, with limits that keep slow and greedy clients from everybody else.
+"""The HTTP server: waitress, with limits that keep slow and greedy clients from hurting others.
 
-A request is read by one loop, whoever sends it at whatever pace, and gets a thread when it is complete. Before its body
-is read, it must name a known host, show the token, be sent to where bodies belong, and fit into the room all share.
+One loop reads all requests; a request gets a thread only when it is complete. Before its body is read, host name,
+token, address and size are checked.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Server:
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
 
 
-def listen(app: Flask, house: AppContext) -> Server:
+def make_server(app: Flask, house: AppContext) -> Server:
     """Begin to listen where the settings say.
 
     Raises

@@ -1,4 +1,4 @@
-"""The temporary folder of one server: gone when it ends, and after a crash when the next one starts."""
+"""The temporary folder of a server: deleted when it ends or, after a crash, when the next one starts."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LOCK = "in-use"
 
 @contextmanager
 def open_scratch(parent: str | None = None) -> Iterator[str]:
-    """Make a private folder for as long as the `with` block lasts; folders of servers that died are removed.
+    """Make a private folder for the duration of the `with` block; delete those of crashed servers.
 
     Parameters
     ----------
     parent : str or None
-        Where to make it; by default in the platform's cache folder.
+        Parent folder; by default in the platform's cache folder.
 
     Raises
     ------
     GenrifyError
-        If no folder can be made.
+        If it cannot be made.
     """
     place = parent or _cache_folder()
     try:
@@ -35,10 +35,10 @@ def open_scratch(parent: str | None = None) -> Iterator[str]:
         _sweep(place)
         folder = tempfile.mkdtemp(prefix="page-", dir=place)
     except OSError as error:
-        raise GenrifyError(f"no temporary folder can be made: {error.strerror}", path=place) from error
+        raise GenrifyError(f"cannot make a temporary folder: {error.strerror}", path=place) from error
     lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _take(lock)
+        _try_lock(lock)
         yield folder
     finally:
         os.close(lock)
@@ -63,15 +63,15 @@ def _is_in_use(folder: str) -> bool:
     except OSError:
         return False
     try:
-        return not _take(lock)
+        return not _try_lock(lock)
     finally:
         os.close(lock)
 
 
-def _take(lock: int) -> bool:
-    """Take a lock that ends with this process, however it ends; return whether that was possible."""
+def _try_lock(lock: int) -> bool:
+    """Try to take a lock that ends with this process, and return whether it was free."""
     if sys.platform == "win32":
-        return False  # an open file cannot be removed there anyway
+        return False  # an open file cannot be deleted there anyway
     import fcntl
 
     with contextlib.suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""Changes of files that the page asked for: one behind the other, each a run of its own that can be undone."""
+"""The queue of file changes requested on the page: one at a time, each its own undoable run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from genrify_tagger.pipeline import Result, Session, Summary, run_record
 log = logging.getLogger(__name__)
 
 COMMAND = "web"
-_REMEMBERED = 200  # tasks; the journal remembers the rest
-_TOLD = 1000  # results of one task
+_REMEMBERED = 200  # older ones are in the journal only
+_TOLD = 1000  # of one task
 
 
 @dataclass
 class Task:
-    """A change of one file or many.
+    """A change of one or more files.
 
     Attributes
     ----------
@@ -31,13 +31,13 @@ class Task:
     state : str
         "running", "done" or "failed".
     run : int or None
-        The run it is booked on, once it has begun.
+        Its run, once it has started.
     counts : Summary
         Files by status so far.
     results : list of Result
-        What became of the files, the first thousand.
+        Results by file, the first thousand.
     error : str or None
-        Why it ended before its time.
+        Why it failed.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Task:
 
 
 class Tasks:
-    """The changes under way and the last ones that are done."""
+    """The running, waiting and latest finished tasks."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -60,14 +60,14 @@ class Tasks:
     def carry_out(
         self, arguments: Sequence[str], work: Callable[[int], Iterable[Result]], *, wait: float = 1.0
     ) -> Task:
-        """Do `work` under a run of its own, and return it as it stands after at most `wait` seconds.
+        """Queue `work` as its own run, and return the task after at most `wait` seconds.
 
         Parameters
         ----------
         arguments : sequence of str
-            What was asked for, for the history.
+            Description for the history.
         work : callable
-            Changes files and yields what became of each; it is given the run's number.
+            Given the run's number, changes files and yields a result for each.
         wait : float
         """
         task = Task(secrets.token_urlsafe(9))
@@ -86,7 +86,7 @@ class Tasks:
             return self._tasks.get(task)
 
     def close(self) -> None:
-        """Let the write in hand finish, and begin no other."""
+        """Finish the write in progress and drop the rest."""
         self._session.stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -103,6 +103,6 @@ class Tasks:
         except (GenrifyError, OSError) as error:
             task.error, task.state = str(error), "failed"
         except Exception:
-            # Nobody waits for this thread's result: without an end the page would ask for it for ever.
+            # The page polls the task until it ends, so an unexpected error must end it, too.
             log.exception("a change of files failed")
-            task.error, task.state = "something unexpected happened; the log of the program tells more", "failed"
+            task.error, task.state = "unexpected error; see the program's log", "failed"

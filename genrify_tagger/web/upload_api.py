@@ -1,4 +1,4 @@
-"""The part of the API that takes songs in, tells what was heard in them, and gives tagged copies out."""
+"""The API of uploads: receive songs, report on them, return tagged copies."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Answer = Response | tuple[Response, int]
 
 @api.post("/uploads")
 def receive() -> Answer:
-    """Take a song in: the body is the file, a header names it."""
+    """Receive a song: the body is the file, a header its name."""
     uploads = app_context().uploads
     request.max_content_length = uploads.largest
     size = request.content_length
     if size is None:
-        abort(411, "the request must say how long it is")
+        abort(411, "the request needs a Content-Length")
     name = unquote(request.headers.get(NAME_HEADER, ""), errors="replace")
     upload = uploads.receive(request.stream, size, name)
     return jsonify(views.as_upload(app_context().session, upload)), 201
@@ -36,7 +36,7 @@ def receive() -> Answer:
 
 @api.get("/uploads")
 def several() -> Answer:
-    """Return the state of some uploads; those that are gone are left out."""
+    """Return the state of some uploads; deleted ones are left out."""
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= MOST_ASKED:
         abort(400, f"name 1 to {MOST_ASKED} uploads")
@@ -46,40 +46,40 @@ def several() -> Answer:
 
 @api.get("/uploads/<key>")
 def one(key: str) -> Answer:
-    """Return the state of an upload and, once it has been heard, what it is."""
+    """Return the state of an upload and, once it is analysed, its report."""
     return jsonify(views.as_upload(app_context().session, _upload(key)))
 
 
 @api.delete("/uploads/<key>")
 def remove(key: str) -> Answer:
-    """Remove an upload at once."""
+    """Delete an upload."""
     if not app_context().uploads.remove(key):
-        abort(404, "there is no such upload, or not any more")
+        abort(404, "no such upload, or it was deleted")
     return jsonify(ok=True)
 
 
 @api.get("/uploads/<key>/tagged")
 def tagged(key: str) -> Response:
-    """Return a copy of the file that has the genres which are named, or those that were heard."""
+    """Return a copy of the file with the given genres, by default the decided ones."""
     upload = _upload(key)
     if upload.track_report is None:
-        abort(409, "this song was not listened to yet")
+        abort(409, "this song is not analysed yet")
     if "Range" in request.headers:
         raise RequestedRangeNotSatisfiable
     session = app_context().session
-    heard = [session.written_name(label) for label in upload.track_report.decision.genres]
-    genres = tuple(name.strip() for name in request.args.getlist("genre") if name.strip()) or tuple(heard)
+    decided = [session.written_name(label) for label in upload.track_report.decision.genres]
+    genres = tuple(name.strip() for name in request.args.getlist("genre") if name.strip()) or tuple(decided)
     if not genres:
-        abort(400, "no genre was sure enough; name one")
+        abort(400, "the genre is unsure; name one")
     if len(genres) > 10 or not all(name.isprintable() and len(name) <= 100 for name in genres):
-        abort(400, "a genre is a line of up to 100 characters")
+        abort(400, "a genre must be one line of 1 to 100 characters")
     copy = app_context().uploads.tagged(upload, genres)
     file = open_plain(os.path.realpath(copy))
-    os.unlink(copy)  # what is open can still be sent
+    os.unlink(copy)  # the open file can still be sent
     response = send(file, "application/octet-stream", download=upload.name)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def _upload(key: str) -> Upload:
-    return app_context().uploads.find(key) or abort(404, "there is no such upload, or not any more")
+    return app_context().uploads.find(key) or abort(404, "no such upload, or it was deleted")

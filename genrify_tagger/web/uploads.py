@@ -1,6 +1,6 @@
-"""Songs dropped on the page: kept in the temporary folder, heard in worker processes, removed after a while.
+"""Songs dropped on the page: kept in a temporary folder, analysed in worker processes, deleted after a while.
 
-An upload is known by an id that nobody can guess, and to nobody but who has that id. The store keeps nothing of it.
+An upload's id cannot be guessed and is known to its sender only. The database keeps nothing of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST = 1000  # uploads at a time
 
 
 class UploadRefusedError(GenrifyError):
-    """An upload is not taken; `status` is the HTTP status that says so."""
+    """An upload is refused; `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class UploadRefusedError(GenrifyError):
 
 
 class UploadStream(Protocol):
-    """What an upload is read from."""
+    """Source of an upload's bytes."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes."""
@@ -44,15 +44,15 @@ class UploadStream(Protocol):
 
 @dataclass(eq=False)
 class Upload:
-    """One dropped song.
+    """One uploaded song.
 
     Attributes
     ----------
     id : str
     name : str
-        The file's name as the browser gave it, without folders.
+        File name from the browser, without folders.
     folder, path : str
-        Where it is kept.
+        Its temporary folder, and the file in it.
     size : int
         Bytes, copies included.
     state : str
@@ -62,7 +62,7 @@ class Upload:
     titles : dict of str to str
         Title, artist and album, those that the file has.
     track_report : TrackReport or None
-        What was heard, once it is done.
+        Result of the analysis, once it is done.
     """
 
     id: str
@@ -78,17 +78,17 @@ class Upload:
 
 
 class Uploads:
-    """All dropped songs that are still kept.
+    """The uploads that are still kept.
 
     Parameters
     ----------
     session : Session
     folder : str
-        Where to keep them.
+        Parent folder.
     largest, room : int
-        Bytes that one upload, and all together, may take up.
+        Maximum bytes of one upload, and of all together.
     keep_seconds : float
-        How long one is kept that nobody asks for.
+        How long an unused upload is kept.
     """
 
     def __init__(self, session: Session, folder: str, *, largest: int, room: int, keep_seconds: float) -> None:
@@ -105,16 +105,16 @@ class Uploads:
         threading.Thread(target=self._sweep_at_times, name="genrify-uploads-sweep", daemon=True).start()
 
     def receive(self, stream: UploadStream, size: int, name: str) -> Upload:
-        """Take a song in and begin to listen to it.
+        """Receive a song and start its analysis.
 
         Raises
         ------
         UploadRefusedError
-            If it is no song by its name, too large, cut off, or there is no room.
+            If its name is not an audio file's, it is too large or cut off, or there is no space.
         """
         name = _plain_name(name)
         if not is_audio(name):
-            raise UploadRefusedError("this is no audio file by its name", 415)
+            raise UploadRefusedError("not an audio file name", 415)
         if not 0 < size <= self.largest:
             limit = f"larger than {self.largest >> 20} MB" if size else "empty"
             raise UploadRefusedError(f"the file is {limit}", 413 if size else 400)
@@ -128,7 +128,7 @@ class Uploads:
         return upload
 
     def find(self, upload: str) -> Upload | None:
-        """Return an upload by its id, which keeps it for another while."""
+        """Return an upload by id; this extends its life."""
         with self._lock:
             found = self._uploads.get(upload)
         if found is not None:
@@ -136,7 +136,7 @@ class Uploads:
         return found
 
     def remove(self, upload: str) -> bool:
-        """Remove an upload and all that was made of it; return whether there was one."""
+        """Delete an upload, and return whether it existed."""
         with self._lock:
             found = self._uploads.pop(upload, None)
         if found is not None:
@@ -144,7 +144,7 @@ class Uploads:
         return found is not None
 
     def tagged(self, upload: Upload, genres: tuple[str, ...]) -> str:
-        """Return the path of a fresh copy that has these genres; whoever has read it removes it.
+        """Return the path of a new copy with these genres; the caller deletes it.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class Uploads:
         return copy
 
     def close(self) -> None:
-        """Listen to no more."""
+        """Stop the analyses."""
         self._closed.set()
         self._session.stop.set()
         self._session.workers.interrupt()
@@ -177,13 +177,13 @@ class Uploads:
         upload = Upload(number, name, folder, os.path.join(folder, f"song{suffix}"), size)
         with self._lock:
             if self._taken() + size > self.room or len(self._uploads) >= _MOST:
-                raise UploadRefusedError("there is no room for more songs; remove some, or try again later", 507)
+                raise UploadRefusedError("no space for more songs; remove some, or try again later", 507)
             self._uploads[number] = upload
         os.mkdir(folder, 0o700)
         return upload
 
     def _make_room(self, size: int) -> None:
-        """Remove what has been left alone for long."""
+        """Delete unused uploads, and check that `size` bytes more fit."""
         limit = time.monotonic() - self._keep_seconds
         with self._lock:
             old = [upload.id for upload in self._uploads.values() if upload.seen < limit]
@@ -191,7 +191,7 @@ class Uploads:
             self.remove(upload)
         with self._lock:
             if self._taken() + size > self.room:
-                raise UploadRefusedError("there is no room for more songs; remove some, or try again later", 507)
+                raise UploadRefusedError("no space for more songs; remove some, or try again later", 507)
 
     def _taken(self) -> int:
         return sum(upload.size for upload in self._uploads.values())
@@ -208,13 +208,13 @@ class Uploads:
             upload.track_report = analyse_one_off(self._session, upload.path)
             upload.state = "done"
         except InterruptedScanError:
-            upload.error, upload.state = "the page is being closed", "failed"
+            upload.error, upload.state = "the server is shutting down", "failed"
         except (GenrifyError, OSError) as error:
             upload.error, upload.state = _words(error), "failed"
         except Exception:
-            # Nobody waits for this thread's result: what is unexpected must show on the page as well.
-            log.exception("listening to an upload failed")
-            upload.error, upload.state = "it cannot be listened to", "failed"
+            # The page polls the upload until it ends, so an unexpected error must end it, too.
+            log.exception("the analysis of an upload failed")
+            upload.error, upload.state = "it cannot be analysed", "failed"
             raise
 
 
@@ -223,7 +223,7 @@ def _words(error: GenrifyError | OSError) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """Return a file's name without folders and without what does not print, not too long, its suffix kept."""
+    """Return a file name without folders and unprintable characters, shortened but with its suffix."""
     base = printable(name.replace("\\", "/").rsplit("/", 1)[-1]).strip()
     stem, suffix = os.path.splitext(base)
     return stem[: _LONGEST_NAME - len(suffix)] + suffix if len(base) > _LONGEST_NAME else base

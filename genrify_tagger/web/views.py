@@ -1,4 +1,4 @@
-"""How files, songs, runs and changes are told in JSON; openapi.py says the same in schemas."""
+"""Files, songs, runs and changes as JSON; schemas.py describes the same shapes."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _ADVICE = "; --force writes again"  # means something in a terminal only
 
 
 def in_words(confidence: float | None, threshold: float) -> str:
-    """Return a confidence as people say it; what is not written, being below the threshold, is never called sure."""
+    """Return a confidence in words; one below the threshold, which is not written, is never called sure."""
     if confidence is None:
-        return "not listened to"
+        return "not analysed"
     if not confidence:
-        return "nothing to be heard"
+        return "silence"
     if confidence < threshold and confidence >= max(threshold - _ALMOST, 0.5):
         return "almost sure enough"
     return next(words for least, words in _WORDS if confidence >= least and (least <= 0.5 or confidence >= threshold))
 
 
 def threshold_of(session: Session) -> float:
-    """Return the confidence from which on a genre is written."""
-    own = session.settings.tagging.min_confidence
-    return session.vocabulary.min_confidence if own is None else own
+    """Return the confidence from which a genre is written."""
+    configured = session.settings.tagging.min_confidence
+    return session.vocabulary.min_confidence if configured is None else configured
 
 
 def best_guess(session: Session, record: FileRecord) -> str | None:
-    """Return what a file would get if somebody said yes: what was heard, sure or not."""
+    """Return the genre that accepting would write: the decided or likeliest one, whatever its confidence."""
     return record.genres[0] if record.genres else session.guess(record.scores, record.confidence)
 
 
 def file_name(path: str) -> tuple[str, str]:
-    """Return a file's name and its folder, both fit to be shown."""
+    """Return a file's name and folder for display."""
     return display_path(os.path.basename(path)), display_path(os.path.dirname(path))
 
 
@@ -70,7 +70,7 @@ def as_track(session: Session, record: FileRecord) -> Json:
 
 
 def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, str], *, key: str, at: str) -> Json:
-    """Return all that is known of a song, heard segment by segment; `at` is its address under /api."""
+    """Return a song's full report with its timeline; `at` is its address under /api."""
     decision, identity = track_report.decision, track_report.identity
     name, folder = file_name(track_report.path)
     return {
@@ -104,7 +104,7 @@ def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, st
 
 
 def as_upload(session: Session, upload: Upload) -> Json:
-    """Return a dropped song and, once it has been heard, what it is."""
+    """Return an upload and, once it is analysed, its report."""
     song = None
     if upload.track_report is not None:
         at = f"/api/uploads/{upload.id}"
@@ -114,12 +114,12 @@ def as_upload(session: Session, upload: Upload) -> Json:
 
 
 def as_neighbour(session: Session, neighbour: Neighbour) -> Json:
-    """Return a track that sounds like another, and how much."""
+    """Return a similar track and its similarity."""
     return {"similarity": round(neighbour.similarity, 4), "track": as_track(session, neighbour.record)}
 
 
 def as_task(task: Task) -> Json:
-    """Return a change of files, under way or done."""
+    """Return a background task, running or done."""
     return {
         "id": task.id,
         "state": task.state,
@@ -145,7 +145,7 @@ def _result(result: Result) -> Json:
 
 
 def as_run(record: RunRecord, made: int, undone: int) -> Json:
-    """Return a run and how many changes it made and how many of them were taken back."""
+    """Return a run, the number of its changes and how many of them were undone."""
     return {
         "run": record.id,
         "command": record.command,
