@@ -12,7 +12,7 @@ import pytest
 
 from genrify_tagger import audio, spectrogram
 from genrify_tagger.errors import DecodeError, WorkerMemoryError
-from genrify_tagger.web.png import heat
+from genrify_tagger.web.png import heatmap_png
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 from tests import media
@@ -107,7 +107,7 @@ def test_long_titles_are_cut_and_broken_ones_are_replaced(workers, tmp_path):
 
 def test_a_png_file_holds_the_levels():
     levels = np.arange(256, dtype=np.uint8).reshape(4, 64)
-    data = heat(levels)
+    data = heatmap_png(levels)
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     chunks, place = {}, 8
     while place < len(data):

@@ -21,8 +21,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from genrify_tagger.config import DatabaseSettings, Settings
 from genrify_tagger.pipeline import open_session
-from genrify_tagger.web.tasks import Tasks
-from genrify_tagger.web.views import in_words
+from genrify_tagger.web.tasks import TaskQueue
+from genrify_tagger.web.views import describe_confidence
 from tests import media
 from tests.page import CHANGING, Page, serving
 from tests.program import Program
@@ -385,8 +385,8 @@ def test_a_change_goes_on_if_it_takes_longer_than_a_request_waits(own, tmp_path)
 def test_a_change_that_ends_unexpectedly_ends_all_the_same(tmp_path):
     settings = replace(Settings(), database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}"))
     with open_session(settings) as session:
-        tasks = Tasks(session)
-        task = tasks.carry_out(["accept", "1 file"], lambda run: [1 // 0], wait=30.0)
+        tasks = TaskQueue(session)
+        task = tasks.submit(["accept", "1 file"], lambda run: [1 // 0], wait=30.0)
         tasks.close()
         assert (task.state, session.store.run(task.run).status) == ("failed", "failed")
         assert "unexpected" in task.error
@@ -600,12 +600,12 @@ def test_the_page_that_was_asked_for_is_the_page_that_is_shown(page):
 
 
 def test_what_is_not_written_is_never_called_sure():
-    assert [in_words(sure, 0.78) for sure in (0.95, 0.78, 0.77, 0.6, 0.3)] == [
+    assert [describe_confidence(sure, 0.78) for sure in (0.95, 0.78, 0.77, 0.6, 0.3)] == [
         *("very sure", "quite sure", "almost sure enough", "more likely than not", "a guess at best")
     ]
-    assert in_words(0.92, 0.95) == "almost sure enough"
-    assert in_words(0.4, 0.3) == "a guess at best"
-    assert in_words(None, 0.78) == "not listened to"
+    assert describe_confidence(0.92, 0.95) == "almost sure enough"
+    assert describe_confidence(0.4, 0.3) == "a guess at best"
+    assert describe_confidence(None, 0.78) == "not listened to"
 
 
 def test_serve_says_what_is_wrong(made, program):

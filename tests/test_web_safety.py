@@ -355,8 +355,8 @@ def test_a_body_that_never_ends_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     database = DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}")
     settings = replace(Settings(), database=database, web=replace(WebSettings(), port=0))
-    with open_session(settings) as session, web.open_app_context(session) as house:
-        listening = web.listen(web.make_app(house), house)
+    with open_session(settings) as session, web.open_app_context(session) as context:
+        listening = web.make_server(web.make_app(context), context)
         thread = threading.Thread(target=listening.run)
         thread.start()
         try:

@@ -46,8 +46,8 @@ def command(state: CliContext, host: str | None, port: int | None, open_browser:
     settings = state.settings({"web.host": host, "web.port": port})
     web = _web()
     try:
-        with interruptible(), open_session(settings) as session, web.open_app_context(session) as house:
-            server = web.listen(web.make_app(house), house)
+        with interruptible(), open_session(settings) as session, web.open_app_context(session) as context:
+            server = web.make_server(web.make_app(context), context)
             _tell(state, server, settings.web.host, open_browser=open_browser)
             server.run()
     except KeyboardInterrupt:
@@ -63,8 +63,8 @@ def page_beside(state: CliContext, settings: Settings) -> Iterator[None]:
     from genrify_tagger.pipeline import open_session
 
     web = _web()
-    with open_session(settings) as session, web.open_app_context(session) as house:
-        server = web.listen(web.make_app(house), house)
+    with open_session(settings) as session, web.open_app_context(session) as context:
+        server = web.make_server(web.make_app(context), context)
         thread = threading.Thread(target=server.run, name="genrify-page")
         thread.start()
         try:

@@ -19,29 +19,29 @@ from genrify_tagger.web.uploads import UploadRefusedError
 log = logging.getLogger(__name__)
 
 
-def make_app(house: AppContext) -> Flask:
+def make_app(context: AppContext) -> Flask:
     """Return the Flask application for a context."""
     app = Flask(__name__)
-    app.extensions["genrify"] = house
+    app.extensions["genrify"] = context
     app.config["MAX_CONTENT_LENGTH"] = MAX_JSON
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app)
     for blueprint in (pages.pages, api.api, media_api.api, upload_api.api):
         app.register_blueprint(blueprint)
-    app.register_error_handler(HTTPException, _tell)
-    app.register_error_handler(GenrifyError, _tell_ours)
-    app.register_error_handler(Exception, _tell_unexpected)
-    app.context_processor(_everywhere)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(GenrifyError, _handle_own_error)
+    app.register_error_handler(Exception, _handle_unexpected_error)
+    app.context_processor(_template_globals)
     return app
 
 
-def _everywhere() -> dict[str, Any]:
+def _template_globals() -> dict[str, Any]:
     """Return the variables that every template may use."""
     return {"path": request.path, "counted": counted}
 
 
-def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
+def _handle_http_error(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.code or 500
     message = str(error.description or error.name)
     if request.path.startswith("/api/"):
@@ -49,13 +49,13 @@ def _tell(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
     return render_template("error.html", code=code, message=message), code
 
 
-def _tell_ours(error: GenrifyError) -> AnyResponse | tuple[AnyResponse | str, int]:
+def _handle_own_error(error: GenrifyError) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.status if isinstance(error, UploadRefusedError) else 503 if isinstance(error, StoreError) else 422
     if request.path.startswith("/api/"):
         return jsonify(error=str(error)), code
     return render_template("error.html", code=code, message=str(error)), code
 
 
-def _tell_unexpected(error: Exception) -> AnyResponse | tuple[AnyResponse | str, int]:
+def _handle_unexpected_error(error: Exception) -> AnyResponse | tuple[AnyResponse | str, int]:
     log.exception("unexpected error on %s %s", request.method, request.path, exc_info=error)
-    return _tell(InternalServerError("unexpected error; see the program's log"))
+    return _handle_http_error(InternalServerError("unexpected error; see the program's log"))

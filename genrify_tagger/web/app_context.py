@@ -1,4 +1,4 @@
-"""What all requests share: session, access rules, uploads, media cache, task queue, statistics."""
+"""What all requests share: session, auth rules, uploads, media cache, task queue, statistics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from flask import current_app
 
 from genrify_tagger.pipeline import EmbeddingIndex, Session
 from genrify_tagger.web.auth import Auth
-from genrify_tagger.web.library_stats import Counts
-from genrify_tagger.web.media import Media
-from genrify_tagger.web.server_tempdir import open_scratch
-from genrify_tagger.web.tasks import Tasks
-from genrify_tagger.web.uploads import Uploads
+from genrify_tagger.web.library_stats import LibraryStats
+from genrify_tagger.web.media import MediaCache
+from genrify_tagger.web.server_tempdir import open_server_tempdir
+from genrify_tagger.web.tasks import TaskQueue
+from genrify_tagger.web.uploads import UploadStore
 
 MB = 1 << 20
 
@@ -24,12 +24,12 @@ class AppContext:
     """The shared objects of one server; safe to use from several threads."""
 
     session: Session
-    access: Auth
-    uploads: Uploads
-    media: Media
-    tasks: Tasks
-    neighbours: EmbeddingIndex
-    counts: Counts
+    auth: Auth
+    uploads: UploadStore
+    media: MediaCache
+    tasks: TaskQueue
+    embedding_index: EmbeddingIndex
+    stats: LibraryStats
 
 
 @contextmanager
@@ -42,16 +42,18 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
         If others could reach the page without a token.
     """
     web = session.settings.web
-    access = Auth(web)
-    with open_scratch() as folder:
+    auth = Auth(web)
+    with open_server_tempdir() as folder:
         half = web.uploads_mb * MB // 2
-        uploads = Uploads(session, folder, largest=web.upload_mb * MB, room=half, keep_seconds=web.keep_minutes * 60)
-        media = Media(session, folder, room=half)
-        tasks = Tasks(session)
-        counts = Counts(session)
-        counts.last()
+        uploads = UploadStore(
+            session, folder, largest=web.upload_mb * MB, room=half, keep_seconds=web.keep_minutes * 60
+        )
+        media = MediaCache(session, folder, room=half)
+        tasks = TaskQueue(session)
+        stats = LibraryStats(session)
+        stats.latest()
         try:
-            yield AppContext(session, access, uploads, media, tasks, EmbeddingIndex(session), counts)
+            yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats)
         finally:
             tasks.close()
             uploads.close()
@@ -59,6 +61,6 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
 
 
 def app_context() -> AppContext:
-    """Return the house of the request in hand."""
+    """Return the context of the current request."""
     found: AppContext = current_app.extensions["genrify"]
     return found

@@ -61,7 +61,7 @@ class Auth:
         self._lock = threading.Lock()
         self._wrong: deque[float] = deque()
 
-    def knows_host(self, host: str) -> bool:
+    def allows_host(self, host: str) -> bool:
         """Tell whether a Host header names this machine; a plain IP address cannot be rebound, so any is allowed."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
@@ -70,19 +70,19 @@ class Auth:
         return name in self._names or (self._any_address and _address(name) is not None)
 
     @property
-    def pass_value(self) -> str:
+    def cookie_value(self) -> str:
         """The login cookie's value; it does not reveal the token."""
         return hmac.new(self._token.encode(), b"genrify-tagger page", hashlib.sha256).hexdigest()
 
-    def admits(self, request: Request) -> bool:
+    def accepts(self, request: Request) -> bool:
         """Tell whether a request carries the token, as header or cookie."""
-        return self.is_open or self.admits_headers(
+        return self.is_open or self.accepts_credentials(
             request.headers.get("Authorization", ""), request.cookies.get(COOKIE, "")
         )
 
-    def admits_headers(self, authorization: str, cookie: str) -> bool:
+    def accepts_credentials(self, authorization: str, cookie: str) -> bool:
         """Tell whether the Authorization header or the login cookie is valid."""
-        if self.is_open or _same(cookie, self.pass_value):
+        if self.is_open or _same(cookie, self.cookie_value):
             return True
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and self.is_token(token.strip())
@@ -107,7 +107,7 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost" if found is None else found.is_loopback
 
 
-def comes_from_here(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Tell whether a request comes from this page or from a program, not from another site."""
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():

@@ -15,13 +15,13 @@ ORIGINS = ("scan", "watch", "set", "undo", "beets")
 Json = dict[str, Any]
 
 
-def bars(items: Sequence[Json]) -> list[Json]:
+def bar_chart(items: Sequence[Json]) -> list[Json]:
     """Add the width of a horizontal bar, in per cent of the longest, to items with `files`."""
     most = max((item["files"] for item in items), default=0) or 1
     return [{**item, "width": round(100 * item["files"] / most, 2)} for item in items]
 
 
-def columns(counts: Sequence[int]) -> list[Json]:
+def histogram(counts: Sequence[int]) -> list[Json]:
     """Return counts in equal bins from 0 to 1 as columns."""
     most, width = max(counts, default=0) or 1, WIDTH / len(counts)
     return [
@@ -38,7 +38,7 @@ def columns(counts: Sequence[int]) -> list[Json]:
     ]
 
 
-def days(changes: Sequence[Json]) -> list[Json]:
+def daily_changes(changes: Sequence[Json]) -> list[Json]:
     """Return changes by day and origin as stacked columns up to today; empty if there are none."""
     by_day = {item["day"]: item["by"] for item in changes}
     most = max((sum(by.values()) for by in by_day.values()), default=0)
@@ -46,12 +46,12 @@ def days(changes: Sequence[Json]) -> list[Json]:
         return []
     today, width = utc_now().date(), WIDTH / DAYS
     return [
-        _day(today - timedelta(days=DAYS - 1 - index), round(index * width + 0.5, 2), width - 1, by_day, most)
+        _day_column(today - timedelta(days=DAYS - 1 - index), round(index * width + 0.5, 2), width - 1, by_day, most)
         for index in range(DAYS)
     ]
 
 
-def _day(day: date, x: float, width: float, by_day: dict[str, dict[str, int]], most: int) -> Json:
+def _day_column(day: date, x: float, width: float, by_day: dict[str, dict[str, int]], most: int) -> Json:
     counts = by_day.get(day.isoformat(), {})
     parts, top = [], float(HEIGHT)
     for origin in ORIGINS:

@@ -13,8 +13,8 @@ from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
 from genrify_tagger.watch.service_state import LOST, service_state
 
 DAYS = 60
-_FRESH_SECONDS = 5.0
-_PATIENCE = 50  # times the seconds that counting took, since it reads the whole table
+_MAX_AGE_SECONDS = 5.0
+_COST_FACTOR = 50  # times the seconds that counting took, since it reads the whole table
 
 _PHASES = {
     "starting": "is starting",
@@ -28,7 +28,7 @@ _BUSY = {"looking", "working"}
 Json = dict[str, Any]
 
 
-class Counts:
+class LibraryStats:
     """Cached statistics of a session's library."""
 
     def __init__(self, session: Session) -> None:
@@ -37,35 +37,35 @@ class Counts:
         self._until = 0.0
         self._value: Json = {}
 
-    def find(self) -> Json:
+    def current(self) -> Json:
         """Return the statistics, counted again if they are stale."""
         with self._lock:
             if time.monotonic() > self._until:
                 started = time.monotonic()
-                self._value = _count(self._session)
+                self._value = _collect(self._session)
                 ended = time.monotonic()
-                self._until = ended + max(_FRESH_SECONDS, _PATIENCE * (ended - started))
+                self._until = ended + max(_MAX_AGE_SECONDS, _COST_FACTOR * (ended - started))
             return self._value
 
-    def last(self) -> Json:
+    def latest(self) -> Json:
         """Return the last statistics without waiting; stale ones are refreshed in the background."""
         if time.monotonic() > self._until and not self._lock.locked():
-            threading.Thread(target=self.find, name="genrify-counting", daemon=True).start()
+            threading.Thread(target=self.current, name="genrify-counting", daemon=True).start()
         return self._value
 
 
-def service(session: Session, counts: Counts) -> Json:
+def service_status(session: Session, stats: LibraryStats) -> Json:
     """Return what is running, and the counts by status."""
     last = session.store.last_run()
     return {
-        "counts": counts.find()["statuses"],
+        "counts": stats.current()["statuses"],
         "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
         "running": last is not None and last.status == RUNNING,
-        "service": _in_words(service_state(session.settings)),
+        "service": _describe_service(service_state(session.settings)),
     }
 
 
-def _in_words(state: Json | None) -> Json | None:
+def _describe_service(state: Json | None) -> Json | None:
     """Return the background service's state for display: a phrase, and facts by name."""
     if state is None:
         return None
@@ -88,7 +88,7 @@ def _in_words(state: Json | None) -> Json | None:
     return {"phase": phase, "busy": phase in _BUSY, "words": words, "facts": facts}
 
 
-def _count(session: Session) -> Json:
+def _collect(session: Session) -> Json:
     seen = session.store.overview()
     days = session.store.changes_by_day(utc_now() - timedelta(days=DAYS))
     return {

@@ -20,17 +20,17 @@ from flask import Response, abort, request
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import Session
 
-_MAKERS = 2
+_THREADS = 2
 _FAILED_SECONDS = 30.0  # after which a failed rendering is tried again
 _BLOCK = 1 << 16
-_TURNS = 3  # requests that may wait for a worker process at a time; the server has more threads
-_TURN_SECONDS = 0.5
+_WAITING_REQUESTS = 3  # requests that may wait for a worker process at a time; the server has more threads
+_SLOT_SECONDS = 0.5
 _JSON = "application/json"
 
-Parts = Mapping[str, bytes]
+Artifacts = Mapping[str, bytes]
 
 #: What browsers play natively, by suffix. AAC and ALAC share one: the page asks for Opus if the browser cannot play it.
-PLAYABLE = {
+PLAYABLE_TYPES = {
     **dict.fromkeys((".mp3", ".mp2", ".mpga"), "audio/mpeg"),
     ".flac": "audio/flac",
     **dict.fromkeys((".wav", ".wave"), "audio/wav"),
@@ -39,17 +39,17 @@ PLAYABLE = {
     ".aac": "audio/aac",
     **dict.fromkeys((".webm", ".weba"), "audio/webm"),
 }
-OPUS = "audio/webm"
+OPUS_TYPE = "audio/webm"
 
 
 @dataclass(eq=False)
-class _Made:
+class _Entry:
     future: Future[dict[str, str]]
     begun: float = field(default_factory=time.monotonic)
     size: int = 0
 
 
-class Media:
+class MediaCache:
     """Files rendered by worker processes in the background, kept in a least-recently-used cache.
 
     Parameters
@@ -66,12 +66,12 @@ class Media:
         self._folder = os.path.join(folder, "media")
         self._room = room
         self._lock = threading.Lock()
-        self._made: OrderedDict[str, _Made] = OrderedDict()
-        self._pool = ThreadPoolExecutor(_MAKERS, thread_name_prefix="genrify-media")
-        self._turns = threading.BoundedSemaphore(_TURNS)
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="genrify-media")
+        self._slots = threading.BoundedSemaphore(_WAITING_REQUESTS)
         os.mkdir(self._folder, 0o700)
 
-    def ask(self, key: str, make: Callable[[], Parts], *, wait: float = 0.3) -> dict[str, str] | None:
+    def request_artifacts(self, key: str, make: Callable[[], Artifacts], *, wait: float = 0.3) -> dict[str, str] | None:
         """Return the paths of what `make` gives, by name; None if it is not done within `wait` seconds.
 
         Parameters
@@ -88,39 +88,39 @@ class Media:
             If it could not be made.
         """
         with self._lock:
-            made = self._made.get(key)
+            made = self._entries.get(key)
             if made is None or (_failed(made) and time.monotonic() - made.begun > _FAILED_SECONDS):
-                made = self._made[key] = _Made(self._pool.submit(self._make, key, make))
-            self._made.move_to_end(key)
+                made = self._entries[key] = _Entry(self._pool.submit(self._store, key, make))
+            self._entries.move_to_end(key)
         try:
             return made.future.result(wait)
         except NotYetError:
             return None
 
-    def have(self, key: str, name: str) -> str | None:
+    def path_of(self, key: str, name: str) -> str | None:
         """Return the path of something that was made, None if it is not there."""
         with self._lock:
-            made = self._made.get(key)
+            made = self._entries.get(key)
             if made is None or not made.future.done() or made.future.exception() is not None:
                 return None
-            self._made.move_to_end(key)
+            self._entries.move_to_end(key)
         return made.future.result().get(name)
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def worker_slot(self) -> Iterator[None]:
         """Let a request wait for a worker process by itself; while too many do, the answer is "503, try again"."""
-        if not self._turns.acquire(timeout=_TURN_SECONDS):
+        if not self._slots.acquire(timeout=_SLOT_SECONDS):
             abort(Response('{"error":"busy listening; try again"}', 503, {"Retry-After": "1"}, mimetype=_JSON))
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()
 
     def close(self) -> None:
         """Make no more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _make(self, key: str, make: Callable[[], Parts]) -> dict[str, str]:
+    def _store(self, key: str, make: Callable[[], Artifacts]) -> dict[str, str]:
         parts = make()
         stem = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         paths = {}
@@ -129,30 +129,30 @@ class Media:
             with open(paths[name], "wb") as target:
                 target.write(data)
         with self._lock:
-            if key in self._made:
-                self._made[key].size = sum(map(len, parts.values()))
-            self._forget_oldest()
+            if key in self._entries:
+                self._entries[key].size = sum(map(len, parts.values()))
+            self._evict()
         return paths
 
-    def _forget_oldest(self) -> None:
-        taken = sum(made.size for made in self._made.values())
-        for key in list(self._made):
+    def _evict(self) -> None:
+        taken = sum(made.size for made in self._entries.values())
+        for key in list(self._entries):
             if taken <= self._room:
                 return
-            made = self._made[key]
+            made = self._entries[key]
             if made.future.done():
                 taken -= made.size
-                del self._made[key]
+                del self._entries[key]
                 for path in made.future.result().values() if not _failed(made) else ():
                     with contextlib.suppress(OSError):
                         os.unlink(path)
 
 
-def _failed(made: _Made) -> bool:
+def _failed(made: _Entry) -> bool:
     return made.future.done() and made.future.exception() is not None
 
 
-def open_plain(path: str) -> BinaryIO:
+def open_regular_file(path: str) -> BinaryIO:
     """Open a regular file that is where its path says, and no symbolic link to another.
 
     Raises
@@ -173,7 +173,7 @@ def open_plain(path: str) -> BinaryIO:
     return os.fdopen(opened, "rb")
 
 
-def _range_asked_for(version: str) -> tuple[int, int | None] | None:
+def _requested_range(version: str) -> tuple[int, int | None] | None:
     """Return first byte and end of the range that a request asks for; None for all that is answered with the whole.
 
     That is several ranges, other units than bytes, and a range of another version.
@@ -185,13 +185,13 @@ def _range_asked_for(version: str) -> tuple[int, int | None] | None:
     return asked.ranges[0] if "If-Range" not in request.headers or of.etag == version else None
 
 
-def _within(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
+def _clip_range(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
     """Return a range as it is in a file of `size` bytes; of one that is too short for its last N bytes, all."""
     start, end = asked
     return (max(start, -size) + size if start < 0 else start), (size if end is None else min(end, size))
 
 
-def send(file: BinaryIO, media_type: str, *, download: str | None = None) -> Response:
+def send_file(file: BinaryIO, media_type: str, *, download: str | None = None) -> Response:
     """Answer with an open file, or with the range of it that was asked for.
 
     The server reads the file while it sends: no thread waits for a slow listener.
@@ -206,8 +206,8 @@ def send(file: BinaryIO, media_type: str, *, download: str | None = None) -> Res
     """
     status = os.fstat(file.fileno())
     version = f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
-    asked = _range_asked_for(version)
-    start, stop = _within(asked or (0, None), status.st_size)
+    asked = _requested_range(version)
+    start, stop = _clip_range(asked or (0, None), status.st_size)
     code = 200 if asked is None else 206
     if start >= stop and code == 206:
         file.close()

@@ -48,8 +48,8 @@ def _library() -> Json:
                 "A page of the library: filtered, sorted, in pages that are named by the track before or after them.",
                 _ref("TrackPage"),
                 _query("q", _TEXT, "words that all occur in path, title, artist or album"),
-                _query("genre", _TEXT, f"a genre in the file; {query.NONE} for none"),
-                _query("status", {"type": "string", "enum": list(query.LISTED)}, "what came of the file"),
+                _query("genre", _TEXT, f"a genre in the file; {query.NO_GENRE_PARAM} for none"),
+                _query("status", {"type": "string", "enum": list(query.LISTED_STATUSES)}, "what came of the file"),
                 _query("low", _SHARE, "least confidence"),
                 _query("high", _SHARE, "greatest confidence"),
                 _query("folder", _TEXT, "an absolute path: files below it"),
@@ -58,7 +58,7 @@ def _library() -> Json:
                 _query("desc", {"type": "string", "enum": ["0", "1"]}, "largest first"),
                 _query("after", _TEXT, "id of the track behind which the page begins"),
                 _query("before", _TEXT, "id of the track before which the page ends"),
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MOST}, "tracks a page"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MAX_PER_PAGE}, "tracks a page"),
             )
         },
         "/api/rows": {

@@ -11,28 +11,28 @@ from genrify_tagger.store import FileRecord
 from genrify_tagger.web import charts, query, views
 from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
-from genrify_tagger.web.security import page_within
+from genrify_tagger.web.security import safe_redirect_target
 
 pages = Blueprint("pages", __name__)
 
-_RUNS, _CHANGES = 50, 100
+_RUNS_PER_PAGE, _CHANGES_PER_PAGE = 50, 100
 _COLOURS = 20  # as many as style.css has
 
 
 @pages.get("/")
-def home() -> str:
+def home_page() -> str:
     """Show the start page, where songs are dropped."""
-    return _page("home.html", here="home", largest_mb=app_context().uploads.largest >> 20)
+    return _render("home.html", here="home", largest_mb=app_context().uploads.largest >> 20)
 
 
 @pages.get("/library")
-def library() -> str:
+def library_page() -> str:
     """Show the library."""
-    wanted = query.parse(request.args)
+    wanted = query.parse_query(request.args)
     page = wanted.find()
-    before, after = wanted.places(page)
-    genres = [genre["name"] for genre in app_context().counts.last().get("genres", [])] or _names()
-    return _page(
+    before, after = wanted.neighbours(page)
+    genres = [genre["name"] for genre in app_context().stats.latest().get("genres", [])] or _genre_names()
+    return _render(
         "library.html",
         here="library",
         query=wanted,
@@ -42,79 +42,81 @@ def library() -> str:
         after=after,
         genres=genres if not wanted.genre or wanted.genre in genres else [*genres, wanted.genre],
         formats=list(query.FORMATS),
-        statuses=query.LISTED,
-        none=query.NONE,
+        statuses=query.LISTED_STATUSES,
+        none=query.NO_GENRE_PARAM,
         orders=_ORDERS,
     )
 
 
 @pages.get("/unsure")
-def unsure() -> str:
+def unsure_page() -> str:
     """Show the queue of unsure tracks."""
-    return _page("unsure.html", here="unsure")
+    return _render("unsure.html", here="unsure")
 
 
 @pages.get("/overview")
-def overview() -> str:
+def overview_page() -> str:
     """Show the library's statistics."""
-    numbers = app_context().counts.find()
-    return _page(
+    numbers = app_context().stats.current()
+    return _render(
         "overview.html",
         here="overview",
         numbers=numbers,
         total=sum(count for status, count in numbers["statuses"].items() if status != "missing"),
-        genres=charts.bars(numbers["genres"][:24]),
-        confidence=charts.columns(numbers["confidence"]),
-        days=charts.days(numbers["changes"]),
+        genres=charts.bar_chart(numbers["genres"][:24]),
+        confidence=charts.histogram(numbers["confidence"]),
+        days=charts.daily_changes(numbers["changes"]),
     )
 
 
 @pages.get("/history")
-def history() -> str:
+def history_page() -> str:
     """Show the runs that changed files."""
-    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
-    runs = app_context().session.store.changing_runs(before=before or None, limit=_RUNS)
-    shown = [views.as_run(*run) for run in runs]
-    return _page("history.html", here="history", runs=shown, more=len(shown) == _RUNS, before=before)
+    before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
+    runs = app_context().session.store.changing_runs(before=before or None, limit=_RUNS_PER_PAGE)
+    shown = [views.run_json(*run) for run in runs]
+    return _render("history.html", here="history", runs=shown, more=len(shown) == _RUNS_PER_PAGE, before=before)
 
 
 @pages.get("/history/<int(max=2147483647):run>")
-def one_run(run: int) -> str:
+def run_page(run: int) -> str:
     """Show the changes of a run."""
-    before = query.whole(request.args, "before", default=0, least=0, most=query.LARGEST)
+    before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
     store = app_context().session.store
     record = store.run(run) or abort(404, f"there is no run {run}")
     made, undone = store.tally_of(run)
-    changes = [views.as_change(change) for change in store.changes(run=run, before=before or None, limit=_CHANGES)]
-    return _page(
+    changes = [
+        views.change_json(change) for change in store.changes(run=run, before=before or None, limit=_CHANGES_PER_PAGE)
+    ]
+    return _render(
         "run.html",
         here="history",
-        run=views.as_run(record, made, undone),
+        run=views.run_json(record, made, undone),
         changes=changes,
-        more=len(changes) == _CHANGES,
+        more=len(changes) == _CHANGES_PER_PAGE,
         before=before,
     )
 
 
 @pages.get("/tracks/<key>")
-def one_track(key: str) -> str:
+def track_page(key: str) -> str:
     """Show one track of the library."""
     record = track(key)
-    changes = [views.as_change(change) for change in app_context().session.store.changes(path=record.path, limit=50)]
-    return _page("track.html", here="library", track=_row(record), changes=changes)
+    changes = [views.change_json(change) for change in app_context().session.store.changes(path=record.path, limit=50)]
+    return _render("track.html", here="library", track=_row(record), changes=changes)
 
 
 @pages.get("/login")
-def login() -> str | AnyResponse:
+def login_page() -> str | AnyResponse:
     """Ask for the token, then go to the requested page."""
-    to = page_within(request.args.get("to", "/"))
-    if app_context().access.admits(request):
+    to = safe_redirect_target(request.args.get("to", "/"))
+    if app_context().auth.accepts(request):
         return redirect(to)
     return render_template("login.html", here="login", to=to, labels=[], genre_names=[], colour=lambda name: "")
 
 
 @pages.get("/favicon.ico")
-def icon() -> Response:
+def favicon() -> Response:
     """Return the icon."""
     return current_app.send_static_file("icon.svg")
 
@@ -129,23 +131,23 @@ _ORDERS = {
 }
 
 
-def _page(template: str, **values: Any) -> str:
+def _render(template: str, **values: Any) -> str:
     session = app_context().session
-    labels, names = list(session.vocabulary.labels), _names()
+    labels, names = list(session.vocabulary.labels), _genre_names()
     colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
-    values |= {"labels": labels, "genre_names": names, "locked": not app_context().access.is_open}
+    values |= {"labels": labels, "genre_names": names, "locked": not app_context().auth.is_open}
     text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
     # A broken tag may hold lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _names() -> list[str]:
+def _genre_names() -> list[str]:
     session = app_context().session
     return [session.written_name(label) for label in session.vocabulary.labels]
 
 
 def _row(record: FileRecord) -> views.Json:
-    row = views.as_track(app_context().session, record)
+    row = views.track_json(app_context().session, record)
     called = " – ".join(filter(None, (row["artist"], row["title"]))) if row["title"] else row["name"]
     place = " / ".join(row["folder"].split("/")[-2:])
     return {**row, "called": called, "clock": clock(record.duration), "place": place}

@@ -1,4 +1,4 @@
-"""A minimal PNG encoder for heat maps."""
+"""A minimal PNG encoder for heatmap_png maps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _STOPS = (  # from silence to the loudest, after the perceptually even "magma"
 )
 
 
-def heat(levels: npt.NDArray[np.uint8]) -> bytes:
-    """Encode levels as a heat map in PNG.
+def heatmap_png(levels: npt.NDArray[np.uint8]) -> bytes:
+    """Encode levels as a heatmap_png map in PNG.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Query parameters of the library: filters, order, paging."""
+"""TrackQuery parameters of the library: filters, order, paging."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ FORMATS = {
     "Musepack": (".mpc", ".mp+", ".mpp"),
     "DSF": (".dsf",),
 }
-LISTED = (*(status for status in STATUSES if status != "unchanged"), MISSING)
-NONE = "(none)"  # the parameter's value for files without a genre
-PER_PAGE, MOST = 50, 200
-LARGEST = 2**31 - 1  # of a run or change
-DESCENDING_FIRST = ("confidence", "duration", "seen")  # orders in which the largest come first by default
+LISTED_STATUSES = (*(status for status in STATUSES if status != "unchanged"), MISSING)
+NO_GENRE_PARAM = "(none)"  # the parameter's value for files without a genre
+PER_PAGE, MAX_PER_PAGE = 50, 200
+MAX_ROW_ID = 2**31 - 1  # of a run or change
+DESCENDING_BY_DEFAULT = ("confidence", "duration", "seen")  # orders in which the largest come first by default
 
 
 @dataclass(frozen=True)
-class Query:
+class TrackQuery:
     """The requested page of the library; the fields are the query parameters."""
 
     q: str = ""
@@ -67,7 +67,7 @@ class Query:
         """Return the store's filter."""
         return TrackFilter(
             words=self.q,
-            genre=NO_GENRE if self.genre == NONE else self.genre or None,
+            genre=NO_GENRE if self.genre == NO_GENRE_PARAM else self.genre or None,
             statuses=(self.status,) if self.status else (),
             low=self.low,
             high=self.high,
@@ -87,7 +87,7 @@ class Query:
             limit=self.limit,
         )
 
-    def places(self, page: ResultPage) -> tuple[str | None, str | None]:
+    def neighbours(self, page: ResultPage) -> tuple[str | None, str | None]:
         """Return the ids before and after which the previous and next pages are; None where there is none."""
         if not page.files:
             return None, None
@@ -97,44 +97,44 @@ class Query:
         return (first if self.after else None), (last if page.more else None)
 
     def link(self, **changes: object) -> str:
-        """Return this page's query string with some parameters changed, from the first page unless one says otherwise."""
+        """Return this page's query string with some parameters changed; without `after` or `before`, the first."""
         words = {
             **{name: getattr(self, name) for name in ("q", "genre", "status", "low", "high", "folder", "format")},
             "order": self.order if self.order != "path" else "",
-            "desc": int(self.descending) if self.descending != (self.order in DESCENDING_FIRST) else "",
+            "desc": int(self.descending) if self.descending != (self.order in DESCENDING_BY_DEFAULT) else "",
             **changes,
         }
         return urlencode({name: value for name, value in words.items() if value not in ("", None)})
 
 
-def parse(words: MultiDict[str, str]) -> Query:
+def parse_query(words: MultiDict[str, str]) -> TrackQuery:
     """Parse query parameters, or abort with 400."""
     order = words.get("order", "path") or "path"
     status, kind = words.get("status", ""), words.get("format", "")
     folder = words.get("folder", "")
     if any("\0" in word for word in words.values()):
         abort(400, "parameters must not contain NUL")
-    if order not in ORDERS or (status and status not in LISTED) or (kind and kind not in FORMATS):
+    if order not in ORDERS or (status and status not in LISTED_STATUSES) or (kind and kind not in FORMATS):
         abort(400, "unknown order, status or format")
     if folder and not os.path.isabs(folder):
         abort(400, "folder must be an absolute path")
-    return Query(
+    return TrackQuery(
         q=words.get("q", "")[:500],
         genre=words.get("genre", "")[:200],
         status=status,
-        low=_share(words, "low"),
-        high=_share(words, "high"),
+        low=_fraction_param(words, "low"),
+        high=_fraction_param(words, "high"),
         folder=folder,
         format=kind,
         order=order,
-        descending=_flag(words.get("desc"), order in DESCENDING_FIRST),
+        descending=_flag_param(words.get("desc"), order in DESCENDING_BY_DEFAULT),
         after=words.get("after", ""),
         before=words.get("before", ""),
-        limit=whole(words, "limit", default=PER_PAGE, least=1, most=MOST),
+        limit=int_param(words, "limit", default=PER_PAGE, least=1, most=MAX_PER_PAGE),
     )
 
 
-def whole(words: MultiDict[str, str], name: str, *, default: int, least: int, most: int) -> int:
+def int_param(words: MultiDict[str, str], name: str, *, default: int, least: int, most: int) -> int:
     """Parse an integer parameter, or abort with 400."""
     text = words.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and least <= int(text[:18]) <= most):
@@ -142,7 +142,7 @@ def whole(words: MultiDict[str, str], name: str, *, default: int, least: int, mo
     return int(text)
 
 
-def _share(words: MultiDict[str, str], name: str) -> float | None:
+def _fraction_param(words: MultiDict[str, str], name: str) -> float | None:
     text = words.get(name)
     if not text:
         return None
@@ -153,5 +153,5 @@ def _share(words: MultiDict[str, str], name: str) -> float | None:
     return value if 0 <= value <= 1 else abort(400, f"{name} must be a number from 0 to 1")
 
 
-def _flag(text: str | None, default: bool) -> bool:
+def _flag_param(text: str | None, default: bool) -> bool:
     return default if text in (None, "") else text in ("1", "true")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from genrify_tagger.web.query import LISTED
+from genrify_tagger.web.query import LISTED_STATUSES
 
 Json = dict[str, Any]
 
 _TEXT: Json = {"type": "string"}
-_MAYBE_TEXT: Json = {"type": ["string", "null"]}
+_NULLABLE_TEXT: Json = {"type": ["string", "null"]}
 _NUMBER: Json = {"type": "number"}
-_MAYBE_NUMBER: Json = {"type": ["number", "null"]}
+_NULLABLE_NUMBER: Json = {"type": ["number", "null"]}
 _COUNT: Json = {"type": "integer", "minimum": 0}
-_MAYBE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
+_NULLABLE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
 _FLAG: Json = {"type": "boolean"}
 _COUNTS: Json = {"type": "object", "additionalProperties": _COUNT}
 
@@ -41,20 +41,20 @@ _SONG: Json = {
     "id": _TEXT,
     "name": _TEXT,
     "folder": _TEXT,
-    "title": _MAYBE_TEXT,
-    "artist": _MAYBE_TEXT,
-    "album": _MAYBE_TEXT,
+    "title": _NULLABLE_TEXT,
+    "artist": _NULLABLE_TEXT,
+    "album": _NULLABLE_TEXT,
     "in_file": _list(_TEXT),
     "genres": _list(_TEXT),
-    "guess": _MAYBE_TEXT,
+    "guess": _NULLABLE_TEXT,
     "confidence": _NUMBER,
     "confidence_words": _TEXT,
-    "reason": _MAYBE_TEXT,
+    "reason": _NULLABLE_TEXT,
     "scores": _list(_ref("Score")),
     "timeline": _list(_ref("Segment")),
     "vocabulary": _TEXT,
     "model": _TEXT,
-    "container": _MAYBE_TEXT,
+    "container": _NULLABLE_TEXT,
     "duration": _NUMBER,
     "taggable": _FLAG,
     "sound": _TEXT,
@@ -67,26 +67,26 @@ SCHEMAS: Json = {
     "Ok": _object(ok={"const": True}),
     "Login": _object(token=_TEXT),
     "Score": _object(**_LABEL, score=_NUMBER),
-    "Segment": _object(start=_NUMBER, end=_NUMBER, label=_MAYBE_TEXT, name=_MAYBE_TEXT, score=_NUMBER),
+    "Segment": _object(start=_NUMBER, end=_NUMBER, label=_NULLABLE_TEXT, name=_NULLABLE_TEXT, score=_NUMBER),
     "Rows": _object(tracks=_list(_ref("Track"))),
     "Track": _object(
         id=_TEXT,
         name=_TEXT,
         folder=_TEXT,
-        title=_MAYBE_TEXT,
-        artist=_MAYBE_TEXT,
-        album=_MAYBE_TEXT,
-        status={"type": "string", "enum": list(LISTED)},
-        reason=_MAYBE_TEXT,
+        title=_NULLABLE_TEXT,
+        artist=_NULLABLE_TEXT,
+        album=_NULLABLE_TEXT,
+        status={"type": "string", "enum": list(LISTED_STATUSES)},
+        reason=_NULLABLE_TEXT,
         genres=_list(_TEXT),
-        guess=_MAYBE_TEXT,
-        confidence=_MAYBE_NUMBER,
+        guess=_NULLABLE_TEXT,
+        confidence=_NULLABLE_NUMBER,
         confidence_words=_TEXT,
         scores=_list(_ref("Score")),
-        duration=_MAYBE_NUMBER,
+        duration=_NULLABLE_NUMBER,
         seen_at=_TEXT,
     ),
-    "TrackPage": _object(total=_COUNT, tracks=_list(_ref("Track")), before=_MAYBE_TEXT, after=_MAYBE_TEXT),
+    "TrackPage": _object(total=_COUNT, tracks=_list(_ref("Track")), before=_NULLABLE_TEXT, after=_NULLABLE_TEXT),
     "Song": _object(**_SONG),
     "TrackSong": _object(**_SONG, track=_ref("Track"), changes=_list(_ref("Change"))),
     "Genres": _object(genres=_list(_object(**_LABEL))),
@@ -95,14 +95,14 @@ SCHEMAS: Json = {
     "Task": _object(
         id=_TEXT,
         state={"type": "string", "enum": ["running", "done", "failed"]},
-        run=_MAYBE_COUNT,
+        run=_NULLABLE_COUNT,
         changed=_COUNT,
         kept=_COUNT,
         skipped=_COUNT,
         failed=_COUNT,
-        error=_MAYBE_TEXT,
+        error=_NULLABLE_TEXT,
         results=_list(
-            _object(id=_TEXT, name=_TEXT, status=_TEXT, before=_list(_TEXT), after=_list(_TEXT), error=_MAYBE_TEXT)
+            _object(id=_TEXT, name=_TEXT, status=_TEXT, before=_list(_TEXT), after=_list(_TEXT), error=_NULLABLE_TEXT)
         ),
     ),
     "Run": _object(
@@ -111,7 +111,7 @@ SCHEMAS: Json = {
         arguments=_list(_TEXT),
         status=_TEXT,
         started_at=_TEXT,
-        finished_at=_MAYBE_TEXT,
+        finished_at=_NULLABLE_TEXT,
         changed=_COUNT,
         taken_back=_COUNT,
     ),
@@ -128,7 +128,7 @@ SCHEMAS: Json = {
         after=_list(_TEXT),
         taken_back=_FLAG,
         can_undo=_FLAG,
-        error=_MAYBE_TEXT,
+        error=_NULLABLE_TEXT,
         at=_TEXT,
     ),
     "Changes": _object(run=_COUNT, changes=_list(_ref("Change"))),
@@ -148,8 +148,8 @@ SCHEMAS: Json = {
     "Upload": _object(
         id=_TEXT,
         name=_TEXT,
-        state={"type": "string", "enum": ["waiting", "listening", "done", "failed"]},
-        error=_MAYBE_TEXT,
+        state={"type": "string", "enum": ["waiting", "analysing", "done", "failed"]},
+        error=_NULLABLE_TEXT,
         song={"anyOf": [_ref("Song"), {"type": "null"}]},
     ),
     "Uploads": _object(uploads=_list(_ref("Upload"))),

@@ -8,10 +8,11 @@ from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.web.app_context import app_context
-from genrify_tagger.web.auth import HEADER, comes_from_here
+from genrify_tagger.web.auth import HEADER, is_same_origin
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-OPEN_PAGES = {"pages.login", "api.login", "static", "pages.icon"}  # what must be seen before the token is shown
+#: Served without a token, because the login page needs them.
+PUBLIC_ENDPOINTS = {"pages.login_page", "api.log_in", "static", "pages.favicon"}
 MAX_JSON = 1 << 20
 
 _POLICY = "; ".join(
@@ -40,29 +41,29 @@ HEADERS = {
 
 def protect(app: Flask) -> None:
     """Install the access checks and the security headers."""
-    app.before_request(_check)
-    app.after_request(_harden)
+    app.before_request(_check_request)
+    app.after_request(_add_security_headers)
 
 
-def _check() -> AnyResponse | None:
-    if not app_context().access.knows_host(request.host):
+def _check_request() -> AnyResponse | None:
+    if not app_context().auth.allows_host(request.host):
         abort(421, "unknown host name; add it to web.names in the settings")
-    if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_visit():
+    if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_navigation():
         abort(403, "other sites may link here, but not read or embed")
     if request.method not in SAFE_METHODS:
         _check_change()
-    if request.endpoint not in OPEN_PAGES and not app_context().access.admits(request):
+    if request.endpoint not in PUBLIC_ENDPOINTS and not app_context().auth.accepts(request):
         if request.path.startswith("/api/"):
             abort(401, "the token is missing or wrong")
-        return redirect(_login_for(request.full_path.rstrip("?")))
+        return redirect(_login_url(request.full_path.rstrip("?")))
     return None
 
 
-def _login_for(wanted: str) -> str:
+def _login_url(wanted: str) -> str:
     return "/login" if wanted == "/" else f"/login?{urlencode({'to': wanted})}"
 
 
-def page_within(wanted: str) -> str:
+def safe_redirect_target(wanted: str) -> str:
     r"""Return a redirect target within this site, "/" for anything that may lead elsewhere.
 
     Browsers treat a backslash as a slash and drop tabs and newlines, so "/\host" and "/\t/host" are external, too.
@@ -71,7 +72,7 @@ def page_within(wanted: str) -> str:
     return "/" if is_external else wanted
 
 
-def _is_visit() -> bool:
+def _is_navigation() -> bool:
     """Tell whether the request is a user following a link to a page."""
     wanted = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
     return request.method == "GET" and wanted == ("navigate", "document") and not request.path.startswith("/api/")
@@ -80,11 +81,11 @@ def _is_visit() -> bool:
 def _check_change() -> None:
     if request.headers.get(HEADER) is None:
         abort(403, f"a request that changes something needs the header {HEADER}")
-    if not comes_from_here(request):
+    if not is_same_origin(request):
         abort(403, "the request comes from another site")
 
 
-def _harden(response: Response) -> Response:
+def _add_security_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
     if "Cache-Control" not in response.headers or response.status_code >= 400:

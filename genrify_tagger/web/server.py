@@ -37,21 +37,21 @@ MAX_HEADERS = 1 << 16
 _UPLOAD_PATH = "/api/uploads"
 
 
-class RefusedError(Error):  # type: ignore[misc]
+class ForbiddenError(Error):  # type: ignore[misc]
     """The sender may not do this."""
 
     code = 403
     reason = "Forbidden"
 
 
-class UnknownError(Error):  # type: ignore[misc]
+class UnauthorizedError(Error):  # type: ignore[misc]
     """The sender has not shown the token."""
 
     code = 401
     reason = "Unauthorized"
 
 
-class FullError(Error):  # type: ignore[misc]
+class InsufficientStorageError(Error):  # type: ignore[misc]
     """There is no room for the body."""
 
     code = 507
@@ -65,7 +65,7 @@ class LengthRequiredError(Error):  # type: ignore[misc]
     reason = "Length Required"
 
 
-class Refusal(ErrorTask):  # type: ignore[misc]
+class JsonErrorTask(ErrorTask):  # type: ignore[misc]
     """The answer to a request that the application never sees: told like any error of the API."""
 
     def execute(self) -> None:
@@ -107,7 +107,7 @@ class Server:
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
 
 
-def make_server(app: Flask, house: AppContext) -> Server:
+def make_server(app: Flask, context: AppContext) -> Server:
     """Begin to listen where the settings say.
 
     Raises
@@ -115,27 +115,27 @@ def make_server(app: Flask, house: AppContext) -> Server:
     GenrifyError
         If the address cannot be used.
     """
-    web = house.session.settings.web
+    web = context.session.settings.web
     server = create_server(
         app,
-        sockets=[_bound(web.host, web.port)],
+        sockets=[_bind(web.host, web.port)],
         threads=THREADS,
         connection_limit=CONNECTIONS,
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=5,
         asyncore_use_poll=True,
         max_request_header_size=MAX_HEADERS,
-        max_request_body_size=max(house.uploads.largest, MAX_JSON),
+        max_request_body_size=max(context.uploads.largest, MAX_JSON),
         ident=None,
         clear_untrusted_proxy_headers=True,
     )
-    server.channel_class = _channel_class(house, server)
-    _end_the_late(server)
+    server.channel_class = _channel_class(context, server)
+    _enforce_deadlines(server)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     return Server(server)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -152,7 +152,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _channel_class(house: AppContext, server: Any) -> type[HTTPChannel]:
+def _channel_class(context: AppContext, server: Any) -> type[HTTPChannel]:
     """Return a channel that looks at a request's headers before it reads the body."""
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
@@ -165,42 +165,42 @@ def _channel_class(house: AppContext, server: Any) -> type[HTTPChannel]:
             consumed: int = super().received(data)
             if self.headers_finished and not self.admitted and not self.completed:
                 self.admitted = True
-                self.error = _refusal(house, server, self)
+                self.error = _early_error(context, server, self)
                 self.completed = self.error is not None
             return consumed
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         parser_class = Parser
-        error_task_class = Refusal
+        error_task_class = JsonErrorTask
 
     return Channel
 
 
-def _refusal(house: AppContext, server: Any, parser: Any) -> Error | None:
+def _early_error(context: AppContext, server: Any, parser: Any) -> Error | None:
     """Return why the body of a request is not even read, None if it is welcome."""
-    headers, access = parser.headers, house.access
+    headers, auth = parser.headers, context.auth
     cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")
-    if not access.knows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
-        return RefusedError("this request is not welcome")
+    if not auth.allows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
+        return ForbiddenError("this request is not welcome")
     is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
-    if not is_login and not access.admits_headers(headers.get("AUTHORIZATION", ""), cookie):
-        return UnknownError("the token is missing or wrong")
+    if not is_login and not auth.accepts_credentials(headers.get("AUTHORIZATION", ""), cookie):
+        return UnauthorizedError("the token is missing or wrong")
     if parser.chunked:
         return LengthRequiredError("the request must say how long it is")
     if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:
         return RequestEntityTooLarge("the body is too large")
-    if _under_way(server) > house.uploads.room:
-        return FullError("there is no room for more songs at this time")
+    if _bytes_in_flight(server) > context.uploads.room:
+        return InsufficientStorageError("there is no room for more songs at this time")
     return None
 
 
-def _under_way(server: Any) -> int:
+def _bytes_in_flight(server: Any) -> int:
     """Return how many bytes of bodies the server has taken upon itself to read."""
     channels = list(server.active_channels.values())
     return sum(request.content_length for c in channels for request in (*c.requests, c.request) if request)
 
 
-def _end_the_late(server: Any) -> None:
+def _enforce_deadlines(server: Any) -> None:
     """Let the server's own clean-up also end requests that have been on their way for too long."""
     clean_up = server.maintenance
 

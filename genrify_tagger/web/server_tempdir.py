@@ -16,7 +16,7 @@ _LOCK = "in-use"
 
 
 @contextmanager
-def open_scratch(parent: str | None = None) -> Iterator[str]:
+def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
     """Make a private folder for the duration of the `with` block; delete those of crashed servers.
 
     Parameters

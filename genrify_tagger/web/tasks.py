@@ -17,8 +17,8 @@ from genrify_tagger.pipeline import Result, Session, Summary, run_record
 log = logging.getLogger(__name__)
 
 COMMAND = "web"
-_REMEMBERED = 200  # older ones are in the journal only
-_TOLD = 1000  # of one task
+_MAX_TASKS = 200  # older ones are in the journal only
+_MAX_RESULTS = 1000  # of one task
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Task:
     error: str | None = None
 
 
-class Tasks:
+class TaskQueue:
     """The running, waiting and latest finished tasks."""
 
     def __init__(self, session: Session) -> None:
@@ -57,9 +57,7 @@ class Tasks:
         self._lock = threading.Lock()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
 
-    def carry_out(
-        self, arguments: Sequence[str], work: Callable[[int], Iterable[Result]], *, wait: float = 1.0
-    ) -> Task:
+    def submit(self, arguments: Sequence[str], work: Callable[[int], Iterable[Result]], *, wait: float = 1.0) -> Task:
         """Queue `work` as its own run, and return the task after at most `wait` seconds.
 
         Parameters
@@ -73,9 +71,9 @@ class Tasks:
         task = Task(secrets.token_urlsafe(9))
         with self._lock:
             self._tasks[task.id] = task
-            while len(self._tasks) > _REMEMBERED:
+            while len(self._tasks) > _MAX_TASKS:
                 self._tasks.popitem(last=False)
-        done: Future[None] = self._pool.submit(self._do, task, arguments, work)
+        done: Future[None] = self._pool.submit(self._run, task, arguments, work)
         with contextlib.suppress(TimeoutError):
             done.result(wait)
         return task
@@ -90,14 +88,14 @@ class Tasks:
         self._session.stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _do(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
+    def _run(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
         try:
             with run_record(self._session, COMMAND, arguments) as run:
                 task.run = run.number
                 task.counts = run.counts
                 for result in work(run.number):
                     run.counts.add(result)
-                    if len(task.results) < _TOLD:
+                    if len(task.results) < _MAX_RESULTS:
                         task.results.append(result)
             task.state = "done"
         except (GenrifyError, OSError) as error:

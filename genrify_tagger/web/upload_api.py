@@ -10,19 +10,19 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from genrify_tagger.web import views
 from genrify_tagger.web.app_context import app_context
-from genrify_tagger.web.media import open_plain, send
+from genrify_tagger.web.media import open_regular_file, send_file
 from genrify_tagger.web.uploads import Upload
 
 api = Blueprint("upload_api", __name__, url_prefix="/api")
 
-MOST_ASKED = 200
+MAX_IDS = 200
 NAME_HEADER = "X-File-Name"
 
-Answer = Response | tuple[Response, int]
+ApiResponse = Response | tuple[Response, int]
 
 
 @api.post("/uploads")
-def receive() -> Answer:
+def create_upload() -> ApiResponse:
     """Receive a song: the body is the file, a header its name."""
     uploads = app_context().uploads
     request.max_content_length = uploads.largest
@@ -30,28 +30,28 @@ def receive() -> Answer:
     if size is None:
         abort(411, "the request needs a Content-Length")
     name = unquote(request.headers.get(NAME_HEADER, ""), errors="replace")
-    upload = uploads.receive(request.stream, size, name)
-    return jsonify(views.as_upload(app_context().session, upload)), 201
+    upload = uploads.add(request.stream, size, name)
+    return jsonify(views.upload_json(app_context().session, upload)), 201
 
 
 @api.get("/uploads")
-def several() -> Answer:
+def list_uploads() -> ApiResponse:
     """Return the state of some uploads; deleted ones are left out."""
     wanted = request.args.getlist("id")
-    if not 0 < len(wanted) <= MOST_ASKED:
-        abort(400, f"name 1 to {MOST_ASKED} uploads")
+    if not 0 < len(wanted) <= MAX_IDS:
+        abort(400, f"name 1 to {MAX_IDS} uploads")
     found = (app_context().uploads.find(key) for key in wanted)
-    return jsonify(uploads=[views.as_upload(app_context().session, upload) for upload in found if upload is not None])
+    return jsonify(uploads=[views.upload_json(app_context().session, upload) for upload in found if upload is not None])
 
 
 @api.get("/uploads/<key>")
-def one(key: str) -> Answer:
+def get_upload(key: str) -> ApiResponse:
     """Return the state of an upload and, once it is analysed, its report."""
-    return jsonify(views.as_upload(app_context().session, _upload(key)))
+    return jsonify(views.upload_json(app_context().session, _find_upload(key)))
 
 
 @api.delete("/uploads/<key>")
-def remove(key: str) -> Answer:
+def delete_upload(key: str) -> ApiResponse:
     """Delete an upload."""
     if not app_context().uploads.remove(key):
         abort(404, "no such upload, or it was deleted")
@@ -59,9 +59,9 @@ def remove(key: str) -> Answer:
 
 
 @api.get("/uploads/<key>/tagged")
-def tagged(key: str) -> Response:
+def download_tagged_copy(key: str) -> Response:
     """Return a copy of the file with the given genres, by default the decided ones."""
-    upload = _upload(key)
+    upload = _find_upload(key)
     if upload.track_report is None:
         abort(409, "this song is not analysed yet")
     if "Range" in request.headers:
@@ -73,13 +73,13 @@ def tagged(key: str) -> Response:
         abort(400, "the genre is unsure; name one")
     if len(genres) > 10 or not all(name.isprintable() and len(name) <= 100 for name in genres):
         abort(400, "a genre must be one line of 1 to 100 characters")
-    copy = app_context().uploads.tagged(upload, genres)
-    file = open_plain(os.path.realpath(copy))
+    copy = app_context().uploads.tagged_copy(upload, genres)
+    file = open_regular_file(os.path.realpath(copy))
     os.unlink(copy)  # the open file can still be sent
-    response = send(file, "application/octet-stream", download=upload.name)
+    response = send_file(file, "application/octet-stream", download=upload.name)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _upload(key: str) -> Upload:
+def _find_upload(key: str) -> Upload:
     return app_context().uploads.find(key) or abort(404, "no such upload, or it was deleted")

@@ -23,8 +23,8 @@ from genrify_tagger.pipeline import Session, TrackReport, analyse_one_off, is_au
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 18
-_LONGEST_NAME = 200
-_MOST = 1000  # uploads at a time
+_MAX_NAME = 200
+_MAX_UPLOADS = 1000  # uploads at a time
 
 
 class UploadRefusedError(GenrifyError):
@@ -56,7 +56,7 @@ class Upload:
     size : int
         Bytes, copies included.
     state : str
-        "waiting", "listening", "done" or "failed".
+        "waiting", "analysing", "done" or "failed".
     error : str or None
         Why it failed.
     titles : dict of str to str
@@ -77,7 +77,7 @@ class Upload:
     seen: float = field(default_factory=time.monotonic)
 
 
-class Uploads:
+class UploadStore:
     """The uploads that are still kept.
 
     Parameters
@@ -99,12 +99,12 @@ class Uploads:
         self._keep_seconds = keep_seconds
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}
-        self._ears = ThreadPoolExecutor(session.workers.jobs, thread_name_prefix="genrify-uploads")
+        self._pool = ThreadPoolExecutor(session.workers.jobs, thread_name_prefix="genrify-uploads")
         self._closed = threading.Event()
         os.mkdir(self._folder, 0o700)
-        threading.Thread(target=self._sweep_at_times, name="genrify-uploads-sweep", daemon=True).start()
+        threading.Thread(target=self._sweep_periodically, name="genrify-uploads-sweep", daemon=True).start()
 
-    def receive(self, stream: UploadStream, size: int, name: str) -> Upload:
+    def add(self, stream: UploadStream, size: int, name: str) -> Upload:
         """Receive a song and start its analysis.
 
         Raises
@@ -112,19 +112,19 @@ class Uploads:
         UploadRefusedError
             If its name is not an audio file's, it is too large or cut off, or there is no space.
         """
-        name = _plain_name(name)
+        name = _safe_name(name)
         if not is_audio(name):
             raise UploadRefusedError("not an audio file name", 415)
         if not 0 < size <= self.largest:
             limit = f"larger than {self.largest >> 20} MB" if size else "empty"
             raise UploadRefusedError(f"the file is {limit}", 413 if size else 400)
-        upload = self._place_for(name, size)
+        upload = self._reserve(name, size)
         try:
             _copy(stream, upload.path, size)
         except (OSError, UploadRefusedError):
             self.remove(upload.id)
             raise
-        self._ears.submit(self._listen, upload)
+        self._pool.submit(self._analyse, upload)
         return upload
 
     def find(self, upload: str) -> Upload | None:
@@ -143,7 +143,7 @@ class Uploads:
             shutil.rmtree(found.folder, ignore_errors=True)
         return found is not None
 
-    def tagged(self, upload: Upload, genres: tuple[str, ...]) -> str:
+    def tagged_copy(self, upload: Upload, genres: tuple[str, ...]) -> str:
         """Return the path of a new copy with these genres; the caller deletes it.
 
         Raises
@@ -151,7 +151,7 @@ class Uploads:
         GenrifyError, OSError
             If it cannot be tagged.
         """
-        self._make_room(os.path.getsize(upload.path))
+        self._expire(os.path.getsize(upload.path))
         copy = os.path.join(upload.folder, f"{secrets.token_hex(8)}{os.path.splitext(upload.path)[1]}")
         try:
             shutil.copyfile(upload.path, copy)
@@ -167,22 +167,22 @@ class Uploads:
         self._closed.set()
         self._session.stop.set()
         self._session.workers.interrupt()
-        self._ears.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _place_for(self, name: str, size: int) -> Upload:
+    def _reserve(self, name: str, size: int) -> Upload:
         number = secrets.token_urlsafe(18)
         folder = os.path.join(self._folder, secrets.token_hex(8))
         suffix = os.path.splitext(name)[1].lower()
-        self._make_room(size)
+        self._expire(size)
         upload = Upload(number, name, folder, os.path.join(folder, f"song{suffix}"), size)
         with self._lock:
-            if self._taken() + size > self.room or len(self._uploads) >= _MOST:
+            if self._bytes_used() + size > self.room or len(self._uploads) >= _MAX_UPLOADS:
                 raise UploadRefusedError("no space for more songs; remove some, or try again later", 507)
             self._uploads[number] = upload
         os.mkdir(folder, 0o700)
         return upload
 
-    def _make_room(self, size: int) -> None:
+    def _expire(self, size: int) -> None:
         """Delete unused uploads, and check that `size` bytes more fit."""
         limit = time.monotonic() - self._keep_seconds
         with self._lock:
@@ -190,19 +190,19 @@ class Uploads:
         for upload in old:
             self.remove(upload)
         with self._lock:
-            if self._taken() + size > self.room:
+            if self._bytes_used() + size > self.room:
                 raise UploadRefusedError("no space for more songs; remove some, or try again later", 507)
 
-    def _taken(self) -> int:
+    def _bytes_used(self) -> int:
         return sum(upload.size for upload in self._uploads.values())
 
-    def _sweep_at_times(self) -> None:
+    def _sweep_periodically(self) -> None:
         while not self._closed.wait(min(self._keep_seconds / 4, 60.0)):
             with contextlib.suppress(UploadRefusedError):
-                self._make_room(0)
+                self._expire(0)
 
-    def _listen(self, upload: Upload) -> None:
-        upload.state = "listening"
+    def _analyse(self, upload: Upload) -> None:
+        upload.state = "analysing"
         try:
             upload.titles = read_titles(self._session, upload.path)
             upload.track_report = analyse_one_off(self._session, upload.path)
@@ -210,7 +210,7 @@ class Uploads:
         except InterruptedScanError:
             upload.error, upload.state = "the server is shutting down", "failed"
         except (GenrifyError, OSError) as error:
-            upload.error, upload.state = _words(error), "failed"
+            upload.error, upload.state = _error_text(error), "failed"
         except Exception:
             # The page polls the upload until it ends, so an unexpected error must end it, too.
             log.exception("the analysis of an upload failed")
@@ -218,15 +218,15 @@ class Uploads:
             raise
 
 
-def _words(error: GenrifyError | OSError) -> str:
+def _error_text(error: GenrifyError | OSError) -> str:
     return (error.strerror if isinstance(error, OSError) else error.message) or "it cannot be read"
 
 
-def _plain_name(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Return a file name without folders and unprintable characters, shortened but with its suffix."""
     base = printable(name.replace("\\", "/").rsplit("/", 1)[-1]).strip()
     stem, suffix = os.path.splitext(base)
-    return stem[: _LONGEST_NAME - len(suffix)] + suffix if len(base) > _LONGEST_NAME else base
+    return stem[: _MAX_NAME - len(suffix)] + suffix if len(base) > _MAX_NAME else base
 
 
 def _copy(stream: UploadStream, path: str, size: int) -> None:

@@ -15,20 +15,29 @@ from genrify_tagger.web.uploads import Upload
 
 Json = dict[str, Any]
 
-_WORDS = ((0.9, "very sure"), (0.75, "quite sure"), (0.5, "more likely than not"), (0.0, "a guess at best"))
-_ALMOST = 0.1  # below the threshold
-_ADVICE = "; --force writes again"  # means something in a terminal only
+_CONFIDENCE_PHRASES = (
+    (0.9, "very sure"),
+    (0.75, "quite sure"),
+    (0.5, "more likely than not"),
+    (0.0, "a guess at best"),
+)
+_NEAR_THRESHOLD = 0.1  # below the threshold
+_TERMINAL_HINT = "; --force writes again"  # means something in a terminal only
 
 
-def in_words(confidence: float | None, threshold: float) -> str:
+def describe_confidence(confidence: float | None, threshold: float) -> str:
     """Return a confidence in words; one below the threshold, which is not written, is never called sure."""
     if confidence is None:
         return "not analysed"
     if not confidence:
         return "silence"
-    if confidence < threshold and confidence >= max(threshold - _ALMOST, 0.5):
+    if confidence < threshold and confidence >= max(threshold - _NEAR_THRESHOLD, 0.5):
         return "almost sure enough"
-    return next(words for least, words in _WORDS if confidence >= least and (least <= 0.5 or confidence >= threshold))
+    return next(
+        words
+        for least, words in _CONFIDENCE_PHRASES
+        if confidence >= least and (least <= 0.5 or confidence >= threshold)
+    )
 
 
 def threshold_of(session: Session) -> float:
@@ -37,7 +46,7 @@ def threshold_of(session: Session) -> float:
     return session.vocabulary.min_confidence if configured is None else configured
 
 
-def best_guess(session: Session, record: FileRecord) -> str | None:
+def suggested_genre(session: Session, record: FileRecord) -> str | None:
     """Return the genre that accepting would write: the decided or likeliest one, whatever its confidence."""
     return record.genres[0] if record.genres else session.guess(record.scores, record.confidence)
 
@@ -47,7 +56,7 @@ def file_name(path: str) -> tuple[str, str]:
     return display_path(os.path.basename(path)), display_path(os.path.dirname(path))
 
 
-def as_track(session: Session, record: FileRecord) -> Json:
+def track_json(session: Session, record: FileRecord) -> Json:
     """Return a row of the library."""
     name, folder = file_name(record.path)
     return {
@@ -58,18 +67,18 @@ def as_track(session: Session, record: FileRecord) -> Json:
         "artist": record.artist or None,
         "album": record.album or None,
         "status": "missing" if record.missing_since else record.status,
-        "reason": record.error or (record.reason and record.reason.removesuffix(_ADVICE)),
+        "reason": record.error or (record.reason and record.reason.removesuffix(_TERMINAL_HINT)),
         "genres": list(record.after),
-        "guess": best_guess(session, record),
+        "guess": suggested_genre(session, record),
         "confidence": record.confidence,
-        "confidence_words": in_words(record.confidence, threshold_of(session)),
-        "scores": _scores(session, record.scores),
+        "confidence_words": describe_confidence(record.confidence, threshold_of(session)),
+        "scores": _scores_json(session, record.scores),
         "duration": record.duration,
         "seen_at": record.seen_at.isoformat(),
     }
 
 
-def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, str], *, key: str, at: str) -> Json:
+def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, str], *, key: str, at: str) -> Json:
     """Return a song's full report with its timeline; `at` is its address under /api."""
     decision, identity = track_report.decision, track_report.identity
     name, folder = file_name(track_report.path)
@@ -84,9 +93,9 @@ def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, st
         "genres": [session.written_name(label) for label in decision.genres],
         "guess": session.guess(decision.scores, decision.confidence),
         "confidence": decision.confidence,
-        "confidence_words": in_words(decision.confidence, threshold_of(session)),
+        "confidence_words": describe_confidence(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
-        "scores": _scores(session, decision.scores),
+        "scores": _scores_json(session, decision.scores),
         "timeline": [
             {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
             for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True)
@@ -103,22 +112,22 @@ def as_song(session: Session, track_report: TrackReport, titles: Mapping[str, st
     }
 
 
-def as_upload(session: Session, upload: Upload) -> Json:
+def upload_json(session: Session, upload: Upload) -> Json:
     """Return an upload and, once it is analysed, its report."""
     song = None
     if upload.track_report is not None:
         at = f"/api/uploads/{upload.id}"
-        song = as_song(session, upload.track_report, upload.titles, key=upload.id, at=at)
+        song = song_json(session, upload.track_report, upload.titles, key=upload.id, at=at)
         song |= {"name": upload.name, "folder": ""}
     return {"id": upload.id, "name": upload.name, "state": upload.state, "error": upload.error, "song": song}
 
 
-def as_neighbour(session: Session, neighbour: Neighbour) -> Json:
+def similar_json(session: Session, neighbour: Neighbour) -> Json:
     """Return a similar track and its similarity."""
-    return {"similarity": round(neighbour.similarity, 4), "track": as_track(session, neighbour.record)}
+    return {"similarity": round(neighbour.similarity, 4), "track": track_json(session, neighbour.record)}
 
 
-def as_task(task: Task) -> Json:
+def task_json(task: Task) -> Json:
     """Return a background task, running or done."""
     return {
         "id": task.id,
@@ -129,11 +138,11 @@ def as_task(task: Task) -> Json:
         "skipped": task.counts["skipped"],
         "failed": task.counts["failed"],
         "error": task.error,
-        "results": [_result(result) for result in task.results],
+        "results": [_result_json(result) for result in task.results],
     }
 
 
-def _result(result: Result) -> Json:
+def _result_json(result: Result) -> Json:
     return {
         "id": track_id(os.path.realpath(result.path)),
         "name": file_name(result.path)[0],
@@ -144,7 +153,7 @@ def _result(result: Result) -> Json:
     }
 
 
-def as_run(record: RunRecord, made: int, undone: int) -> Json:
+def run_json(record: RunRecord, made: int, undone: int) -> Json:
     """Return a run, the number of its changes and how many of them were undone."""
     return {
         "run": record.id,
@@ -158,7 +167,7 @@ def as_run(record: RunRecord, made: int, undone: int) -> Json:
     }
 
 
-def as_change(change: ChangeRecord) -> Json:
+def change_json(change: ChangeRecord) -> Json:
     """Return one change of one file."""
     name, folder = file_name(change.path)
     return {
@@ -178,6 +187,6 @@ def as_change(change: ChangeRecord) -> Json:
     }
 
 
-def _scores(session: Session, scores: Mapping[str, float]) -> list[Json]:
+def _scores_json(session: Session, scores: Mapping[str, float]) -> list[Json]:
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     return [{"label": label, "name": session.written_name(label), "score": score} for label, score in ranked]
