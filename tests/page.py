@@ -104,7 +104,7 @@ class Page:
         """Drop a song and wait until it was listened to."""
         upload = self.upload(song, name)
         deadline = time.monotonic() + PATIENCE
-        while upload["state"] in {"waiting", "listening"}:
+        while upload["state"] in {"waiting", "analysing"}:
             assert time.monotonic() < deadline
             time.sleep(0.05)
             upload = self.get(f"/api/uploads/{upload['id']}").json

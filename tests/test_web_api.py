@@ -131,8 +131,8 @@ def test_a_dropped_song_leaves_no_trace(made, tmp_path):
 @pytest.mark.parametrize(
     ("body", "name", "status", "words"),
     [
-        (b"text", "notes.txt", 415, "no audio file"),
-        (b"text", "no suffix", 415, "no audio file"),
+        (b"text", "notes.txt", 415, "not an audio file"),
+        (b"text", "no suffix", 415, "not an audio file"),
         (b"", "empty.mp3", 400, "empty"),
     ],
 )
@@ -145,7 +145,7 @@ def test_of_silence_nothing_is_guessed(page, tmp_path):
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
     song = page.heard(silent)["song"]
     assert (song["guess"], song["genres"], song["reason"]) == (None, [], "silence")
-    assert song["confidence_words"] == "nothing to be heard" and song["container"] == "FLAC"
+    assert song["confidence_words"] == "silence" and song["container"] == "FLAC"
     assert {(part["label"], part["name"], part["score"]) for part in song["timeline"]} == {(None, None, 0.0)}
 
 
@@ -605,7 +605,7 @@ def test_what_is_not_written_is_never_called_sure():
     ]
     assert describe_confidence(0.92, 0.95) == "almost sure enough"
     assert describe_confidence(0.4, 0.3) == "a guess at best"
-    assert describe_confidence(None, 0.78) == "not listened to"
+    assert describe_confidence(None, 0.78) == "not analysed"
 
 
 def test_serve_says_what_is_wrong(made, program):

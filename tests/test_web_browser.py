@@ -151,10 +151,10 @@ def test_of_silence_the_page_guesses_nothing(page, browser, tmp_path):
     silent = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
     drop(browser, page, silent)
-    until(lambda: one(browser, "[data-genre]").text == "Nothing to be heard", "the answer")
+    until(lambda: one(browser, "[data-genre]").text == "Silence", "the answer")
     assert one(browser, "[data-confidence]").text == "" and all_of(browser, "[data-bars] li") == []
     assert {part.text for part in all_of(browser, "[data-timeline] li")} == {"silence"}
-    assert one(browser, "[data-playlist] small").text == "Nothing to be heard"
+    assert one(browser, "[data-playlist] small").text == "Silence"
     assert one(browser, "[data-genre-input]").get_attribute("value") == ""
 
 
@@ -164,7 +164,7 @@ def test_a_wrong_file_is_told_of(page, browser, tmp_path):
     broken.write_text("no song")
     drop(browser, page, text, broken)
     until(lambda: len(all_of(browser, "[data-playlist] .bad")) == 2)
-    assert "no audio file" in one(browser, "[data-playlist]").text
+    assert "not an audio file" in one(browser, "[data-playlist]").text
     one(browser, "[data-clear]").click()
     until(lambda: not all_of(browser, "[data-playlist] li"))
     browser.get_log("browser")  # a browser notes each refusal

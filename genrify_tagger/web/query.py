@@ -1,4 +1,4 @@
-"""TrackQuery parameters of the library: filters, order, paging."""
+"""Query parameters of the library: filters, order, paging."""
 
 from __future__ import annotations
 

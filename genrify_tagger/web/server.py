@@ -38,35 +38,35 @@ _UPLOAD_PATH = "/api/uploads"
 
 
 class ForbiddenError(Error):  # type: ignore[misc]
-    """The sender may not do this."""
+    """403 before the body is read."""
 
     code = 403
     reason = "Forbidden"
 
 
 class UnauthorizedError(Error):  # type: ignore[misc]
-    """The sender has not shown the token."""
+    """401 before the body is read."""
 
     code = 401
     reason = "Unauthorized"
 
 
 class InsufficientStorageError(Error):  # type: ignore[misc]
-    """There is no room for the body."""
+    """507: the body does not fit."""
 
     code = 507
     reason = "Insufficient Storage"
 
 
 class LengthRequiredError(Error):  # type: ignore[misc]
-    """The length of the body is not known beforehand."""
+    """411: chunked bodies are refused."""
 
     code = 411
     reason = "Length Required"
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]
-    """The answer to a request that the application never sees: told like any error of the API."""
+    """JSON response to a request that never reaches the application."""
 
     def execute(self) -> None:
         """Write it; see waitress."""
@@ -81,7 +81,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
 
 
 class Server:
-    """A listening socket and the loop that serves it.
+    """A bound server and its loop.
 
     Parameters
     ----------
@@ -102,13 +102,13 @@ class Server:
         self._server.run()
 
     def stop(self) -> None:
-        """End `run`, once the requests in hand are answered; may be called from any thread."""
+        """End `run`, after the current requests are answered; may be called from any thread."""
         self._server.task_dispatcher.shutdown()
         self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map, ignore_all=True))
 
 
 def make_server(app: Flask, context: AppContext) -> Server:
-    """Begin to listen where the settings say.
+    """Bind the configured address.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _channel_class(context: AppContext, server: Any) -> type[HTTPChannel]:
-    """Return a channel that looks at a request's headers before it reads the body."""
+    """Return a channel class that checks the headers before it reads the body."""
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         admitted = False
@@ -177,31 +177,31 @@ def _channel_class(context: AppContext, server: Any) -> type[HTTPChannel]:
 
 
 def _early_error(context: AppContext, server: Any, parser: Any) -> Error | None:
-    """Return why the body of a request is not even read, None if it is welcome."""
+    """Return why a request is refused before its body is read, None if it is not."""
     headers, auth = parser.headers, context.auth
     cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")
     if not auth.allows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
-        return ForbiddenError("this request is not welcome")
+        return ForbiddenError("unknown host name, or the header X-Genrify is missing")
     is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
     if not is_login and not auth.accepts_credentials(headers.get("AUTHORIZATION", ""), cookie):
         return UnauthorizedError("the token is missing or wrong")
     if parser.chunked:
-        return LengthRequiredError("the request must say how long it is")
+        return LengthRequiredError("the request needs a Content-Length")
     if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:
         return RequestEntityTooLarge("the body is too large")
     if _bytes_in_flight(server) > context.uploads.room:
-        return InsufficientStorageError("there is no room for more songs at this time")
+        return InsufficientStorageError("no space for more songs at this time")
     return None
 
 
 def _bytes_in_flight(server: Any) -> int:
-    """Return how many bytes of bodies the server has taken upon itself to read."""
+    """Return the bytes of all request bodies in flight."""
     channels = list(server.active_channels.values())
     return sum(request.content_length for c in channels for request in (*c.requests, c.request) if request)
 
 
 def _enforce_deadlines(server: Any) -> None:
-    """Let the server's own clean-up also end requests that have been on their way for too long."""
+    """Make the periodic clean-up also end requests that take too long to arrive."""
     clean_up = server.maintenance
 
     def maintenance(now: float) -> None:

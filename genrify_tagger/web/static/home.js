@@ -1,4 +1,4 @@
-// Dropped songs: upload, listen, a playlist that plays on.
+// Dropped songs: upload, analyse, a playlist that plays on.
 
 import { get, send, upload } from "./api.js";
 import { complain, find, make, percent, tell } from "./common.js";
@@ -20,8 +20,8 @@ const remember = () =>
   sessionStorage.setItem("uploads", JSON.stringify(entries.filter((entry) => entry.id).map(({ id, name }) => ({ id, name }))));
 
 function add({ file = null, name, id = null }) {
-  const entry = { file, id, name, state: file ? "waiting" : "listening", song: null };
-  entry.words = make("small", { text: file ? "waiting" : "listening" });
+  const entry = { file, id, name, state: file ? "waiting" : "analysing", song: null };
+  entry.words = make("small", { text: file ? "waiting" : "analysing" });
   entry.label = make("span", { text: name });
   entry.progress = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${name}` });
   entry.progress.hidden = !file;
@@ -59,8 +59,8 @@ async function work() {
       await send("DELETE", `/api/uploads/${answer.id}`);
     } else {
       entry.id = answer.id;
-      entry.state = "listening";
-      entry.words.textContent = "listening …";
+      entry.state = "analysing";
+      entry.words.textContent = "analysing …";
       remember();
       poll();
     }
@@ -78,7 +78,7 @@ async function poll() {
   polling = true;
   try {
     for (;;) {
-      const waiting = entries.filter((entry) => entry.id && entry.state === "listening").slice(0, 50);
+      const waiting = entries.filter((entry) => entry.id && entry.state === "analysing").slice(0, 50);
       if (!waiting.length) break;
       const { uploads } = await get(`/api/uploads?${waiting.map((entry) => `id=${entry.id}`).join("&")}`);
       const found = new Map(uploads.map((one) => [one.id, one]));
@@ -111,7 +111,7 @@ function choose(entry, { play = false } = {}) {
     return;
   }
   if (!entry.song) {
-    tell(entry.state === "failed" ? `${entry.name}: ${entry.words.textContent}` : "This song is still being listened to.");
+    tell(entry.state === "failed" ? `${entry.name}: ${entry.words.textContent}` : "This song is still being analysed.");
     return;
   }
   for (const one of entries) {

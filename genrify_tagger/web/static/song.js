@@ -8,7 +8,7 @@ const called = ({ name, title, artist }) => (title ? [artist, title].filter(Bool
 // What was heard, in a few words; of silence nothing is guessed.
 export function heard(song) {
   if (song.genres.length) return song.genres.join(", ");
-  return song.guess ? `${song.guess}?` : "Nothing to be heard";
+  return song.guess ? `${song.guess}?` : "Silence";
 }
 
 export class SongPanel {
