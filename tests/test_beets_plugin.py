@@ -74,7 +74,7 @@ def test_pretend_shows_and_does_nothing(beets):
     assert "An artist - An album\n" in done.stdout  # the album, too
     assert contents(beets) == before and beets.genres() == NO_GENRES
     assert beets.items()[0]["genrify_status"] == ""
-    assert "Nothing was written yet" in beets.program("history", "--all").stdout
+    assert "No changes yet" in beets.program("history", "--all").stdout
 
 
 @pytest.mark.parametrize(("import_write", "option"), [(True, "--nowrite"), (False, None), (False, "--write")])
@@ -191,7 +191,7 @@ def test_undo_restores_a_forced_album_genre_but_not_one_changed_since(beets):
 def test_undo_restores_the_genres_before_the_last_run(beets):
     beets("modify", "-y", "genres=Dub", "title:Dance 1")
     beets("genrify", "--force")
-    assert "taken back" not in beets.program("history").stdout.splitlines()[1]
+    assert "undone" not in beets.program("history").stdout.splitlines()[1]
     pretended = beets("genrify", "--undo", "--pretend")
     assert pretended.stdout and beets.genres() == EXPECTED
     assert "4 items would be restored, 0 left alone" in pretended.stderr

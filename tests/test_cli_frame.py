@@ -315,7 +315,7 @@ def test_config_init_path_and_show(run, tmp_path):
     assert run("config", "init").stdout == f"wrote {path}\n"
     assert Path(path).read_text() == settings_template()
     again = run("config", "init")
-    assert (again.returncode, again.stderr) == (2, f"genrify-tag: {path}: exists already; --force replaces it\n")
+    assert (again.returncode, again.stderr) == (2, f"genrify-tag: {path}: already exists; --force overwrites it\n")
     Path(path).write_text("[web]\nport = 1\n")
     assert "port = 1 " in run("config", "show").stdout
     assert run("config", "init", "--force").returncode == 0
@@ -372,8 +372,8 @@ def test_what_only_reads_makes_no_database(here, tmp_path, args):
 
 
 def test_before_the_first_scan_there_is_nothing_to_see_and_no_database_is_made(here, tmp_path):
-    assert "Nothing was scanned yet" in here("status").stdout
-    assert here("history").stdout == "Nothing was written yet.\n"
+    assert "Nothing scanned yet" in here("status").stdout
+    assert here("history").stdout == "No changes yet.\n"
     assert here("export").stdout.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -390,7 +390,7 @@ def test_db_check_backup_and_prune(here, tmp_path):
     with open_store(f"sqlite:///{tmp_path}/a.db"):
         pass
     database = ("--database", "a.db")
-    assert here("db", "check", *database).stdout == "the database is sound\n"
+    assert here("db", "check", *database).stdout == "no problems found\n"
     assert here("db", "backup", "b.db", *database).stdout == "wrote b.db\n"
     os.mkdir(tmp_path / "backups")
     into = here("db", "backup", "backups", *database)
@@ -400,14 +400,14 @@ def test_db_check_backup_and_prune(here, tmp_path):
         with sqlite3.connect(copy) as connection:
             assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
         connection.close()
-    assert here("db", "prune", *database).stdout == "dropped 0 missing files and 0 analyses that no file needs\n"
+    assert here("db", "prune", *database).stdout == "removed 0 missing files and 0 analyses no longer in use\n"
     mistyped = here("db", "prune", "nowhere", *database)
-    assert mistyped.returncode == 1 and "no such file or folder, and none is remembered" in mistyped.stderr
+    assert mistyped.returncode == 1 and "no such file or folder, neither on disk nor in the database" in mistyped.stderr
     again = here("db", "backup", "b.db", *database)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
     dry = here("db", "prune", "--dry-run", *database).stdout
-    assert dry == "would drop 0 missing files and 0 analyses that no file needs\n"
-    assert here("db", "prune", *database).stdout == "dropped 0 missing files and 0 analyses that no file needs\n"
+    assert dry == "would remove 0 missing files and 0 analyses no longer in use\n"
+    assert here("db", "prune", *database).stdout == "removed 0 missing files and 0 analyses no longer in use\n"
 
 
 def test_db_check_finds_damage(here, tmp_path):

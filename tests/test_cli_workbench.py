@@ -48,7 +48,7 @@ def test_what_cannot_be_is_told_before_any_work(program, music, tmp_path):
     told = {
         ("--compare", tmp_path / "sound.csv"): "it is not CSV in UTF-8",
         ("--compare", tmp_path / "cut.csv"): "cut.csv: damaged",
-        ("--only", tmp_path / "list.txt"): "names none of the clips; the first clip is called classical/",
+        ("--only", tmp_path / "list.txt"): "lists none of the clips; the first clip is named classical/",
         ("-o", tmp_path / "nowhere/x.csv"): "no such folder",
         ("-j", "-1"): "--jobs",
     }
@@ -61,7 +61,7 @@ def test_plot(program, tmp_path):
     done = program("plot", media.JAZZ, "--panels", "waveform,timeline", "-o", tmp_path / "song.svg")
     assert done.stdout.strip() == str(tmp_path / "song.svg")
     assert "Jazz" in (tmp_path / "song.svg").read_text() or (tmp_path / "song.svg").stat().st_size > 10_000
-    assert "no panel 'colour'" in program("plot", media.JAZZ, "--panels", "colour", status=2).stderr
+    assert "no such panel: 'colour'" in program("plot", media.JAZZ, "--panels", "colour", status=2).stderr
     assert "cannot" in program("plot", tmp_path / "nothing.mp3", status=1).stderr
 
 
@@ -83,10 +83,10 @@ def test_evaluate_a_seed_model(program, music):
     header, _, leaky, honest = done.stdout.strip().splitlines()
     assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
     assert "did you mean" in program("evaluat", "x", status=2).stderr
-    assert "no model 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
+    assert "no such model: 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
     assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
     refused = program("evaluate", "shipped", music, "--protocol", "track", "--only-ten", status=2).stderr
-    assert "--protocol, --only-ten: for the seed's models alone" in refused
+    assert "--protocol, --only-ten: only for the reference models" in refused
 
 
 def test_only_ten_leaves_other_music_out(program, tmp_path):
@@ -133,6 +133,6 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(program, music, tm
     (tmp_path / "file").write_text("in the way")
     for command in (["train", music, "--from-scratch"], ["evaluate", "shipped", music]):
         refused = program(*command, "-o", tmp_path / "file/out", status=2).stderr.splitlines()
-        assert len(refused) == 1 and f"{tmp_path / 'file'}: no folder but a file" in refused[0]
+        assert len(refused) == 1 and f"{tmp_path / 'file'}: is a file, not a folder" in refused[0]
     for option, value in (("--seed", "-1"), ("--learning-rate", "0")):
         assert option in program("train", music, "-o", tmp_path / "out", option, value, status=2).stderr

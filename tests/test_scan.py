@@ -128,10 +128,10 @@ def test_what_is_unsure_is_told_by_the_name_that_would_be_written(command_line, 
     assert re.search(r"^unsure +Swing\? 0\.\d\d ", command_line(*scan, **named).stdout)
     assert re.search(r"^unchanged +Swing\? 0\.\d\d ", command_line(*scan, **named).stdout)
     listing = ("status", "--list", "unsure")
-    assert ", perhaps Swing)" in command_line(*listing, **named).stdout
-    assert ", perhaps Jazz)" in command_line(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
+    assert ", best guess Swing)" in command_line(*listing, **named).stdout
+    assert ", best guess Jazz)" in command_line(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
     no_model = command_line(*listing, GENRIFY_ANALYSIS__MODEL=str(tmp_path / "none.json"))
-    assert ", perhaps jazz)" in no_model.stdout
+    assert ", best guess jazz)" in no_model.stdout
 
 
 def test_a_dry_run_writes_nothing_and_says_the_same(command_line, tmp_path):
@@ -322,7 +322,7 @@ def test_an_interrupt_keeps_what_is_done_and_the_next_scan_resumes(program, tmp_
     time.sleep(0.3)
     process.send_signal(sent)
     out, err = process.communicate(timeout=20)
-    assert process.returncode == 130 and "goes on from here" in err and "Traceback" not in err
+    assert process.returncode == 130 and "Run the same command again to continue" in err and "Traceback" not in err
     assert not list(folder.glob(".*"))
     told = out.count('"tagged"') + 1
     tagged = sum(path.read_bytes() != before + b"\0" * int(path.stem) for path in folder.iterdir())
@@ -363,7 +363,7 @@ def test_a_mistyped_name_is_no_empty_answer(command_line, tmp_path):
     gone = tmp_path / "nowhere"
     for command in (("status", gone), ("export", gone), ("history", "--path", gone)):
         done = command_line(*command, status=1)
-        assert done.stdout == "" and "no such file or folder, and none is remembered" in done.stderr
+        assert done.stdout == "" and "no such file or folder, neither on disk nor in the database" in done.stderr
     assert "there is no run 999" in command_line("history", "999", status=1).stderr
     assert "is not in the range" in command_line("undo", "9" * 20, status=2).stderr
     (tmp_path / "music").rename(tmp_path / "away")

@@ -214,7 +214,7 @@ def test_splits_by_lists():
     assert (train.tolist(), test.tolist()) == (list(range(8)), [8, 9, 10, 11])
     with pytest.raises(ConfigError, match="both lists"):
         splits.by_lists(TRACKS, ["track0"], ["track0"])
-    with pytest.raises(ConfigError, match="names none"):
+    with pytest.raises(ConfigError, match="lists none"):
         splits.by_lists(TRACKS, ["track0"], ["elsewhere"])
 
 

@@ -157,7 +157,7 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
         assert state["roots"] == [{"path": str(music), "watching": "native", "folders": 2, "reason": None}]
         assert (state["queue"], state["counts"], state["failures"]) == (0, {"tagged": 1}, [])
         assert state["last_result"]["status"] == "tagged" and "scores" not in state["last_result"]
-        assert program("status", "--health").stdout == "the service is well\n"
+        assert program("status", "--health").stdout == "the service is healthy\n"
         assert json.loads(program("status", "--health", "--format", "json").stdout)["healthy"] is True
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
@@ -172,7 +172,7 @@ def test_a_service_of_another_machine_is_gone_once_it_said_so(program, music):
     with watching(program, music) as service:
         service.rest()
         moved_elsewhere()
-        assert program("status", "--health").stdout == "the service is well\n"
+        assert program("status", "--health").stdout == "the service is healthy\n"
     moved_elsewhere()
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
@@ -385,7 +385,7 @@ def verified(path, *options):
 def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     folder = tmp_path / "My Music 100%"
     roots = {"GENRIFY_LIBRARY__ROOTS": str(folder)}
-    assert "no roots to watch" in program("service", "install", status=2).stderr
+    assert "no library.roots to watch" in program("service", "install", status=2).stderr
     done = program("service", "install", "--no-start", **roots)
     unit = program.home / ".config/systemd/user" / systemd_units.NAME
     assert "the service will not see GENRIFY_LIBRARY__ROOTS" in done.stderr
@@ -435,7 +435,7 @@ def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
             "service", "install", "--system", "--user", "nobody-at-all", "--print", "--config", settings, status=1
         ).stderr
     )
-    assert "--user goes with --system" in program("service", "install", "--user", name, status=2).stderr
+    assert "--user needs --system" in program("service", "install", "--user", name, status=2).stderr
 
 
 def test_the_unit_starts_the_program_it_was_installed_by(program, music):

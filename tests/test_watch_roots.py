@@ -140,7 +140,7 @@ def test_a_root_that_was_emptied_on_purpose_is_watched_again_once_its_songs_are_
     path.unlink()
     with watching(program, music) as service:
         (way_out,) = re.findall("genrify-tag (db prune .*)", until(lambda: told(service, "is empty")))
-        assert "dropped 1 missing file and 1 analysis" in program(*shlex.split(way_out)).stdout
+        assert "removed 1 missing file and 1 analysis" in program(*shlex.split(way_out)).stdout
         until(lambda: roots(service) == [("native", None)])
         service.tagged(song(music, "new", "flac"))
         assert service.rest()["counts"] == {"tagged": 1}
@@ -190,7 +190,7 @@ def test_a_root_in_the_settings_that_is_not_there_yet_is_waited_for(program, mus
         service.tagged(path)
     mistyped = tmp_path / "typing error"
     line = program("watch", mistyped, status=2).stderr
-    assert line.startswith(f"genrify-tag: {mistyped}: no such folder; name folders that are there")
+    assert line.startswith(f"genrify-tag: {mistyped}: no such folder; to wait for a folder that comes and goes")
     assert "library.roots" in line and line.count("\n") == 1
     assert "not a folder" in program("watch", path, status=2).stderr
 

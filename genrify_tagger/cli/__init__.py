@@ -1,4 +1,4 @@
-"""The command line: one file per command, imported only when the command is typed."""
+"""The command line: one module per command, imported only when that command runs."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from genrify_tagger.cli.lazy_group import LazyGroup
 
 PROGRAM = "genrify-tag"
 
-#: Commands by heading, in the order of the help text, with the first line of their own help.
+#: Commands by heading, in the order of the help text; each with the first line of its own help.
 COMMANDS = {
     "Tag songs": {
-        "scan": "Listen to songs and write their genres.",
-        "watch": "Tag new songs as they come, until stopped.",
-        "set": "Write genres of your own choice.",
-        "undo": "Take back what was written.",
+        "scan": "Analyse songs and write their genres.",
+        "watch": "Tag new songs as they arrive, until stopped.",
+        "set": "Write genres that you choose.",
+        "undo": "Restore the genres that a run replaced.",
     },
-    "Look": {
-        "show": "Show all that is known of a song.",
-        "status": "Count the library; list what is unsure or failed; show the service.",
-        "history": "List what was changed, and when.",
+    "Explore": {
+        "show": "Show everything known about a song.",
+        "status": "Summarise the library, list files by status, show the service.",
+        "history": "List what was changed and when.",
         "similar": "List the songs that sound most like one.",
-        "serve": "Open the page in the browser.",
+        "serve": "Serve the web page on this machine.",
         "export": "Print the library as CSV or JSON Lines.",
     },
     "Workbench (needs the extra 'train')": {
-        "evaluate": "Judge a model on labelled music.",
-        "train": "Train a model on music of your own.",
-        "features": "Compute a table of sound features.",
-        "plot": "Draw a song.",
+        "evaluate": "Evaluate a model on labelled music.",
+        "train": "Train a model on your own music.",
+        "features": "Compute a table of audio features.",
+        "plot": "Plot a song.",
     },
     "Set up": {
-        "config": "Show, find or create the settings.",
-        "service": "Have new songs tagged from the system's start on.",
-        "db": "Check, back up or tidy the database.",
-        "completion": "Print the script that completes commands in a shell.",
+        "config": "Show, locate or create the settings file.",
+        "service": "Install the background service (systemd).",
+        "db": "Check, back up or prune the database.",
+        "completion": "Print a shell completion script.",
     },
 }
 
@@ -56,27 +56,27 @@ COMMANDS = {
 @global_options(hidden=False)
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Listen to music, offline, and write its genre into the files.
+    """Analyse music offline and write its genre into the files.
 
-    Files that have a genre are left alone unless you ask; every change is journalled and can be taken back.
+    Files that already have a genre are left alone unless you ask. Every change is journalled and can be undone.
 
     \b
     Examples:
-      genrify-tag scan ~/Music --dry-run    what would happen
-      genrify-tag scan ~/Music              tag what has no genre
-      genrify-tag undo                      take the last run back
-    """  # noqa: D301 - the backspace is click's mark for lines to be left as they are
+      genrify-tag scan ~/Music --dry-run    show what would happen
+      genrify-tag scan ~/Music              tag songs that have no genre
+      genrify-tag undo                      undo the last run
+    """  # noqa: D301 - the backspace tells click not to rewrap the lines that follow
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0 fine, 1 failures, 2 wrong usage or settings, 130 interrupted.
+    """Run the program and return its exit status: 0 success, 1 failures, 2 wrong usage or settings, 130 interrupted.
 
-    This is the one place where errors become words. A command returns its status (None is 0) or raises.
+    This is the only place that turns errors into messages. A command returns its status (None means 0) or raises.
 
     Parameters
     ----------
     args : sequence of str, optional
-        The command line without the program's name; by default the process's own.
+        The command line without the program's name; by default that of the process.
     """
     _make_output_safe()
     state = CliContext()
@@ -85,9 +85,9 @@ def main(args: Sequence[str] | None = None) -> int:
         status = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=state, color=color)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except SystemExit as end:  # click ends so when the reader of a pipe is gone
+    except SystemExit as end:  # click does this when the reader of a pipe has gone
         status = end.code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: nobody else is left to tell the user
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: whatever is not reported here is a traceback
         from genrify_tagger.cli.error_exit import end_with
 
         status = end_with(error, state)
@@ -95,7 +95,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _make_output_safe() -> None:
-    """Escape what the terminal's encoding cannot show, instead of failing over it."""
+    """Escape what the terminal's encoding cannot show, rather than fail on it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(io.UnsupportedOperation):

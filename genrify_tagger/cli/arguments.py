@@ -1,4 +1,4 @@
-"""What several commands take: a run's number, a place in the library, and what is remembered of it."""
+"""Arguments that several commands share: a run's number, a path in the library, the store opened for reading."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RUN = click.IntRange(1, 2**31 - 1)
 
 
 @contextmanager
-def remembered(state: CliContext) -> Iterator[Store]:
-    """Open what the program remembers, for a command that only reads; see `open_memory`."""
+def readable_store(state: CliContext) -> Iterator[Store]:
+    """Open the store for a command that only reads; see `open_known_store`."""
     from genrify_tagger.pipeline import open_known_store
 
     loaded = state.load()
@@ -28,18 +28,18 @@ def remembered(state: CliContext) -> Iterator[Store]:
         yield store
 
 
-def known_place(store: Store, path: str | None) -> str | None:
-    """Return the real path of a file or folder that a command shall keep to; None for the whole library.
+def known_path(store: Store, path: str | None) -> str | None:
+    """Resolve the file or folder that a command is limited to; None means the whole library.
 
     Raises
     ------
     GenrifyError
-        If nothing is there, nor ever was as far as the store remembers: a mistyped name is no empty answer.
+        If nothing is there and the store knows nothing below it: a mistyped name must not look like an empty result.
     """
     if path is None:
         return None
     real = os.path.realpath(path)
     is_known = os.path.lexists(path) or any(store.paths_under(real)) or any(store.changes(under=real, limit=1))
     if not is_known:
-        raise GenrifyError("no such file or folder, and none is remembered", path=path)
+        raise GenrifyError("no such file or folder, neither on disk nor in the database", path=path)
     return real

@@ -1,4 +1,4 @@
-"""What `set` and `undo` have in common: a run that changes files one by one and tells of each."""
+"""What `set` and `undo` share: a run that changes files one by one and reports each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genrify_tagger.files import counted
 from genrify_tagger.pipeline import Result, Session, Summary, run_record
 
 
-def carry_out(
+def run_changes(
     state: CliContext,
     session: Session,
     command: str,
@@ -22,17 +22,17 @@ def carry_out(
     output_format: str,
     dry_run: bool = False,
 ) -> int:
-    """Run `work` under a run of its own, tell of each file, and return the exit status."""
+    """Call `work` with a new run's number, report each file, and return the exit status."""
     with interruptible(), run_record(session, command, sys.argv[1:], dry_run=dry_run) as handle:
         for result in work(handle.number):
-            _tell(state, handle.counts.add(result), output_format)
+            _report(state, handle.counts.add(result), output_format)
     counts, run = handle.counts, handle.number
     if not state.quiet:
         state.console.print(_closing(counts, command, run, dry_run=dry_run))
     return int(counts["failed"] > 0)
 
 
-def _tell(state: CliContext, result: Result, output_format: str) -> None:
+def _report(state: CliContext, result: Result, output_format: str) -> None:
     if output_format == "jsonl":
         write_json(result.as_json())
     elif not state.quiet or result.status == "failed":
@@ -42,7 +42,7 @@ def _tell(state: CliContext, result: Result, output_format: str) -> None:
 def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
     changed, failed = counts["tagged"], counts["failed"]
     verb = "Would change" if dry_run else "Changed"
-    words = f"{verb} {counted(changed, 'file')}"
-    words += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
-    back = f". To take this back: genrify-tag undo {run}" if changed and not dry_run else "."
-    return words + back
+    summary = f"{verb} {counted(changed, 'file')}"
+    summary += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
+    hint = f". To undo this: genrify-tag undo {run}" if changed and not dry_run else "."
+    return summary + hint

@@ -1,4 +1,4 @@
-"""`genrify-tag completion`: the script that completes commands and options in a shell."""
+"""`genrify-tag completion`: shell completion scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genrify_tagger.cli.output import write_text
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common_options
 def command(shell: str) -> None:
-    """Print the script that completes commands in a shell.
+    """Print a shell completion script.
 
     \b
     Examples:
@@ -24,6 +24,6 @@ def command(shell: str) -> None:
     """  # noqa: D301
     found = get_completion_class(shell)
     if found is None:
-        raise click.UsageError(f"this version of click knows no completion for {shell}")
+        raise click.UsageError(f"the installed version of click has no completion for {shell}")
     variable = f"_{PROGRAM}_complete".replace("-", "_").upper()
     write_text(found(cli, {}, PROGRAM, variable).source())

@@ -1,4 +1,4 @@
-"""`genrify-tag config`: look at the settings, find their file, write a first one."""
+"""`genrify-tag config`: show the settings, locate the settings file, create it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genrify_tagger.errors import ConfigError
 
 @click.group(cls=Group)
 def command() -> None:
-    """Show, find or create the settings.
+    """Show, locate or create the settings file.
 
     \b
     Examples:
@@ -28,9 +28,9 @@ def command() -> None:
 @click.pass_obj
 @common_options
 def show(state: CliContext, output_format: str) -> None:
-    """Show the settings in force, and where each came from.
+    """Show the settings in effect and where each comes from.
 
-    Later ones win: defaults, the settings file, environment variables GENRIFY_<SECTION>__<KEY>, command-line options.
+    Later sources win: defaults, settings file, environment variables GENRIFY_<SECTION>__<KEY>, command-line options.
 
     \b
     Examples:
@@ -51,24 +51,24 @@ def show(state: CliContext, output_format: str) -> None:
 @click.pass_obj
 @common_options
 def path(state: CliContext) -> None:
-    """Print the path of the settings file, whether it exists or not.
+    """Print the path of the settings file, whether or not it exists.
 
     \b
     Examples:
       genrify-tag config path
       $EDITOR "$(genrify-tag config path)"
     """  # noqa: D301
-    write_line(_file(state))
+    write_line(_settings_file(state))
 
 
 @command.command()
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 @common_options
 def init(state: CliContext, force: bool) -> None:
     """Write a settings file that explains every setting.
 
-    It changes nothing until a line of it is edited.
+    Every line is commented out, so it changes nothing until you edit it.
 
     \b
     Examples:
@@ -77,19 +77,19 @@ def init(state: CliContext, force: bool) -> None:
     """  # noqa: D301
     from genrify_tagger.config import settings_template
 
-    file = _file(state)
+    file = _settings_file(state)
     try:
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "w" if force else "x", encoding="utf-8") as stream:
             stream.write(settings_template())
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(file):
-            raise ConfigError("exists already", path=file, hint="--force replaces it") from error
+            raise ConfigError("already exists", path=file, hint="--force overwrites it") from error
         raise ConfigError(f"cannot be written: {error.strerror}", path=file) from error
     write_line(f"wrote {file}")
 
 
-def _file(state: CliContext) -> str:
+def _settings_file(state: CliContext) -> str:
     from genrify_tagger.config import config_path
 
     return os.path.abspath(os.path.expanduser(state.config_file)) if state.config_file else config_path()

@@ -1,4 +1,4 @@
-"""What every command may ask for: the global options, the settings, the consoles."""
+"""The context of every command: global options, settings, consoles."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ T = TypeVar("T")
 
 @dataclass
 class CliContext:
-    """The global options as given, and what follows from them; `click.pass_obj` hands it to a command.
+    """The global options and what is derived from them; `click.pass_obj` passes it to a command.
 
     Attributes
     ----------
     config_file, database : str or None
-        The settings file and the database, if they were named.
+        The settings file and the database, if given.
     verbose, quiet : bool
-        More lines, or errors only.
+        Print more, or errors only.
     log_format : {"text", "json"}
-        How log lines look.
+        Format of log lines.
     """
 
     config_file: str | None = None
@@ -41,17 +41,17 @@ class CliContext:
     log_format: LogFormat = "text"
 
     def load(self, overrides: Mapping[str, object] | None = None) -> LoadedSettings:
-        """Gather the settings with their origins.
+        """Load the settings with their origins.
 
         Parameters
         ----------
         overrides : mapping of str to object, optional
-            Values of the command's options by setting (``tagging.existing``); None and () mean "not given".
+            Values of the command's options by name of setting (``tagging.existing``); None and () mean "not given".
 
         Raises
         ------
         ConfigError
-            If any setting is wrong.
+            If any setting is invalid.
         """
         from genrify_tagger.config import load_settings
 
@@ -59,30 +59,30 @@ class CliContext:
         return load_settings(config_file=self.config_file, overrides=given)
 
     def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
-        """Gather the settings; see `load`."""
+        """Load the settings alone; see `load`."""
         return self.load(overrides).settings
 
     @cached_property
     def console(self) -> Console:
-        """The console on stderr, for progress and words to people."""
+        """The console on stderr, for progress and messages."""
         from genrify_tagger.cli.output import make_console
 
         return make_console(stderr=True, quiet=self.quiet)
 
     @cached_property
     def out(self) -> Console:
-        """The console on stdout, for styled results; lines are never wrapped, styles vanish in a pipe."""
+        """The console on stdout, for styled results; never wraps lines, drops styles in a pipe."""
         from genrify_tagger.cli.output import make_console
 
         return make_console(stderr=False)
 
     @property
     def shows_progress(self) -> bool:
-        """Whether a live display makes sense: a person watches, and wants to see it."""
+        """Whether to show live progress: stderr is a terminal, and neither --quiet nor JSON logs were asked for."""
         return self.console.is_terminal and not self.quiet and self.log_format == "text"
 
     def start(self, *, dated: bool = False) -> None:
-        """Set logging up, once all options are known; `dated` as in `logs.configure`."""
+        """Set up logging once all options are known; `dated` as in `logs.configure`."""
         from genrify_tagger.logs import configure
 
         if self.verbose and self.quiet:
@@ -91,9 +91,9 @@ class CliContext:
 
 
 def common_options(command: Callable[P, T]) -> Callable[P, T]:
-    """Let a command take the global options behind its name, too, and set logging up before it runs.
+    """Accept the global options after the command's name, too, and set up logging before it runs.
 
-    To be placed directly above the function, under its other options.
+    Place it directly above the function, below its other options.
     """
 
     @functools.wraps(command)
@@ -110,7 +110,7 @@ def global_options(*, hidden: bool) -> Callable[[Callable[P, T]], Callable[P, T]
     Parameters
     ----------
     hidden : bool
-        Whether those that are rarely typed behind a command are left out of its help.
+        Whether to leave out of the help those that are rarely given after a command's name.
     """
     options = [
         click.option(
@@ -120,24 +120,24 @@ def global_options(*, hidden: bool) -> Callable[[Callable[P, T]], Callable[P, T]
             metavar="FILE",
             help="Settings file to use.",
             hidden=hidden,
-            **_REMEMBERED,
+            **_STORED_IN_CONTEXT,
         ),
         click.option(
             "--database",
             metavar="URL",
-            help="Database to use: a file or an SQLAlchemy URL.",
+            help="Database to use: a file path or an SQLAlchemy URL.",
             hidden=hidden,
-            **_REMEMBERED,
+            **_STORED_IN_CONTEXT,
         ),
         click.option(
             "--log-format",
             type=click.Choice(["text", "json"]),
-            help="How log lines look.",
+            help="Format of log lines.",
             hidden=hidden,
-            **_REMEMBERED,
+            **_STORED_IN_CONTEXT,
         ),
-        click.option("--verbose", "-v", is_flag=True, help="Tell more.", **_REMEMBERED),
-        click.option("--quiet", "-q", is_flag=True, help="Tell errors only.", **_REMEMBERED),
+        click.option("--verbose", "-v", is_flag=True, help="Print more.", **_STORED_IN_CONTEXT),
+        click.option("--quiet", "-q", is_flag=True, help="Print errors only.", **_STORED_IN_CONTEXT),
     ]
 
     def decorate(command: Callable[P, T]) -> Callable[P, T]:
@@ -146,10 +146,10 @@ def global_options(*, hidden: bool) -> Callable[[Callable[P, T]], Callable[P, T]
     return decorate
 
 
-def _remember(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+def _store_in_context(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
     if value and parameter.name:
         setattr(ctx.ensure_object(CliContext), parameter.name, value)
 
 
-# The options speak to the State and not to the command; what stands behind the command wins.
-_REMEMBERED: dict[str, Any] = {"expose_value": False, "callback": _remember}
+# These set the context and are not passed to the command; given after the command's name, they win.
+_STORED_IN_CONTEXT: dict[str, Any] = {"expose_value": False, "callback": _store_in_context}

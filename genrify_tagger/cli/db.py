@@ -1,4 +1,4 @@
-"""`genrify-tag db`: look after the database."""
+"""`genrify-tag db`: check, back up and prune the database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from genrify_tagger.files import counted
 
 @click.group(cls=Group)
 def command() -> None:
-    """Check, back up or tidy the database.
+    """Check, back up or prune the database.
 
-    It holds what was heard of each song, and the journal of all changes.
+    It holds the analysis of each song and the journal of all changes.
 
     \b
     Examples:
@@ -30,14 +30,14 @@ def command() -> None:
 @click.pass_obj
 @common_options
 def check(state: CliContext) -> int:
-    """Look for damage, changing nothing.
+    """Check the database for damage without changing it.
 
-    The exit status is 1 if something was found.
+    The exit status is 1 if a problem was found.
 
     \b
     Examples:
       genrify-tag db check
-      genrify-tag db check --database /srv/music/genrify.db
+      genrify-tag db check --database /srv/music/library.db
     """  # noqa: D301
     from genrify_tagger import store
 
@@ -45,7 +45,7 @@ def check(state: CliContext) -> int:
     for finding in findings:
         write_line(finding)
     if not findings:
-        write_line("the database is sound")
+        write_line("no problems found")
     return 1 if findings else 0
 
 
@@ -54,9 +54,9 @@ def check(state: CliContext) -> int:
 @click.pass_obj
 @common_options
 def backup(state: CliContext, destination: str) -> None:
-    """Copy the database to DESTINATION, a new file or a folder.
+    """Copy the database to DESTINATION, a new file or an existing folder.
 
-    Scans and the service may go on meanwhile.
+    Scans and the service may keep running.
 
     \b
     Examples:
@@ -74,29 +74,29 @@ def backup(state: CliContext, destination: str) -> None:
 
 @command.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be dropped.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would be removed; remove nothing.")
 @click.pass_obj
 @common_options
 def prune(state: CliContext, paths: tuple[str, ...], dry_run: bool) -> None:
-    """Drop what belongs to files that are gone.
+    """Remove files that no longer exist from the database.
 
-    Without PATH: the files that a scan or the service found missing. With PATHs: only files at or below these, and all
-    of them that are not there now. A folder that is empty is taken to be emptied on purpose, and a disk that is away to
-    be gone for good. The journal is kept, so that everything can still be taken back.
+    Without PATH, remove the files that a scan or the service found missing. With PATHs, remove every file at or below
+    them that does not exist now: an empty folder counts as emptied on purpose, an unmounted disk as gone for good. The
+    journal is kept, so every change can still be undone.
 
     \b
     Examples:
       genrify-tag db prune --dry-run
       genrify-tag db prune
-      genrify-tag db prune ~/Music/Lent      it was emptied, and shall not be waited for
+      genrify-tag db prune ~/Music/Lent      stop waiting for files in a folder that you emptied
     """  # noqa: D301
     from genrify_tagger import store
-    from genrify_tagger.cli.arguments import known_place
+    from genrify_tagger.cli.arguments import known_path
 
     with store.open_store(state.settings().database.url, create=False) as opened:
-        folders = [place for path in paths if (place := known_place(opened, path))]
+        folders = [real for path in paths if (real := known_path(opened, path))]
         counts = opened.prune(folders or None, dry_run=dry_run)
-    verb = "would drop" if dry_run else "dropped"
+    verb = "would remove" if dry_run else "removed"
     files = counted(counts["files"], "missing file")
     analyses = counted(counts["analyses"], "analysis", "analyses")
-    write_line(f"{verb} {files} and {analyses} that no file needs")
+    write_line(f"{verb} {files} and {analyses} no longer in use")

@@ -1,4 +1,4 @@
-"""How the program ends when something goes wrong: one plain line on stderr and an exit status."""
+"""How errors end the program: one line on stderr and an exit status."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 
 def end_with(error: BaseException, state: CliContext) -> int:
-    """Tell the user why the program ends, and return the exit status.
+    """Print why the program ends and return the exit status.
 
     Parameters
     ----------
     error : BaseException
         What was raised.
-    state : State
-        The global options.
+    state : CliContext
+        Decides the format of the line.
     """
     match error:
         case GenrifyError():
-            _tell(str(error), state, path=error.path)
+            _print_error(str(error), state, path=error.path)
             return error.exit_status
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             return WRONG_USAGE
         case click.UsageError():
-            _tell(_usage(error), state)
+            _print_error(_usage(error), state)
             return WRONG_USAGE
         case click.ClickException():
-            _tell(error.format_message(), state)
+            _print_error(error.format_message(), state)
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            _tell("interrupted", state)
+            _print_error("interrupted", state)
             return INTERRUPTED
         case BrokenPipeError():
             _close_stdout()
             return FAILED
         case OSError():
             path = error.filename if isinstance(error.filename, str) else None
-            _tell(error.strerror or str(error), state, path=path)
+            _print_error(error.strerror or str(error), state, path=path)
         case MemoryError():
-            _tell("out of memory", state)
+            _print_error("out of memory", state)
         case _:
-            _tell_unexpected(error, state)
+            _print_unexpected(error, state)
     _close_stdout()
     return FAILED
 
@@ -63,19 +63,19 @@ def _usage(error: click.UsageError) -> str:
     return f"{message} (see '{error.ctx.command_path} --help')" if error.ctx else message
 
 
-def _tell_unexpected(error: BaseException, state: CliContext) -> None:
+def _print_unexpected(error: BaseException, state: CliContext) -> None:
     what = f"unexpected error: {type(error).__name__}: {error}"
     details = "".join(traceback.format_exception(error))
     if state.verbose:
         _write(details)
-        _tell(what, state)
+        _print_error(what, state)
         return
-    kept = _keep(details)
-    _tell(f"{what} ({f'details are in {display_path(kept)}' if kept else '--verbose shows the details'})", state)
+    kept = _save_details(details)
+    _print_error(f"{what} ({f'details in {display_path(kept)}' if kept else '--verbose shows the details'})", state)
 
 
-def _keep(details: str) -> str | None:
-    """Write the details of an unexpected error into the log folder and return the path; None if that fails."""
+def _save_details(details: str) -> str | None:
+    """Save the details of an unexpected error in the log folder; return the path, or None if that fails."""
     import platformdirs
 
     folder = platformdirs.user_log_dir("genrify-tagger", appauthor=False)
@@ -89,7 +89,7 @@ def _keep(details: str) -> str | None:
     return path
 
 
-def _tell(message: str, state: CliContext, *, path: str | None = None) -> None:
+def _print_error(message: str, state: CliContext, *, path: str | None = None) -> None:
     if state.log_format == "json":
         where = json_path(path) if path is not None else {}
         _write(json.dumps({"level": "error", "logger": "genrify_tagger", "message": message, **where}) + "\n")
@@ -99,7 +99,7 @@ def _tell(message: str, state: CliContext, *, path: str | None = None) -> None:
 
 
 def _write(text: str) -> None:
-    # Nobody is left to tell that stderr is gone.
+    # If stderr is gone there is no way left to report that.
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             sys.stderr.write(text)
@@ -107,7 +107,7 @@ def _write(text: str) -> None:
 
 
 def _close_stdout() -> None:
-    """Drop what could not be written, so that Python does not complain about it while it ends."""
+    """Discard unwritten output, so that Python does not complain about it at exit."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stdout is not None:
             null = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""`genrify-tag evaluate`: how good a model is."""
+"""`genrify-tag evaluate`: evaluate a model on labelled music."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line, write_text
-from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_writable_folder, open_datasets, report_skipped
 from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,28 +28,35 @@ _OF_SEED_MODELS = {
 @click.command()
 @click.argument("model")
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option("--output", "-o", metavar="FOLDER", help="Write scores.json and pictures there.")
-@click.option("--several", is_flag=True, help="Also judge clips with several labels; any of them is right.")
-@click.option("--vocabulary", default="gtzan", show_default=True, help="Which of the model's lists of genres to judge.")
+@click.option("--output", "-o", metavar="FOLDER", help="Save scores.json and plots in this folder.")
+@click.option("--several", is_flag=True, help="Include clips with several labels; any of them counts as correct.")
+@click.option("--vocabulary", default="gtzan", show_default=True, help="Vocabulary of the model to evaluate.")
 @click.option(
-    "--protocol", "protocols", multiple=True, type=click.Choice(PROTOCOLS), help="Of a seed model: how to split."
+    "--protocol",
+    "protocols",
+    multiple=True,
+    type=click.Choice(PROTOCOLS),
+    help="For a reference model: how to split the data.",
 )
-@click.option("--train-list", metavar="LIST", help="For the protocol lists: clips to train on.")
-@click.option("--test-list", metavar="LIST", help="For the protocol lists: clips to judge.")
-@click.option("--only-ten", is_flag=True, help="Of a seed model: leave out music of other than the ten genres.")
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of a seed model's splits and training.")
+@click.option("--train-list", metavar="LIST", help="For the protocol 'lists': clips to train on.")
+@click.option("--test-list", metavar="LIST", help="For the protocol 'lists': clips to test on.")
+@click.option("--only-ten", is_flag=True, help="For a reference model: skip music outside the ten genres.")
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print."
+    "--seed", type=SEEDS, default=0, show_default=True, help="Random seed of a reference model's splits and training."
+)
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", help="Output format."
 )
 @dataset_options()
 @click.pass_obj
 @common_options
 def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_format: str, **options: Any) -> int:
-    """Judge a model on labelled music.
+    """Evaluate a model on labelled music.
 
-    MODEL is "shipped", a model's folder or sidecar, or one of the seed's models, which are trained anew for every split
-    and judged on the rest: seed-logistic, seed-cnn, seed-dense, or seed-all. A split by segment puts pieces of one
-    recording on both sides; its figures are called leaky. The seed's models also take a feature table as DATASET.
+    MODEL is "shipped", the folder or sidecar of a model, or a model of the reference study: seed-logistic, seed-cnn,
+    seed-dense, or seed-all. The study's models are trained for every split and tested on the rest; they also accept a
+    feature table as DATASET. A split by segment has pieces of one recording on both sides, so its scores are marked
+    "leaky".
 
     \b
     Examples:
@@ -63,37 +70,39 @@ def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_
     from genrify_tagger.training.evaluation import evaluate
 
     if options["output"]:
-        need_room(options["output"])
+        need_writable_folder(options["output"])
     if model.startswith("seed-"):
-        predictions = _seed(state, model, datasets, options)
+        predictions = _reference(state, model, datasets, options)
     else:
-        predictions = [_ours(state, model, datasets, options)]
+        predictions = [_finished(state, model, datasets, options)]
     reports = [evaluate(one, several=options["several"]) for one in predictions]
     _print(reports, output_format)
     if options["output"]:
         _write(reports, Path(options["output"]))
-    return tell_problems(state, reports[0].problems)
+    return report_skipped(state, reports[0].problems)
 
 
-def _ours(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
+def _finished(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
     from genrify_tagger.training.hearing import hear, sidecar_of
 
     if given := [name for name, value in _OF_SEED_MODELS.items() if options[value]]:
-        hint = "a finished model is judged on all it is given"
-        raise ConfigError(f"{', '.join(given)}: for the seed's models alone", hint=hint)
+        hint = "a finished model is tested on the whole dataset"
+        raise ConfigError(f"{', '.join(given)}: only for the reference models", hint=hint)
     sidecar = None if model == "shipped" else sidecar_of(model)
     opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
     shown = state.shows_progress
     return hear(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
 
 
-def _seed(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
+def _reference(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
     from genrify_tagger.training.baselines import make_protocol, run_baseline, unlearned
     from genrify_tagger.training.datasets import read_list
 
     names = SEED_MODELS if model == "seed-all" else (model,)
     if not set(names) <= set(SEED_MODELS):
-        raise ConfigError(f"no model {model!r}", hint=f"the seed's are {', '.join(SEED_MODELS)}, or seed-all")
+        raise ConfigError(
+            f"no such model: {model!r}", hint=f"the reference models are {', '.join(SEED_MODELS)}, or seed-all"
+        )
     lists = None
     if options["train_list"] and options["test_list"]:
         lists = (read_list(options["train_list"]), read_list(options["test_list"]))
@@ -104,8 +113,8 @@ def _seed(state: CliContext, model: str, datasets: tuple[str, ...], options: dic
         splits = [make_protocol(name, rows, lists=lists, seed=options["seed"]) for name in chosen]
         for split in splits:
             if missing := unlearned(rows, split):
-                told = f"by {split.name}, some fold has nothing to learn {', '.join(missing)} from"
-                state.console.print(f"{told}: its tracks of these cannot be right")
+                genres = ", ".join(missing)
+                state.console.print(f"split by {split.name}: some fold has no training data for {genres}")
         usable = [name for name in names if rows.mfcc is not None or name != "seed-cnn" or len(names) == 1]
         for name in usable:
             for split in splits:

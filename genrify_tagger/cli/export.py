@@ -1,4 +1,4 @@
-"""`genrify-tag export`: everything known, for a spreadsheet or a script."""
+"""`genrify-tag export`: the library as CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import known_place, remembered
+from genrify_tagger.cli.arguments import known_path, readable_store
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json
 
@@ -41,16 +41,16 @@ FIELDS = (
 def command(state: CliContext, folder: str | None, output_format: str) -> None:
     """Print the library as CSV or JSON Lines.
 
-    One line for each file that was scanned; JSON Lines also carry every genre's score. Several genres in one CSV
-    field are joined by "; ".
+    One row for each scanned file; JSON Lines also hold the score of every genre. Several genres in one CSV field are
+    joined with "; ".
 
     \b
     Examples:
       genrify-tag export > library.csv
       genrify-tag export ~/Music/New --format jsonl
     """  # noqa: D301
-    with remembered(state) as store:
-        under = known_place(store, folder)
+    with readable_store(state) as store:
+        under = known_path(store, folder)
         if output_format == "csv":
             _write_row(FIELDS)
         for record in store.files_under(under):

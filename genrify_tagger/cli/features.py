@@ -1,4 +1,4 @@
-"""`genrify-tag features`: the seed's feature table."""
+"""`genrify-tag features`: the table of audio features of the reference study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import table, write_line
-from genrify_tagger.cli.workbench import dataset_options, need_folder, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import dataset_options, need_writable_file, open_datasets, report_skipped
 
 if TYPE_CHECKING:
     from genrify_tagger.training.feature_table import FeatureTable
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("dataset")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE", help="Where to write; else stdout.")
+@click.option("--output", "-o", type=click.Path(dir_okay=False), metavar="FILE", help="Output file; default: stdout.")
 @click.option(
-    "--seconds", type=click.Choice(["3", "30"]), default="3", show_default=True, help="A row for 3 s or 30 s."
+    "--seconds", type=click.Choice(["3", "30"]), default="3", show_default=True, help="Seconds of audio per row."
 )
-@click.option("--compare", metavar="TABLE", help="Say how close the columns are to those of a published table.")
+@click.option("--compare", metavar="TABLE", help="Compare the columns with those of a published table.")
 @dataset_options()
 @click.pass_obj
 @common_options
 def command(
     state: CliContext, /, dataset: str, output: str | None, seconds: str, compare: str | None, jobs: int, **options: Any
 ) -> int:
-    """Compute a table of sound features.
+    """Compute a table of audio features.
 
-    57 features of every 3 or 30 seconds, as in the tables published with GTZAN: chroma, RMS, spectral centroid,
-    bandwidth, rolloff, zero crossings, harmonic and percussive part, tempo and 20 MFCC. DATASET is a folder with a
-    folder for each genre, a CSV of files and labels, an FMA dataset, or a tagged library.
+    57 features for every 3 or 30 seconds, as in the tables published with GTZAN: chroma, RMS, spectral centroid,
+    bandwidth, rolloff, zero crossings, harmonic and percussive parts, tempo and 20 MFCC. DATASET is a folder with a
+    subfolder for each genre, a CSV of files and labels, an FMA dataset, or a tagged library.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def command(
     from genrify_tagger.training.feature_table import describe_clips, read_table, tabulate, write_table
 
     if output:
-        need_folder(output)
+        need_writable_file(output)
     published = read_table(compare) if compare else None
     (opened,) = open_datasets([dataset], options, any_label=True)
     described, problems = describe_clips(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
@@ -55,17 +55,17 @@ def command(
             write_table(found, file)
     else:
         write_table(found, sys.stdout)
-    state.console.print(f"{len(found.files):,} rows of {len(described):,} clips")
+    state.console.print(f"{len(found.files):,} rows from {len(described):,} clips")
     if published is not None:
         _compare(found, published)
-    return tell_problems(state, [*opened.problems, *problems])
+    return report_skipped(state, [*opened.problems, *problems])
 
 
 def _compare(found: FeatureTable, published: FeatureTable) -> None:
     from genrify_tagger.training.feature_table import compare
 
     n, columns = compare(found, published)
-    write_line(f"{n} clips in both tables; differences in standard deviations of the published column")
+    write_line(f"{n} clips in both tables; differences are in standard deviations of the published column")
     rows = [[one.column, f"{one.correlation:.4f}", f"{one.median:.4f}", f"{one.high:.4f}"] for one in columns]
     headers = ("column", "correlation", "median", "95%")
     for line in table(headers, rows, right=headers[1:]):

@@ -1,4 +1,4 @@
-"""`genrify-tag history`: what was changed, and when."""
+"""`genrify-tag history`: what was changed and when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import RUN, known_place, remembered
+from genrify_tagger.cli.arguments import RUN, known_path, readable_store
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.errors import GenrifyError
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=RUN, required=False)
-@click.option("--path", "-p", type=click.Path(), help="Only changes of this file, or of files below this folder.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many lines.")
-@click.option("--all", "all_runs", is_flag=True, help="Also runs that changed nothing.")
+@click.option("--path", "-p", type=click.Path(), help="Only changes to this file, or to files in this folder.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of lines.")
+@click.option("--all", "all_runs", is_flag=True, help="Include runs that changed nothing.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
 def command(
     state: CliContext, run: int | None, path: str | None, limit: int, all_runs: bool, output_format: str
 ) -> None:
-    """List what was changed, and when.
+    """List what was changed and when.
 
-    Without arguments the runs are listed, newest first; with RUN or --path the changes themselves.
+    Without arguments, list the runs, newest first. With RUN or --path, list the changes themselves.
 
     \b
     Examples:
@@ -37,20 +37,20 @@ def command(
       genrify-tag history 17
       genrify-tag history --path ~/Music/Abba
     """  # noqa: D301
-    with remembered(state) as store:
+    with readable_store(state) as store:
         if run is None and path is None:
-            _tell_runs(store, limit, output_format, all_runs=all_runs)
+            _print_runs(store, limit, output_format, all_runs=all_runs)
             return
         if run is not None and store.run(run) is None:
             raise GenrifyError(f"there is no run {run}", hint="see 'genrify-tag history --all'")
-        changes = list(store.changes(run=run, under=known_place(store, path), limit=limit))
+        changes = list(store.changes(run=run, under=known_path(store, path), limit=limit))
         for change in changes:
-            _tell_change(change, output_format)
+            _print_change(change, output_format)
         if not changes and output_format == "text":
-            write_line("Nothing was written there." if run is None else f"Run {run} wrote nothing there.")
+            write_line("No changes there." if run is None else f"Run {run} changed nothing there.")
 
 
-def _tell_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:
+def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:
     tally = store.tally()
     changing = (record for record in store.runs(limit=None) if all_runs or record.id in tally)
     shown = [(record, *tally.get(record.id, (0, 0))) for record in islice(changing, limit)]
@@ -59,7 +59,7 @@ def _tell_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) 
             write_json(_run_as_json(record, changed, undone))
         return
     if not shown:
-        write_line("Nothing was written yet.")
+        write_line("No changes yet.")
         return
     rows = [
         (
@@ -72,8 +72,8 @@ def _tell_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) 
         )
         for record, changed, undone in shown
     ]
-    headers = ["run", "started (UTC)", "command", "changed", "taken back", "status"]
-    write_text("\n".join(table(headers, rows, right={"run", "changed", "taken back"})))
+    headers = ["run", "started (UTC)", "command", "changed", "undone", "status"]
+    write_text("\n".join(table(headers, rows, right={"run", "changed", "undone"})))
 
 
 def _run_as_json(record: RunRecord, changed: int, undone: int) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _run_as_json(record: RunRecord, changed: int, undone: int) -> dict[str, Any]
     }
 
 
-def _tell_change(change: ChangeRecord, output_format: str) -> None:
+def _print_change(change: ChangeRecord, output_format: str) -> None:
     from genrify_tagger.files import display_path, json_path
 
     if output_format == "jsonl":
@@ -116,6 +116,6 @@ def _tell_change(change: ChangeRecord, output_format: str) -> None:
     before = ", ".join(change.before_genres or ()) or "(none)"
     after = ", ".join(change.after_genres or ()) or "(none)"
     note = "" if change.state == "done" else f"  ({change.state}{f': {change.error}' if change.error else ''})"
-    note += "  (taken back since)" if change.undone_by is not None else ""
+    note += "  (undone since)" if change.undone_by is not None else ""
     when = f"{change.created_at:%Y-%m-%d %H:%M:%S}"
     write_line(f"{when}  run {change.run} {change.origin}  {display_path(change.path)}  {before} -> {after}{note}")

@@ -1,4 +1,4 @@
-"""Results on stdout, words on stderr: lines, JSON Lines, tables, consoles; safe whatever names and tags hold."""
+"""Output to stdout and stderr: lines, JSON Lines, tables, consoles; safe whatever names and tags contain."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def format_option(*formats: str) -> Callable[[F], F]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        help="How to print the result.",
+        help="Output format.",
     )
 
 
 def write_line(text: str) -> None:
-    """Print one line on stdout; what does not print is escaped."""
+    """Print one line on stdout, with unprintable characters escaped."""
     click.echo(printable(text))
 
 
 def write_text(text: str) -> None:
-    """Print text of several lines on stdout; its author has seen to it that names in it are printable."""
+    """Print several lines on stdout as they are; the caller escapes names in them."""
     click.echo(text.rstrip("\n"))
 
 
@@ -51,11 +51,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Colle
     Parameters
     ----------
     headers : sequence of str
-        One for each column.
+        Column headers.
     rows : iterable of sequence of str
-        The cells; what does not print is escaped.
+        Cells, in which unprintable characters are escaped.
     right : collection of str
-        Headers of columns to be aligned to the right.
+        Headers of the columns to align right.
     """
     from rich.cells import cell_len
 
@@ -72,7 +72,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Colle
 
 
 def make_console(*, stderr: bool, quiet: bool = False) -> Console:
-    """Return a rich console that takes text as it is: no markup, no emoji codes, no wrapping.
+    """Return a rich console that prints text verbatim: no markup, no emoji codes, no wrapping.
 
     Colours follow the terminal, ``NO_COLOR`` and ``FORCE_COLOR``.
     """

@@ -1,4 +1,4 @@
-"""`genrify-tag plot`: pictures of a song."""
+"""`genrify-tag plot`: waveform, spectrograms, features and genre timeline of a song as images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ PANELS = ("waveform", "spectrogram", "mel-spectrogram", "mfcc", "chroma", "timel
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False), metavar="FILE", help="A .png or .svg; else FILE.png here."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="A .png or .svg file; default: FILE.png in this folder.",
 )
-@click.option("--panels", metavar="NAMES", help=f"Which ones, separated by commas: {', '.join(PANELS)}.")
-@click.option("--separate", is_flag=True, help="One picture for each panel.")
-@click.option(
-    "--model", metavar="PATH", help="A model's sidecar or folder, if not the one that comes with the program."
-)
-@click.option("--vocabulary", default="gtzan", show_default=True, help="Which of the model's lists of genres to show.")
+@click.option("--panels", metavar="NAMES", help=f"Panels to draw, separated by commas: {', '.join(PANELS)}.")
+@click.option("--separate", is_flag=True, help="Save one image for each panel.")
+@click.option("--model", metavar="PATH", help="Sidecar or folder of another model than the shipped one.")
+@click.option("--vocabulary", default="gtzan", show_default=True, help="Vocabulary of the model to show.")
 @click.pass_obj
 @common_options
 def command(
@@ -36,14 +38,14 @@ def command(
     model: str | None,
     vocabulary: str,
 ) -> None:
-    """Draw a song.
+    """Plot a song.
 
-    Waveform, spectrogram, mel-spectrogram, MFCC, chroma, and a timeline of the genres the model hears in every
-    3 seconds. All are grey, so they can be printed.
+    Waveform, spectrogram, mel spectrogram, MFCC, chroma, and a timeline of the genre scores of every 3 seconds, all in
+    greyscale for print.
 
     \b
     Examples:
-      genrify-tag plot song.mp3                                    all of it into song.png
+      genrify-tag plot song.mp3                                    all panels in song.png
       genrify-tag plot song.mp3 --panels waveform,timeline -o a.svg
       genrify-tag plot song.mp3 --separate                         song-waveform.png, song-spectrogram.png, ...
     """  # noqa: D301
@@ -67,5 +69,5 @@ def _chosen(panels: str | None) -> list[str]:
     names = [name.strip() for name in panels.split(",")] if panels else list(PANELS)
     for name in names:
         if name not in PANELS:
-            raise ConfigError(f"no panel {name!r}", hint=f"the panels are {', '.join(PANELS)}")
+            raise ConfigError(f"no such panel: {name!r}", hint=f"the panels are {', '.join(PANELS)}")
     return names

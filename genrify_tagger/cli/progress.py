@@ -1,4 +1,4 @@
-"""The live display of a scan: files, pace, time left, counts. It lives on stderr and vanishes when piped."""
+"""The progress line of a scan: files, speed, time left, counts; on stderr, and only on a terminal."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from genrify_tagger.pipeline import Result, Summary, discovered
 
 
 class Progress:
-    """A progress line while a scan runs; nothing at all where nobody watches.
+    """The progress line of a running scan; does nothing if stderr is not a terminal.
 
-    The number of files is counted by a second walk in a thread, so that the first song need not wait for it.
+    A second walk in a thread counts the files, so that the first song does not wait for the total.
 
     Parameters
     ----------
-    state : State
-        Tells whether a person watches.
+    state : CliContext
+        Decides whether to show anything.
     paths : sequence of str
-        What is scanned.
+        Files and folders to scan.
     library : LibrarySettings
-        What of it is looked at.
+        Which of their files are included.
     raw_output : bool
-        Whether stdout gets lines for programs: no bar may come between them on a terminal.
+        Whether stdout carries JSON Lines: on a terminal the progress line would mix with them.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Progress:
             bars.TextColumn("{task.fields[counts]}"),
             console=state.console,
             disable=not state.shows_progress or (raw_output and sys.stdout.isatty()),
-            # Lines on the same terminal are printed above the bar; a pipe must get them untouched.
+            # On a terminal, results are printed above the progress line; a pipe must get them unchanged.
             redirect_stdout=sys.stdout.isatty(),
             transient=True,
         )
@@ -64,7 +64,7 @@ class Progress:
         self._bar.stop()
 
     def advance(self, result: Result) -> None:
-        """Count a result."""
+        """Count a finished file and refresh the line."""
         if self._bar.disable:
             return
         self._counts.add(result)

@@ -1,4 +1,4 @@
-"""How results are told to people: one line a file, a summary in words, the next command to type."""
+"""Results as text: one line per file, a summary, the commands to try next."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ STYLES = {
     "skipped": "dim",
     "failed": "bold red",
 }
-QUIET_STATUSES = frozenset({"kept", "unchanged"})  # shown with --verbose only: nothing happened
+QUIET_STATUSES = frozenset({"kept", "unchanged"})  # nothing happened: shown with --verbose only
 
 
 def line(result: Result) -> Text:
-    """Return a result as one line: status, what, where, why."""
+    """Format a result as one line: status, genre and confidence, path, reason."""
     text = Text()
     text.append(f"{result.status:<9} ", style=STYLES[result.status])
     text.append(f"{printable(_genres(result)):<22} ")
@@ -33,7 +33,7 @@ def line(result: Result) -> Text:
 
 
 def change_line(result: Result) -> Text:
-    """Return a change as one line: which file, what it said before and says now; or why it was left alone."""
+    """Format a change as one line: path, genres before and after, or why the file was left alone."""
     failed = result.status == "failed"
     text = Text()
     text.append(
@@ -51,31 +51,31 @@ def _names(genres: Sequence[str]) -> str:
     return printable(", ".join(genres)) or "(none)"
 
 
-def summary(counts: Summary, *, seconds: float, listened: int, dry_run: bool) -> str:
-    """Return the closing words: how many files came out how, and how fast."""
+def summary(counts: Summary, *, seconds: float, analysed: int, dry_run: bool) -> str:
+    """Return the closing line: files by status, time taken and speed."""
     parts = [f"{counts[status]:,} {status}" for status in STATUSES if counts[status]]
     files = counted(counts.total(), "file")
-    pace = f", {listened / seconds:.1f} tracks/s listened to" if listened and seconds > 0 else ""
-    words = f"{files} in {duration(seconds)}{pace}: {', '.join(parts) or 'no audio files found'}."
-    return f"{words} Nothing was written (dry run)." if dry_run else words
+    pace = f", {analysed / seconds:.1f} tracks/s analysed" if analysed and seconds > 0 else ""
+    text = f"{files} in {duration(seconds)}{pace}: {', '.join(parts) or 'no audio files found'}."
+    return f"{text} Dry run: nothing was written." if dry_run else text
 
 
 def next_steps(counts: Summary, *, listed_failures: int, run: int, dry_run: bool) -> Iterator[str]:
-    """Yield what the user may want to type next; of failures only where `status` can list them."""
+    """Yield the commands to try next; failures only where `status` can list them."""
     if dry_run:
         if counts["tagged"]:
-            yield "The same command without --dry-run writes these genres."
+            yield "To write these genres, run the same command without --dry-run."
         return
     if counts["tagged"]:
-        yield f"To take this back: genrify-tag undo {run}"
+        yield f"To undo this: genrify-tag undo {run}"
     if counts["unsure"]:
-        yield "To see what it was unsure of: genrify-tag status --list unsure"
+        yield "To list the unsure files: genrify-tag status --list unsure"
     if listed_failures:
-        yield "To see what failed and why: genrify-tag status --list failed"
+        yield "To list the failed files: genrify-tag status --list failed"
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: "0.8 s", "3 min 20 s", "2 h 5 min"."""
+    """Format a duration: "0.8 s", "3 min 20 s", "2 h 5 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 
 def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 30) -> Iterator[Text]:
-    """Yield one line with a bar for each label, the likeliest first."""
+    """Yield one line with a bar for each label, highest score first."""
     longest = max((len(names[label]) for label in scores), default=0)
     for label, score in sorted(scores.items(), key=lambda item: -item[1]):
         filled = round(score * width)

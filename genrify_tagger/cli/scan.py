@@ -1,4 +1,4 @@
-"""`genrify-tag scan`: the main job."""
+"""`genrify-tag scan`: analyse files and folders and tag them."""
 
 from __future__ import annotations
 
@@ -24,37 +24,41 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"show_default": False})
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--dry-run", "-n", is_flag=True, help="Say what would happen; write nothing but the analysis cache.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would happen; write nothing but the analysis cache.")
 @click.option(
     "--existing",
     type=click.Choice(["keep", "merge", "replace"]),
-    help="A file that has a genre: keep it (default), merge ours behind it, or replace it.",
+    help="If a file has a genre: keep it (default), append the new one, or replace it.",
 )
-@click.option("--min-confidence", type=float, metavar="0..1", help="Write nothing below this probability.")
-@click.option("--max-genres", type=int, metavar="N", help="How many genres a file gets at most.")
-@click.option("--field", metavar="NAME", help="Tag field to write, if not the genre field.")
-@click.option("--vocabulary", metavar="NAME", help="Which of the model's lists of genres to use.")
-@click.option("--segments", type=int, metavar="N", help="How many 3-second segments of a song to hear.")
-@click.option("--jobs", "-j", type=int, metavar="N", help="How many processes listen side by side.")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only files that match (repeatable).")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out files that match (repeatable).")
-@click.option("--force", is_flag=True, help="Write even where a genre of ours was undone, removed or changed since.")
-@click.option("--reanalyse", is_flag=True, help="Listen to everything again, and renew the genres we wrote.")
-@click.option("--retry-failed", is_flag=True, help="Try files again that failed and have not changed since.")
+@click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
+@click.option("--max-genres", type=int, metavar="N", help="Maximum number of genres per file.")
+@click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
+@click.option("--segments", type=int, metavar="N", help="Number of 3-second segments to analyse per song.")
+@click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Scan only files that match (repeatable).")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Skip files that match (repeatable).")
+@click.option(
+    "--force", is_flag=True, help="Also write where a genre that the program wrote was undone, removed or changed."
+)
+@click.option(
+    "--reanalyse", is_flag=True, help="Analyse everything again and update the genres that the program wrote."
+)
+@click.option("--retry-failed", is_flag=True, help="Retry files that failed and have not changed since.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
 def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **options: Any) -> int:
-    """Listen to songs and write their genres.
+    """Analyse songs and write their genres.
 
-    PATHs are files and folders; without any, the roots in the settings are scanned. Files that have a genre are kept
-    as they are. Running it again goes on where it was interrupted, and opens only what is new or changed.
+    PATHs are files and folders; without any, scan the roots in the settings. Files that have a genre are kept as they
+    are. Running the command again continues an interrupted scan and opens only files that are new or changed.
 
     \b
     Examples:
-      genrify-tag scan ~/Music --dry-run           say what would happen
-      genrify-tag scan ~/Music                     tag what has no genre
-      genrify-tag scan --min-confidence 0.8 .      write only what is very sure
+      genrify-tag scan ~/Music --dry-run           show what would happen
+      genrify-tag scan ~/Music                     tag songs that have no genre
+      genrify-tag scan --min-confidence 0.8 .      write only very likely genres
       genrify-tag scan --existing replace song.mp3
       genrify-tag scan ~/Music --format jsonl > result.jsonl
       genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
@@ -65,7 +69,7 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
     settings = state.settings(_overrides(options))
     wanted = paths or settings.library.roots
     if not wanted:
-        raise ConfigError("no PATH given and no roots in the settings", hint="try 'genrify-tag scan ~/Music'")
+        raise ConfigError("no PATH given and no library.roots in the settings", hint="try 'genrify-tag scan ~/Music'")
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
     with interruptible(), open_session(settings, files=files) as session:
         report = _Report(state, session, output_format, dry_run=own["dry_run"])
@@ -83,9 +87,9 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a command once: the write in hand is finished, all so far is kept.
+    """Turn the first Ctrl-C or SIGTERM into a clean end: the current write is finished, all results so far are kept.
 
-    From then on both are ignored until the process ends: whoever presses the keys twice shall not cut the ending short.
+    Further ones are ignored until the process ends, so that pressing Ctrl-C twice does not cut the clean-up short.
     """
     import signal
 
@@ -112,13 +116,13 @@ def interruptible() -> Iterator[None]:
 
 @dataclass
 class _Report:
-    """Runs the scan and tells of it: results to stdout, progress and closing words to stderr."""
+    """Runs the scan and reports it: results to stdout, progress and summary to stderr."""
 
     state: CliContext
     session: Session
     output_format: str
     dry_run: bool
-    listened: int = 0
+    analysed: int = 0
     listed_failures: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -136,17 +140,17 @@ class _Report:
                 closing(scan_folders(self.session, run.number, paths, options)) as results,
             ):
                 for result in results:
-                    self._tell(run.counts.add(result), progress)
+                    self._print_result(run.counts.add(result), progress)
         except KeyboardInterrupt:
             interrupted = True
-            self._say("Interrupted; all so far is kept. The same command goes on from here.")
+            self._print_message("Interrupted; all results so far are kept. Run the same command again to continue.")
         self._close(run.counts, run.number)
         return 130 if interrupted else int(run.counts["failed"] > 0)
 
-    def _tell(self, result: Result, progress: Progress) -> None:
+    def _print_result(self, result: Result, progress: Progress) -> None:
         from genrify_tagger.cli import report
 
-        self.listened += result.model != "" and not result.cached
+        self.analysed += result.model != "" and not result.cached
         self.listed_failures += result.status == "failed" and result.listed
         progress.advance(result)
         if self.output_format == "jsonl":
@@ -165,13 +169,13 @@ class _Report:
         from genrify_tagger.cli import report
 
         seconds = time.monotonic() - self.started
-        self._say(report.summary(counts, seconds=seconds, listened=self.listened, dry_run=self.dry_run))
+        self._print_message(report.summary(counts, seconds=seconds, analysed=self.analysed, dry_run=self.dry_run))
         for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):
-            self._say(line)
+            self._print_message(line)
 
-    def _say(self, words: str) -> None:
+    def _print_message(self, message: str) -> None:
         if self.state.log_format == "json":
             if not self.state.quiet:
-                click.echo(json.dumps({"level": "info", "logger": "genrify_tagger", "message": words}), err=True)
+                click.echo(json.dumps({"level": "info", "logger": "genrify_tagger", "message": message}), err=True)
         else:
-            self.state.console.print(words)
+            self.state.console.print(message)

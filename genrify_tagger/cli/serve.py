@@ -1,4 +1,4 @@
-"""`genrify-tag serve`: the local web page."""
+"""`genrify-tag serve`: the web page on this machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--host", metavar="ADDRESS", help="Where to serve the page, if not on this machine alone.")
-@click.option("--port", "-p", type=int, metavar="N", help="On which port; 0 for any free one.")
-@click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; by default only this machine can connect.")
+@click.option("--port", "-p", type=int, metavar="N", help="Port to listen on; 0 picks a free one.")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in the web browser.")
 @click.pass_obj
 @common_options
 def command(state: CliContext, host: str | None, port: int | None, open_browser: bool) -> None:
-    """Open the page in the browser.
+    """Serve the web page on this machine.
 
-    Drop songs to hear and genrify them, look through the library, correct, take back. The page is served on this
-    machine alone unless the settings say otherwise; on any other address it needs a token (web.token or
-    GENRIFY_WEB__TOKEN). It ends with Ctrl-C.
+    Drop songs to play and genrify them, browse the library, correct genres, undo changes. By default only this machine
+    can connect; any other address needs a token (web.token or GENRIFY_WEB__TOKEN). Press Ctrl-C to stop.
 
     \b
     Examples:
@@ -44,38 +43,38 @@ def command(state: CliContext, host: str | None, port: int | None, open_browser:
     from genrify_tagger.pipeline import open_session
 
     settings = state.settings({"web.host": host, "web.port": port})
-    web = _web()
+    web = _import_web()
     try:
         with interruptible(), open_session(settings) as session, web.open_app_context(session) as context:
             server = web.make_server(web.make_app(context), context)
-            _tell(state, server, settings.web.host, open_browser=open_browser)
+            _announce(state, server, settings.web.host, open_browser=open_browser)
             server.run()
     except KeyboardInterrupt:
-        return  # it is the way to end it
+        return  # the usual way to stop it
 
 
 @contextmanager
 def page_beside(state: CliContext, settings: Settings) -> Iterator[None]:
-    """Serve the page in a thread of its own for as long as the `with` block lasts.
+    """Serve the page in a separate thread while the `with` block lasts.
 
-    It has a session of its own, because that of the service is renewed whenever the settings change.
+    It has its own session, because the service replaces its session whenever the settings change.
     """
     from genrify_tagger.pipeline import open_session
 
-    web = _web()
+    web = _import_web()
     with open_session(settings) as session, web.open_app_context(session) as context:
         server = web.make_server(web.make_app(context), context)
         thread = threading.Thread(target=server.run, name="genrify-page")
         thread.start()
         try:
-            _tell(state, server, settings.web.host, open_browser=False)
+            _announce(state, server, settings.web.host, open_browser=False)
             yield
         finally:
             server.stop()
             thread.join()
 
 
-def _web() -> ModuleType:
+def _import_web() -> ModuleType:
     try:
         from genrify_tagger import web
     except ModuleNotFoundError as error:
@@ -85,13 +84,13 @@ def _web() -> ModuleType:
     return web
 
 
-def _tell(state: CliContext, server: Server, host: str, *, open_browser: bool) -> None:
+def _announce(state: CliContext, server: Server, host: str, *, open_browser: bool) -> None:
     shown = "127.0.0.1" if host in {"0.0.0.0", "::", "localhost"} else host
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{server.port}/"
     write_line(f"Hear it. Genrify it. {address}")
     sys.stdout.flush()
     if not state.quiet:
-        state.console.print("Ctrl-C ends it.")
+        state.console.print("Press Ctrl-C to stop.")
     if open_browser:
         import webbrowser
 

@@ -1,4 +1,4 @@
-"""`genrify-tag service`: have the background service started with the system."""
+"""`genrify-tag service`: install the background service under systemd."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-system_option = click.option("--system", is_flag=True, help="For the whole system, closed in; needs root.")
+system_option = click.option("--system", is_flag=True, help="A system-wide, sandboxed service; needs root.")
 
 
 @click.group(cls=Group)
 def command() -> None:
-    """Have new songs tagged from the system's start on.
+    """Install the background service (systemd).
 
-    systemd runs `genrify-tag watch` then, for you (the default) or for the whole system. It watches the roots in the
-    settings.
+    systemd then runs `genrify-tag watch` on the roots in the settings, for your user (the default) or system-wide.
 
     \b
     Examples:
@@ -44,13 +43,13 @@ def command() -> None:
 
 @command.command()
 @system_option
-@click.option("--user", metavar="NAME", help="With --system: as whom it runs; who called sudo, if not given.")
-@click.option("--no-start", is_flag=True, help="Only write the unit file.")
-@click.option("--print", "only_print", is_flag=True, help="Only show the unit file.")
+@click.option("--user", metavar="NAME", help="With --system: the user it runs as; default: the user who called sudo.")
+@click.option("--no-start", is_flag=True, help="Write the unit file, but do not start the service.")
+@click.option("--print", "only_print", is_flag=True, help="Print the unit file and change nothing.")
 @click.pass_obj
 @common_options
 def install(state: CliContext, system: bool, user: str | None, no_start: bool, only_print: bool) -> None:
-    """Write the unit file, and start the service.
+    """Write the unit file and start the service.
 
     \b
     Examples:
@@ -63,26 +62,24 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
     if system:
         _become(_owner(user))
     elif user is not None:
-        raise click.UsageError("--user goes with --system", click.get_current_context())
+        raise click.UsageError("--user needs --system", click.get_current_context())
     settings = state.settings()
     if not settings.library.roots:
         path = state.load().file
-        raise ConfigError(
-            "the settings name no roots to watch", path=path, hint='add roots = ["~/Music"] under [library]'
-        )
+        raise ConfigError("no library.roots to watch", path=path, hint='add roots = ["~/Music"] under [library]')
     unit = _unit(state, settings, system=system, user=user)
-    _tell_of_variables(state)
+    _warn_of_variables(state)
     if only_print:
         write_text(unit.text)
         return
     if not no_start and not systemd_units.systemd_runs():
-        raise GenrifyError("there is no systemd here", hint=systemd_units.without_systemd(_watch_command(state)))
+        raise GenrifyError("systemd is not running", hint=systemd_units.without_systemd(_watch_command(state)))
     systemd_units.write(unit)
     write_line(f"wrote {unit.path}")
     if not no_start:
         systemd_units.call(unit, "daemon-reload")
         systemd_units.call(unit, "enable", "--now", systemd_units.NAME)
-        write_line("the service runs; 'genrify-tag status' shows it")
+        write_line("the service is running; 'genrify-tag status' shows what it does")
     _offer_lingering(unit)
 
 
@@ -93,7 +90,7 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
 def uninstall(state: CliContext, system: bool) -> int:
     """Stop the service and remove its unit file.
 
-    Settings and database stay.
+    Keeps the settings and the database.
 
     \b
     Examples:
@@ -119,9 +116,9 @@ def uninstall(state: CliContext, system: bool) -> int:
 @click.pass_obj
 @common_options
 def status(state: CliContext, system: bool) -> int:
-    """Say whether the service is installed and runs.
+    """Tell whether the service is installed and running.
 
-    The exit status is 1 if it does not run.
+    The exit status is 1 if it is not running.
 
     \b
     Examples:
@@ -138,16 +135,16 @@ def status(state: CliContext, system: bool) -> int:
     if systemd_units.systemd_runs():
         write_line(f"systemd: {systemd_units.ask(unit, 'is-enabled')}, {systemd_units.ask(unit, 'is-active')}")
     else:
-        write_line(f"there is no systemd here: {systemd_units.without_systemd(_watch_command(state))}")
+        write_line(f"systemd is not running: {systemd_units.without_systemd(_watch_command(state))}")
     write_line(f"running: process {running['pid']}, {running['phase']}" if running else "not running")
     return 0 if running else 1
 
 
-def _tell_of_variables(state: CliContext) -> None:
-    """Warn of settings that are in force here and will not be where systemd starts the service."""
+def _warn_of_variables(state: CliContext) -> None:
+    """Warn about settings in environment variables, which systemd will not pass to the service."""
     loaded = state.load()
     if names := sorted({origin for origin in loaded.origins.values() if origin.startswith("GENRIFY_")}):
-        log.warning("the service will not see %s; settings for it belong into %s", ", ".join(names), loaded.file)
+        log.warning("the service will not see %s; put these settings into %s", ", ".join(names), loaded.file)
 
 
 def _unit(state: CliContext, settings: Settings, *, system: bool, user: str | None) -> Unit:
@@ -166,13 +163,13 @@ def _owner(user: str | None) -> str:
 
 
 def _become(user: str) -> None:
-    """See settings and database where the service will see them: in its user's home, not in root's."""
+    """Find settings and database where the service will: in its user's home, not in root's."""
     import pwd
 
     try:
         home = pwd.getpwnam(user).pw_dir
     except KeyError:
-        raise GenrifyError(f"there is no user {user!r}", hint="name the owner of the music with --user") from None
+        raise GenrifyError(f"no such user: {user!r}", hint="name the owner of the music with --user") from None
     if user != getpass.getuser():
         os.environ["HOME"] = home
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
@@ -189,7 +186,7 @@ def _place(*, system: bool) -> Unit:
 
 
 def _watch_command(state: CliContext) -> Sequence[str]:
-    """Return the command line of the service: this very program, the same settings file and database."""
+    """Return the command line of the service: this program with the same settings file and database."""
     program = shutil.which(sys.argv[0]) or sys.argv[0]
     start = [os.path.abspath(program)] if os.access(program, os.X_OK) else [sys.executable, "-m", "genrify_tagger"]
     named: list[Any] = ["--config", state.load().file] if state.config_file or os.environ.get("GENRIFY_CONFIG") else []
@@ -198,7 +195,7 @@ def _watch_command(state: CliContext) -> Sequence[str]:
 
 
 def _writable(settings: Settings) -> list[str]:
-    """Return what the service has to write to: the songs, and where it remembers."""
+    """Return the folders that the service writes to: the roots and the database's folder."""
     import platformdirs
 
     from genrify_tagger.store import database_file
@@ -210,4 +207,4 @@ def _writable(settings: Settings) -> list[str]:
 
 def _offer_lingering(unit: Unit) -> None:
     if not unit.is_system and not os.path.exists(f"/var/lib/systemd/linger/{getpass.getuser()}"):
-        write_line("It runs while you are logged in. To have it run always: loginctl enable-linger")
+        write_line("The service runs while you are logged in. To keep it running: loginctl enable-linger")

@@ -1,4 +1,4 @@
-"""`genrify-tag set`: a human's word."""
+"""`genrify-tag set`: write genres that the user chose."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from genrify_tagger.cli.output import format_option
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="FILE... GENRE...")
-@click.option("--none", "remove", is_flag=True, help="Remove the genre; then name files only.")
-@click.option("--field", metavar="NAME", help="Tag field to write, if not the genre field.")
+@click.argument("arguments", nargs=-1, required=True, metavar="FILE... GENRE...")
+@click.option("--none", "remove", is_flag=True, help="Remove the genre; give files only.")
+@click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: CliContext, words: tuple[str, ...], remove: bool, field: str | None, output_format: str) -> int:
-    """Write genres of your own choice.
+def command(state: CliContext, arguments: tuple[str, ...], remove: bool, field: str | None, output_format: str) -> int:
+    """Write genres that you choose.
 
-    The files come first, then one genre or several. What you set is journalled, can be undone, and is never overruled
-    by a scan. Any genre may be named, not only those the model knows.
+    Give the files first, then one or more genres; any genre, not only those the model knows. The change is journalled
+    and can be undone. No scan ever replaces a genre that you set.
 
     \b
     Examples:
@@ -29,13 +29,13 @@ def command(state: CliContext, words: tuple[str, ...], remove: bool, field: str 
       genrify-tag set 01.flac 02.flac 'Drum and Bass' Electronic
       genrify-tag set --none interlude.mp3
     """  # noqa: D301
-    from genrify_tagger.cli.change_run import carry_out
+    from genrify_tagger.cli.change_run import run_changes
     from genrify_tagger.pipeline import open_session, set_genres
 
-    files, genres = _sort(words, remove=remove)
+    files, genres = _sort(arguments, remove=remove)
     paths = [os.path.abspath(file) for file in files]
     with open_session(state.settings({"tagging.field": field}), files=1) as session:
-        return carry_out(
+        return run_changes(
             state,
             session,
             "set",
@@ -44,23 +44,23 @@ def command(state: CliContext, words: tuple[str, ...], remove: bool, field: str 
         )
 
 
-def _sort(words: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]]:
-    """Tell files from genres: the files come first, and exist."""
+def _sort(arguments: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]]:
+    """Split the arguments into files, which come first and exist, and genres."""
     from genrify_tagger.pipeline import is_audio
 
     files: list[str] = []
-    for word in words:
-        if not os.path.lexists(word):
+    for argument in arguments:
+        if not os.path.lexists(argument):
             break
-        files.append(word)
-    genres = list(words[len(files) :])
+        files.append(argument)
+    genres = list(arguments[len(files) :])
     for genre in genres:
         if os.sep in genre or is_audio(genre):
             raise click.UsageError(f"no such file: '{genre}' (files come first, genres after them)")
     if not files:
-        raise click.UsageError(f"no such file: '{words[0]}'")
+        raise click.UsageError(f"no such file: '{arguments[0]}'")
     if remove and genres:
-        raise click.UsageError(f"--none removes the genre, so '{genres[0]}' should be a file, but there is none")
+        raise click.UsageError(f"no such file: '{genres[0]}' (--none takes files only)")
     if not remove and not genres:
-        raise click.UsageError("no genre given (--none removes the genre)")
+        raise click.UsageError("no genre given (to remove the genre, use --none)")
     return files, genres

@@ -1,4 +1,4 @@
-"""`genrify-tag show`: one song from all sides."""
+"""`genrify-tag show`: everything known about one song."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option("--vocabulary", metavar="NAME", help="Which of the model's lists of genres to use.")
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
 @format_option("text", "json")
 @click.pass_obj
 @common_options
 def command(state: CliContext, file: str, vocabulary: str | None, output_format: str) -> None:
-    """Show all that is known of a song.
+    """Show everything known about a song.
 
-    Its genre in the file, what is heard with which confidence, the score of every genre, the likeliest genre of each
-    segment, what the last scan remembered and what the journal knows. Nothing is written into the file; a song that
-    was never heard is listened to.
+    The genre in the file, the decision and its confidence, the score of every genre, the most likely genre of each
+    segment, the result of the last scan and the journal. A song that is not in the database is analysed; nothing is
+    written into the file.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def command(state: CliContext, file: str, vocabulary: str | None, output_format:
     from genrify_tagger.pipeline import inspect_file, open_session
 
     loaded = state.load({"analysis.vocabulary": vocabulary})
-    named = loaded.is_given("database.url")  # the usual one is made: a song can be shown before the first scan
+    named = loaded.is_given("database.url")  # the default one is created: a song can be shown before the first scan
     with open_session(loaded.settings, files=1, create=not named) as session:
         track_report = inspect_file(session, os.path.abspath(file))
         if output_format == "json":
@@ -56,16 +56,16 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
-    heard = ", ".join(session.written_name(label) for label in decision.genres)
+    genres = ", ".join(session.written_name(label) for label in decision.genres)
     names = {label: session.written_name(label) for label in session.vocabulary.labels}
     yield display_path(track_report.path)
     yield f"  in the file    {printable(', '.join(track_report.snapshot.genres)) or '(no genre)'}"
-    yield f"  heard          {heard or f'unsure: {decision.reason}'}"
+    yield f"  decision       {genres or f'unsure: {decision.reason}'}"
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
-    yield f"  model          {session.sidecar.id}{' (remembered)' if track_report.cached else ''}"
+    yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"
     yield ""
     if guess:
         yield "Scores"
@@ -73,33 +73,33 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
         yield ""
         yield from _timeline(track_report, names)
         yield ""
-    yield from _memory(track_report)
+    yield from _past(track_report)
 
 
 def _timeline(track_report: TrackReport, names: Mapping[str, str]) -> Iterator[str]:
     yield "Timeline"
     for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True):
-        heard = f"{names[label]:<10} {score:.2f}" if label else "silence"
-        yield f"  {_clock(start)}-{_clock(end)}  {heard}"
+        likely = f"{names[label]:<10} {score:.2f}" if label else "silence"
+        yield f"  {_clock(start)}-{_clock(end)}  {likely}"
 
 
-def _memory(track_report: TrackReport) -> Iterator[str]:
+def _past(track_report: TrackReport) -> Iterator[str]:
     from genrify_tagger.files import printable
 
     record = track_report.record
     if record is None:
-        yield "Last scan: never seen"
+        yield "Last scan: not scanned yet"
     else:
-        note = printable(record.error or record.reason or "nothing to add")
+        note = printable(record.error or record.reason or "no remarks")
         yield f"Last scan: {record.status} ({note}), {record.seen_at:%Y-%m-%d %H:%M} UTC"
     if not track_report.changes:
-        yield "Journal: never written"
+        yield "Journal: no changes"
         return
     yield "Journal"
     for change in track_report.changes:
         before = printable(", ".join(change.before_genres or ())) or "(none)"
         after = printable(", ".join(change.after_genres or ())) or "(none)"
-        undone = ", taken back since" if change.undone_by else ""
+        undone = ", undone since" if change.undone_by else ""
         when = f"{change.created_at:%Y-%m-%d %H:%M}"
         yield f"  {when}  run {change.run} {change.origin}: {before} -> {after} ({change.state}{undone})"
 

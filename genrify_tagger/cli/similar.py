@@ -1,4 +1,4 @@
-"""`genrify-tag similar`: which songs of the library sound like one."""
+"""`genrify-tag similar`: the songs of the library that sound most like one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option("--count", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many songs.")
+@click.option("--count", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of songs.")
 @click.option("--playlist", type=click.Path(dir_okay=False), metavar="FILE.m3u8", help="Also write a playlist.")
 @format_option("text", "jsonl")
 @click.pass_obj
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def command(state: CliContext, file: str, count: int, playlist: str | None, output_format: str) -> None:
     """List the songs that sound most like one.
 
-    Compared is what the network hears, not tags or names; 1.00 means the same sound. The song itself need not be in the
-    library; the others are those that `scan` has listened to.
+    Songs are compared by the network's embedding of their audio, not by tags or names; 1.00 means the same sound. FILE
+    need not be in the library; the results are songs that `scan` has analysed.
 
     \b
     Examples:
@@ -39,23 +39,23 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
     from genrify_tagger.pipeline import EmbeddingIndex, analyse_one_off, open_session
 
     if playlist is not None and not playlist.lower().endswith((".m3u8", ".m3u")):
-        raise click.UsageError("the playlist's name must end in .m3u8")
-    os.stat(file)  # a mistyped name is told of first
+        raise click.UsageError("the name of the playlist must end in .m3u8")
+    os.stat(file)  # report a mistyped name before anything else
     with open_session(state.settings(), files=1, create=False) as session:
         song = analyse_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
         found = EmbeddingIndex(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
-        raise GenrifyError("no other song of the library was listened to yet", hint="genrify-tag scan ~/Music")
+        raise GenrifyError("the library has no other analysed song yet", hint="run genrify-tag scan ~/Music first")
     if playlist is not None:
         _write_playlist(os.path.abspath(playlist), found)
     for neighbour in found:
-        _tell(neighbour, output_format)
+        _print_neighbour(neighbour, output_format)
     if playlist is not None and not state.quiet:
         state.console.print(f"Wrote the playlist {playlist}")
 
 
-def _tell(neighbour: Neighbour, output_format: str) -> None:
+def _print_neighbour(neighbour: Neighbour, output_format: str) -> None:
     from genrify_tagger.files import display_path, json_path
 
     record = neighbour.record
@@ -83,12 +83,12 @@ def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:
 
 
 def _lines(folder: str, found: Sequence[Neighbour]) -> Iterator[str]:
-    """Yield an extended M3U; songs below the playlist's own folder are named from there, so that both can be moved."""
+    """Yield an extended M3U; paths below the playlist's folder are relative, so that both can move together."""
     yield "#EXTM3U\n"
     for neighbour in found:
         path, seconds = neighbour.record.path, round(neighbour.record.duration or -1)
         relative = os.path.relpath(path, folder)
         shown = path if relative.startswith(os.pardir) else relative
         if not shown.isprintable() or shown.startswith("#"):
-            continue  # the format has no way to write such a name
+            continue  # M3U has no way to write such a name
         yield f"#EXTINF:{seconds},{os.path.splitext(os.path.basename(path))[0]}\n{shown}\n"

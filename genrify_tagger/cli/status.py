@@ -1,4 +1,4 @@
-"""`genrify-tag status`: the library in numbers, and the service."""
+"""`genrify-tag status`: counts of the library, lists of files by status, the state of the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import known_place, remembered
+from genrify_tagger.cli.arguments import known_path, readable_store
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.errors import ModelError
@@ -23,13 +23,13 @@ LISTED = ("tagged", "kept", "unsure", "skipped", "failed", "missing")
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path())
-@click.option("--list", "listed", type=click.Choice(LISTED), help="Name the files of this status, with reasons.")
-@click.option("--health", is_flag=True, help="Only say whether the service is well; exit status 1 if it is not.")
+@click.option("--list", "listed", type=click.Choice(LISTED), help="List the files with this status, and why.")
+@click.option("--health", is_flag=True, help="Only check the service; exit status 1 if it is not healthy.")
 @format_option("text", "json")
 @click.pass_obj
 @common_options
 def command(state: CliContext, folder: str | None, listed: str | None, health: bool, output_format: str) -> int | None:
-    """Count the library; list what is unsure or failed; show the service.
+    """Summarise the library, list files by status, show the service.
 
     \b
     Examples:
@@ -37,7 +37,7 @@ def command(state: CliContext, folder: str | None, listed: str | None, health: b
       genrify-tag status ~/Music/New
       genrify-tag status --list unsure
       genrify-tag status --format json
-      genrify-tag status --health           for monitors: exit status 0 or 1
+      genrify-tag status --health           for monitoring: exit status 0 or 1
     """  # noqa: D301
     from genrify_tagger.watch.service_state import service_state
 
@@ -52,8 +52,8 @@ def command(state: CliContext, folder: str | None, listed: str | None, health: b
 
 
 def _count(state: CliContext, folder: str | None, output_format: str, service: dict[str, Any] | None) -> None:
-    with remembered(state) as store:
-        under = known_place(store, folder)
+    with readable_store(state) as store:
+        under = known_path(store, folder)
         counts, failures = store.counts(under), store.failures(under)
         last = next(iter(store.runs(limit=1)), None)
     if output_format == "json":
@@ -62,16 +62,16 @@ def _count(state: CliContext, folder: str | None, output_format: str, service: d
         return
     if not counts:
         where = f" in {folder}" if folder else ""
-        write_line(f"Nothing was scanned{where} yet: genrify-tag scan {folder or '~/Music'}")
+        write_line(f"Nothing scanned{where} yet; run genrify-tag scan {folder or '~/Music'}")
     else:
-        _tell_counts(counts, failures, last)
+        _print_counts(counts, failures, last)
     if service is not None and under is None:
         write_line("")
         for line in _service_lines(service):
             write_line(line)
 
 
-def _tell_counts(counts: dict[str, int], failures: dict[str, int], last: RunRecord | None) -> None:
+def _print_counts(counts: dict[str, int], failures: dict[str, int], last: RunRecord | None) -> None:
     rows = [(status, f"{counts[status]:,}") for status in LISTED if counts.get(status)]
     write_text("\n".join(table(["status", "files"], [*rows, ("all", f"{sum(counts.values()):,}")], right={"files"})))
     if failures:
@@ -92,7 +92,7 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
         yield f"  {root['watching']:<8} {root['path']}{folders}{reason}"
     done = ", ".join(f"{number:,} {status}" for status, number in service["counts"].items())
     waiting = counted(service["queue"], "file")
-    yield f"  {waiting} waiting; {done or 'none worked on'} since then; {service['rate']:g} a minute"
+    yield f"  {waiting} queued; {done or 'none processed'} since the start; {service['rate']:g} per minute"
     if last := service["last_result"]:
         words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
         at = last["at"][:16].replace("T", " ")
@@ -108,7 +108,7 @@ def _health(service: dict[str, Any] | None, output_format: str) -> int:
     if output_format == "json":
         write_json({"schema": 1, "healthy": not found, "problems": found, "service": service})
     else:
-        for line in found or ["the service is well"]:
+        for line in found or ["the service is healthy"]:
             write_line(line)
     return 1 if found else 0
 
@@ -117,18 +117,18 @@ def _list(state: CliContext, folder: str | None, status: str, output_format: str
     from genrify_tagger.files import json_path
 
     names = _names(state)
-    with remembered(state) as store:
-        for record in store.files_under(known_place(store, folder), [status]):
+    with readable_store(state) as store:
+        for record in store.files_under(known_path(store, folder), [status]):
             if output_format == "json":
                 fields = {"status": record.status, "reason": record.reason, "error": record.error}
-                heard = {"confidence": record.confidence, "scores": record.scores}
-                write_json({**json_path(record.path), **fields, **heard})
+                analysed = {"confidence": record.confidence, "scores": record.scores}
+                write_json({**json_path(record.path), **fields, **analysed})
             else:
-                write_line(_in_words(record, names))
+                write_line(_file_line(record, names))
 
 
 def _names(state: CliContext) -> dict[str, str]:
-    """Return the names of labels; none if the model cannot be used, which is no reason not to look at what is there."""
+    """Return the names of the labels; empty if the model cannot be loaded, so that `status` works without it."""
     from genrify_tagger.pipeline import written_names
 
     try:
@@ -137,10 +137,10 @@ def _names(state: CliContext) -> dict[str, str]:
         return {}
 
 
-def _in_words(record: FileRecord, names: Mapping[str, str]) -> str:
+def _file_line(record: FileRecord, names: Mapping[str, str]) -> str:
     from genrify_tagger.files import display_path
     from genrify_tagger.pipeline import likeliest
 
     best = likeliest(record.scores, record.confidence)
-    guess = f", perhaps {names.get(best, best)}" if best and record.status == "unsure" else ""
+    guess = f", best guess {names.get(best, best)}" if best and record.status == "unsure" else ""
     return f"{display_path(record.path)}  ({record.error or record.reason or record.status}{guess})"

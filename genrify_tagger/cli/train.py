@@ -1,4 +1,4 @@
-"""`genrify-tag train`: a model of one's own."""
+"""`genrify-tag train`: train a model on the user's music."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import write_line
-from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open_datasets, tell_problems
+from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_writable_folder, open_datasets, report_skipped
 
 
 @click.command()
 @click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
-@click.option("--output", "-o", required=True, metavar="FOLDER", help="Where the run and the model are kept.")
-@click.option("--from-scratch", is_flag=True, help="Begin with a small CNN that knows nothing, not with MSD_musicnn.")
-@click.option("--weights", metavar="WHEEL", help="The wheel musicnn 0.1.0, if it is not to be fetched from PyPI.")
+@click.option("--output", "-o", required=True, metavar="FOLDER", help="Folder for the training run and the model.")
+@click.option("--from-scratch", is_flag=True, help="Train a small CNN from scratch instead of fine-tuning MSD_musicnn.")
+@click.option(
+    "--weights", metavar="WHEEL", help="Local copy of the musicnn 0.1.0 wheel, instead of downloading it from PyPI."
+)
 @click.option(
     "--tune",
     type=click.Choice(["head", "mid", "all"]),
     default="mid",
     show_default=True,
-    help="What is trained of MSD_musicnn besides the head: nothing, its mid-end and dense layer, or all of it.",
+    help="Layers of MSD_musicnn to fine-tune: the head alone, also mid-end and dense layer, or all.",
 )
 @click.option(
     "--labels",
@@ -30,31 +32,39 @@ from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_room, open
     type=click.Choice(["gtzan", "own"]),
     default="gtzan",
     show_default=True,
-    help="The ten genres (and whether any of them fits), or the labels of the datasets as they are.",
+    help='Learn the ten genres (and "none of them"), or the labels of the datasets as they are.',
 )
-@click.option("--validation-list", metavar="LIST", help="Clips to validate on; else a fifth of the artists.")
-@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="At most.")
-@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Batches in an epoch.")
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Segments in a batch.")
+@click.option(
+    "--validation-list", metavar="LIST", help="Clips to validate on; default: those of a fifth of the artists."
+)
+@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True, help="Maximum number of epochs.")
+@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Batches per epoch.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Segments per batch.")
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
     default=5e-4,
     show_default=True,
-    help="Of AdamW.",
+    help="Learning rate of AdamW.",
 )
-@click.option("--patience", type=click.IntRange(1), default=6, show_default=True, help="Epochs without gain, to stop.")
-@click.option("--no-augmentation", is_flag=True, help="Train on the sound as it is.")
-@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of everything left to chance.")
-@click.option("--cache", metavar="FOLDER", help="Where decoded music is kept.")
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    default=6,
+    show_default=True,
+    help="Stop after this many epochs without improvement.",
+)
+@click.option("--no-augmentation", is_flag=True, help="Train on the unmodified audio.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Random seed.")
+@click.option("--cache", metavar="FOLDER", help="Folder for decoded audio.")
 @dataset_options()
 @click.pass_obj
 @common_options
 def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> int:
-    """Train a model on music of your own.
+    """Train a model on your own music.
 
-    Writes `model.keras`, the flatbuffer and sidecar that the tagger runs, a model card and a picture of the run.
-    Interrupted, the same command goes on where it was.
+    Writes `model.keras`, the flatbuffer and sidecar that the tagger uses, a model card and a plot of the training run.
+    Run the same command again to continue an interrupted run.
 
     \b
     Examples:
@@ -65,7 +75,7 @@ def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> 
     from genrify_tagger.training.extra import load_tensorflow, require
 
     require("tensorflow", "matplotlib")
-    folder = need_room(options["output"])
+    folder = need_writable_folder(options["output"])
     load_tensorflow()
     from genrify_tagger.training.retraining import train
 
@@ -73,11 +83,11 @@ def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> 
     plan, how = _plan(options, progress=state.shows_progress)
     trained = train(opened, folder, plan, how, tell=state.console.print)
     write_line(f"{trained.folder}: Keras and LiteRT agree within {trained.agreement:.1e}")
-    return tell_problems(state, trained.problems)
+    return report_skipped(state, trained.problems)
 
 
 def _plan(options: dict[str, Any], *, progress: bool) -> tuple[Any, Any]:
-    """Sort the options into what to train on and how."""
+    """Split the options into the training plan and the fitting options."""
     from genrify_tagger.training.augmentation import NOTHING, Recipe
     from genrify_tagger.training.datasets import read_list
     from genrify_tagger.training.fitting import Options

@@ -1,4 +1,4 @@
-"""`genrify-tag undo`: take back what was written."""
+"""`genrify-tag undo`: restore the genres that a run replaced."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=RUN, required=False)
-@click.option("--path", "-p", type=click.Path(), help="Take back the last change of this file, or of each file below.")
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would be taken back.")
+@click.option(
+    "--path", "-p", type=click.Path(), help="Undo the last change to this file, or to each file in this folder."
+)
+@click.option("--dry-run", "-n", is_flag=True, help="Show what would be undone; change nothing.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
 def command(state: CliContext, run: int | None, path: str | None, dry_run: bool, output_format: str) -> int:
-    """Take back what was written.
+    """Restore the genres that a run replaced.
 
-    The files get the very bytes back that their genre had before. Without RUN the last run that changed anything is
-    taken back; `genrify-tag history` names the runs. A file whose genre somebody changed since is left alone and
-    named. Undoing is a run, too: it can be undone.
+    Restores the exact bytes that the genre had before. Without RUN, undo the last run that changed anything;
+    `genrify-tag history` lists the runs. A file whose genre was changed since is left alone and reported. An undo is a
+    run, too, and can itself be undone.
 
     \b
     Examples:
       genrify-tag undo                        the last run
       genrify-tag undo 17                     run 17
-      genrify-tag undo --path ~/Music/Abba    the last change of each song there
+      genrify-tag undo --path ~/Music/Abba    the last change to each song there
       genrify-tag undo --dry-run
     """  # noqa: D301
-    from genrify_tagger.cli.change_run import carry_out
+    from genrify_tagger.cli.change_run import run_changes
     from genrify_tagger.pipeline import open_session, undo_changes
 
     if run is not None and path is not None:
-        raise click.UsageError("name a RUN or a --path, not both")
+        raise click.UsageError("give a RUN or a --path, not both")
     with open_session(state.settings(), files=1, create=False) as session:
         changes = _chosen(session, run, path)
-        return carry_out(
+        return run_changes(
             state,
             session,
             "undo",
@@ -60,19 +62,19 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
 
     if path is not None:
         found = changes_under(session, path)
-        nothing = GenrifyError("nothing was written there that could be taken back", path=path)
+        nothing = GenrifyError("there is nothing to undo", path=path)
     else:
         chosen = last_changing_run(session) if run is None else run
         found = changes_of_run(session, chosen) if chosen is not None else []
-        what = f"run {chosen} changed nothing, or" if run is not None else "nothing was written yet, or"
-        nothing = GenrifyError(f"{what} all of it was taken back already", hint="see 'genrify-tag history'")
+        what = f"run {chosen} changed nothing" if run is not None else "no run has changed anything"
+        nothing = GenrifyError(f"{what}, or all of it is already undone", hint="see 'genrify-tag history'")
     if not found:
         raise nothing
     if _is_of_beets(found):
-        raise GenrifyError("that was written by beets", path=path, hint="`beet genrify --undo` takes it back")
+        raise GenrifyError("beets wrote these changes", path=path, hint="undo them with `beet genrify --undo`")
     return found
 
 
 def _is_of_beets(changes: Sequence[ChangeRecord]) -> bool:
-    """Tell whether all of these changes are for beets to take back."""
+    """Tell whether beets wrote all of these changes, so that beets must undo them."""
     return all(change.origin == "beets" for change in changes)

@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--settle", type=float, metavar="SECONDS", help="Touch a file only after it has been left alone so long.")
+@click.option("--settle", type=float, metavar="SECONDS", help="Process a file once it has not changed for this long.")
 @click.option(
     "--polling",
     type=click.Choice(["auto", "always", "never"]),
-    help="Find changes by looking instead of being told; by default on network file systems.",
+    help="Poll for changes instead of using system events; auto: on network file systems.",
 )
-@click.option("--poll", "poll_seconds", type=float, metavar="SECONDS", help="How often to look, where that is needed.")
-@click.option("--min-confidence", type=float, metavar="0..1", help="Write nothing below this probability.")
-@click.option("--jobs", "-j", type=int, metavar="N", help="How many processes listen side by side.")
-@click.option("--serve", is_flag=True, help="Also serve the page, where the settings in [web] say.")
+@click.option("--poll", "poll_seconds", type=float, metavar="SECONDS", help="Interval between polls.")
+@click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
+@click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")
+@click.option("--serve", is_flag=True, help="Also serve the web page, as set in [web].")
 @click.pass_obj
 @common_options
 def command(
@@ -45,20 +45,20 @@ def command(
     jobs: int | None,
     serve: bool,
 ) -> int:
-    """Tag new songs as they come, until stopped.
+    """Tag new songs as they arrive, until stopped.
 
-    PATHs are folders; without any, the roots in the settings are watched. First they are looked through, then every
-    file that is new, changed or moved in is tagged once it has been left alone for ten seconds. Ctrl-C ends it.
+    PATHs are folders; without any, watch the roots in the settings. The command scans them once, then tags every file
+    that is added, changed or moved in, as soon as it has not changed for ten seconds. Press Ctrl-C to stop.
 
-    To have it started with the system, see `genrify-tag service --help`.
+    To start it with the system, see `genrify-tag service --help`.
 
     \b
     Examples:
       genrify-tag watch ~/Music
       genrify-tag watch --settle 60 ~/Downloads ~/Music
       genrify-tag watch --polling always /mnt/nas/music
-      genrify-tag watch --serve ~/Music      and open the page on http://127.0.0.1:8650/
-      genrify-tag status                     what it is doing
+      genrify-tag watch --serve ~/Music      with the page on http://127.0.0.1:8650/
+      genrify-tag status                     show what it is doing
     """  # noqa: D301
     from genrify_tagger.watch.daemon import Service
 
@@ -74,18 +74,22 @@ def command(
     }
     absolute = [os.path.abspath(path) for path in paths]
     service = Service(
-        lambda: state.settings(overrides), absolute, tell, arguments=sys.argv[1:], beside=_beside(state, serve=serve)
+        lambda: state.settings(overrides),
+        absolute,
+        log_result,
+        arguments=sys.argv[1:],
+        beside=_beside(state, serve=serve),
     )
     service.run()
     return 0
 
 
 def _need_folder(path: str) -> None:
-    """Refuse what is no folder: a mistyped name would be waited for without end."""
+    """Refuse what is not a folder: the service would wait forever for a mistyped name."""
     if not os.path.isdir(path):
         what = "not a folder" if os.path.lexists(path) else "no such folder"
-        hint = "name folders that are there; one that comes and goes belongs into library.roots in the settings"
-        raise ConfigError(what, path=path, hint=f"{hint}, and is waited for")
+        hint = "to wait for a folder that comes and goes, add it to library.roots in the settings"
+        raise ConfigError(what, path=path, hint=hint)
 
 
 def _beside(state: CliContext, *, serve: bool) -> Sequence[Beside]:
@@ -96,8 +100,8 @@ def _beside(state: CliContext, *, serve: bool) -> Sequence[Beside]:
     return (lambda service: page_beside(state, service.settings),)
 
 
-def tell(result: Result) -> None:
-    """Log a result: one line, or one JSON object with all of it."""
+def log_result(result: Result) -> None:
+    """Log a result as one line, or as one JSON object with all its fields."""
     from genrify_tagger.cli import report
 
     levels = {"failed": logging.WARNING, "kept": logging.DEBUG, "unchanged": logging.DEBUG}

@@ -1,4 +1,4 @@
-"""What the commands of the workbench share: naming datasets, and telling what was left out."""
+"""What the workbench commands share: dataset options, checks of the output folder, the list of skipped files."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SEEDS = click.IntRange(0, 2**31 - 1)  # every random generator takes these, with an epoch's number added
+SEEDS = click.IntRange(0, 2**31 - 1)  # valid for every random generator in use, even with the number of an epoch added
 
 _OPTIONS = (
-    click.option("--only", metavar="LIST", help="Only the clips named in this file, one a line."),
-    click.option("--subset", type=click.Choice(["small", "medium", "large"]), help="Of the FMA dataset."),
-    click.option("--file-column", metavar="NAME", help="Of a CSV: the column with the file."),
-    click.option("--label-column", metavar="NAME", help='Of a CSV: the column with the labels, separated by ";".'),
-    click.option("--group-column", metavar="NAME", help="Of a CSV: the column with the artist."),
+    click.option("--only", metavar="LIST", help="Use only the clips listed in this file, one per line."),
+    click.option("--subset", type=click.Choice(["small", "medium", "large"]), help="Subset of the FMA dataset."),
+    click.option("--file-column", metavar="NAME", help="CSV column with the file."),
+    click.option("--label-column", metavar="NAME", help='CSV column with the labels, separated by ";".'),
+    click.option("--group-column", metavar="NAME", help="CSV column with the artist."),
     click.option(
-        "--jobs", "-j", type=click.IntRange(0), default=0, metavar="N", help="Processes side by side; 0 for one a core."
+        "--jobs", "-j", type=click.IntRange(0), default=0, metavar="N", help="Number of processes; 0: one per core."
     ),
 )
 
 
 def dataset_options() -> Callable[[F], F]:
-    """Return the decorator that adds the options that say what is in a dataset, and ``--jobs``."""
+    """Return the decorator that adds the options that describe a dataset, and ``--jobs``."""
 
     def decorate(command: F) -> F:
         return functools.reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), command)
@@ -43,12 +43,12 @@ def dataset_options() -> Callable[[F], F]:
 
 
 def open_datasets(sources: Iterable[str], options: dict[str, Any], *, any_label: bool) -> list[Dataset]:
-    """List datasets as the options say; `options` holds what `dataset_options` adds, but for ``jobs``.
+    """Open the datasets; `options` holds what `dataset_options` adds, except ``jobs``.
 
     Raises
     ------
     ConfigError
-        If there is no such dataset, or none of the clips asked for is in any.
+        If there is no such dataset, or none of them has any of the listed clips.
     """
     from genrify_tagger.training.datasets import Columns, open_dataset, read_list
 
@@ -60,47 +60,47 @@ def open_datasets(sources: Iterable[str], options: dict[str, Any], *, any_label:
     names = read_list(options["only"])
     chosen = [dataset.only(names) for dataset in datasets]
     if not any(dataset.clips for dataset in chosen):
-        hint = f"the first clip is called {datasets[0].clips[0].name}"
-        raise ConfigError("names none of the clips", path=options["only"], hint=hint)
+        hint = f"the first clip is named {datasets[0].clips[0].name}"
+        raise ConfigError("lists none of the clips", path=options["only"], hint=hint)
     return chosen
 
 
-def need_folder(target: str) -> None:
-    """See that a file can be written where it is to be, before hours of work are done for it.
+def need_writable_file(target: str) -> None:
+    """Check that the output file can be written, before hours of work.
 
     Raises
     ------
     ConfigError
-        If there is no such folder, or nothing may be written in it.
+        If its folder does not exist or is not writable.
     """
     folder = Path(target).absolute().parent
     if not folder.is_dir():
         raise ConfigError("no such folder", path=str(folder))
     if not os.access(target if os.path.exists(target) else folder, os.W_OK):
-        raise ConfigError("nothing may be written there", path=target)
+        raise ConfigError("is not writable", path=target)
 
 
-def need_room(folder: str) -> Path:
-    """See that a folder can be made and written to, before hours of work are done for it; nothing is made yet.
+def need_writable_folder(folder: str) -> Path:
+    """Check that the output folder can be created and written to, before hours of work; creates nothing.
 
     Raises
     ------
     ConfigError
-        If a file is in the way, or nothing may be written there.
+        If a file is in the way, or the nearest existing folder is not writable.
     """
     path = Path(folder).absolute()
     nearest = next(one for one in (path, *path.parents) if one.exists())
     if not nearest.is_dir():
-        raise ConfigError("no folder but a file", path=str(nearest))
+        raise ConfigError("is a file, not a folder", path=str(nearest))
     if not os.access(nearest, os.W_OK):
-        raise ConfigError("nothing may be written there", path=str(nearest))
+        raise ConfigError("is not writable", path=str(nearest))
     return Path(folder)
 
 
-def tell_problems(state: CliContext, problems: Iterable[SkippedFile]) -> int:
-    """Name on stderr what was left out, and why; return the exit status: 1 if anything was."""
+def report_skipped(state: CliContext, problems: Iterable[SkippedFile]) -> int:
+    """List on stderr the files that were skipped, and why; return the exit status, 1 if there are any."""
     status = 0
     for problem in problems:
-        state.console.print(f"left out: {display_path(problem.path)}: {problem.reason}")
+        state.console.print(f"skipped: {display_path(problem.path)}: {problem.reason}")
         status = 1
     return status
