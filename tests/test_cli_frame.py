@@ -198,8 +198,8 @@ def test_an_unexpected_error_says_where_its_details_are(failing, capsys, tmp_pat
     failing(KeyError("x\ny"))
     assert main(["completion", "zsh"]) == 1
     text = capsys.readouterr().err
-    assert re.match(r"genrify-tag: unexpected error: KeyError: .* \(details are in (.*)\)\n$", text)
-    kept = Path(re.search(r"details are in (.*)\)", text)[1])
+    assert re.match(r"genrify-tag: unexpected error: KeyError: .* \(details in (.*)\)\n$", text)
+    kept = Path(re.search(r"details in (.*)\)", text)[1])
     assert tmp_path in kept.parents
     assert "raise error" in kept.read_text()
 

@@ -1,4 +1,4 @@
-"""The settings as text: in force, as a template for the settings file, and as README's table."""
+"""The settings as text: those in effect, a template for the settings file, the table in README."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from genrify_tagger.files import display_path
 
 _HEAD = """\
 # Settings of Genrify Tagger. Every line is optional; remove the "#" in front of what you change.
-# An environment variable GENRIFY_<SECTION>__<KEY> overrules this file, a command-line option overrules both.
-# Relative paths start at this file's folder. "genrify-tag config show" tells what is in force, and why.
+# An environment variable GENRIFY_<SECTION>__<KEY> overrides this file, a command-line option overrides both.
+# Relative paths are relative to this file's folder. "genrify-tag config show" prints what is in effect.
 """
 _HIDDEN = "(set, not shown)"
 
 
 def effective_toml(loaded: LoadedSettings) -> str:
-    """Return the settings in force as TOML, each with its origin as a comment."""
+    """Return the settings in effect as TOML, each with its origin as a comment."""
     lines = []
     for section, entries in _effective(loaded).items():
         given = [
@@ -39,7 +39,7 @@ def effective_toml(loaded: LoadedSettings) -> str:
 
 
 def effective_json(loaded: LoadedSettings) -> dict[str, Any]:
-    """Return the settings in force as a JSON object: sections of keys, each with ``value`` and ``origin``."""
+    """Return the settings in effect as a JSON object: sections of keys, each with ``value`` and ``origin``."""
     return {
         section: {key: {"value": value, "origin": display_path(origin)} for key, (value, origin) in entries.items()}
         for section, entries in _effective(loaded).items()
@@ -60,8 +60,8 @@ def settings_template() -> str:
 
 
 def settings_table() -> str:
-    """Return the Markdown table of all settings for README."""
-    rows = ["| Setting | Default | What it is for |", "|---|---|---|"]
+    """Return the Markdown table of all settings in README."""
+    rows = ["| Setting | Default | Purpose |", "|---|---|---|"]
     for setting in declared().values():
         default = _default_of(setting)
         shown = setting.shown or f"`{_toml(default)}`"

@@ -1,7 +1,7 @@
 """The settings: names, types, defaults, limits and explanations, each declared once.
 
-Validation, `genrify-tag config show`, the template of `genrify-tag config init` and README's table are all made from
-the declarations here.
+Validation, `genrify-tag config show`, the template of `genrify-tag config init` and the table in README are all
+generated from these declarations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from genrify_tagger.config.default_paths import default_database_url
 
 
 def _setting(doc: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:
-    """Declare a setting; see `Setting` for what else may be given."""
+    """Declare a setting; `more` holds further fields of `Setting`."""
     factory = more.pop("factory", None)
     metadata = {"doc": doc, **more}
     if factory is not None:
@@ -27,28 +27,28 @@ def _setting(doc: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class LibrarySettings:
-    """Which files are looked at."""
+    """Which files are scanned."""
 
     roots: tuple[str, ...] = _setting(
-        "Folders that make up the library: watched, and scanned when no path is named.",
+        "Folders of the library: watched, and scanned when no path is given.",
         (),
         form="path",
         example=("~/Music",),
     )
     include: tuple[str, ...] = _setting(
-        "Look only at files that match one of these patterns, or lie in a folder that does. Empty: all.",
+        "Scan only files that match one of these patterns or are in a folder that does. Empty: all.",
         (),
         form="glob",
         example=("*.flac", "Albums/"),
     )
     exclude: tuple[str, ...] = _setting(
-        'Leave out files and folders that match one of these patterns: "*" and "?" stop at "/", "**" does not, '
-        'a final "/" means folders only, a "/" elsewhere ties the pattern to the root; case does not matter.',
+        'Skip files and folders that match one of these patterns, regardless of case: "*" and "?" stop at "/", "**" does '
+        'not; a final "/" matches folders only, a "/" elsewhere anchors the pattern at the root.',
         ("@eaDir/", "#recycle/", "$RECYCLE.BIN/", "System Volume Information/", "lost+found/"),
         form="glob",
     )
     max_minutes: float = _setting(
-        "Skip longer files: audiobooks, mixes, podcasts. 0: no limit.",
+        "Skip files longer than this, such as audiobooks, mixes and podcasts. 0: no limit.",
         20.0,
         low=0,
     )
@@ -56,23 +56,23 @@ class LibrarySettings:
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """How songs are listened to."""
+    """How songs are analysed."""
 
-    segments: int = _setting("How many 3-second segments of a song are heard, evenly spaced.", 8, low=1, high=64)
+    segments: int = _setting("Number of 3-second segments to analyse per song, evenly spaced.", 8, low=1, high=64)
     jobs: int = _setting(
-        "How many worker processes listen side by side. 0: one for each processor.", 0, low=0, high=256
+        "Number of worker processes. 0: one per available processor.", 0, low=0, high=256
     )
-    vocabulary: str = _setting("Which of the model's lists of genres to use.", "gtzan", pattern=r"[\w.-]+")
+    vocabulary: str = _setting("Vocabulary of the model to use: `gtzan` has ten genres, `broad` more.", "gtzan", pattern=r"[\w.-]+")
     existing: bool = _setting(
-        "Also listen to files that have a genre: nothing is written, but learning and similarity use it.",
+        "Also analyse files that have a genre, for `similar` and `export`; nothing is written to them.",
         True,
     )
-    time_limit_seconds: float = _setting("A file that keeps a worker busy for longer has failed.", 30.0, low=1)
+    time_limit_seconds: float = _setting("Time limit per file; a file that takes longer fails.", 30.0, low=1)
     memory_limit_mb: int = _setting(
-        "A file that makes a worker need more than this beyond its own start-up size has failed.", 512, low=64
+        "Memory limit per file, on top of what a worker needs at its start; a file that takes more fails.", 512, low=64
     )
     model: str = _setting(
-        "Another model: the path of its JSON sidecar. Empty: the one that comes with the program.",
+        "Path of the JSON sidecar of another model. Empty: the shipped model.",
         "",
         form="path",
         example="~/models/mine.json",
@@ -81,51 +81,51 @@ class AnalysisSettings:
 
 @dataclass(frozen=True)
 class TaggingSettings:
-    """What is written, and into which files."""
+    """What is written to which files."""
 
     existing: Literal["keep", "merge", "replace"] = _setting(
-        "A file that has a genre: keep it, merge ours behind it, or replace it.",
+        "If a file has a genre: keep it, append the new one (merge), or replace it.",
         "keep",
     )
     treat_as_missing: tuple[str, ...] = _setting(
-        "Genres that count as none. Case does not matter.",
+        "Genres that count as no genre, regardless of case.",
         ("", "Other", "Unknown", "Genre"),
     )
     min_confidence: float | None = _setting(
-        "Write nothing below this confidence, a probability from 0 to 1; such files are reported as unsure. "
-        "Not set: the model's own threshold.",
+        "Write no genre below this confidence, a probability from 0 to 1; report the file as unsure instead. "
+        "Not set: the threshold of the model.",
         None,
         low=0,
         high=1,
         example=0.6,
-        shown="the model's own",
+        shown="the model's threshold",
     )
-    max_genres: int = _setting("How many genres a file gets at most.", 1, low=1, high=10)
+    max_genres: int = _setting("Maximum number of genres per file.", 1, low=1, high=10)
     field: str = _setting(
-        "The tag field that holds the genre.",
+        "Tag field to write.",
         "genre",
         pattern=r"[A-Za-z][A-Za-z0-9 _:-]*",
     )
     keep_mtime: bool = _setting(
-        "Restore a file's modification time after writing. This hides the change from MPD, Navidrome, beets and rsync.",
+        "Restore the modification time after a write. This hides the change from MPD, Navidrome, beets and rsync.",
         False,
     )
     hardlinks: Literal["refuse", "break", "in-place"] = _setting(
-        "A file with several hard links: refuse to write, break the link (only this name gets the genre), or write "
-        "in place (slower, a full copy is kept until the result is verified).",
+        "If a file has several hard links: refuse to write, break the link (only this name gets the genre), or write "
+        "in place (slower; a full copy is kept until the result is verified).",
         "refuse",
     )
     ownership: Literal["require", "best-effort"] = _setting(
-        "When a file's owner and group cannot be kept: require refuses to write, best-effort writes all the same.",
+        "If owner and group of a file cannot be kept: refuse to write (require), or write anyway (best-effort).",
         "require",
     )
     protected: tuple[str, ...] = _setting(
-        "Files with one of these genres are left alone whatever else is asked. Case does not matter.",
+        "Never write to files with one of these genres, regardless of case and of all other settings.",
         (),
         example=("Audiobook", "Podcast"),
     )
     names: Mapping[str, str] = _setting(
-        "What to write for a label of the model, as a table. Labels not listed keep the model's own names.",
+        "Names to write instead of those of the model, as a table from label to name.",
         factory=dict,
         form="genre",
         example={"hiphop": "Hip-Hop"},
@@ -134,20 +134,20 @@ class TaggingSettings:
 
 @dataclass(frozen=True)
 class WatchSettings:
-    """How the background service behaves."""
+    """The background service."""
 
     settle_seconds: float = _setting(
-        "Touch a new or changed file only after it has been left alone this long.", 10.0, low=0
+        "Process a new or changed file once it has not changed for this long.", 10.0, low=0
     )
     rescan_hours: float = _setting(
-        "Look through the whole library this often, in case an event was missed. 0: never.", 24.0, low=0
+        "Rescan the whole library this often, in case an event was missed. 0: never.", 24.0, low=0
     )
     polling: Literal["auto", "always", "never"] = _setting(
-        "Find changes by looking instead of being told: auto does so on network file systems.", "auto"
+        "Poll for changes instead of using system events; auto: on network file systems.", "auto"
     )
-    poll_seconds: float = _setting("How often to look where changes are found by looking.", 60.0, low=1)
+    poll_seconds: float = _setting("Interval between polls.", 60.0, low=1)
     after_batch: str = _setting(
-        "A command to run, or an http(s) address to call, once files have been tagged. Empty: none.",
+        "Command to run or http(s) URL to request after files were tagged. Empty: none.",
         "",
         example="mpc update",
     )
@@ -155,13 +155,13 @@ class WatchSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """Where analyses and the journal are kept."""
+    """Where analyses and journal are stored."""
 
     url: str = _setting(
-        "An SQLAlchemy URL, or simply the path of an SQLite file.",
+        "An SQLAlchemy URL or the path of an SQLite file.",
         factory=default_database_url,
         form="database",
-        example="~/genrify.db",
+        example="~/library.db",
         shown="SQLite in the platform's data folder",
     )
 
@@ -170,25 +170,25 @@ class DatabaseSettings:
 class WebSettings:
     """The local web page."""
 
-    host: str = _setting("The address the page is served on.", "127.0.0.1", pattern=r"[^\s/]+")
-    port: int = _setting("The port the page is served on. 0: any free one.", 8650, low=0, high=65535)
+    host: str = _setting("Address that the page is served on.", "127.0.0.1", pattern=r"[^\s/]+")
+    port: int = _setting("Port that the page is served on. 0: any free port.", 8650, low=0, high=65535)
     token: str = _setting(
-        "The secret that visitors must show; needed on any address but the loopback.",
+        "Secret that visitors must enter; required on any address but the loopback.",
         "",
         secret=True,
         example="a long random word",
     )
     names: tuple[str, ...] = _setting(
-        "Further host names under which the page may be asked for, behind a proxy for example.",
+        "Additional host names of the page, for example that of a reverse proxy.",
         (),
         example=("music.home.arpa",),
     )
-    upload_mb: int = _setting("The largest song that may be dropped on the page.", 200, low=1, high=100_000)
+    upload_mb: int = _setting("Maximum size of a song dropped on the page.", 200, low=1, high=100_000)
     uploads_mb: int = _setting(
-        "How much all dropped songs and what is made of them may take up together.", 2000, low=1, high=10_000_000
+        "Maximum total size of dropped songs and the files derived from them.", 2000, low=1, high=10_000_000
     )
     keep_minutes: float = _setting(
-        "Dropped songs are removed after so long without anyone looking at them.", 60.0, low=0.05
+        "Remove a dropped song when nobody has opened it for this long.", 60.0, low=0.05
     )
 
 
