@@ -143,7 +143,7 @@ def test_beets_finds_the_plugin_beside_its_own(distributions, editable_sources, 
     place = media.run(python, "-c", PLUGIN).stdout.decode().strip()
     expected = editable_sources / "beets_plugin" if kind == "editable" else tmp_path / "venv"
     assert place.startswith(str(expected))
-    assert "give songs a genre by listening to them" in beet(python, tmp_path, "help")
+    assert "tag genres by analysing the audio" in beet(python, tmp_path, "help")
     assert "no matching items" in beet(python, tmp_path, "genrify", status=1)
 
 
@@ -153,7 +153,8 @@ def test_beets_finds_the_plugin_by_pluginpath(distributions, tmp_path):
     pip_install(python, distributions["wheel"])
     installed = Path(media.run(python, "-c", PLUGIN).stdout.decode().strip()).parent
     shutil.move(installed, tmp_path / "elsewhere" / "genrify")
-    assert "give songs a genre" in beet(python, tmp_path, "help", config=f"pluginpath: {tmp_path / 'elsewhere'}\n")
+    pluginpath = f"pluginpath: {tmp_path / 'elsewhere'}\n"
+    assert "tag genres by analysing the audio" in beet(python, tmp_path, "help", config=pluginpath)
 
 
 def test_installing_the_plugin_leaves_beets_alone(distributions):

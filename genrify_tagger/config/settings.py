@@ -42,8 +42,8 @@ class LibrarySettings:
         example=("*.flac", "Albums/"),
     )
     exclude: tuple[str, ...] = _setting(
-        'Skip files and folders that match one of these patterns, regardless of case: "*" and "?" stop at "/", "**" does '
-        'not; a final "/" matches folders only, a "/" elsewhere anchors the pattern at the root.',
+        'Skip files and folders that match one of these patterns, regardless of case: "*" and "?" stop at "/", "**" '
+        'does not; a final "/" matches folders only, a "/" elsewhere anchors the pattern at the root.',
         ("@eaDir/", "#recycle/", "$RECYCLE.BIN/", "System Volume Information/", "lost+found/"),
         form="glob",
     )
@@ -59,10 +59,10 @@ class AnalysisSettings:
     """How songs are analysed."""
 
     segments: int = _setting("Number of 3-second segments to analyse per song, evenly spaced.", 8, low=1, high=64)
-    jobs: int = _setting(
-        "Number of worker processes. 0: one per available processor.", 0, low=0, high=256
+    jobs: int = _setting("Number of worker processes. 0: one per available processor.", 0, low=0, high=256)
+    vocabulary: str = _setting(
+        "Vocabulary of the model to use: `gtzan` has ten genres, `broad` more.", "gtzan", pattern=r"[\w.-]+"
     )
-    vocabulary: str = _setting("Vocabulary of the model to use: `gtzan` has ten genres, `broad` more.", "gtzan", pattern=r"[\w.-]+")
     existing: bool = _setting(
         "Also analyse files that have a genre, for `similar` and `export`; nothing is written to them.",
         True,
@@ -187,9 +187,7 @@ class WebSettings:
     uploads_mb: int = _setting(
         "Maximum total size of dropped songs and the files derived from them.", 2000, low=1, high=10_000_000
     )
-    keep_minutes: float = _setting(
-        "Remove a dropped song when nobody has opened it for this long.", 60.0, low=0.05
-    )
+    keep_minutes: float = _setting("Remove a dropped song when nobody has opened it for this long.", 60.0, low=0.05)
 
 
 @dataclass(frozen=True)
