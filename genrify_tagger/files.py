@@ -10,6 +10,7 @@ import base64
 import contextlib
 import os
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 
 try:
@@ -74,6 +75,11 @@ def has_writer(descriptor: int) -> bool | None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def is_inside(path: str, folders: Collection[str]) -> bool:
+    """Tell whether a path is one of `folders` or lies in one."""
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def display_path(path: str) -> str:

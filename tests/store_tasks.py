@@ -10,7 +10,7 @@ import time
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.store import FileRecord, Store, check, open_store
-from genrify_tagger.store.connect import parsed
+from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import bring_up_to_date
 
 
@@ -94,8 +94,8 @@ def refuse(url: str) -> None:
 
 def upgrade(url: str, head: str, scripts: str, start: str) -> None:
     """Migrate at the time `start`, together with others."""
-    store = Store(parsed(url))
-    store.choose_journal()
+    store = Store(parse_url(url))
+    store.choose_journal_mode()
     time.sleep(max(0.0, float(start) - time.time()))
     bring_up_to_date(store, head=head, scripts=scripts)
     store.close()

@@ -92,9 +92,9 @@ def test_an_import_survives_a_file_that_cannot_be_analysed(tmp_path, incoming, t
         ({"vocabulary": "klingon"}, "genrify.vocabulary is 'klingon'; the model has: broad, gtzan"),
         (
             {"database": "/proc"},
-            "/proc: the database is a folder; name another place with the setting genrify.database",
+            "/proc: the database is a folder; name another file with the setting genrify.database",
         ),
-        ({"database": "://"}, "the setting genrify.database is no SQLAlchemy URL"),
+        ({"database": "://"}, "the setting genrify.database is not a valid database URL"),
         ({"settings": "/nowhere/config.toml"}, "there is no such settings file (it is named by genrify.settings)"),
         (
             {"names": {"hip-hop": "Rap"}},

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
-BASE = {"errors", "files", "analysis", "tag_blocks"}
+BASE = {"errors", "files", "analysis", "tag_blocks", "mounts", "process_identity"}
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
@@ -25,6 +25,8 @@ ALLOWED = {
     "analysis": set(),
     "tag_blocks": set(),
     "files": {"errors"},
+    "mounts": {"files"},
+    "process_identity": set(),
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
     "worker_main": BASE | LISTENING | {"tags"},

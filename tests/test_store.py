@@ -431,7 +431,7 @@ class TestJournal:
         assert done.returncode == -signal.SIGKILL
         assert [change.path for change in store.pending_changes()] == ["/a"]
         assert [run.status for run in store.runs()] == ["interrupted"]
-        assert check(url) == ["1 change was begun and not finished; the next run settles that"]
+        assert check(url) == ["1 change was begun but not finished; the next run resolves that"]
 
 
 class TestTogether:

@@ -168,8 +168,8 @@ def test_runs_and_days_of_changes(store):
     assert [(record.id, made, undone) for record, made, undone in found] == [(runs[1], 3, 0), (runs[0], 2, 1)]
     assert idle not in {record.id for record, _, _ in found}
     assert store.changing_runs(before=runs[1]) == found[1:]
-    assert store.tally_of(runs[0]) == (2, 1)
-    assert store.tally_of(idle) == (0, 0)
+    assert store.change_counts(runs[0]) == (2, 1)
+    assert store.change_counts(idle) == (0, 0)
     assert store.changes_by_day(NOW - timedelta(days=1)) == {
         utc_now().date().isoformat(): {"scan": 2, "set": 2, "undo": 1}
     }

@@ -20,7 +20,7 @@ from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, select
 
 from genrify_tagger.errors import StoreError, StoreNewerError
 from genrify_tagger.store import Store, check, open_store
-from genrify_tagger.store.connect import parsed
+from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
 from genrify_tagger.store.models import Base
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
@@ -73,9 +73,9 @@ def later_scripts(folder: Path, extra: str = "") -> str:
 def migrated(url: str, head: str, scripts: str | None = None) -> Store:
     """Open a database at a chosen revision."""
     if url.startswith("sqlite"):
-        Path(str(parsed(url).database)).parent.mkdir(exist_ok=True)
-    store = Store(parsed(url))
-    store.choose_journal()
+        Path(str(parse_url(url).database)).parent.mkdir(exist_ok=True)
+    store = Store(parse_url(url))
+    store.choose_journal_mode()
     try:
         bring_up_to_date(store, head=head, scripts=scripts)
     except StoreError:
@@ -163,7 +163,7 @@ def test_a_migration_may_not_break_references(tmp_path: Path) -> None:
         run = store.start_run("scan")
         store.begin_change(run=run, path="/a", field="genre", before=None, after=b"", origin="scan")
     careless = later_scripts(tmp_path, 'op.execute("DELETE FROM runs")')
-    with pytest.raises(StoreError, match="lack what they refer to"):
+    with pytest.raises(StoreError, match="some records refer to missing ones"):
         migrated(url, "9999", careless)
     with open_store(url) as store:
         assert len(list(store.changes())) == 1
@@ -185,11 +185,11 @@ def test_starting_processes_do_not_race(url: str, tmp_path: Path) -> None:
 
 def test_tables_of_others_on_a_shared_server() -> None:
     url = new_postgres_url()
-    with Store(parsed(url)) as bare, bare.write() as connection:
+    with Store(parse_url(url)) as bare, bare.write() as connection:
         connection.exec_driver_sql("CREATE TABLE albums (id INTEGER)")
     open_store(url).close()  # no harm in that
     url = new_postgres_url()
-    with Store(parsed(url)) as bare, bare.write() as connection:
+    with Store(parse_url(url)) as bare, bare.write() as connection:
         connection.exec_driver_sql("CREATE TABLE files (id INTEGER)")
     with pytest.raises(StoreError, match="belongs to another program"):
         open_store(url)

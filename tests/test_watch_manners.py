@@ -308,7 +308,7 @@ def test_an_answer_that_is_not_http_does_not_end_all_calls(caplog):
     with answering(b"this is no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n") as (address, calls):
         hook.action = f"http://{address}/scan?u=J\u00fcrg&p=secret"
         done(hook)
-        assert caplog.messages == [f"watch.after_batch: http://{address}/scan: what answered does not speak HTTP"]
+        assert caplog.messages == [f"watch.after_batch: http://{address}/scan: the answer is not HTTP"]
         done(hook)
     assert len(calls) == 2 and calls[1].startswith(b"GET /scan?u=J%C3%BCrg&p=secret ")
     assert len(caplog.messages) == 1
@@ -338,7 +338,7 @@ def test_settings_that_are_read_again_do_not_end_a_command(program, music, tmp_p
         service.tagged(song(music))
         until(begun.exists)
         service.process.send_signal(signal.SIGHUP)
-        until(lambda: "the settings were read again" in service.words)
+        until(lambda: "the settings were reloaded" in service.words)
         until(ended.exists)
 
 

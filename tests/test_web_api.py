@@ -405,7 +405,7 @@ def test_a_server_that_is_stopped_finishes_the_write_in_hand(tmp_path):
         page.ask("POST", "/api/genres", body, {**CHANGING, "Content-Type": "application/json"})
     written = sum(genres_in(music / f"{number:03}.mp3") == ["Jazz"] for number in range(150))
     assert 0 < written <= 150
-    assert program("db", "check").stdout.count("begun and not finished") == 0
+    assert program("db", "check").stdout.count("begun but not finished") == 0
     history = program("history", "--format", "jsonl").stdout.splitlines()
     assert json.loads(history[0])["changed"] == written
 

@@ -51,7 +51,7 @@ def command(
 
 
 def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:
-    tally = store.tally()
+    tally = store.change_counts_by_run()
     changing = (record for record in store.runs(limit=None) if all_runs or record.id in tally)
     shown = [(record, *tally.get(record.id, (0, 0))) for record in islice(changing, limit)]
     if output_format == "jsonl":

@@ -73,7 +73,7 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
         write_text(unit.text)
         return
     if not no_start and not systemd_units.systemd_runs():
-        raise GenrifyError("systemd is not running", hint=systemd_units.without_systemd(_watch_command(state)))
+        raise GenrifyError("systemd is not running", hint=systemd_units.alternatives(_watch_command(state)))
     systemd_units.write(unit)
     write_line(f"wrote {unit.path}")
     if not no_start:
@@ -135,7 +135,7 @@ def status(state: CliContext, system: bool) -> int:
     if systemd_units.systemd_runs():
         write_line(f"systemd: {systemd_units.ask(unit, 'is-enabled')}, {systemd_units.ask(unit, 'is-active')}")
     else:
-        write_line(f"systemd is not running: {systemd_units.without_systemd(_watch_command(state))}")
+        write_line(f"systemd is not running: {systemd_units.alternatives(_watch_command(state))}")
     write_line(f"running: process {running['pid']}, {running['phase']}" if running else "not running")
     return 0 if running else 1
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genrify_tagger.pipeline import Result
-    from genrify_tagger.watch.daemon import Beside
+    from genrify_tagger.watch.daemon import Companion
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def command(
         absolute,
         log_result,
         arguments=sys.argv[1:],
-        beside=_beside(state, serve=serve),
+        companions=_companions(state, serve=serve),
     )
     service.run()
     return 0
@@ -92,7 +92,7 @@ def _need_folder(path: str) -> None:
         raise ConfigError(what, path=path, hint=hint)
 
 
-def _beside(state: CliContext, *, serve: bool) -> Sequence[Beside]:
+def _companions(state: CliContext, *, serve: bool) -> Sequence[Companion]:
     if not serve:
         return ()
     from genrify_tagger.cli.serve import page_beside

@@ -6,7 +6,7 @@ their back.
 
 from genrify_tagger.decision import likeliest
 from genrify_tagger.library import Candidate, UnreadablePath, is_audio
-from genrify_tagger.pipeline.changes import PathFilter, find_changed, is_inside, mark_gone
+from genrify_tagger.pipeline.changes import PathFilter, find_changed, mark_gone
 from genrify_tagger.pipeline.container_names import container_name
 from genrify_tagger.pipeline.embedding_index import EmbeddingIndex, Neighbour
 from genrify_tagger.pipeline.external_writes import (
@@ -67,7 +67,6 @@ __all__ = [
     "find_changed",
     "inspect_file",
     "is_audio",
-    "is_inside",
     "last_changing_run",
     "latest_change",
     "likeliest",

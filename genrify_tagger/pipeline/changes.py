@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from genrify_tagger.config import LibrarySettings
+from genrify_tagger.files import is_inside
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath
 from genrify_tagger.pipeline.process_file import ScanOptions
 from genrify_tagger.pipeline.scan_folders import BATCH, discovered, is_unchanged
@@ -122,8 +123,3 @@ def mark_gone(
             out_of_reach = away()  # asked after the look at the files, since the file system may have gone meanwhile
             session.store.mark_missing(p for p in batch if not is_inside(p, out_of_reach))
             yield None
-
-
-def is_inside(path: str, folders: Collection[str]) -> bool:
-    """Whether a path is one of `folders` or lies in one."""
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)

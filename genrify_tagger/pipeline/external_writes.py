@@ -16,7 +16,7 @@ from genrify_tagger.pipeline.journalled_write import begin_change, provenance_of
 from genrify_tagger.pipeline.process_file import error_text, identify
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
-from genrify_tagger.store import DONE, FAILED, ChangeRecord, Found
+from genrify_tagger.store import DONE, FAILED, ChangeRecord, ObservedTag
 from genrify_tagger.tags import Snapshot
 
 
@@ -95,7 +95,7 @@ def confirm_write(session: Session, change: int) -> Callable[[], None]:
 
 
 def _finish(session: Session, record: ChangeRecord, stat: FileStat, snapshot: Snapshot) -> None:
-    found = Found(raw=snapshot.raw, genres=snapshot.genres, audio_key=_key_now(session, record))
+    found = ObservedTag(raw=snapshot.raw, genres=snapshot.genres, audio_key=_key_now(session, record))
     session.store.finish_change(record.id, DONE, stat_after=stat, found=found)
 
 

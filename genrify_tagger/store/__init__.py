@@ -1,7 +1,7 @@
-"""What the program remembers: files, analyses, runs and the journal of changes, in SQLite or PostgreSQL.
+"""The database: files, analyses, runs and the journal of changes, in SQLite or PostgreSQL.
 
-Paths are `str` from `os.fsdecode` and are kept as bytes; times are aware and in UTC. A store may be used by several
-threads, and its database by several processes at a time. Every error is a `StoreError` in plain words.
+Paths are `str` from `os.fsdecode` and are stored as bytes; times are aware and in UTC. Several threads may share a
+store, and several processes a database. Every error is a `StoreError`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.store.advisory_lock import advisory_lock
 from genrify_tagger.store.analyses import Analyses, as_stored
 from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Order, Overview, ResultPage, TrackFilter
-from genrify_tagger.store.connect import database_file, make_folder, parsed
+from genrify_tagger.store.connect import create_folder, database_file, parse_url
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
-from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, Found, RunRecord, Sighting, utc_now
+from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, ObservedTag, RunRecord, Sighting, utc_now
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
-    "Found",
+    "ObservedTag",
     "Order",
     "Overview",
     "ResultPage",
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class Store(Browse, Analyses, Runs, Journal, Maintenance):
-    """An open database; `open_store` makes one, leaving the `with` block (or `close`) closes it."""
+    """An open database, from `open_store`; leaving the `with` block closes it."""
 
     def __enter__(self) -> Store:
         return self
@@ -62,33 +62,33 @@ class Store(Browse, Analyses, Runs, Journal, Maintenance):
 
 
 def open_store(url: str, *, create: bool = True) -> Store:
-    """Open a database, creating it or bringing its tables up to date where needed.
+    """Open a database; create or migrate its tables where needed.
 
     Parameters
     ----------
     url : str
         "sqlite:////folder/file.db", "/folder/file.db" or "postgresql://user@host/name".
     create : bool
-        Whether to make an SQLite file that does not exist; else that is an error.
+        Whether to create an SQLite file that does not exist; otherwise that is an error.
 
     Raises
     ------
     StoreNewerError
-        If a newer Genrify Tagger wrote it.
+        If a newer version of the program wrote it.
     StoreCorruptError
-        If it is damaged or no database.
+        If it is damaged or not a database.
     StoreError
         If it cannot be used for another reason.
     """
-    settled = parsed(url)
-    if settled.get_backend_name() == "sqlite":
-        file = str(settled.database)
+    parsed_url = parse_url(url)
+    if parsed_url.get_backend_name() == "sqlite":
+        file = str(parsed_url.database)
         if not create and not os.path.exists(file):
-            raise StoreError("there is no database", path=file, hint="`genrify-tag scan ~/Music` makes one")
-        make_folder(file)
-    store = Store(settled)
+            raise StoreError("there is no database", path=file, hint="`genrify-tag scan ~/Music` creates one")
+        create_folder(file)
+    store = Store(parsed_url)
     try:
-        store.choose_journal()
+        store.choose_journal_mode()
         bring_up_to_date(store)
     except BaseException:
         store.close()

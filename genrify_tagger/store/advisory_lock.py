@@ -1,4 +1,4 @@
-"""A lock that one process holds for as long as it lives, on a database server that others use from other machines."""
+"""A lock on a database server that one process holds until it ends, seen by other machines as well."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _HOLDER = text(
 
 @contextmanager
 def advisory_lock(database: Database, label: str) -> Iterator[str | None]:
-    """Hold the lock until the end of the block; it goes with the connection, however this process ends.
+    """Hold the lock within the block; the server releases it however this process ends.
 
     Parameters
     ----------
     database : Database
-        An open database. SQLite has no such lock: a file beside it has to serve.
+        An open database. SQLite has no such lock; use a lock file.
     label : str
-        What others are told of this process.
+        What other processes see as the holder.
 
     Yields
     ------
     str or None
-        The label of the process that holds it already; None if it is ours.
+        The label of the process that holds the lock already; None if this process got it.
     """
     if database.is_sqlite:
         yield None
@@ -44,6 +44,6 @@ def advisory_lock(database: Database, label: str) -> Iterator[str | None]:
             try:
                 yield None
             finally:
-                connection.invalidate()  # closes it, and the lock with it; the server may be gone already
+                connection.invalidate()  # closes the connection, which releases the lock; the server may be gone
         else:
             yield free.execute(_HOLDER, {"number": NUMBER}).scalar() or "unknown"

@@ -1,4 +1,4 @@
-"""The analysis cache: what the network heard, by audio key, model and front end; about 1 KB a song."""
+"""The analysis cache: the model's outputs by audio key, model and front end; about 1 KB per song."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = ANALYSES.c
 
 
 def as_stored(analysis: Analysis) -> Analysis:
-    """Return `analysis` as `find_analysis` will give it, so that fresh and cached results agree to the last bit.
+    """Return `analysis` as `find_analysis` will return it, so that fresh and cached results are identical.
 
     Outputs, intervals and levels are kept as they are (float32); tags and embedding are rounded to float16.
     """
@@ -36,23 +36,23 @@ def as_stored(analysis: Analysis) -> Analysis:
 
 
 class Analyses(Database):
-    """The part of a store that knows analyses."""
+    """The analyses table."""
 
     def find_analysis(self, audio_key: str, model: str, front_end: str) -> Analysis | None:
-        """Return the analysis of this audio by this model behind this front end, None if there is none."""
+        """Return the analysis of an audio by a model and front end; None if there is none."""
         query = select(ANALYSES).where(KEY.audio_key == audio_key, KEY.model == model, KEY.front_end == front_end)
         with self.read() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _unpacked(row)
 
     def save_analysis(self, audio_key: str, model: str, front_end: str, analysis: Analysis) -> None:
-        """Keep an analysis; saving it again changes nothing. See `as_stored` for what is rounded."""
+        """Save an analysis, rounded as by `as_stored`."""
         row = {"audio_key": audio_key, "model": model, "front_end": front_end, **_row(analysis)}
         with self.write() as connection:
             connection.execute(upsert(connection, ANALYSES), row)
 
     def embeddings(self, model: str, front_end: str | None = None) -> Iterator[tuple[str, FloatArray]]:
-        """Stream (audio key, embedding of shape (n_dimensions,)) of all songs that `model` has heard."""
+        """Stream (audio key, embedding of shape (n_dimensions,)) of all songs that `model` has analysed."""
         place = (KEY.audio_key, KEY.front_end)
         query = select(*place, KEY.embedding).where(KEY.model == model).order_by(*place).limit(PAGE)
         if front_end is not None:
@@ -99,7 +99,7 @@ def _unpacked(row: RowMapping) -> Analysis:
 
 def _packed(values: FloatArray, dtype: np.dtype[np.floating]) -> bytes:
     if dtype == HALF:
-        values = np.clip(values, -HALF_MAX, HALF_MAX)  # infinity would poison every distance later
+        values = np.clip(values, -HALF_MAX, HALF_MAX)  # infinity would spoil every distance
     return np.asarray(values).astype(dtype).tobytes()
 
 

@@ -1,7 +1,7 @@
-"""Looking through a large library: filtered and sorted pages, and the numbers behind the charts.
+"""Browse a large library: filtered and sorted pages, and the numbers behind the charts.
 
-A table of 100,000 rows is read once a page: the paths that match go into a temporary table, which then gives both their
-number and the page. No index would serve every filter and order, and each would have to be kept up by every scan.
+Each page reads the whole table once: the matching paths go into a temporary table, which gives both their number and
+the page. No index serves every filter and order, and every scan would have to update each of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from genrify_tagger.store.file_rows import STATUS, THERE, Files
+from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
 from genrify_tagger.store.models import ANALYSES, CHANGES, FILES, RUNS
 from genrify_tagger.store.records import FileRecord, RunRecord
 from genrify_tagger.store.runs import as_run
@@ -40,15 +40,15 @@ from genrify_tagger.store.sql import below
 Order = Literal["path", "confidence", "genre", "duration", "seen"]
 ORDERS: tuple[Order, ...] = ("path", "confidence", "genre", "duration", "seen")
 BINS = 20  # of the confidence chart
-NO_GENRE = ""  # what `Filter.genre` calls files without one
-NOTHING = -1.0  # where a number is unknown; below all that are known
+NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
+UNKNOWN = -1.0  # sorts unknown numbers before all others
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
 NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackFilter:
-    """Which files of the library are meant; what is not given does not matter.
+    """Conditions on files; those left at their default do not apply.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class TrackFilter:
     genre : str or None
         A genre in the file, as written; "" for files without one.
     statuses : sequence of str
-        Any of these; "missing" for files that are no longer there, which are left out otherwise.
+        Any of these; "missing" selects files that no longer exist, which are left out otherwise.
     low, high : float or None
         Bounds of the confidence, both included.
     folder : str or None
         An absolute path: this file, or files below this folder.
     suffixes : sequence of str
-        Any of these endings of the name (".mp3").
+        Any of these name suffixes (".mp3").
     """
 
     words: str = ""
@@ -77,7 +77,7 @@ class TrackFilter:
 
 @dataclass(frozen=True)
 class ResultPage:
-    """Some files, how many there are in all, and whether more follow in the direction that was asked for."""
+    """One page of files, the number of all matches, and whether more follow in the requested direction."""
 
     total: int
     files: list[FileRecord]
@@ -86,7 +86,7 @@ class ResultPage:
 
 @dataclass(frozen=True)
 class Overview:
-    """The library in numbers.
+    """Statistics of the library.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Overview:
 
 
 class Browse(Files):
-    """The part of a store that pages through the library."""
+    """Pages and statistics of the library."""
 
     def browse(
         self,
@@ -117,15 +117,14 @@ class Browse(Files):
 
         Parameters
         ----------
-        wanted : Filter
+        wanted : TrackFilter
         order : str
-            One of `ORDERS`; files that are equal in it are in order of their paths.
+            One of `ORDERS`; ties are ordered by path.
         descending : bool
         beyond : str or None
-            The path next to which the page begins; None for the first page. A page that is asked for so costs the same
-            wherever it is.
+            The path after which the page begins; None for the first page. Every page costs the same.
         backwards : bool
-            Whether the page ends before `beyond` instead of beginning behind it.
+            Whether the page ends before `beyond` instead of beginning after it.
         limit : int
         """
         key = _sort_key(order)
@@ -147,14 +146,14 @@ class Browse(Files):
     def _beyond(
         self, path: str | None, order: Order, keys: ColumnElement[Any], paths: ColumnElement[Any], *, falling: bool
     ) -> ColumnElement[bool]:
-        """Return the condition for what comes behind the file at `path`."""
+        """Return the condition for files after the one at `path`."""
         record = None if path is None else self.files([path]).get(path)
         if record is None:
             return true()
         here = {
             "path": record.path,
-            "confidence": _or_less(record.confidence),
-            "duration": _or_less(record.duration),
+            "confidence": _or_unknown(record.confidence),
+            "duration": _or_unknown(record.duration),
             "genre": json.dumps(record.after),
             "seen": record.seen_at,
         }[order]
@@ -163,12 +162,12 @@ class Browse(Files):
         return or_(keys > here, and_(keys == here, paths > record.path))
 
     def overview(self) -> Overview:
-        """Count the files that are there by genre and by confidence."""
+        """Count existing files by genre and by confidence."""
         genres: Counter[str] = Counter()
         steps = [0] * BINS
         scaled = FILES.c.confidence * BINS
         step = cast(scaled if self.is_sqlite else func.floor(scaled), Integer)
-        query = select(AFTER, step, func.count()).where(THERE).group_by(AFTER, step)
+        query = select(AFTER, step, func.count()).where(PRESENT).group_by(AFTER, step)
         with self.read() as connection:
             for text, number, count in connection.execute(query):
                 genres.update(dict.fromkeys(json.loads(text) or [NO_GENRE], count))
@@ -192,7 +191,7 @@ class Browse(Files):
         return found
 
     def changing_runs(self, *, before: int | None = None, limit: int = 50) -> list[tuple[RunRecord, int, int]]:
-        """Return runs that changed files, newest first, with how many changes were made and how many taken back."""
+        """Return runs that changed files, newest first, with their number of changes and of undone changes."""
         done = CHANGES.c.state == "done"
         counts = (
             select(CHANGES.c.run, func.count().label("made"), func.count(CHANGES.c.undone_by).label("undone"))
@@ -203,9 +202,11 @@ class Browse(Files):
         )
         if before is not None:
             counts = counts.where(CHANGES.c.run < before)
-        tally = counts.cte("tally")
+        by_run = counts.cte("by_run")
         query = (
-            select(RUNS, tally.c.made, tally.c.undone).join(tally, RUNS.c.id == tally.c.run).order_by(RUNS.c.id.desc())
+            select(RUNS, by_run.c.made, by_run.c.undone)
+            .join(by_run, RUNS.c.id == by_run.c.run)
+            .order_by(RUNS.c.id.desc())
         )
         found = []
         with self.read() as connection:
@@ -215,25 +216,25 @@ class Browse(Files):
                 found.append((as_run(values), made, undone))
         return found
 
-    def tally_of(self, run: int) -> tuple[int, int]:
-        """Return how many changes a run made, and how many of them were taken back."""
+    def change_counts(self, run: int) -> tuple[int, int]:
+        """Return the number of a run's changes, and how many of them were undone."""
         made = and_(CHANGES.c.run == run, CHANGES.c.state == "done")
         with self.read() as connection:
             row = connection.execute(select(func.count(), func.count(CHANGES.c.undone_by)).where(made)).one()
         return int(row[0]), int(row[1])
 
     def count_analyses(self, model: str, front_end: str) -> int:
-        """Return how many songs `model` has heard behind this front end."""
-        heard = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)
+        """Return how many songs `model` has analysed with this front end."""
+        analysed = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)
         with self.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(ANALYSES).where(heard)).scalar_one())
+            return int(connection.execute(select(func.count()).select_from(ANALYSES).where(analysed)).scalar_one())
 
     def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
-        """Return the files, of those that are there, with any of these audio keys."""
-        return self._records(and_(FILES.c.audio_key.in_(audio_keys), THERE))
+        """Return the existing files with any of these audio keys."""
+        return self._records(and_(FILES.c.audio_key.in_(audio_keys), PRESENT))
 
     def _condition(self, wanted: TrackFilter) -> ColumnElement[bool]:
-        conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else THERE]
+        conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else PRESENT]
         conditions += [self._is_called(word) for word in wanted.words.split()]
         if wanted.genre is not None:
             conditions.append(self._has_genre(wanted.genre))
@@ -250,16 +251,16 @@ class Browse(Files):
     def _is_called(self, word: str) -> ColumnElement[bool]:
         in_any_form = or_(*(self._occurs(form) for form in _spellings(word)))
         part = _plain_part(word)
-        # Most files fall out over the part that is spelled in one way only.
+        # The part with only one spelling rules out most files.
         return and_(self._occurs(part), in_any_form) if part and not word.isascii() else in_any_form
 
     def _occurs(self, text: str) -> ColumnElement[bool]:
         return or_(self._path_is_like("", text, ""), NAMES.ilike(f"%{_escaped(text)}%", escape="!"))
 
     def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
-        """Return the condition that a path has these parts in a row, with anything between; a-z match in either case.
+        """Return the condition that a path contains these parts in this order; a-z match in either case.
 
-        PostgreSQL matches no bytes: it shows them, and what is looked for, with those beyond ASCII as octal numbers.
+        PostgreSQL cannot match bytes: both sides are compared with bytes beyond ASCII as octal numbers.
         """
         if self.is_sqlite:
             text = cast(type_coerce(FILES.c.path, LargeBinary), Text)
@@ -277,20 +278,20 @@ class Browse(Files):
 def _sort_key(order: Order) -> ColumnElement[Any]:
     keys: dict[str, ColumnElement[Any]] = {
         "path": FILES.c.path,
-        "confidence": func.coalesce(FILES.c.confidence, NOTHING),
-        "duration": func.coalesce(FILES.c.duration, NOTHING),
+        "confidence": func.coalesce(FILES.c.confidence, UNKNOWN),
+        "duration": func.coalesce(FILES.c.duration, UNKNOWN),
         "genre": AFTER,
         "seen": FILES.c.seen_at,
     }
     return keys[order]
 
 
-def _or_less(value: float | None) -> float:
-    return NOTHING if value is None else value
+def _or_unknown(value: float | None) -> float:
+    return UNKNOWN if value is None else value
 
 
 def _spellings(word: str) -> set[str]:
-    """Return the ways in which a word may stand in a path: databases fold the case of ASCII letters only."""
+    """Return the spellings of a word to search for: databases fold the case of ASCII letters only."""
     if word.isascii():
         return {word}
     cases = {word, word.lower(), word.upper(), word.capitalize()}

@@ -1,4 +1,4 @@
-"""Connections: one engine per store, SQLite's pragmas, and transactions that speak plain words when they fail."""
+"""Connections: one engine per store, SQLite's pragmas, and transactions that raise `StoreError`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
 
 from genrify_tagger.errors import StoreError
-from genrify_tagger.store.db_errors import ELSEWHERE, describe_db_error
-from genrify_tagger.store.network import is_network_folder
+from genrify_tagger.mounts import is_network_folder
+from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
-MIGRATION_LOCK = 0x67656E7269667931  # PostgreSQL's advisory locks are numbers; this one spells "genrify1"
+MIGRATION_LOCK = 0x67656E7269667931  # PostgreSQL's advisory locks are numbers; this one spells "genrify1" in ASCII
 
 
 class Database:
-    """An engine and its ways of opening a transaction; safe for several threads.
+    """An engine and its kinds of transactions; safe for several threads.
 
     Parameters
     ----------
     url : URL
-        As `parsed` returns it.
+        From `parse_url`.
     """
 
     def __init__(self, url: URL) -> None:
@@ -36,13 +36,15 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.network = self.is_sqlite and is_network_folder(os.path.dirname(self.file))
         self._engine = _engine(url)
-        # A lost power supply may take back the last cache entries but never a journal entry; outside of WAL mode
-        # anything less than FULL could damage the database.
-        self._cache = self._engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL" if self.network else "NORMAL")
-        self._journal = self._engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
-        # SQLite's waiting is unfair and sleeps; threads of one process had better queue here.
-        self._turn = threading.Lock()
-        self._opened: int | None = None
+        # A power failure may lose the last cache entries but never a journal entry; outside of WAL mode anything less
+        # than FULL could damage the database.
+        self._relaxed_engine = self._engine.execution_options(
+            begin="BEGIN IMMEDIATE", sync="FULL" if self.network else "NORMAL"
+        )
+        self._durable_engine = self._engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
+        # SQLite waits by sleeping, without order; threads of one process queue here instead.
+        self._write_lock = threading.Lock()
+        self._opened_inode: int | None = None
 
     @property
     def file(self) -> str:
@@ -51,57 +53,57 @@ class Database:
         return self.url.database
 
     def close(self) -> None:
-        """Close the connections; the last one to leave an SQLite database folds its log into it."""
+        """Close the connections; the last process to close an SQLite database merges its write-ahead log."""
         self._engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads. Keep it short: never hand control to a caller inside."""
+        """Open a read-only transaction. Keep it short: never yield to a caller inside."""
         with describe_db_error(self.url), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
-        """Open a transaction that writes; it is committed at the end and rolled back by an exception.
+        """Open a write transaction: committed at the end, rolled back by an exception.
 
         Parameters
         ----------
         durable : bool
-            Whether it must survive a power failure as soon as this returns.
+            Whether it must survive a power failure once committed.
         """
-        engine = self._journal if durable else self._cache
-        with describe_db_error(self.url), self._turn, engine.begin() as connection:
+        engine = self._durable_engine if durable else self._relaxed_engine
+        with describe_db_error(self.url), self._write_lock, engine.begin() as connection:
             self._refuse_vanished()
             yield connection
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """Open the transaction of a migration: no other process can migrate or write until it ends."""
-        engine = _engine(self.url, wait=MIGRATION_SECONDS, foreign_keys=False, poolclass=NullPool)
-        alone = engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
-        with describe_db_error(self.url), self._turn, alone.begin() as connection:
+        """Open a transaction for a migration: no other process can migrate or write until it ends."""
+        engine = _engine(self.url, busy_seconds=MIGRATION_SECONDS, foreign_keys=False, poolclass=NullPool)
+        exclusive = engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
+        with describe_db_error(self.url), self._write_lock, exclusive.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             yield connection
 
-    def choose_journal(self) -> None:
-        """Switch an SQLite database to its write-ahead log, or back where the file system forbids one."""
+    def choose_journal_mode(self) -> None:
+        """Use a write-ahead log in SQLite, except on network file systems, which lack the shared memory it needs."""
         if not self.is_sqlite:
             return
         wanted = "delete" if self.network else "wal"
         with self.outside_transaction() as connection:
             if _pragma(connection, "journal_mode") != wanted:
-                _insist(lambda: _pragma(connection, f"journal_mode={wanted}"))
-            self._opened = self._inode()
+                _retry_while_locked(lambda: _pragma(connection, f"journal_mode={wanted}"))
+            self._opened_inode = self._inode()
 
     def _refuse_vanished(self) -> None:
-        """Refuse to write into a file that has lost its name: SQLite would not mind, and the journal would be lost."""
-        if self.is_sqlite and self._inode() != self._opened:
+        """Refuse to write into a deleted database file: SQLite would go on, and the journal would be lost."""
+        if self.is_sqlite and self._inode() != self._opened_inode:
             hint = "run it again"
             raise StoreError("the database was moved or deleted while in use", path=self.file, hint=hint)
 
     def _inode(self) -> int | None:
-        """Return what tells an SQLite file from another at its path; network file systems may change their minds."""
+        """Return the inode of the SQLite file; a constant on network file systems, where inodes may change."""
         try:
             return 0 if self.network else os.stat(self.file).st_ino
         except OSError:
@@ -109,18 +111,18 @@ class Database:
 
     @contextmanager
     def outside_transaction(self) -> Iterator[Connection]:
-        """Open a connection for the few statements that SQLite takes outside of transactions only."""
+        """Open a connection for statements that SQLite accepts outside of transactions only."""
         with describe_db_error(self.url), self._engine.connect() as connection:
             yield connection.execution_options(begin="")
 
 
-def parsed(url: str) -> URL:
-    """Parse a SQLAlchemy URL, or the absolute path of an SQLite file, and settle what it leaves open.
+def parse_url(url: str) -> URL:
+    """Parse a SQLAlchemy URL or the absolute path of an SQLite file, and fill in the driver.
 
     Raises
     ------
     StoreError
-        If it is none, or names a kind of database that is not supported, or SQLite's memory.
+        If it is invalid, or names an unsupported database or one in memory.
     """
     if os.path.isabs(url):
         return URL.create("sqlite", database=url)
@@ -129,24 +131,24 @@ def parsed(url: str) -> URL:
         backend = found.get_backend_name()
     except exc.ArgumentError as error:
         raise StoreError(
-            "the setting database.url is no SQLAlchemy URL", hint="such as sqlite:////folder/file.db"
+            "the setting database.url is not a valid database URL", hint="for example sqlite:////folder/file.db"
         ) from error
     if backend in {"postgresql", "postgres"}:
         return found.set(drivername="postgresql+psycopg") if found.drivername in {"postgresql", "postgres"} else found
     if backend != "sqlite":
-        raise StoreError(f"the database kind {backend!r} is not supported", hint="use sqlite or postgresql")
+        raise StoreError(f"databases of type {backend!r} are not supported", hint="use sqlite or postgresql")
     if not found.database or found.database == ":memory:" or found.database.startswith("file:"):
-        raise StoreError("the database must be a file", hint="such as sqlite:////folder/file.db")
+        raise StoreError("the database must be a file", hint="for example sqlite:////folder/file.db")
     return found.set(database=os.path.abspath(os.path.expanduser(found.database)))
 
 
 def database_file(url: str) -> str | None:
-    """Return the path of the SQLite file that a URL names, None for a database server; errors are those of `parsed`."""
-    settled = parsed(url)
-    return settled.database if settled.get_backend_name() == "sqlite" else None
+    """Return the path of the SQLite file that a URL names, None for a database server; raises as `parse_url`."""
+    parsed_url = parse_url(url)
+    return parsed_url.database if parsed_url.get_backend_name() == "sqlite" else None
 
 
-def make_folder(path: str) -> None:
+def create_folder(path: str) -> None:
     """Create the folder of an SQLite database.
 
     Raises
@@ -159,22 +161,22 @@ def make_folder(path: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StoreError(f"the database's folder cannot be created: {reason}", path=folder, hint=ELSEWHERE) from error
+        raise StoreError(f"the database's folder cannot be created: {reason}", path=folder, hint=USE_ANOTHER) from error
 
 
-def _engine(url: URL, *, wait: float = BUSY_SECONDS, foreign_keys: bool = True, **options: Any) -> Engine:
-    # Written in ASCII, hence surrogates survive in both databases.
+def _engine(url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool = True, **options: Any) -> Engine:
+    # In ASCII, so that both databases accept surrogates.
     options |= {"json_serializer": dumps, "json_deserializer": _from_json}
     if "poolclass" not in options:
         options |= {"max_overflow": -1}  # a thread never waits for a connection
     if url.get_backend_name() != "sqlite":
         return _server_engine(url, **options)
-    # "?timeout=5" in the URL is the user's word
-    engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": wait}, **options)
+    # "?timeout=5" in the URL takes precedence
+    engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": busy_seconds}, **options)
 
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins no transactions; `begin` below does
+        connection.isolation_level = None  # `begin` below starts the transactions, not the driver
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
     @event.listens_for(engine, "begin")
@@ -205,8 +207,8 @@ def _pragma(connection: Connection, pragma: str) -> Any:
     return connection.exec_driver_sql(f"PRAGMA {pragma}").scalar()
 
 
-def _insist(action: Any) -> None:
-    """Repeat what SQLite refuses at once, without its usual waiting, while others use the database."""
+def _retry_while_locked(action: Any) -> None:
+    """Retry a statement that SQLite refuses at once, without its busy timeout, while others use the database."""
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -28,7 +28,7 @@ def copy_sqlite(source: str, copy: str) -> None:
         _rename_to_new(partial, copy)
         _sync(os.path.dirname(os.path.abspath(copy)))
     except FileExistsError as error:
-        raise StoreError("the file exists", path=copy, hint="name another file") from error
+        raise StoreError("the file exists already", path=copy, hint="choose another name") from error
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
             raise
@@ -50,12 +50,12 @@ def _create(partial: str, *, like: str) -> None:
 def _copy_pages(source: str, partial: str) -> None:
     with closing(sqlite3.connect(source, timeout=30)) as old, closing(sqlite3.connect(partial)) as new:
         old.backup(new)
-        # A single file that can be read from anywhere, without a log beside it.
+        # A single file, readable without a write-ahead log beside it.
         new.execute("PRAGMA journal_mode=DELETE")
 
 
 def _rename_to_new(partial: str, copy: str) -> None:
-    """Rename without replacing; where the file system has no hard links, look first."""
+    """Rename without replacing a file; without hard links, check for one first."""
     try:
         os.link(partial, copy)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""The journal: every change of a user's file, noted before it is made, so that it can be taken back."""
+"""The journal: every change of a user's file, recorded before it is made, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, upd
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
+from genrify_tagger.process_identity import is_gone
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import CHANGES, RUNS
-from genrify_tagger.store.process_identity import is_gone
-from genrify_tagger.store.records import ChangeRecord, Found, utc_now
+from genrify_tagger.store.records import ChangeRecord, ObservedTag, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
@@ -25,7 +25,7 @@ def _nothing_there(path: str) -> bool:
 
 
 class Journal(Database):
-    """The part of a store that knows changes. Everything here is on disk before a method returns."""
+    """The changes table. Everything is on disk before a method returns."""
 
     def begin_change(
         self,
@@ -43,7 +43,7 @@ class Journal(Database):
         undoes: int | None = None,
         backup: str | None = None,
     ) -> int:
-        """Note a change that is about to be made and return its id; see `ChangeRecord` for the parameters."""
+        """Record a change that is about to be made and return its id; see `ChangeRecord` for the parameters."""
         row = {
             "run": run,
             "path": path,
@@ -70,9 +70,9 @@ class Journal(Database):
         *,
         stat_after: FileStat | None = None,
         error: str | None = None,
-        found: Found | None = None,
+        found: ObservedTag | None = None,
     ) -> None:
-        """Note that a change is "done" or has "failed"; what a done one undoes is marked as undone.
+        """Record that a change is "done" or has "failed"; a done undo marks the change it reverts as undone.
 
         Parameters
         ----------
@@ -82,8 +82,8 @@ class Journal(Database):
             The file's fingerprint after the write.
         error : str or None
             Why it failed.
-        found : Found or None
-            What the file holds now, in place of what was foreseen: for what another program wrote.
+        found : ObservedTag or None
+            What the file holds now, in place of what was announced: for a genre that another program wrote.
 
         Raises
         ------
@@ -100,12 +100,12 @@ class Journal(Database):
                 _mark_undone(connection, change)
 
     def pending_changes(self, *, abandoned: bool = True) -> list[ChangeRecord]:
-        """Return the changes that were begun and not finished, oldest first.
+        """Return the changes that were begun but not finished, oldest first.
 
         Parameters
         ----------
         abandoned : bool
-            Leave out those of processes that still live: they are being made at this moment.
+            Leave out those of running processes, which are still being made.
         """
         owned = select(CHANGES, RUNS.c.owner).join(RUNS, CHANGES.c.run == RUNS.c.id)
         with self.read() as connection:
@@ -168,7 +168,7 @@ class Journal(Database):
         before: int | None = None,
         limit: int | None = None,
     ) -> Iterator[ChangeRecord]:
-        """Stream changes, newest first, as they were chosen when this was called for the first.
+        """Stream the changes that exist now, newest first.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Journal(Database):
         before : int or None
             Only changes older than the one of this id.
         limit : int or None
-            At most so many.
+            The maximum number.
         """
         conditions: list[ColumnElement[bool]] = []
         if before is not None:
@@ -194,8 +194,8 @@ class Journal(Database):
             conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
         yield from self._newest_first(*conditions, limit=limit)
 
-    def tally(self) -> dict[int, tuple[int, int]]:
-        """Return, by run, how many of its changes are done and how many of these were taken back."""
+    def change_counts_by_run(self) -> dict[int, tuple[int, int]]:
+        """Return, by run, the number of its done changes, and how many of these were undone."""
         done = CHANGES.c.state == DONE
         query = select(CHANGES.c.run, func.count(), func.count(CHANGES.c.undone_by)).where(done).group_by(CHANGES.c.run)
         with self.read() as connection:
@@ -204,7 +204,7 @@ class Journal(Database):
     def _newest_first(self, *conditions: ColumnElement[bool], limit: int | None = None) -> Iterator[ChangeRecord]:
         query = select(ID).where(*conditions).order_by(ID.desc()).limit(limit)
         with self.read() as connection:
-            ids = array("q", connection.execute(query).scalars())  # 8 bytes each: the whole journal fits
+            ids = array("q", connection.execute(query).scalars())  # 8 bytes each: the whole journal fits in memory
         for batch in in_batches(ids, PAGE):
             yield from self._changes(batch)
 
@@ -215,7 +215,7 @@ class Journal(Database):
 
 
 def _mark_undone(connection: Connection, change: int) -> None:
-    """Settle which changes stand after `change` was done: what it undoes falls, what that had undone stands again."""
+    """Update `undone_by`: the change that `change` reverts is undone, and what that one had undone stands again."""
     undoing, fallen = change, _undone_by(connection, change)
     while fallen is not None:
         connection.execute(update(CHANGES).where(CHANGES.c.id == fallen).values(undone_by=undoing))
@@ -227,6 +227,6 @@ def _mark_undone(connection: Connection, change: int) -> None:
 
 
 def _undone_by(connection: Connection, change: int) -> int | None:
-    """Return the change that `change` takes back, if any."""
+    """Return the change that `change` reverts, if any."""
     found = connection.execute(select(CHANGES.c.undoes).where(CHANGES.c.id == change)).scalar()
     return None if found is None else int(found)

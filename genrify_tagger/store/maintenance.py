@@ -1,4 +1,4 @@
-"""Looking after the database: check, backup, prune."""
+"""Maintenance of the database: check, backup, prune."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, upd
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import counted
-from genrify_tagger.store.connect import parsed
+from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.db_errors import describe_db_error
-from genrify_tagger.store.file_rows import THERE, Files
+from genrify_tagger.store.file_rows import PRESENT, Files
 from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.migrate import HEAD, stored_revision
 from genrify_tagger.store.models import ANALYSES, FILES
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
 
-WASTE = 0.25  # part of a file that may lie idle before it is rebuilt
-FINDINGS = 20  # a damaged database has thousands; the first ones tell
+MAX_FREE_SHARE = 0.25  # of unused pages, beyond which the file is rebuilt
+MAX_FINDINGS = 20  # a damaged database has thousands
 
 
 class Maintenance(Files):
-    """The part of a store that looks after it."""
+    """Backup and pruning."""
 
     def backup(self, copy: str) -> None:
         """Copy the database to a new file while others use it.
@@ -36,20 +36,20 @@ class Maintenance(Files):
             If the file exists or cannot be written, or if the database is on a server.
         """
         if not self.is_sqlite:
-            raise StoreError("a database on a server is backed up by its own tools", hint="such as pg_dump")
+            raise StoreError("a database on a server needs the server's own backup tools", hint="for example pg_dump")
         with describe_db_error(self.url):
             copy_sqlite(self.file, copy)
 
     def prune(self, places: Sequence[str] | None = None, *, dry_run: bool = False) -> dict[str, int]:
-        """Drop missing files, and analyses of audio that no file has; the journal is kept.
+        """Delete missing files and analyses that no file uses; the journal stays.
 
         Parameters
         ----------
         places : sequence of str or None
-            Files and folders: only what is at or below these is dropped, and there what is not there at this moment
-            counts as missing, too.
+            Only files at or below these paths are deleted; there, a file that does not exist now counts as missing
+            as well.
         dry_run : bool
-            Only count.
+            Only count what would be deleted.
 
         Returns
         -------
@@ -63,7 +63,7 @@ class Maintenance(Files):
         gone = [path for place in places or () for path in self._not_there(place)]
         with self.write() as connection, connection.begin_nested() as changes:
             for part in in_batches(gone):
-                mark = update(FILES).where(FILES.c.path.in_(part), THERE).values(missing_since=utc_now())
+                mark = update(FILES).where(FILES.c.path.in_(part), PRESENT).values(missing_since=utc_now())
                 connection.execute(mark)
             analyses = connection.execute(delete(ANALYSES).where(unused)).rowcount
             files = connection.execute(delete(FILES).where(wanted)).rowcount
@@ -77,17 +77,17 @@ class Maintenance(Files):
         return (path for path in chain([place], self.paths_under(place)) if not os.path.lexists(path))
 
     def _compact(self) -> None:
-        """Give space back to the disk if much of an SQLite file is unused; a busy database is left as it is."""
+        """Shrink an SQLite file of which much is unused, unless it is in use."""
         if not self.is_sqlite:
             return
         with self.outside_transaction() as connection:
             free, pages = (_pragma(connection, name) for name in ("freelist_count", "page_count"))
-            if free > pages * WASTE:
+            if free > pages * MAX_FREE_SHARE:
                 connection.exec_driver_sql("VACUUM")
 
 
 def check(url: str) -> list[str]:
-    """Examine a database, changing nothing.
+    """Examine a database without changing it.
 
     Parameters
     ----------
@@ -97,17 +97,17 @@ def check(url: str) -> list[str]:
     Returns
     -------
     list of str
-        What was found, in plain words; empty if all is well.
+        The problems found; empty if there are none.
 
     Raises
     ------
     StoreError
-        If `url` is none.
+        If `url` is invalid.
     """
-    settled = parsed(url)
-    database = Journal(settled)
+    parsed_url = parse_url(url)
+    database = Journal(parsed_url)
     if database.is_sqlite and not os.path.exists(database.file):
-        return [f"there is no database at {database.file}"]
+        return [f"no database at {database.file}"]
     try:
         with database.read() as connection:
             findings = [*_damage(connection), *_state(connection)]
@@ -121,9 +121,9 @@ def check(url: str) -> list[str]:
 def _damage(connection: Connection) -> list[str]:
     if connection.dialect.name != "sqlite":
         return []
-    told = connection.exec_driver_sql(f"PRAGMA integrity_check({FINDINGS})").scalars().all()
+    told = connection.exec_driver_sql(f"PRAGMA integrity_check({MAX_FINDINGS})").scalars().all()
     findings = [f"damaged: {line}" for line in told if line != "ok"]
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(FINDINGS):
+    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(MAX_FINDINGS):
         findings.append(f"row {row} of {table} refers to a row of {parent} that does not exist")
     return findings
 
@@ -131,10 +131,10 @@ def _damage(connection: Connection) -> list[str]:
 def _state(connection: Connection) -> list[str]:
     revision = stored_revision(connection)
     if revision is None:
-        return ["this is no database of Genrify Tagger, or an empty one"]
+        return ["this is not a database of Genrify Tagger, or it is empty"]
     if revision != HEAD:
         return [
-            f"its tables are at revision {revision}, this program's at {HEAD}; the next command upgrades an older one"
+            f"its tables are at revision {revision}, the program expects {HEAD}; the next command upgrades an older one"
         ]
     return []
 
@@ -142,7 +142,7 @@ def _state(connection: Connection) -> list[str]:
 def _unfinished(journal: Journal) -> list[str]:
     pending = len(journal.pending_changes())
     begun = counted(pending, "change was", "changes were")
-    return [f"{begun} begun and not finished; the next run settles that"] if pending else []
+    return [f"{begun} begun but not finished; the next run resolves that"] if pending else []
 
 
 def _pragma(connection: Connection, name: str) -> int:

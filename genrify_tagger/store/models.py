@@ -15,7 +15,7 @@ PENDING = text("state = 'pending'")
 
 
 class Base(DeclarativeBase):
-    """Root of the tables; every constraint has a name, so that a later migration can drop it."""
+    """Base of the tables; every constraint has a name, so that a migration can drop it."""
 
     metadata = MetaData(
         naming_convention={
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
 
 
 class File(Base):
-    """A file as it was last seen."""
+    """The last known state of a file."""
 
     __tablename__ = "files"
 
@@ -57,7 +57,7 @@ class File(Base):
 
 
 class StoredAnalysis(Base):
-    """What the network heard in one song: little-endian arrays, float32, but float16 for tags and embedding."""
+    """The analysis of one song: little-endian arrays, float32, but float16 for tags and embedding."""
 
     __tablename__ = "analyses"
 
@@ -67,7 +67,7 @@ class StoredAnalysis(Base):
     duration: Mapped[float] = mapped_column(Double)
     intervals: Mapped[bytes] = mapped_column(LargeBinary)
     levels: Mapped[bytes] = mapped_column(LargeBinary)
-    layout: Mapped[Any] = mapped_column(JSON, doc="[[output's name, its number of labels], ...] in order of `outputs`")
+    layout: Mapped[Any] = mapped_column(JSON, doc="[[name, number of labels], ...] in order of `outputs`")
     outputs: Mapped[bytes] = mapped_column(LargeBinary)
     tags: Mapped[bytes] = mapped_column(LargeBinary)
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
@@ -83,7 +83,7 @@ class Run(Base):
     command: Mapped[str] = mapped_column(index=True)
     arguments: Mapped[tuple[str, ...]] = mapped_column(TupleType)
     model: Mapped[str | None]
-    owner: Mapped[str] = mapped_column(PlainText, doc="the process, see owner.py")
+    owner: Mapped[str] = mapped_column(PlainText, doc="what `process_identity.this_process` returned")
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     status: Mapped[str]
@@ -91,7 +91,7 @@ class Run(Base):
 
 
 class Change(Base):
-    """A change of one field of one file; ids are never used twice, since users and other changes refer to them."""
+    """A change of one field of one file; ids are never reused, because users and other changes refer to them."""
 
     __tablename__ = "changes"
     __table_args__ = (
@@ -125,7 +125,7 @@ def _table(model: type[Base]) -> Table:
     return table
 
 
-# The stages of the store speak Core: a row costs a tenth of an ORM object.
+# The store uses SQLAlchemy Core: a row costs a tenth of an ORM object.
 FILES = _table(File)
 ANALYSES = _table(StoredAnalysis)
 RUNS = _table(Run)

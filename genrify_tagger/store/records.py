@@ -1,4 +1,4 @@
-"""What the store hands out and takes in: plain frozen dataclasses, one per table."""
+"""What the store takes and returns: frozen dataclasses, one per table."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 from genrify_tagger.files import FileStat
 
-MISSING = "missing"  # the status that `counts` and `files_under` use for files that are no longer there
+MISSING = "missing"  # the status of files that no longer exist, in `counts` and `files_under`
 
 
 def utc_now() -> datetime:
-    """Return the present time, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """One file as it was last seen, and what came of it.
+    """The last known state of a file, and the result for it.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class FileRecord:
     status : str
         tagged, kept, unsure, failed or skipped.
     stat : FileStat or None
-        The file's fingerprint after the last look or write; None if it could not be had.
+        The file's fingerprint after the last scan or write; None if unknown.
     audio_key : str or None
-        Identity of the audio, None if it was never read.
+        Identity of the audio; None if it was never read.
     reason, error : str or None
-        Why it was kept, unsure or skipped; why it failed. Plain words without the path.
+        Why it was kept, unsure or skipped; why it failed. Without the path.
     genres : tuple of str
         Decided genres, as written ("Hip-Hop").
     scores : mapping of str to float
@@ -43,9 +43,9 @@ class FileRecord:
     duration : float or None
         Seconds of audio.
     missing_since : datetime or None
-        When the file was found gone; None while it is there.
+        When the file was found missing; None while it exists.
     title, artist, album : str or None
-        What the file calls itself, "" if it does not; None if that was never read.
+        From the file's tags, "" if absent; None if never read.
     """
 
     path: str
@@ -73,7 +73,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The few columns of a `FileRecord` that tell whether a file is as it was."""
+    """The columns of a `FileRecord` that tell whether a file is unchanged."""
 
     stat: FileStat | None
     status: str
@@ -84,8 +84,8 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a file was found to hold after another program had written its genre.
+class ObservedTag:
+    """The genre found in a file after another program wrote it.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class RunRecord:
     Attributes
     ----------
     status : str
-        "running", what `finish_run` was told, or "interrupted" if the process ended without a word.
+        "running", the status given to `finish_run`, or "interrupted" if the process ended without calling it.
     counts : mapping of str to int
         Number of files by status; empty until the run is finished.
     """
@@ -141,9 +141,9 @@ class ChangeRecord:
     state : str
         pending, done or failed.
     undoes : int or None
-        The change that this one takes back.
+        The change that this one reverts.
     undone_by : int or None
-        The change that took this one back, and still does.
+        The change that reverted this one, unless that was reverted itself.
     backup : str or None
         Path of a full copy of the file, kept until an in-place write is verified.
     """

@@ -1,4 +1,4 @@
-"""Runs: who changed files, when, and how it went."""
+"""The runs table: commands that may change files, when they ran and how they ended."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
+from genrify_tagger.process_identity import is_gone, this_process
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.models import CHANGES, RUNS
-from genrify_tagger.store.process_identity import is_gone, this_process
 from genrify_tagger.store.records import RunRecord, utc_now
 
 RUNNING, INTERRUPTED = "running", "interrupted"
 
 
 class Runs(Database):
-    """The part of a store that knows runs."""
+    """The runs table."""
 
     def start_run(self, command: str, arguments: Sequence[str] = (), model: str | None = None) -> int:
-        """Begin a run of this process and return its id."""
+        """Start a run of this process and return its id."""
         row: dict[str, object] = {
             "command": command,
             "arguments": tuple(arguments),
@@ -33,13 +33,13 @@ class Runs(Database):
             return int(connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
 
     def finish_run(self, run: int, status: str, counts: Mapping[str, int]) -> None:
-        """Keep how a run ended ("done", "interrupted", "failed") and its number of files by status."""
+        """Save how a run ended ("done", "interrupted", "failed") and its number of files by status."""
         values = {"status": status, "counts": dict(counts), "finished_at": utc_now()}
         with self.write() as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
 
     def drop_run(self, run: int) -> None:
-        """Forget a run in which nothing was changed; one that the journal refers to stays."""
+        """Delete a run that changed nothing; one that the journal refers to stays."""
         used = select(CHANGES.c.id).where(CHANGES.c.run == run).exists()
         with self.write() as connection:
             connection.execute(delete(RUNS).where(RUNS.c.id == run, ~used))
@@ -65,7 +65,7 @@ class Runs(Database):
 
 
 def as_run(row: Mapping[str, Any] | RowMapping) -> RunRecord:
-    """Return a row of the table as a record; a run whose process is gone counts as interrupted."""
+    """Return a row as a record; a run whose process has ended counts as interrupted."""
     values = {**row}
     owner = values.pop("owner")
     if values["status"] == RUNNING and is_gone(owner, values["started_at"]):

@@ -1,4 +1,4 @@
-"""Small parts of statements that several modules share."""
+"""Helpers for SQL statements."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PAGE = 500  # rows held in memory while streaming, and values in one statement
 
 
 def in_batches(items: Iterable[Item], size: int = PAGE) -> Iterator[list[Item]]:
-    """Cut `items` into lists of at most `size`."""
+    """Split `items` into lists of at most `size`."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def below(path: ColumnElement[str], folder: str) -> ColumnElement[bool]:
-    """Return the condition that a path lies in `folder` or deeper, as a range of bytes that an index serves."""
+    """Return the condition that a path lies below `folder`, as a range of bytes that can use an index."""
     return and_(path >= folder.rstrip(os.sep) + os.sep, path < end_of(folder))
 
 

@@ -1,4 +1,4 @@
-"""Column types: paths as bytes, fingerprints, times in UTC, text that every database takes, lists and mappings."""
+"""Column types: paths as bytes, file fingerprints, times in UTC, text that every database accepts, tuples."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class PathType(TypeDecorator[str]):
 
 
 class StatType(TypeDecorator[FileStat]):
-    """A fingerprint as four decimal numbers in one text.
+    """A fingerprint as text of four decimal numbers.
 
-    Integers would not do: inodes are unsigned (and wider than 64 bits on some file systems), and times in nanoseconds
-    leave 63 bits in the year 2262, which a wrong clock reaches easily.
+    Integer columns are too small: inodes are unsigned (and wider than 64 bits on some file systems), and times in
+    nanoseconds exceed 63 bits in the year 2262, which a wrong clock easily reaches.
     """
 
     impl = Text
@@ -47,7 +47,7 @@ class StatType(TypeDecorator[FileStat]):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, always UTC; SQLite, which knows no time zones, holds it without one."""
+    """An aware time in UTC; SQLite stores it without a time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -67,10 +67,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class PlainText(TypeDecorator[str]):
-    """Text out of error messages and file names: what no database takes is shown as an escape.
+    """Text from error messages and file names, with characters that a database refuses escaped.
 
-    Those are surrogates (from names that are not UTF-8), which neither database can encode, and NUL, which PostgreSQL
-    refuses.
+    Those are surrogates (from names that are not UTF-8), which neither database can encode, and NUL in PostgreSQL.
     """
 
     impl = Text
@@ -82,7 +81,7 @@ class PlainText(TypeDecorator[str]):
 
 
 class TupleType(TypeDecorator[tuple[str, ...]]):
-    """A tuple of str, held as a JSON list; None is NULL."""
+    """A tuple of str, stored as a JSON list; None is NULL."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True

@@ -18,6 +18,7 @@ import stat
 from collections.abc import Iterator
 
 from genrify_tagger.errors import UnfinishedWriteError, WriteRefusedError
+from genrify_tagger.process_identity import start_ticks
 
 try:
     import fcntl
@@ -78,7 +79,7 @@ def _create(target: str) -> tuple[str, int]:
     pid = os.getpid()
     folder = os.path.dirname(target)
     for _ in range(_TRIES):
-        name = f".genrify-{pid}-{_started(pid)}-{_mark(target)}{secrets.token_hex(4)}.tmp"
+        name = f".genrify-{pid}-{start_ticks(pid)}-{_mark(target)}{secrets.token_hex(4)}.tmp"
         path = os.path.join(folder, name)
         with contextlib.suppress(FileExistsError):
             return _named_by_inode(path, os.open(path, flags, 0o600))
@@ -98,15 +99,6 @@ def _named_by_inode(path: str, descriptor: int) -> tuple[str, int]:
         remove(path)
         raise
     return named, descriptor
-
-
-def _started(pid: int) -> int:
-    """Return when a process began (in the kernel's ticks), 0 if it does not exist or cannot be asked."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def sweep(folder: str) -> list[str]:
@@ -149,7 +141,7 @@ def _abandoned(name: str) -> bool:
     if match is None or not HAS_LOCKS:
         return False
     pid, started = int(match[1]), int(match[2])
-    return not started or _started(pid) != started
+    return not started or start_ticks(pid) != started
 
 
 def _remove_unlocked(path: str) -> bool:

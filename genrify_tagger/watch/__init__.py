@@ -1,1 +1,1 @@
-"""The background service: told of new and changed files, it waits till they have settled and has them tagged."""
+"""The background service: waits until new and changed files have settled, then has them tagged."""

@@ -1,28 +1,28 @@
-"""Clocks that tell whether the machine slept."""
+"""Detect whether the machine was suspended, from two clocks of which only one counts that time."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-NAP = 10.0
+SLEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """Seconds since the machine was started: those that it was awake, and all."""
+    """Seconds since boot: without the time spent suspended, and in total."""
 
     awake: float
-    in_all: float
+    total: float
 
 
-def awake_and_asleep() -> Clocks:
-    """Read both clocks; where the system has no second one, it is taken to be awake always."""
+def read_clocks() -> Clocks:
+    """Read both clocks; a system without the second one counts as never suspended."""
     awake = time.monotonic()
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return Clocks(awake, awake if boot is None else time.clock_gettime(boot))
 
 
 def has_slept(before: Clocks, now: Clocks) -> bool:
-    """Tell whether the machine slept between two readings."""
-    return (now.in_all - before.in_all) - (now.awake - before.awake) > NAP
+    """Tell whether the machine was suspended between two readings."""
+    return (now.total - before.total) - (now.awake - before.awake) > SLEEP_SECONDS

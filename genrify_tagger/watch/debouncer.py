@@ -1,8 +1,7 @@
-"""Files wait here until they have been left alone long enough.
+"""Delay files until nothing writes them any more.
 
-A file is settled when for `seconds` its size, times and inode have stayed the same and nobody has had it open for
-writing. Only paths and fingerprints are held, and not more than `LIMIT` of them: beyond that, a look through the
-library finds what was not noted.
+A file has settled when its size, times and inode have not changed for `seconds` and no process has it open for
+writing. At most `LIMIT` files wait; when there are more, `overflowed` is set and a rescan has to find the rest.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from genrify_tagger.files import FileStat, fingerprint, has_writer
 
 LIMIT = 50_000
 RETRIES = 8
-LONGEST_PAUSE = 3600.0
-LOOKS = 6  # where the system does not tell who writes, a file whose writer was not seen to end is waited for longer
-SHORTEST = 1.0  # seconds between two looks at one file
+MAX_PAUSE = 3600.0
+CHECKS = 6  # delays of a file whose writer was not seen to close it, where open writers cannot be detected
+MIN_INTERVAL = 1.0  # seconds between two checks of a file
 
-#: What programs put beside a file that is still being downloaded (aria2, Firefox, Chromium, qBittorrent ...).
-COMPANIONS = (".part", ".crdownload", ".tmp", ".!qB", ".aria2", ".download", ".partial", ".opdownload")
+#: Suffixes of the files that accompany an unfinished download (aria2, Firefox, Chromium, qBittorrent ...).
+PARTIAL_SUFFIXES = (".part", ".crdownload", ".tmp", ".!qB", ".aria2", ".download", ".partial", ".opdownload")
 
 
 @dataclass(slots=True)
@@ -32,12 +31,12 @@ class _Waiting:
     came_from: str | None
     tries: int
     writer: bool
-    looks: int = 0
+    checks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SettledFile:
-    """A file that may be touched, and where it was before if it was seen to be moved; `tries` counts vain attempts."""
+    """A file ready to be processed; `came_from` is its path before a move that was seen, `tries` counts failures."""
 
     path: str
     came_from: str | None
@@ -45,14 +44,14 @@ class SettledFile:
 
 
 class Debouncer:
-    """The waiting room.
+    """Files waiting to settle.
 
     Parameters
     ----------
     seconds : float
-        How long a file must have been left alone.
+        How long a file must stay unchanged.
     clock : callable
-        Seconds that only go forward.
+        A monotonic clock, in seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,20 +67,20 @@ class Debouncer:
     def touch(
         self, path: str, *, came_from: str | None = None, writer: bool = False, pause: float = 0.0, tries: int = 0
     ) -> None:
-        """Begin to wait for a file, anew if something happened to it again.
+        """Start or restart the wait for a file.
 
         Parameters
         ----------
         path : str
             The file.
         came_from : str or None
-            Where it was before.
+            Its path before a move.
         writer : bool
-            Whether somebody has begun to write it and was not seen to end.
+            Whether a process opened it for writing and was not seen to close it.
         pause : float
-            Seconds to wait beyond the usual.
+            Seconds to wait in addition.
         tries : int
-            How often it was tried in vain.
+            How often processing it has failed.
         """
         known = self._waiting.get(path)
         if known is None and len(self._waiting) >= LIMIT:
@@ -92,21 +91,21 @@ class Debouncer:
         self._wait(path, _Waiting(self._clock() + self.seconds + pause, None, came_from, tries, writer))
 
     def moved(self, source: str, path: str) -> None:
-        """Begin to wait for a file that was seen to be moved, perhaps not for the first time."""
+        """Start the wait for a file that was moved; `came_from` stays the first path of several moves."""
         known = self._waiting.get(source)
         self.touch(path, came_from=(known.came_from if known else None) or source)
 
     def found(self, path: str, stat: FileStat, *, clocks_agree: bool) -> None:
-        """Take a file that a look came upon.
+        """Start the wait for a file that a rescan found.
 
         Parameters
         ----------
         path : str
             The file.
         stat : FileStat
-            What the look saw.
+            Its fingerprint then.
         clocks_agree : bool
-            Whether the file's times are of this machine's clock: one that has lain untouched long enough need not wait.
+            Whether the file's times come from this machine's clock: a file old enough then need not wait.
         """
         if path in self._waiting:
             return
@@ -114,22 +113,22 @@ class Debouncer:
         left = self.seconds - quiet if clocks_agree and quiet >= 0 else self.seconds
         self._wait(path, _Waiting(self._clock() + max(left, 0.0), stat, None, 0, False))
 
-    def again(self, settled: SettledFile) -> bool:
-        """Take back a file that could not be worked on for a reason that may pass; False after too many attempts."""
+    def retry(self, settled: SettledFile) -> bool:
+        """Wait for a file again after a temporary failure; False after too many of them."""
         if settled.tries >= RETRIES:
             return False
-        pause = min(self.seconds * 2.0**settled.tries, LONGEST_PAUSE)
+        pause = min(self.seconds * 2.0**settled.tries, MAX_PAUSE)
         self.touch(settled.path, came_from=settled.came_from, pause=pause, tries=settled.tries + 1)
         return True
 
     def next_due(self) -> float | None:
-        """Return in how many seconds a file may be due; None if none waits."""
+        """Return the seconds until a file may be due; None if none waits."""
         while self._order and not self._is_current(self._order[0]):
             heapq.heappop(self._order)
         return max(self._order[0][0] - self._clock(), 0.0) if self._order else None
 
     def due(self) -> Iterator[SettledFile]:
-        """Take out the files that have settled, and those that are gone, as far as the caller wants them."""
+        """Yield and remove the files that have settled or vanished, as many as the caller takes."""
         while (pause := self.next_due()) is not None and pause <= 0:
             _, path = heapq.heappop(self._order)
             waiting = self._waiting[path]
@@ -138,18 +137,18 @@ class Debouncer:
                 yield SettledFile(path, waiting.came_from, waiting.tries)
 
     def _is_settled(self, path: str, waiting: _Waiting) -> bool:
-        """Look at a file whose time has come; if it has not settled, it waits again."""
-        now, open_for_writing = _observe(path)
+        """Check a file that is due; if it has not settled, it waits again."""
+        now, open_for_writing = _inspect(path)
         if now is None:
             return True
         if open_for_writing is None:
-            open_for_writing = waiting.writer and waiting.looks < LOOKS
+            open_for_writing = waiting.writer and waiting.checks < CHECKS
         changed = waiting.seen is not None and waiting.seen != now
         fresh = waiting.seen is None and _is_younger(now, self.seconds)
         if not (changed or fresh or open_for_writing or _is_partial(path)):
             return True
-        waiting.looks = 0 if changed else waiting.looks + 1
-        waiting.due, waiting.seen = self._clock() + max(self.seconds, SHORTEST), now
+        waiting.checks = 0 if changed else waiting.checks + 1
+        waiting.due, waiting.seen = self._clock() + max(self.seconds, MIN_INTERVAL), now
         self._wait(path, waiting)
         return False
 
@@ -165,10 +164,10 @@ class Debouncer:
         return waiting is not None and waiting.due == entry[0]
 
 
-def _observe(path: str) -> tuple[FileStat | None, bool | None]:
-    """Return a file's fingerprint (None if it is gone) and whether somebody has it open for writing."""
+def _inspect(path: str) -> tuple[FileStat | None, bool | None]:
+    """Return a file's fingerprint (None if it is gone) and whether a process has it open for writing."""
     try:
-        # Opening it makes a network file system ask its server; O_NONBLOCK, because it may have become a pipe.
+        # Opening makes a network file system ask its server; O_NONBLOCK in case it has become a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         try:
@@ -182,9 +181,9 @@ def _observe(path: str) -> tuple[FileStat | None, bool | None]:
 
 
 def _is_younger(stat: FileStat, seconds: float) -> bool:
-    """Whether a file's last change is less than `seconds` ago; a time in the future tells nothing."""
+    """Whether a file's last change is less than `seconds` ago; a time in the future does not count."""
     return 0 <= time.time() - stat.mtime_ns / 1e9 < seconds * 0.9
 
 
 def _is_partial(path: str) -> bool:
-    return any(os.path.lexists(path + suffix) for suffix in COMPANIONS)
+    return any(os.path.lexists(path + suffix) for suffix in PARTIAL_SUFFIXES)

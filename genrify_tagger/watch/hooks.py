@@ -1,4 +1,4 @@
-"""Telling a media server that files have changed: a command of the user's, or an address to be called."""
+"""Run the user's hook after a batch, for example to tell a media server: a shell command or an HTTP call."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 
 COMMAND_SECONDS = 120.0
 CALL_SECONDS = 30.0
-LAST_WORDS = 4096  # bytes of a command's output in which its last line is looked for
+OUTPUT_TAIL = 4096  # bytes at the end of a command's output that are searched for its last line
 _CALL = re.compile(r"(?:(GET|POST|PUT) +)?(https?://\S+)", re.IGNORECASE)
 
 
 class Hook:
-    """What is done after a batch; one at a time, and once more if batches ended meanwhile.
+    """Runs the action after a batch: one at a time, and once more if batches ended meanwhile.
 
     Attributes
     ----------
     action : str
-        A shell command; or an address (``http://...``), perhaps behind a method (``POST http://...``). Empty: nothing.
+        A shell command, or a URL (``http://...``), perhaps after a method (``POST http://...``). Empty: nothing.
     """
 
     def __init__(self, action: str = "") -> None:
@@ -43,11 +43,11 @@ class Hook:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being done and nothing waits."""
+        """Whether no action runs or waits."""
         return self._worker is None
 
     def fire(self, run: int, tagged: int) -> None:
-        """Have it done in the background.
+        """Run the action in the background.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Hook:
                 self._worker.start()
 
     def close(self, seconds: float = 1.0) -> None:
-        """Give what is being done a moment to end, and end it."""
+        """Give a running action a moment to finish, then kill it."""
         worker = self._worker
         if worker is None:
             return
@@ -85,15 +85,15 @@ class Hook:
                 (run, tagged), self._waiting = self._waiting, None
             action = self.action.strip()
             call = _CALL.fullmatch(action)
-            problem = _called(call[1], call[2]) if call else self._run(action, run, tagged)
+            problem = _call_url(call[1], call[2]) if call else self._run(action, run, tagged)
             if problem:
                 log.warning("watch.after_batch: %s", problem)
 
     def _run(self, action: str, run: int, tagged: int) -> str | None:
         environment = {**os.environ, "GENRIFY_RUN": str(run), "GENRIFY_TAGGED": str(tagged)}
-        environment.pop("NOTIFY_SOCKET", None)  # it is not the command's to speak to systemd
+        environment.pop("NOTIFY_SOCKET", None)  # the command must not talk to systemd in our name
         try:
-            # A file and no pipe: what the command leaves running in the background may hold it open.
+            # A file, not a pipe: what the command leaves running in the background may keep it open.
             with tempfile.TemporaryFile() as output:
                 self._process = subprocess.Popen(
                     action,
@@ -104,15 +104,15 @@ class Hook:
                     env=environment,
                     start_new_session=True,
                 )
-                return _ended(self._process, output)
+                return _wait_for_command(self._process, output)
         except OSError as error:
             return f"the command cannot be run: {error.strerror or error}"
         finally:
             self._process = None
 
 
-def _ended(process: subprocess.Popen[bytes], output: IO[bytes]) -> str | None:
-    """Wait for a command, and say what was wrong with it; None if nothing was."""
+def _wait_for_command(process: subprocess.Popen[bytes], output: IO[bytes]) -> str | None:
+    """Wait for a command; return what went wrong, None if nothing did."""
     try:
         status = process.wait(COMMAND_SECONDS)
     except subprocess.TimeoutExpired:
@@ -121,7 +121,7 @@ def _ended(process: subprocess.Popen[bytes], output: IO[bytes]) -> str | None:
         return f"the command took longer than {COMMAND_SECONDS:g} seconds"
     if status == 0:
         return None
-    output.seek(max(output.seek(0, os.SEEK_END) - LAST_WORDS, 0))
+    output.seek(max(output.seek(0, os.SEEK_END) - OUTPUT_TAIL, 0))
     words = output.read().decode("utf-8", "replace").strip().splitlines()
     return f"the command ended with status {status}{f' ({words[-1]})' if words else ''}"
 
@@ -131,10 +131,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _called(method: str | None, address: str) -> str | None:
-    """Call an address, and say what was wrong with that; None if nothing was."""
+def _call_url(method: str | None, address: str) -> str | None:
+    """Request a URL; return what went wrong, None if nothing did."""
     try:
-        name = _named(address)
+        name = _without_secrets(address)
         request = urllib.request.Request(quote(address, safe=string.punctuation), method=(method or "GET").upper())
         with urllib.request.urlopen(request, timeout=CALL_SECONDS):
             return None
@@ -142,12 +142,12 @@ def _called(method: str | None, address: str) -> str | None:
         code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
         return f"{name}: {code}{getattr(error, 'reason', None) or error}"
     except (ValueError, http.client.InvalidURL):
-        return "the address is not valid"
+        return "the URL is not valid"
     except http.client.HTTPException:
-        return f"{name}: what answered does not speak HTTP"
+        return f"{name}: the answer is not HTTP"
 
 
-def _named(address: str) -> str:
-    """Return an address without what may be secret: its parameters hold keys, its beginning a name and a password."""
+def _without_secrets(address: str) -> str:
+    """Return a URL without its query, user name and password."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

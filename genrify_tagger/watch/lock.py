@@ -1,4 +1,4 @@
-"""One service for each database."""
+"""Locks that allow one service per database."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from genrify_tagger.watch.service_state import lock_path
 try:
     import fcntl
 except ImportError:  # Windows
-    _HAS_LOCKS = False
+    _HAS_FLOCK = False
 else:
-    _HAS_LOCKS = True
+    _HAS_FLOCK = True
 
 
 class AlreadyRunningError(GenrifyError):
-    """Another service watches for the same database."""
+    """Another service uses the same database."""
 
 
 @contextlib.contextmanager
-def only_one(url: str) -> Iterator[None]:
-    """Hold the lock of a database's service; the system lets go of it however this process ends.
+def service_lock(url: str) -> Iterator[None]:
+    """Hold the lock file of a database's service; the system releases it however this process ends.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def only_one(url: str) -> Iterator[None]:
     except OSError as error:
         raise GenrifyError(f"cannot be opened: {error.strerror}", path=path) from error
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
-        if _HAS_LOCKS:
+        if _HAS_FLOCK:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _taken(file.read().strip()) from None
-        # The file stays: whoever deletes it lets a second service lock another file of the same name.
+                raise _already_running(file.read().strip()) from None
+        # The file stays: if it were deleted, a second service could lock a new file of the same name.
         file.seek(0)
         file.truncate()
         file.write(f"{os.getpid()}\n")
@@ -60,8 +60,8 @@ def only_one(url: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alone_on_server(store: Store) -> Iterator[None]:
-    """Hold the lock that a database server keeps for its service, since that may run on another machine.
+def server_lock(store: Store) -> Iterator[None]:
+    """Hold the lock on a database server: another service may run on another machine.
 
     Raises
     ------
@@ -70,13 +70,13 @@ def alone_on_server(store: Store) -> Iterator[None]:
     """
     with advisory_lock(store, f"process {os.getpid()} on {socket.gethostname()}") as holder:
         if holder is not None:
-            raise _taken(holder)
+            raise _already_running(holder)
         yield
 
 
-def _taken(who: str) -> AlreadyRunningError:
+def _already_running(who: str) -> AlreadyRunningError:
     who = f" (process {who})" if who.isdigit() else f" ({who})" if who else ""
     return AlreadyRunningError(
         f"another genrify-tag watch{who} is running on this database",
-        hint="'genrify-tag status' shows it; a second one needs a --database of its own",
+        hint="'genrify-tag status' shows it; a second service needs its own --database",
     )

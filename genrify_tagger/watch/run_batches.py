@@ -1,4 +1,4 @@
-"""Runs of the service: files that come together make one, which `genrify-tag undo` takes back as one."""
+"""Group files that the service processes in one go into a run, which `genrify-tag undo` takes back as one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Callable
 
 from genrify_tagger.pipeline import Result, Session, Summary
 
-END_SECONDS = 5.0  # of quiet that end a batch
-LONGEST_SECONDS = 900.0  # after which one ends all the same, as in the first look through a large library
+END_SECONDS = 5.0  # without a new file, after which a batch ends
+MAX_SECONDS = 900.0  # after which a batch ends anyway, as in the first scan of a large library
 
 
 class RunBatches:
-    """The run that is open, if one is.
+    """The current run, if there is one.
 
     Parameters
     ----------
     session : Session
-        The open run's resources.
     arguments : list of str
         The command line, for the history.
     on_end : callable
@@ -33,7 +32,7 @@ class RunBatches:
         self._begun = self._last = 0.0
 
     def run(self) -> int:
-        """Return the run to book changes on, a new one if none is open."""
+        """Return the id of the current run; start one if there is none."""
         self._last = time.monotonic()
         if self._run is None:
             self._run = self._session.store.start_run("watch", self._arguments, self._session.sidecar.id)
@@ -41,18 +40,18 @@ class RunBatches:
         return self._run
 
     def add(self, result: Result) -> None:
-        """Count a result of the open run."""
+        """Count a result of the current run."""
         self._counts.add(result)
         self._last = time.monotonic()
 
     def seconds_left(self) -> float | None:
-        """Return in how many seconds the open run ends if nothing else comes; None if none is open."""
+        """Return the seconds until the current run ends if no file comes; None if there is no run."""
         if self._run is None:
             return None
-        return max(min(self._last + END_SECONDS, self._begun + LONGEST_SECONDS) - time.monotonic(), 0.0)
+        return max(min(self._last + END_SECONDS, self._begun + MAX_SECONDS) - time.monotonic(), 0.0)
 
     def end(self, status: str = "done") -> None:
-        """End the open run, if any; one that changed nothing is dropped."""
+        """End the current run, if any; drop it if it changed nothing."""
         if self._run is None:
             return
         run, self._run = self._run, None

@@ -1,4 +1,4 @@
-"""Telling systemd: ready, alive, busy with what. The protocol is one datagram of text a message (sd_notify(3))."""
+"""Notify systemd of readiness, status and liveness: one text datagram per message (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 
 
 class Notifier:
-    """Speaks to the service manager that started this process; to nobody if none did.
+    """Sends messages to the service manager that started this process; does nothing without one.
 
     Parameters
     ----------
     environ : mapping of str to str, optional
-        Where `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` are looked for.
+        Source of `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     """
 
     def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
@@ -25,15 +25,15 @@ class Notifier:
         self._ping_seconds = _ping_seconds(environ)
 
     def ready(self) -> None:
-        """Say that the service has started, or has read its settings again."""
+        """Report that the service has started, or has reloaded its settings."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that the settings are being read again; `ready` ends it."""
+        """Report that the settings are being reloaded; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the service is ending."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     def status(self, words: str) -> None:
@@ -43,13 +43,13 @@ class Notifier:
             self._send(f"STATUS={words}")
 
     def ping(self) -> None:
-        """Say that the main loop is alive, if it is time for that."""
+        """Report that the main loop is alive, when a ping is due."""
         if self.pause() <= 0:
             self._pinged = time.monotonic()
             self._send("WATCHDOG=1")
 
     def pause(self) -> float:
-        """Return in how many seconds the next sign of life is due; infinite if nobody waits for one."""
+        """Return the seconds until the next ping is due; infinite without a watchdog."""
         return self._pinged + self._ping_seconds - time.monotonic()
 
     def _send(self, message: str) -> None:
@@ -60,11 +60,11 @@ class Notifier:
                 channel.settimeout(1)
                 channel.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError:
-            return  # nobody listens any more; the service is not to end for that
+            return  # the manager is gone; that must not stop the service
 
 
 def _ping_seconds(environ: os._Environ[str] | dict[str, str]) -> float:
-    """Return how often a sign of life is due: three times while systemd waits for one; infinite if it does not."""
+    """Return the interval between pings: a third of the watchdog's limit; infinite without a watchdog."""
     try:
         seconds = int(environ["WATCHDOG_USEC"]) / 1e6
         is_ours = int(environ.get("WATCHDOG_PID", os.getpid())) == os.getpid()

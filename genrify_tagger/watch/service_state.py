@@ -1,7 +1,7 @@
-"""What the running service says of itself, for `genrify-tag status`, monitors and the web page.
+"""The published state of the running service, for `genrify-tag status`, monitoring and the web page.
 
-A small JSON file beside the SQLite database (for other databases in the platform's state folder), replaced in one
-step, so that a reader finds the old or the new words and never half of them.
+A small JSON file beside the SQLite database (for other databases in the platform's state folder), replaced atomically,
+so that a reader never sees half of it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 from genrify_tagger.config import Settings
 from genrify_tagger.files import counted
+from genrify_tagger.process_identity import is_gone
 from genrify_tagger.store import database_file
-from genrify_tagger.store.process_identity import is_gone
 
 SCHEMA = 1
-SILENT_SECONDS = 1800.0  # twice what it lets pass at most between two words
-STOPPING = "stopping"  # the last word of one that ends, also for machines that cannot see its process
+SILENT_SECONDS = 1800.0  # twice the longest interval between two updates
+STOPPING = "stopping"  # the last published phase, also for machines that cannot see the process
 NATIVE, POLLING, LOST = "native", "polling", "lost"
 
 
 def service_state(settings: Settings) -> dict[str, Any] | None:
-    """Return what the service that watches for this database says of itself; None if none is running.
+    """Return the state of the service that uses this database; None if none is running.
 
     Returns
     -------
@@ -50,24 +50,24 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
 
 
 def problems(state: Mapping[str, Any] | None) -> list[str]:
-    """Return what is wrong with the service, in plain words: nothing if it runs, answers and sees all its roots."""
+    """Return the service's problems as sentences: none if it runs, responds and can reach all its roots."""
     if state is None:
         return ["no service is running"]
     silent = datetime.now(UTC) - datetime.fromisoformat(state["updated"])
     found = [f"{root['path']} is not watched: {root['reason']}" for root in state["roots"] if root["watching"] == LOST]
     if silent.total_seconds() > SILENT_SECONDS:
         minutes = counted(int(silent.total_seconds() // 60), "minute")
-        found.insert(0, f"the service has not been heard of for {minutes}")
+        found.insert(0, f"the service has not responded for {minutes}")
     return found
 
 
 def state_path(url: str) -> str:
-    """Return where the service of a database keeps its state."""
+    """Return the path of the state file of a database's service."""
     return f"{_stem(url)}.watch.json"
 
 
 def lock_path(url: str) -> str:
-    """Return the file that the service of a database holds locked."""
+    """Return the path of the lock file of a database's service."""
     return f"{_stem(url)}.watch.lock"
 
 
@@ -95,7 +95,7 @@ def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
     descriptor, partial = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o644)  # the page and monitors may run as somebody else
+            os.fchmod(descriptor, 0o644)  # the page and monitors may run as another user
             json.dump(words, file)
         os.replace(partial, path)
     except BaseException:
@@ -105,7 +105,7 @@ def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
 
 
 def remembered_mounts(url: str) -> list[str]:
-    """Return the mount points below the roots that the last service of this database saw, whether it runs or not."""
+    """Return the mount points that the last service of this database saw, whether it still runs or not."""
     try:
         with open(state_path(url), encoding="utf-8") as file:
             return [str(point) for point in json.load(file).get("mounts", [])]

@@ -1,4 +1,4 @@
-"""What the service has done so far, in numbers that do not grow with the years."""
+"""Counts of what the service has done since its start, in constant memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATEST = 10
 
 
 class ServiceStats:
-    """Counts of results, the last one, the pace, the latest failures."""
+    """Results by status, the last result, the rate and the latest failures."""
 
     def __init__(self) -> None:
         self.since = datetime.now(UTC)
@@ -37,12 +37,12 @@ class ServiceStats:
 
     @property
     def rate(self) -> float:
-        """Files a minute, over the last ten minutes."""
+        """Files per minute over the last ten minutes."""
         now = int(time.monotonic() // 60)
         return sum(number for minute, number in self._minutes if now - minute < MINUTES) / MINUTES
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part of the service's state that this is."""
+        """Return the statistics as a part of the service's state."""
         return {
             "since": self.since.isoformat(timespec="seconds"),
             "last_file": self._last["path"] if self._last else None,

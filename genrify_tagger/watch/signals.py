@@ -1,4 +1,4 @@
-"""Waiting that signals, threads and child processes can end: one pipe, because a lock would not survive a signal."""
+"""Signal handlers that set flags, and a wait that they end: a pipe, because a lock is not safe in a handler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 
 class Wake:
-    """Something to wait on; `set` may be called from anywhere, also from a signal handler."""
+    """An event to wait for; `set` may be called from any thread and from a signal handler."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -19,12 +19,12 @@ class Wake:
         os.set_blocking(self._writer, False)
 
     def set(self) -> None:
-        """End the present or next `wait`."""
-        with contextlib.suppress(OSError):  # the pipe is full: it will be noticed; or closed: nobody waits any more
+        """End the current or the next `wait`."""
+        with contextlib.suppress(OSError):  # the pipe is full, so `wait` will return, or closed, so nothing waits
             os.write(self._writer, b"\0")
 
     def wait(self, seconds: float) -> None:
-        """Wait until `set` was called, at most so long."""
+        """Wait until `set` is called, at most `seconds`."""
         if select.select([self._reader], [], [], max(seconds, 0))[0]:
             with contextlib.suppress(BlockingIOError):
                 while len(os.read(self._reader, 4096)) == 4096:
@@ -37,16 +37,16 @@ class Wake:
 
 
 class ControlFlags:
-    """What was asked of the service from outside: to stop, to read its settings again.
+    """What signals have asked of the service: to stop, to reload its settings.
 
     Attributes
     ----------
     wake : Wake
-        What the main loop waits on.
+        What the main loop waits for.
     stop, reload : bool
-        What was asked.
+        What was asked for.
     restart : bool
-        Whether the main loop has to begin anew, because the settings are others.
+        Whether the main loop has to restart because settings have changed.
     """
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class ControlFlags:
         self.wake.set()
 
     def ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
-        """Have the settings read again."""
+        """Have the settings reloaded."""
         self.reload = True
         self.wake.set()
 
     @contextlib.contextmanager
-    def heard(self) -> Iterator[None]:
-        """Turn SIGTERM, SIGINT and SIGHUP into flags for as long as the `with` block lasts."""
+    def handle_signals(self) -> Iterator[None]:
+        """Turn SIGTERM, SIGINT and SIGHUP into flags within the `with` block."""
         handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
         handlers = {signal.SIGTERM: self.ask_to_stop, signal.SIGINT: self.ask_to_stop}
         if hasattr(signal, "SIGHUP"):

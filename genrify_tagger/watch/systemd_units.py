@@ -1,8 +1,8 @@
-"""The unit files that have systemd run the service, and their installation.
+"""systemd unit files for the service, and their installation.
 
-The unit for the whole system is closed in: it may write to the roots, its database and nothing else. The one for a
-user is not: mount sandboxing in a user's manager runs in a user namespace, in which files of other owners look as if
-they belonged to nobody, and a write that cannot keep a file's owner is refused.
+The system unit is sandboxed: it may write to the roots and its database only. The user unit is not: a sandbox in a
+user's manager runs in a user namespace, in which files of other owners appear to belong to "nobody", and a write that
+cannot keep a file's owner is refused.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ CapabilityBoundingSet=
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit file: where it belongs, and what it says."""
+    """A unit file: its path and its text."""
 
     path: str
     text: str
@@ -73,25 +73,25 @@ class Unit:
 
     @property
     def systemctl(self) -> list[str]:
-        """The command that speaks to the manager it is for."""
+        """The command line of systemctl for the manager that the unit is for."""
         return ["systemctl"] if self.is_system else ["systemctl", "--user"]
 
 
 def system_unit(command: Sequence[str], *, user: str, writable: Iterable[str], jobs: int) -> Unit:
-    """Return the unit for the whole system.
+    """Return the system unit.
 
     Parameters
     ----------
     command : sequence of str
-        What it runs.
+        The command line of the service.
     user : str
-        As whom.
+        The user to run it as.
     writable : iterable of str
-        Roots, the database's folder and the like: whatever it has to write to.
+        Folders it has to write to: roots, the folder of the database.
     jobs : int
-        How many processes listen side by side.
+        Number of worker processes.
     """
-    # The dash: a folder that is not there, because its disk is away, does not stop the start.
+    # The dash: a missing folder, for example of an unplugged disk, does not prevent the start.
     places = "\n".join(f"ReadWritePaths={_quoted(f'-{path}')}" for path in dict.fromkeys(writable))
     text = _common(command, jobs, after="After=local-fs.target remote-fs.target\n") + _SYSTEM.format(
         user=user, writable=places
@@ -100,26 +100,26 @@ def system_unit(command: Sequence[str], *, user: str, writable: Iterable[str], j
 
 
 def user_unit(command: Sequence[str], *, jobs: int) -> Unit:
-    """Return the unit for the present user's own manager."""
+    """Return the unit for the current user's own manager."""
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     text = f"{_common(command, jobs)}\n[Install]\nWantedBy=default.target\n"
     return Unit(os.path.join(config, "systemd", "user", NAME), text, False)
 
 
 def write(unit: Unit) -> None:
-    """Put a unit file in its place.
+    """Write a unit file.
 
     Raises
     ------
     GenrifyError
-        If that is not allowed.
+        If it cannot be written.
     """
     try:
         os.makedirs(os.path.dirname(unit.path), exist_ok=True)
         with open(unit.path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(unit.text)
     except PermissionError as error:
-        raise GenrifyError("there is no permission to write it", path=unit.path, hint="run it with sudo") from error
+        raise GenrifyError("no permission to write it", path=unit.path, hint="run it with sudo") from error
     except OSError as error:
         raise GenrifyError(f"cannot be written: {error.strerror}", path=unit.path) from error
 
@@ -130,7 +130,7 @@ def remove(unit: Unit) -> bool:
     Raises
     ------
     GenrifyError
-        If that is not allowed.
+        If it cannot be written.
     """
     try:
         os.unlink(unit.path)
@@ -142,25 +142,25 @@ def remove(unit: Unit) -> bool:
 
 
 def systemd_runs() -> bool:
-    """Whether this system was started by systemd (see sd_booted(3))."""
+    """Whether systemd is the init system (see sd_booted(3))."""
     return os.path.isdir("/run/systemd/system") and shutil.which("systemctl") is not None
 
 
-def without_systemd(command: Sequence[str]) -> str:
-    """Return what to do on a system without systemd."""
+def alternatives(command: Sequence[str]) -> str:
+    """Return how else to start the service on a system without systemd."""
     return (
-        "have it started in another way: as a service of OpenRC, runit, s6 or launchd, as the command of a container, "
+        "start it in another way: as a service of OpenRC, runit, s6 or launchd, as the command of a container, "
         f"or by the line '@reboot {' '.join(command)}' in your crontab (crontab -e)"
     )
 
 
 def call(unit: Unit, *arguments: str) -> None:
-    """Ask systemd for something.
+    """Run a systemctl command.
 
     Raises
     ------
     GenrifyError
-        If it refuses.
+        If it fails.
     """
     done = subprocess.run([*unit.systemctl, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -169,34 +169,32 @@ def call(unit: Unit, *arguments: str) -> None:
 
 
 def ask(unit: Unit, question: str) -> str:
-    """Return what systemd says of the service: the answer to "is-enabled" or "is-active"."""
+    """Return systemd's answer to "is-enabled" or "is-active"."""
     done = subprocess.run([*unit.systemctl, question, NAME], capture_output=True, text=True, check=False)
     words = (done.stdout or done.stderr).strip().splitlines()
     return words[0] if words else "unknown"
 
 
 def _common(command: Sequence[str], jobs: int, *, after: str = "") -> str:
-    memory = 512 + 768 * jobs  # the service, and what each listening process may use at most
+    memory = 512 + 768 * jobs  # the service, and the most that each worker process may use
     line = _command_line(command)
     return _COMMON.format(command=line, after=after, memory=memory, memory_max=memory + 512)
 
 
 def _command_line(words: Sequence[str]) -> str:
-    """Return what ExecStart= takes: in all words but the first `$` stands for a variable."""
+    """Return the value of ExecStart=, where `$` in all words but the first would stand for a variable."""
     return " ".join([*map(_quoted, words[:1]), *(_quoted(word.replace("$", "$$")) for word in words[1:])])
 
 
 def _quoted(text: str) -> str:
-    """Return one word of a unit file: its own escapes, quotes where needed, and no specifiers.
+    """Return one word of a unit file, escaped and quoted as needed, without specifiers.
 
     Raises
     ------
     GenrifyError
-        If a unit file cannot hold it: it is UTF-8, and each setting is one line.
+        If a unit file cannot hold it: those are UTF-8, with one line per setting.
     """
     if any((c < " " and c != "\t") or "\ud800" <= c <= "\udfff" for c in text):
-        raise GenrifyError(
-            "a unit file cannot hold this name", path=text, hint="rename it without line breaks and the like"
-        )
+        raise GenrifyError("a unit file cannot hold this name", path=text, hint="rename it without control characters")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"' if escaped != text or any(c.isspace() or c in "';" for c in text) else text

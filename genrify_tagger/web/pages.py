@@ -84,7 +84,7 @@ def run_page(run: int) -> str:
     before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
     store = app_context().session.store
     record = store.run(run) or abort(404, f"there is no run {run}")
-    made, undone = store.tally_of(run)
+    made, undone = store.change_counts(run)
     changes = [
         views.change_json(change) for change in store.changes(run=run, before=before or None, limit=_CHANGES_PER_PAGE)
     ]

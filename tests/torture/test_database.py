@@ -69,7 +69,7 @@ def test_locked_by_another_process(program, library, tmp_path, command):
     with closing(sqlite3.connect(program.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         line = ended(process)
-    assert "another program has kept the database locked for too long; see what else uses it" in line
+    assert "another program has locked the database for too long; find out what else uses it" in line
     program("undo", "--dry-run", status=None)
     assert strays(tmp_path / "music") == []
     with closing(sqlite3.connect(program.database)) as database:

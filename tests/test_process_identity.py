@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from genrify_tagger.process_identity import is_gone, this_process
 from genrify_tagger.store import utc_now
-from genrify_tagger.store.process_identity import is_gone, this_process
 
 NAMES = ("host", "boot", "namespace", "pid", "started")
 LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
@@ -32,7 +32,7 @@ def test_an_ended_process_is_gone_at_once() -> None:
 
 @LINUX
 def test_a_killed_process_is_gone_before_its_parent_waits_for_it() -> None:
-    code = "from genrify_tagger.store.owner import this_process; print(this_process(), flush=True); input()"
+    code = "from genrify_tagger.process_identity import this_process; print(this_process(), flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
