@@ -1,4 +1,4 @@
-"""What listening to one song gives: plain arrays, made in a worker, kept by the store, judged by `decision`."""
+"""Results of analysing one song: plain arrays, computed in a worker, cached in the store, used by `decision`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ByteArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """One song as the network heard it.
+    """The model's outputs for one song.
 
     Attributes
     ----------
@@ -42,14 +42,14 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Sound:
-    """The audio in a file, told without decoding it.
+    """Properties of the audio in a file, known without decoding it.
 
     Attributes
     ----------
     key : str
         Audio key: hexadecimal BLAKE2b over codec parameters and packets; tags do not enter it.
     duration : float
-        Seconds of audio, from the packets and not from the container's word.
+        Seconds of audio, counted in packets, not from the header.
     container, codec : str
         FFmpeg's short names.
     sample_rate : int
@@ -68,7 +68,7 @@ class Sound:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A whole song to look at, in equally wide columns from its beginning to its end.
+    """Waveform and spectrogram of a whole song, in columns of equal duration.
 
     Attributes
     ----------

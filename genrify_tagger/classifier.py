@@ -1,7 +1,7 @@
-"""The network and what is written about it: the sidecar that names its outputs, and the runtime that feeds it.
+"""The model: its sidecar (a JSON description) and its runtime.
 
-A model is two files side by side, a LiteRT flatbuffer and a JSON sidecar; swapping the model is swapping the two.
-Reading the sidecar needs the standard library only; the runtime is loaded by `Classifier`, in worker processes.
+A model consists of two files in one folder, a LiteRT flatbuffer and a JSON sidecar. Reading the sidecar needs only the
+standard library; `Classifier` loads the runtime, in worker processes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from genrify_tagger.analysis import FloatArray
 
 SCHEMA: Final = 1
-MAX_BATCH: Final = 4  # segments; more would only cost memory
-_REINSTALL: Final = "install Genrify Tagger again, or put the model's two files back"
+MAX_BATCH: Final = 4  # segments; larger batches cost memory without being faster
+_REINSTALL: Final = "reinstall Genrify Tagger, or restore the model's two files"
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A set of labels the network can answer with.
+    """A set of labels that the model predicts.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Vocabulary:
     names : mapping of str to str
         Label to written name.
     calibration : mapping of str to float
-        What turns activations into a probability of being right; see `decision`.
+        Parameters that turn activations into a probability of being right; see `decision`.
     min_confidence : float
-        Below it nothing is written unless the user says otherwise.
+        Default threshold below which nothing is written.
     alike : frozenset of str
-        Labels that are hard to tell from one another.
+        Labels that are hard to tell apart.
     """
 
     name: str
@@ -65,13 +65,13 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """All that is known of a model without loading it.
+    """The description of a model.
 
     Attributes
     ----------
     id : str
-        Stamped into every stored result. Computed from everything the sidecar says, the flatbuffer's hash included, so
-        that another calibration or threshold is another model.
+        Stored with every result. A hash of the whole sidecar, including the flatbuffer's hash, so that another
+        calibration or threshold makes another model.
     version : str
     flatbuffer : str
         Path of the flatbuffer.
@@ -115,7 +115,7 @@ def load_sidecar(path: str | None = None) -> Sidecar:
     Parameters
     ----------
     path : str or None
-        None for the model that is shipped.
+        None for the shipped model.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def load_sidecar(path: str | None = None) -> Sidecar:
     except ValueError as error:
         raise ModelError("the model's description is damaged", path=path, hint=_REINSTALL) from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise ModelError(f"the model's description is not of schema {SCHEMA}", path=path, hint=_REINSTALL)
+        raise ModelError(f"the model's description does not have schema {SCHEMA}", path=path, hint=_REINSTALL)
     try:
         return _sidecar(content, os.path.dirname(path))
     except (KeyError, TypeError, ValueError) as error:
@@ -144,10 +144,10 @@ def load_sidecar(path: str | None = None) -> Sidecar:
 def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
     file_name = _text(content, "flatbuffer")
     if os.path.basename(file_name) != file_name:
-        raise ValueError("the flatbuffer must lie beside it")
+        raise ValueError("the flatbuffer must be in the same folder")
     vocabularies = {name: _vocabulary(name, entry) for name, entry in _mapping(content, "vocabularies").items()}
     if not vocabularies:
-        raise ValueError("it has no vocabulary")
+        raise ValueError("no vocabulary")
     return Sidecar(
         id=model_id(content),
         version=_text(content, "version"),
@@ -161,7 +161,7 @@ def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
 
 
 def model_id(content: Mapping[str, Any]) -> str:
-    """Return the id of the model a sidecar describes: its version, and a hash of all else but an id written there."""
+    """Return the id of the model that a sidecar describes: its version, and a hash of everything but an id."""
     meaningful = {key: value for key, value in content.items() if key != "id"}
     digest = hashlib.sha256(json.dumps(meaningful, sort_keys=True, allow_nan=False).encode()).hexdigest()
     return f"{_text(content, 'version')}-{digest[:8]}"
@@ -169,7 +169,7 @@ def model_id(content: Mapping[str, Any]) -> str:
 
 def _vocabulary(name: str, entry: Any) -> Vocabulary:
     if not isinstance(entry, dict):
-        raise TypeError(f"vocabulary {name!r} is no table")
+        raise TypeError(f"vocabulary {name!r} is not a table")
     kind = _text(entry, "kind")
     if kind not in ("single", "multi"):
         raise ValueError(f"vocabulary {name!r} is of unknown kind {kind!r}")
@@ -194,46 +194,46 @@ def _vocabulary(name: str, entry: Any) -> Vocabulary:
 
 def _text(content: Mapping[str, Any], key: str) -> str:
     if not isinstance(content[key], str) or not content[key]:
-        raise TypeError(f"{key!r} is no text")
+        raise TypeError(f"{key!r} is not text")
     return str(content[key])
 
 
 def _texts(content: Mapping[str, Any], key: str) -> tuple[str, ...]:
     values = content[key]
     if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
-        raise TypeError(f"{key!r} is no list of texts")
+        raise TypeError(f"{key!r} is not a list of texts")
     if len(set(values)) < len(values):
-        raise ValueError(f"{key!r} holds something twice")
+        raise ValueError(f"{key!r} contains a duplicate")
     return tuple(values)
 
 
 def _number(content: Mapping[str, Any], key: str) -> float:
     value = content[key]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise TypeError(f"{key!r} is no number")
+        raise TypeError(f"{key!r} is not a number")
     return float(value)
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     if not isinstance(content[key], dict):
-        raise TypeError(f"{key!r} is no table")
+        raise TypeError(f"{key!r} is not a table")
     return cast("Mapping[str, Any]", content[key])
 
 
 class Classifier:
-    """The network, loaded and ready.
+    """The loaded model.
 
     Parameters
     ----------
     sidecar_path : str or None
-        None for the model that is shipped.
+        None for the shipped model.
     num_threads : int
-        Threads of one call; songs are the better thing to do in parallel.
+        Threads per call; it is faster to process several songs in parallel.
 
     Raises
     ------
     ModelError
-        If one of the two files is missing or damaged, or they do not belong together.
+        If one of the two files is missing or damaged, or they do not match.
     """
 
     def __init__(self, sidecar_path: str | None = None, *, num_threads: int = 1) -> None:
@@ -244,17 +244,17 @@ class Classifier:
         self._shape = tuple(int(size) for size in entry["shape"][1:])
         self._outputs = self._named_outputs()
         self._batch = 0
-        # The runtime announces its delegate on stderr at the first allocation of a process, and only then.
+        # The runtime prints its delegate to stderr at the first allocation of a process.
         with _silent_stderr():
             self._allocate(MAX_BATCH)
 
     def predict(self, mel: FloatArray) -> dict[str, FloatArray]:
-        """Listen to segments.
+        """Compute the activations of segments.
 
         Parameters
         ----------
         mel : ndarray, shape (n, 187, 96)
-            Log-mel spectrograms as `features.log_mel` makes them.
+            Log-mel spectrograms from `spectrogram.log_mel`.
 
         Returns
         -------
@@ -264,16 +264,16 @@ class Classifier:
         Raises
         ------
         ModelError
-            If the segments do not fit the network, or it answers with something other than numbers.
+            If the segments have the wrong shape, or the outputs are not finite.
         """
         import numpy as np
 
         if mel.ndim != 3 or mel.shape[1:] != self._shape or not len(mel):
-            raise ModelError(f"the model listens to segments of shape {self._shape}, not {mel.shape}")
+            raise ModelError(f"the model expects segments of shape {self._shape}, not {mel.shape}")
         batches = [self._invoke(mel[start : start + MAX_BATCH]) for start in range(0, len(mel), MAX_BATCH)]
         activations = {name: np.concatenate([batch[name] for batch in batches]) for name in self._outputs}
         if not all(np.isfinite(values).all() for values in activations.values()):
-            raise ModelError("the model gave no finite answer", path=self.sidecar.flatbuffer)
+            raise ModelError("the model's outputs are not finite", path=self.sidecar.flatbuffer)
         return activations
 
     def _invoke(self, mel: FloatArray) -> dict[str, FloatArray]:
@@ -285,7 +285,7 @@ class Classifier:
         return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
 
     def _allocate(self, batch: int) -> None:
-        """Make room for `batch` segments, unless that is how it stands already."""
+        """Allocate tensors for `batch` segments, unless they have that size already."""
         if batch == self._batch:
             return
         self._interpreter.resize_tensor_input(self._input, (batch, *self._shape), strict=True)
@@ -293,7 +293,7 @@ class Classifier:
         self._batch = batch
 
     def _named_outputs(self) -> dict[str, int]:
-        """Find every output the sidecar promises, by name."""
+        """Return the index of every output in the sidecar by name."""
         (signature,) = self._interpreter.get_signature_list().values()
         runner = self._interpreter.get_signature_runner()
         details = runner.get_output_details()
@@ -308,7 +308,7 @@ class Classifier:
 
 
 def _load(sidecar: Sidecar, num_threads: int) -> Any:
-    """Read the flatbuffer, see that it is the one the sidecar describes, and hand it to the runtime."""
+    """Load the flatbuffer into the runtime, after checking that it matches the sidecar."""
     try:
         with open(sidecar.flatbuffer, "rb") as file:
             content = file.read()
@@ -317,7 +317,7 @@ def _load(sidecar: Sidecar, num_threads: int) -> Any:
             f"cannot read the model: {error.strerror}", path=sidecar.flatbuffer, hint=_REINSTALL
         ) from error
     if hashlib.sha256(content).hexdigest() != sidecar.sha256:
-        raise ModelError("the model is not the one described beside it", path=sidecar.flatbuffer, hint=_REINSTALL)
+        raise ModelError("the model does not match its description", path=sidecar.flatbuffer, hint=_REINSTALL)
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -328,7 +328,7 @@ def _load(sidecar: Sidecar, num_threads: int) -> Any:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Send what C code prints to stderr nowhere; the runtime offers no way to ask it for less."""
+    """Discard what C code prints to stderr; the runtime has no option to silence it."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,14 +1,14 @@
-"""From activations to genres, or to "unsure": pure functions, no file and no clock.
+"""Decide a song's genres from the model's activations, or that it is unsure. Pure functions.
 
-A song's score is the mean over the segments that can be heard. With an `outside` output each segment counts by the
+A song's score is the mean over the audible segments. With an `outside` output each segment counts by the
 probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the
-mean. Labels that are hard to tell from one another share what the network gives to their kind, and would lose to a
-less likely label that has no such neighbours; so the best of them gets more of that share. Scores are then tempered
+mean. Labels that are hard to tell apart split their probability, and would lose to a less likely label without such
+neighbours; so the best of them gets a larger share. Scores are then tempered
 (Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
 in the top label is a logistic function of its odds, of the odds of the labels it is hard to tell from, and of the odds
-that any label fits (Platt scaling), fitted on songs the network had not met, by artists it had not met.
+that any label fits (Platt scaling), fitted on songs and artists that were not in the training set.
 
-Where labels do not exclude one another, each score is calibrated by itself and is the confidence in its label.
+Where labels do not exclude one another, each score is calibrated separately and is the confidence in its label.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 SILENCE = -60.0  # dBFS
-SILENT = "silence"  # the reason of a decision on what cannot be heard
+SILENT = "silence"  # the reason of a decision on inaudible audio
 _EPSILON = 1e-6
 
 FloatArray = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Labels(Protocol):
-    """What a decision needs to know of a vocabulary; `classifier.Vocabulary` is one."""
+    """The properties of a vocabulary that a decision needs; `classifier.Vocabulary` has them."""
 
     @property
     def kind(self) -> str:
@@ -49,20 +49,20 @@ class Labels(Protocol):
 
     @property
     def calibration(self) -> Mapping[str, float]:
-        """Numbers by name; see `decide`."""
+        """Calibration parameters by name; see `decide`."""
 
     @property
     def alike(self) -> Collection[str]:
-        """Labels that are hard to tell from one another."""
+        """Labels that are hard to tell apart."""
 
     @property
     def min_confidence(self) -> float:
-        """Confidence from which on a genre is written by default."""
+        """Minimum confidence for writing a genre, by default."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a song is.
+    """The genres of a song, or why they are unsure.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Decision:
     scores : dict of str to float
         Every label of the vocabulary; they sum to 1 where labels exclude one another.
     reason : str or None
-        Why unsure, in plain words.
+        Why it is unsure.
     """
 
     genres: tuple[str, ...]
@@ -90,17 +90,17 @@ def decide(
     min_confidence: float | None = None,
     max_genres: int = 1,
 ) -> Decision:
-    """Decide what a song is.
+    """Decide the genres of a song.
 
     Parameters
     ----------
     activations : mapping of str to ndarray, shape (n_segments, n_columns)
         By name of the network's output.
     levels : ndarray, shape (n_segments,)
-        RMS level of each segment, dBFS; silent ones have no vote.
+        RMS level of each segment, dBFS; silent ones do not count.
     vocabulary : Labels
-        The labels, and what calibrates them. Single: `alike` (default 1) is the temperature among the labels that are
-        hard to tell from one another, which keep their sum, `temperature` (default 1) that of all scores, `bias`,
+        The labels and their calibration. Single: `alike` (default 1) is the temperature among the labels that are
+        hard to tell apart, which keep their sum, `temperature` (default 1) that of all scores, `bias`,
         `top`, `group` and `inside` (defaults 0, 1, 0, 0) weigh the log odds of the top score, of the summed scores of
         the labels alike with it and of the song being inside the vocabulary, and `companion` (default 0.3) is the score
         from which on further genres are given. Multi: `slope` (default 1) and `bias:<label>` (default 0) weigh the log
@@ -127,14 +127,14 @@ def decide(
 
 
 def likeliest(scores: Mapping[str, float], confidence: float | None) -> str | None:
-    """Return the label with the highest score; None where nothing was heard: the scores of silence mean nothing."""
+    """Return the label with the highest score; None for silence, whose scores are meaningless."""
     return max(scores, key=lambda label: scores[label]) if scores and confidence else None
 
 
 def song_scores(
     activations: Mapping[str, FloatArray], audible: npt.NDArray[np.bool_], vocabulary: Labels
 ) -> tuple[Array, float]:
-    """Pool segments into one song.
+    """Combine the scores of segments into those of the song.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def _even_scores(vocabulary: Labels) -> dict[str, float]:
 
 
 def _below(confidence: float, threshold: float) -> str:
-    """Return both numbers with as many digits as it takes to tell them apart."""
+    """Return both numbers with as many digits as are needed to tell them apart."""
     for digits in (2, 3, 4):
         if f"{confidence:.{digits}f}" != f"{threshold:.{digits}f}":
             break

@@ -1,7 +1,7 @@
 """Every error that Genrify Tagger raises on purpose.
 
-The core raises these, batch loops record them and go on, and only the command line prints them and exits.
-An error knows the file it is about (``path``) and, where there is something to do, says it (``hint``).
+The core raises these, batch loops record them and continue, and only the command line prints them and exits.
+An error has the path of its file, and a hint where the user can do something about it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class GenrifyError(Exception):
     Parameters
     ----------
     message : str
-        What went wrong, in plain words, without the path and without a final full stop.
+        What went wrong, without the path and without a full stop.
     path : str or None
         The file or folder it is about, decoded by `os.fsdecode`.
     hint : str or None
@@ -49,15 +49,15 @@ class ConfigError(GenrifyError):
 
 
 class DecodeError(GenrifyError):
-    """The file is no audio that can be decoded."""
+    """The file has no audio that can be decoded."""
 
 
 class ModelError(GenrifyError):
-    """The model or its sidecar is missing, damaged or of another kind."""
+    """The model or its sidecar is missing, damaged or unsuitable."""
 
 
 class TagError(GenrifyError):
-    """Something about a file's tags."""
+    """A file's tags cannot be read or written."""
 
 
 class TagReadError(TagError):
@@ -65,11 +65,11 @@ class TagReadError(TagError):
 
 
 class NotTaggableError(TagError):
-    """The container has no place for a genre (Matroska, raw AAC)."""
+    """The container cannot hold a genre (Matroska, raw AAC)."""
 
 
 class WriteRefusedError(TagError):
-    """Writing would harm something, so nothing was written."""
+    """Nothing was written, because writing would do damage."""
 
 
 class ChangedMeanwhileError(WriteRefusedError):
@@ -77,7 +77,7 @@ class ChangedMeanwhileError(WriteRefusedError):
 
 
 class UnfinishedWriteError(TagError):
-    """A write could neither be finished nor taken back; it stays open in the journal and the next start settles it."""
+    """A write could neither be finished nor reverted; it stays pending in the journal until the next start."""
 
 
 class StoreError(GenrifyError):
@@ -93,11 +93,11 @@ class StoreCorruptError(StoreError):
 
 
 class WorkerError(GenrifyError):
-    """A worker process did not survive a file."""
+    """A worker process ended while processing a file."""
 
 
 class WorkerCrashedError(WorkerError):
-    """The worker process died on the file."""
+    """The worker process crashed on the file."""
 
 
 class WorkerTimeoutError(WorkerError):
@@ -109,7 +109,7 @@ class WorkerMemoryError(WorkerError):
 
 
 class WorkerStartError(WorkerError):
-    """No worker process could be started, which is no file's fault."""
+    """No worker process could be started."""
 
 
 class InterruptedScanError(GenrifyError):

@@ -1,7 +1,7 @@
-"""What a file is on disk: its fingerprint, and its path and number in a form that can be printed.
+"""File fingerprints, writers of a file, and paths and numbers for display.
 
-Paths are `str` as `os.fsdecode` gives them (undecodable bytes as surrogates), so that every name the file system
-allows survives the way through the program; the store keeps them as bytes.
+Paths are `str` from `os.fsdecode` (undecodable bytes as surrogates), so that every file name can be used; the store
+keeps them as bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """The parts of `os.stat_result` that together decide whether a file is unchanged."""
+    """The parts of `os.stat_result` that tell whether a file is unchanged."""
 
     size: int
     mtime_ns: int
@@ -43,14 +43,14 @@ def file_stat(path: str | int) -> FileStat:
 
 
 def fingerprint(stat: os.stat_result) -> FileStat:
-    """Pick out of a full stat result what decides whether a file is unchanged."""
+    """Return the parts of a stat result that tell whether a file is unchanged."""
     return FileStat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def has_writer(descriptor: int) -> bool | None:
     """Tell whether any process has a file open for writing.
 
-    Linux grants a lease for reading only where nobody does. It is given back at once.
+    Linux grants a read lease only if no process does. It is released at once.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def has_writer(descriptor: int) -> bool | None:
     Returns
     -------
     bool or None
-        None where the system does not tell: other systems, most network file systems, files of other users.
+        None if unknown: on other systems, most network file systems, for files of other users.
     """
     if not _CAN_LEASE:
         return None
     try:
-        # Whoever opens it for writing at this very moment makes the kernel send a signal; the usual one would kill us.
+        # A process that opens it for writing right now makes the kernel send a signal; the default one would kill us.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
@@ -88,12 +88,12 @@ def display_path(path: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return any text as one line that cannot harm a terminal: what does not print is escaped."""
+    """Return text as one line that is safe for a terminal: unprintable characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
-    """Return a number with what is counted: "1 file", "2,000 files"."""
+    """Return a number with its noun: "1 file", "2,000 files"."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 

@@ -14,26 +14,26 @@ from genrify_tagger.files import printable
 LogFormat = Literal["text", "json"]
 
 _OURS = logging.getLogger("genrify_tagger")
-# What every record has; anything else was given by `extra` and belongs into the JSON.
+# Attributes of every record; anything else comes from `extra` and goes into the JSON.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def configure(
     *, verbose: bool = False, quiet: bool = False, log_format: LogFormat = "text", dated: bool = False
 ) -> None:
-    """Send the program's log lines to stderr, replacing what an earlier call set up.
+    """Log to stderr, replacing the configuration of an earlier call.
 
     Parameters
     ----------
     verbose : bool
-        Also debug lines of the program, and information of the libraries.
+        Also debug messages of the program, and informational ones of libraries.
     quiet : bool
         Errors only.
     log_format : {"text", "json"}
         Lines for people, or one JSON object a line.
     dated : bool
-        Begin lines for people with the time, as a program does that runs for days; but where systemd's journal takes
-        them, with their level instead, in the way the journal knows, since it keeps the time itself.
+        Start text lines with the time; or, for systemd's journal, which keeps the time itself, with their level in the
+        form that the journal parses.
     """
     handler = _StderrHandler()
     if log_format == "json":
@@ -55,7 +55,7 @@ def configure(
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever `sys.stderr` is at the moment, because a progress display replaces it for a while."""
+    """Writes to the current `sys.stderr`, because a progress display replaces it temporarily."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -88,7 +88,7 @@ class _JournalFormatter(_TextFormatter):
 
 
 def goes_to_journal() -> bool:
-    """Tell whether what this process writes to stderr goes to systemd's journal (see systemd.exec(5))."""
+    """Tell whether stderr is connected to systemd's journal (see systemd.exec(5))."""
     try:
         device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
         stat = os.fstat(2)

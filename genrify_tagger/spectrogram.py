@@ -1,7 +1,7 @@
-"""The log-mel spectrogram a model listens to.
+"""The log-mel spectrogram, the input of the model.
 
-The same numbers as librosa's `melspectrogram` with its defaults, without librosa, which would cost every worker seconds
-and 160 MB. Slaney's mel scale and area normalisation as in his Auditory Toolbox (1998); the logarithm
+Equal to librosa's `melspectrogram` with its defaults, but without librosa, which would cost every worker seconds and
+160 MB. Slaney's mel scale and area normalisation as in his Auditory Toolbox (1998); the logarithm
 `log10(10000 * S + 1)` is that of musicnn (Pons and Serra, 2019).
 """
 
@@ -20,7 +20,7 @@ _LOG_STEP = np.log(6.4) / 27
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """The parameters of `log_mel`; a model is only good for the ones it was trained with."""
+    """The parameters of `log_mel`; a model needs the ones it was trained with."""
 
     sample_rate: int = 16000
     segment_samples: int = 48000

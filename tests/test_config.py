@@ -142,8 +142,8 @@ def test_a_byte_order_mark_is_no_error(home):
     ("text", "message"),
     [
         ("[tagging]\n\nexsting = 'keep'", 'line 3: unknown key "exsting" in [tagging]; did you mean "existing"?'),
-        ("[library]\nsegments = 4", 'line 2: unknown key "segments" in [library]; "segments" belongs into [analysis]'),
-        ("# x\nport = 4", 'line 2: unknown key "port" outside all sections; "port" belongs into [web]'),
+        ("[library]\nsegments = 4", 'line 2: unknown key "segments" in [library]; "segments" belongs in [analysis]'),
+        ("# x\nport = 4", 'line 2: unknown key "port" outside all sections; "port" belongs in [web]'),
         ("[taging]\n", "line 1: unknown section [taging]; did you mean [tagging]?"),
         ("[xyzzy]\n", "line 1: unknown section [xyzzy]; the sections are [library]"),
         ("library = 3", 'line 1: "library" is a section: write [library] on a line of its own'),

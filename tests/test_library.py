@@ -171,7 +171,7 @@ def test_a_missing_path_is_one_problem_however_often_it_is_named(tmp_path):
     missing = f"{tmp_path}/no.mp3"
     assert list(discover([missing, missing])) == [UnreadablePath(missing, "no such file or folder")]
     assert problems([""]) == {"": "no such file or folder"}
-    assert problems(["/a\0b"]) == {"/a\0b": "not a path"}
+    assert problems(["/a\0b"]) == {"/a\0b": "not a valid path"}
     touch(*below(tmp_path, "file.mp3"))
     assert problems([f"{tmp_path}/file.mp3/x.mp3"]) == {f"{tmp_path}/file.mp3/x.mp3": "no such file or folder"}
 
@@ -181,11 +181,11 @@ def test_broken_and_looping_links_are_problems_if_they_may_have_been_songs(tmp_p
         os.symlink("nowhere", tmp_path / name)
     os.symlink("loop.mp3", tmp_path / "loop.mp3")
     assert problems([tmp_path, f"{tmp_path}/song.mp3"]) == {
-        f"{tmp_path}/song.mp3": "a symbolic link to nowhere",
-        f"{tmp_path}/Album Vol. 2": "a symbolic link to nowhere",
-        f"{tmp_path}/loop.mp3": "a symbolic link that leads back to itself",
+        f"{tmp_path}/song.mp3": "a broken symbolic link",
+        f"{tmp_path}/Album Vol. 2": "a broken symbolic link",
+        f"{tmp_path}/loop.mp3": "a symbolic link that points to itself",
     }
-    assert problems([f"{tmp_path}/cover.jpg"]) == {f"{tmp_path}/cover.jpg": "a symbolic link to nowhere"}
+    assert problems([f"{tmp_path}/cover.jpg"]) == {f"{tmp_path}/cover.jpg": "a broken symbolic link"}
     assert problems([tmp_path], exclude=["*.mp3", "album*"]) == {}
 
 

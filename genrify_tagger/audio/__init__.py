@@ -1,7 +1,7 @@
-"""Listening to a file: what song it is, how long it is, and 3-second segments of it at 16 kHz.
+"""Read audio: a file's audio key and duration, and 3-second segments of it at 16 kHz.
 
-Everything FFmpeg opens can be heard, through PyAV. This package is imported by worker processes only: a decoder may
-crash or hang on a damaged file, and must not take the program down with it.
+FFmpeg decodes, through PyAV. Only worker processes import this package: a decoder may crash or hang on a damaged file,
+which must not take the program down.
 
 Conventions: `y` is float32 at `SAMPLE_RATE`, mono, nominally in [-1, 1]; time is in seconds from the first demuxed
 sample; intervals are `(n, 2)` arrays of start and end.

@@ -21,8 +21,8 @@ SEGMENT_SAMPLES = 48000
 
 _GRID = 0.04  # seconds: a whole number of samples at every usual rate, so that segments share the full decode's phase
 _MARGIN = 0.04  # seconds decoded on both sides of a segment and cut off: the resampler's edges
-_FAR = 2.0  # seconds before a segment that are not worth keeping
-_LEADS = (0.0, 1.0, 8.0)  # seconds to seek further back, if a seek turns out to have landed behind the segment
+_FAR = 2.0  # seconds before a segment beyond which decoded samples are discarded
+_LEADS = (0.0, 1.0, 8.0)  # seconds to seek further back if a seek lands after the start of the segment
 _TOLERANCE = 1e-3
 
 
@@ -45,9 +45,9 @@ class Segments:
 def load_segments(path: str, *, n_segments: int = 8, duration: float | None = None) -> Segments:
     """Decode evenly spaced 3-second segments of a song.
 
-    The song is cut into `n_segments` equal parts and the middle of each part is heard, so a silent lead-in costs at
-    most the first votes. A song too short for that many gets as many as fit without overlap, and one shorter than a
-    single segment gets one, from its beginning, filled up with zeros.
+    The song is divided into `n_segments` equal parts, and a segment is taken from the middle of each, so that a silent
+    intro costs at most the first ones. A shorter song gets as many segments as fit without overlap, and one shorter
+    than a segment gets one from its beginning, padded with zeros.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def load_segments(path: str, *, n_segments: int = 8, duration: float | None = No
     """
     starts = _starts(probe(path).duration if duration is None else duration, n_segments)
     with open_source(path) as source, open_track(source) as track:
-        heard = [_load_segment(track, start) for start in starts]
-    if all(y is None for y in heard):
+        pieces = [_load_segment(track, start) for start in starts]
+    if all(y is None for y in pieces):
         raise DecodeError("no audio in it can be decoded", path=path)
     silence = np.zeros(SEGMENT_SAMPLES, np.float32)
     intervals = np.stack([starts, starts + SEGMENT_SECONDS], axis=1).astype(np.float32)
-    return Segments(np.stack([silence if y is None else y for y in heard]), intervals)
+    return Segments(np.stack([silence if y is None else y for y in pieces]), intervals)
 
 
 def decode_all(path: str) -> npt.NDArray[np.float32]:
@@ -94,20 +94,20 @@ def decode_all(path: str) -> npt.NDArray[np.float32]:
         If there is no audio in the file, or none of it can be decoded.
     """
     with open_source(path) as source, open_track(source) as track:
-        sound = _Sound(track)
+        run = _FrameRun(track)
         for frame in track.frames(0):
-            sound.add(frame)
-        y = sound.mixer.read()
+            run.add(frame)
+        y = run.mixer.read()
     if not len(y):
         raise DecodeError("no audio in it can be decoded", path=path)
-    begin = round(sound.begin * SAMPLE_RATE)
+    begin = round(run.begin * SAMPLE_RATE)
     return np.pad(y, (begin, 0)) if begin > 0 else y[-begin:]
 
 
-class _Sound:
-    """Frames in a row, and when the row begins.
+class _FrameRun:
+    """Consecutive frames and the time at which they begin.
 
-    Each frame with a time stamp votes for the beginning, and the median counts: after a seek the first stamps may be
+    Each time stamp gives an estimate of the beginning, and the median counts: after a seek the first stamps may be
     wrong (Ogg), or all of them rounded (milliseconds in Matroska and ASF).
     """
 
@@ -118,21 +118,21 @@ class _Sound:
 
     def clear(self) -> None:
         self.mixer = Mixer(SAMPLE_RATE, gather=self._gather)
-        self._votes: list[float] = []
+        self._estimates: list[float] = []
 
     def add(self, frame: AudioFrame) -> None:
         if frame.pts is not None:
-            self._votes.append((frame.pts - self._track.zero) * self._track.time_base - self.mixer.seconds)
+            self._estimates.append((frame.pts - self._track.zero) * self._track.time_base - self.mixer.seconds)
         self.mixer.write(frame)
 
     @property
     def begin(self) -> float:
-        return median_low(self._votes) if self._votes else 0.0
+        return median_low(self._estimates) if self._estimates else 0.0
 
     @property
     def end(self) -> float:
-        """Where the last frame ends, by its own word."""
-        return (self._votes[-1] if self._votes else 0.0) + self.mixer.seconds
+        """The end of the last frame by its time stamp."""
+        return (self._estimates[-1] if self._estimates else 0.0) + self.mixer.seconds
 
 
 def _starts(duration: float, n_segments: int) -> npt.NDArray[np.float64]:
@@ -146,26 +146,26 @@ def _load_segment(track: AudioTrack, start: float) -> npt.NDArray[np.float32] | 
     """Return a segment's samples; None if nothing of it can be decoded."""
     first = max(0.0, start - _MARGIN)
     for lead in _LEADS:
-        sound = _hear(track, max(0.0, first - lead), first, start + SEGMENT_SECONDS + _MARGIN)
-        if sound.begin <= first + _TOLERANCE or lead >= first:
+        run = _decode_range(track, max(0.0, first - lead), first, start + SEGMENT_SECONDS + _MARGIN)
+        if run.begin <= first + _TOLERANCE or lead >= first:
             break
-    if not sound.mixer.seconds:
+    if not run.mixer.seconds:
         return None
-    begin = sound.begin
+    begin = run.begin
     if begin < first:
-        begin += sound.mixer.drop(first - begin)
-    return _cut(sound.mixer.read(), round((start - begin) * SAMPLE_RATE))
+        begin += run.mixer.drop(first - begin)
+    return _cut(run.mixer.read(), round((start - begin) * SAMPLE_RATE))
 
 
-def _hear(track: AudioTrack, seek_to: float, first: float, last: float) -> _Sound:
-    sound = _Sound(track, gather=True)
+def _decode_range(track: AudioTrack, seek_to: float, first: float, last: float) -> _FrameRun:
+    run = _FrameRun(track, gather=True)
     for frame in track.frames(seek_to):
-        sound.add(frame)
-        if sound.end >= last:
+        run.add(frame)
+        if run.end >= last:
             break
-        if sound.end < first - _FAR:
-            sound.clear()
-    return sound
+        if run.end < first - _FAR:
+            run.clear()
+    return run
 
 
 def _cut(y: npt.NDArray[np.float32], at: int) -> npt.NDArray[np.float32]:

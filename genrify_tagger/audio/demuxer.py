@@ -1,7 +1,7 @@
-"""Letting FFmpeg open a file, without its tags and without its name.
+"""Open a file in FFmpeg, without its tags and without its name.
 
-FFmpeg reads through a descriptor of ours: a name can neither mislead its guess of the format, nor be taken for an
-address ("concat:..."), nor hold bytes it cannot bear; and a playlist in the guise of a song opens nothing else.
+FFmpeg reads from a file object: a name can neither mislead its format detection, nor be taken for a URL
+("concat:..."), nor contain bytes that FFmpeg rejects; and a playlist named as a song cannot open other files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genrify_tagger.errors import DecodeError
 
 av.logging.set_level(None)  # FFmpeg's log never reaches the user
 
-# PyAV 19 always reads metadata leniently and knows the argument no more.
+# PyAV 19 always reads metadata leniently and has no such argument.
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -35,7 +35,7 @@ class Demuxer:
     stream: AudioStream
 
     def packets(self) -> Iterator[av.Packet[AudioStream]]:
-        """Demux the stream from where it stands, going on behind damage as long as there is something behind it."""
+        """Demux the stream from its current position, skipping damaged parts."""
         progress = True
         while progress:
             progress = False
@@ -50,14 +50,14 @@ class Demuxer:
 
 @contextmanager
 def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
-    """Find out what kind of audio a file holds and open it.
+    """Detect the format of a file and open it.
 
-    MPEG audio is not left to FFmpeg; whether a file is MPEG audio depends on nothing but the bytes between its tags.
+    MPEG audio is read without FFmpeg; only the bytes between the tags decide whether a file is MPEG audio.
 
     Raises
     ------
     DecodeError
-        If FFmpeg knows no such format, or there is no audio stream, or no decoder for it.
+        If FFmpeg does not know the format, or there is no audio stream or no decoder for it.
     """
     mpeg = find_mpeg(source)
     if mpeg and mpeg.clean:
@@ -71,16 +71,16 @@ def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
 
 
 def open_container(source: Source) -> InputContainer:
-    """Let FFmpeg open a file.
+    """Open a file in FFmpeg.
 
     Raises
     ------
     DecodeError
-        If it knows no such format.
+        If it does not know the format.
     """
     try:
         container: InputContainer = av.open(
-            _View(source),
+            _ByteRangeFile(source),
             mode="r",
             options={"protocol_whitelist": "fd"},
             buffer_size=1 << 16,
@@ -88,7 +88,7 @@ def open_container(source: Source) -> InputContainer:
         )
         return container
     except av.FFmpegError as error:
-        raise DecodeError("not an audio file FFmpeg knows", path=source.path) from error
+        raise DecodeError("not an audio format that FFmpeg knows", path=source.path) from error
 
 
 def _audio_stream(container: InputContainer, path: str) -> AudioStream:
@@ -101,8 +101,8 @@ def _audio_stream(container: InputContainer, path: str) -> AudioStream:
     return stream
 
 
-class _View:
-    """The file object FFmpeg reads: the part of the file between its tags."""
+class _ByteRangeFile:
+    """A file object for FFmpeg: the part of a file between its tags."""
 
     def __init__(self, source: Source) -> None:
         self._source = source

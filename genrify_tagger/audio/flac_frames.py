@@ -1,6 +1,6 @@
-"""Native FLAC: where the frames begin and how many samples they really hold.
+"""Native FLAC: where the frames begin and how many samples there really are.
 
-STREAMINFO's total may be missing (streaming encoders) or untrue (a truncated file), so the last frame's header is read
+STREAMINFO's total may be missing (streaming encoders) or wrong (a truncated file), so the last frame's header is read
 instead. Format: RFC 9639.
 """
 
@@ -16,7 +16,7 @@ _BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 <<
 
 @dataclass(frozen=True)
 class FlacStream:
-    """What STREAMINFO and the frames say: `first` is the file position of the first frame, `samples` its length."""
+    """A FLAC stream: `first` is the file position of its first frame, `samples` its length."""
 
     sample_rate: int
     channels: int
@@ -35,12 +35,12 @@ class _Frame:
 
 
 def find_flac(source: Source) -> FlacStream | None:
-    """Read a native FLAC file's outline; None if it is none, or its frames cannot be counted in this way."""
+    """Read the properties of a native FLAC file; None if it is not one, or its frames cannot be counted this way."""
     info = source.read(source.start, 42)
     if not info.startswith(b"fLaC") or len(info) < 42 or info[4] & 0x7F:
         return None
     first = _skip_metadata(source)
-    block_size = int.from_bytes(info[8:10], "big")  # the smallest one: of all frames but the last, if fixed
+    block_size = int.from_bytes(info[8:10], "big")  # the minimum: that of all frames but the last, if fixed
     head = source.read(first, 32)
     packed = int.from_bytes(info[18:22], "big")
     begin = _parse(head, block_size)

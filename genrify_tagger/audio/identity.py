@@ -1,4 +1,4 @@
-"""Who a song is: a key over its audio that no tag editor changes, and how long the audio really is."""
+"""The audio key, a hash of the audio that no tag editor changes, and the true duration of a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY_VERSION = 1
 
 
 def probe(path: str) -> Sound:
-    """Find out who a song is and how long it is, in one pass without decoding.
+    """Compute the audio key and duration of a file in one pass, without decoding.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def probe(path: str) -> Sound:
 
 
 def audio_key(path: str) -> str:
-    """Return the key of a file's audio; equal before and after a write proves that the audio was left alone.
+    """Return the audio key of a file; if it is equal before and after a write, the audio is unchanged.
 
     Raises
     ------
@@ -68,12 +68,12 @@ def _flac(source: Source, stream: FlacStream) -> Sound:
 
 
 def _by_ffmpeg(source: Source, audio: Demuxer) -> Sound:
-    """Let FFmpeg find the packets; their bytes are then read straight from the file where that is possible."""
+    """Find the packets with FFmpeg; where possible, their bytes are read directly from the file."""
     context = audio.stream.codec_context
     parameters = context.codec.canonical_name, context.sample_rate, context.channels
-    for way in (_indexed, _ogg, _demuxed):
+    for method in (_indexed, _ogg, _demuxed):
         digest = _new_digest(*parameters)
-        ticks = way(source, audio, digest)
+        ticks = method(source, audio, digest)
         if ticks is not None:
             break
     duration = float((ticks or 0) * (audio.stream.time_base or 0))
@@ -81,7 +81,7 @@ def _by_ffmpeg(source: Source, audio: Demuxer) -> Sound:
 
 
 def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
-    """Digest an MP4 file's packets by its sample table; returns ticks, None where the table does not tell all."""
+    """Digest an MP4 file's packets by its sample table; returns ticks, None if the table is incomplete."""
     entries = audio.stream.index_entries
     if not audio.container.format.name.startswith("mov,") or not len(entries) or len(entries) != audio.stream.frames:
         return None
@@ -97,10 +97,10 @@ def _indexed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | N
 
 
 def _ogg(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int | None:
-    """Digest an Ogg file's packets page by page; returns ticks, None if it is no single plain stream."""
+    """Digest an Ogg file's packets page by page; returns ticks, None if it is not a single plain stream."""
     if audio.container.format.name != "ogg" or not ogg_packets.update_digest(source, digest.update):
         return None
-    return audio.stream.duration  # FFmpeg takes it from the last page that is really there
+    return audio.stream.duration  # FFmpeg takes it from the last page in the file
 
 
 def _demuxed(source: Source, audio: Demuxer, digest: hashlib.blake2b) -> int:

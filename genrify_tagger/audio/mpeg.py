@@ -1,8 +1,8 @@
-"""MPEG audio (MP3 and its elder brothers) frame by frame, without a demuxer.
+"""MPEG audio (layers 1 to 3) frame by frame, without a demuxer.
 
-An MP3 file is a row of frames and little else, so its length and every position in it can be counted. That is exact
-where a container's word is not: variable bit rate without a Xing header, a truncated file with one, tags behind.
-Frame headers: ISO/IEC 11172-3 and 13818-3; the Xing and VBRI information frames hold no sound and are left out.
+An MP3 file is little more than a sequence of frames, so that durations and positions can be counted. That is exact
+where headers are not: variable bit rate without a Xing header, a truncated file with one, tags at the end.
+Frame headers: ISO/IEC 11172-3 and 13818-3; the Xing and VBRI information frames contain no audio and are left out.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from genrify_tagger.audio.source import Source
 
-_WINDOW = 1 << 16  # where the first frame is looked for
+_WINDOW = 1 << 16  # in which the first frame is searched
 _CHUNK = 1 << 20
-_CHAIN = 4  # frames in a row that make noise unlikely
+_CHAIN = 4  # consecutive frames that make a coincidence unlikely
 _KBITS = {  # (MPEG 1?, layer) -> bit rates by index
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -29,7 +29,7 @@ _RATE_DIVISORS = {3: 1, 2: 2, 0: 4}  # MPEG 1, 2 and 2.5 as their header bits te
 
 @dataclass(frozen=True)
 class MpegStream:
-    """A row of frames.
+    """A sequence of frames.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class MpegStream:
     samples : int
         Samples in one frame.
     first : int
-        File position of the first frame with sound.
+        File position of the first frame with audio.
     lengths : dict
         The first three bytes a frame of this stream may have, to its length in bytes.
     clean : bool
-        Whether nothing but zeros stands before the first frame.
+        Whether there are only zeros before the first frame.
     """
 
     layer: int
@@ -66,7 +66,7 @@ def find_mpeg(source: Source) -> MpegStream | None:
 
 
 def frame_offsets(source: Source, stream: MpegStream) -> array[int]:
-    """Return the file positions of all frames that are completely there, stepping over what is damaged."""
+    """Return the file positions of all complete frames, skipping damaged parts."""
     offsets = array("Q")  # a third of a list's memory, which counts in a mix of many hours
     base, lengths = stream.first, stream.lengths
     while len(data := source.read(base, _CHUNK)) > 3:
@@ -128,7 +128,7 @@ def _is_chain(data: bytes, at: int, lengths: dict[bytes, int], *, ends: bool) ->
     for count in range(_CHAIN):
         length = lengths.get(data[at : at + 3])
         if not length:
-            # a file of few frames: they must fill it
+            # a file of few frames, which must fill it
             return ends and at >= len(data) - 3 and (count > 1 or (count == 1 and begin == 0))
         at += length
     return True

@@ -1,7 +1,7 @@
-"""Ogg pages: the bytes of the audio packets, which no tag editor changes.
+"""Ogg pages: digest the audio packets, which no tag editor changes.
 
-A tag editor rewrites the comment header and with it the numbers and checksums of all pages, never the pages' bodies
-behind the headers. Format: RFC 3533.
+A tag editor rewrites the comment header, and thereby the numbers and checksums of all pages, but never the bodies of
+the pages after the headers. Format: RFC 3533.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def update_digest(source: Source, update: Callable[[memoryview], object]) -> boo
     Returns
     -------
     bool
-        False if the file is anything but one plain stream of a codec known here (a chain of songs, a film), in which
-        case what was fed is of no use.
+        False if the file is anything but one plain stream of a known codec (chained streams, a film); then the bytes
+        passed to `update` are meaningless.
     """
     pages = _pages(source)
     flags, serial, _, ident = next(pages, (0, 0, b"", memoryview(b"")))
@@ -47,7 +47,7 @@ def update_digest(source: Source, update: Callable[[memoryview], object]) -> boo
 
 
 def _pages(source: Source) -> Iterator[tuple[int, int, bytes, memoryview]]:
-    """Yield flags, serial number, lacing values and body of each complete page; what stands between is skipped."""
+    """Yield flags, serial number, lacing values and body of each complete page; anything between is skipped."""
     base = source.start
     while len(data := source.read(base, _CHUNK)) >= _HEAD:
         view, at = memoryview(data), 0

@@ -1,4 +1,4 @@
-"""Frames of any rate, speaker layout and sample format to mono float32 of one rate, by FFmpeg's own resampler."""
+"""Convert frames of any rate, channel layout and sample format to mono float32 of one rate, with FFmpeg."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.filter import Graph
 
-# Channels are weighed as ITU-R BS.775 has it and scaled so that the sum cannot clip: stereo becomes the mean.
-_BLOCK = 1 << 14  # samples resampled at once: few calls, and yet small enough that memory is reused, not mapped anew
+# Channels are weighted by ITU-R BS.775 and scaled so that the sum cannot clip: stereo becomes the mean.
+_BLOCK = 1 << 14  # samples per call: few calls, but small enough that memory is reused instead of mapped again
 _CONVERT = "aresample={rate}:out_chlayout=mono:out_sample_fmt=flt:rematrix_maxval=1"
 
 
 class Mixer:
-    """Frames in, mono out; frames may change their kind on the way (chained streams).
+    """Takes frames and returns mono samples; the format may change between frames (chained streams).
 
     Parameters
     ----------
     sample_rate : int
-        The rate wanted, in Hertz.
+        The output rate in Hertz.
     gather : bool
-        Whether to keep all frames as they are until `read`, so that `drop` can forget some.
+        Whether to keep all frames unconverted until `read`, so that `drop` can discard some.
     """
 
     def __init__(self, sample_rate: int, *, gather: bool = False) -> None:
@@ -38,7 +38,7 @@ class Mixer:
         self.seconds = 0.0
 
     def write(self, frame: AudioFrame) -> None:
-        """Take a frame in."""
+        """Add a frame."""
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if kind != self._kind:
             self._finish()
@@ -50,14 +50,14 @@ class Mixer:
             self._convert()
 
     def drop(self, seconds: float) -> float:
-        """Forget about `seconds` from the beginning of what was not converted yet; return how many were dropped."""
+        """Discard about `seconds` from the beginning of the unconverted samples; return the seconds discarded."""
         samples = min(round(seconds * self._fifo.sample_rate), self._fifo.samples)
         if samples > 0:
             self._fifo.read(samples)
         return max(0, samples) / self._fifo.sample_rate
 
     def read(self) -> npt.NDArray[np.float32]:
-        """End the sound and return what came out, float32 of shape (samples,)."""
+        """Convert what is left and return all samples, float32 of shape (samples,)."""
         self._finish()
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
 
@@ -78,7 +78,7 @@ class _Graph:
         try:
             self._build(sample_format, layout, rate, _CONVERT.format(rate=sample_rate))
         except av.ArgumentError:
-            # more channels than any speaker layout has: their mean
+            # more channels than any layout has: use their mean
             count = AudioLayout(layout).nb_channels
             mean = "pan=mono|c0=" + "+".join(f"{1 / count}*c{n}" for n in range(count))
             self._build(sample_format, layout, rate, mean, _CONVERT.format(rate=sample_rate))

@@ -1,4 +1,4 @@
-"""A file opened for reading its audio: the bytes between its tags."""
+"""Open a file for reading its audio, the bytes between its tags."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
     ----------
     path : str
     with_tags : bool
-        Whether the tags at both ends belong to what is read.
+        Whether to include the tags at both ends.
 
     Raises
     ------
     DecodeError
-        If it cannot be read, is no regular file, or is empty. Errors of FFmpeg and of the file system that come up in
-        the body are turned into a `DecodeError` as well.
+        If it cannot be read, is not a regular file, or is empty; also in place of errors of FFmpeg and of the file
+        system in the `with` block.
     """
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -80,5 +80,5 @@ def _reader(fd: int) -> Callable[[int, int], bytes]:
 
 
 def _reason(error: av.FFmpegError) -> str | None:
-    # FFmpeg never touches the file itself: where its code says no more than -1, that reads as EPERM.
-    return "it is damaged or cut off" if error.errno == errno.EPERM else error.strerror
+    # FFmpeg does not access the file itself: EPERM is its unspecific error code -1.
+    return "it is damaged or truncated" if error.errno == errno.EPERM else error.strerror

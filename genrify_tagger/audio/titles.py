@@ -1,4 +1,4 @@
-"""What a file calls itself: title, artist and album, to be shown and never judged by."""
+"""Title, artist and album of a file, for display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from genrify_tagger.audio.demuxer import open_container
 from genrify_tagger.audio.source import open_source
 
 FIELDS = ("title", "artist", "album")
-_LONGEST = 300  # characters; what is longer is no name
+_LONGEST = 300  # characters
 
 
 def read_titles(path: str) -> dict[str, str]:

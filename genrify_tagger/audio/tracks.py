@@ -1,7 +1,7 @@
-"""A song's decoded frames from any moment on.
+"""Decode a song from any position.
 
-MPEG audio is fed to the decoder frame by frame from the file, which makes every position exact; everything else is
-sought and demuxed by FFmpeg.
+MPEG audio is passed to the decoder frame by frame, which makes every position exact; FFmpeg seeks and demuxes all
+other formats.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from genrify_tagger.audio.demuxer import Demuxer, open_audio
 from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
 from genrify_tagger.audio.source import Source
 
-_RESERVOIR = 1024  # bytes before a frame that it may borrow bits from, and then some
-_PREROLL = 0.1  # seconds decoded before the wanted moment: overlap and predictors of the codecs
-_MPC8_TRUSTED = 4  # FFmpeg 8 mistakes the time of a Musepack file's second seek point, which is before this packet
+_RESERVOIR = 1024  # bytes before a frame that may hold parts of its data, with a margin
+_PREROLL = 0.1  # seconds decoded before the start, for overlapping windows and predictors
+_MPC8_TRUSTED = 4  # FFmpeg 8 gets the time of a Musepack file's second seek point wrong, which is before this packet
 
 
 class AudioTrack(Protocol):
-    """A song's frames; a frame's `pts`, where it has one, counts in units of `time_base` seconds from `zero`."""
+    """A stream to decode; the `pts` of its frames counts in units of `time_base` seconds from `zero`."""
 
     time_base: float
     zero: int
 
     def frames(self, start: float) -> Iterator[AudioFrame]:
-        """Decode from a little before `start` seconds to the end, stepping over damaged packets."""
+        """Decode from shortly before `start` (seconds) to the end, skipping damaged packets."""
 
 
 @contextmanager
@@ -93,4 +93,4 @@ def _decode(context: AudioCodecContext, packet: av.Packet[Any]) -> list[AudioFra
     try:
         return context.decode(packet)
     except av.FFmpegError:
-        return []  # a damaged packet, or one of another kind in a chain of streams: go on behind it
+        return []  # a damaged packet, or one of another format in a chained stream

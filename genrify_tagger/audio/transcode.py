@@ -1,4 +1,4 @@
-"""A song in a form that every browser plays: Opus in WebM."""
+"""Transcode a song to a format that every browser plays: Opus in WebM."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from genrify_tagger.audio.source import open_source
 from genrify_tagger.audio.tracks import open_track
 from genrify_tagger.errors import DecodeError
 
-MEDIA_TYPE = "audio/webm"
 _RATE = 48000  # the only rate at which Opus is decoded
-_BITS = 128_000  # a second; nobody tells it from the original
-_EFFORT = "5"  # of 10: half the time of the encoder's default, and no one hears it
+_BITS = 128_000  # per second: transparent
+_EFFORT = "5"  # of 10: half the time of the encoder's default without an audible difference
 
 
 def to_opus(path: str) -> bytes:
@@ -44,7 +43,7 @@ def to_opus(path: str) -> bytes:
 
 
 class _Encoder:
-    """Frames of any kind to blocks of one kind, one behind the other from zero; frames may change their kind."""
+    """Converts frames to blocks of one format with time stamps from zero; the format may change between frames."""
 
     def __init__(self, block: int) -> None:
         self._block = block
@@ -56,7 +55,7 @@ class _Encoder:
         return AudioResampler(format="flt", layout="stereo", rate=_RATE, frame_size=self._block)
 
     def blocks(self, frame: AudioFrame | None) -> list[AudioFrame]:
-        """Take in a frame (None: the end) and return the blocks that are complete."""
+        """Add a frame (None: the end) and return the complete blocks."""
         if frame is None:
             return self._stamped(self._resampler.resample(None)) if self._kind else []
         done: list[AudioFrame] = []

@@ -1,9 +1,9 @@
-"""Settings: their declaration, and how they are gathered from file, environment and command line.
+"""Settings: declarations, and loading from file, environment and command line.
 
-Later ones win: defaults, the settings file (TOML), environment variables ``GENRIFY_<SECTION>__<KEY>``, command-line
-options. Each value remembers where it came from.
+Later sources win: defaults, the settings file (TOML), environment variables ``GENRIFY_<SECTION>__<KEY>``, command-line
+options. The origin of each value is kept.
 
-Only doors and the command line see `Settings`; the stages are given plain values.
+Only the pipeline and the entry points use `Settings`; the stages take plain values.
 """
 
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path

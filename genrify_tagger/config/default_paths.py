@@ -1,4 +1,4 @@
-"""Where the settings file and the database are when nobody says otherwise."""
+"""Default paths of the settings file and the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> str:
     named = (os.environ if environ is None else environ).get("GENRIFY_CONFIG")
     if named:
         return os.path.abspath(os.path.expanduser(named))
-    # platformdirs is imported late because `genrify-tag --help` has no need of it.
+    # imported late: `genrify-tag --help` does not need it
     import platformdirs
 
     return os.path.join(platformdirs.user_config_dir(APP_NAME, appauthor=False), "config.toml")

@@ -1,4 +1,4 @@
-"""Gather the settings from defaults, file, environment and command line."""
+"""Load the settings from defaults, file, environment and command line."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _PREFIX = "GENRIFY_"
 
 @dataclass(frozen=True)
 class LoadedSettings:
-    """The settings in force.
+    """The effective settings.
 
     Attributes
     ----------
     settings : Settings
         Their values.
     origins : mapping of str to str
-        By name (``tagging.existing``) where a value came from: "default", "FILE:LINE", the name of an environment
+        Origin of each value by name (``tagging.existing``): "default", "FILE:LINE", the name of an environment
         variable, or "command line".
     file : str
         The settings file, whether it exists or not.
@@ -37,13 +37,13 @@ class LoadedSettings:
     file: str
 
     def is_given(self, name: str) -> bool:
-        """Whether somebody has set a value, be it the default's."""
+        """Whether a value was set explicitly, even to the default."""
         return self.origins[name] != "default"
 
 
 @dataclass(frozen=True)
-class _Given:
-    """One value as the user gave it, before it is checked."""
+class _RawValue:
+    """A value as the user wrote it, before validation."""
 
     setting: Setting
     raw: object
@@ -58,7 +58,7 @@ def load_settings(
     overrides: Mapping[str, object] | None = None,
     overrider: str = "command line",
 ) -> LoadedSettings:
-    """Gather the settings; later sources win: defaults, file, environment, `overrides`.
+    """Load the settings; later sources win: defaults, file, environment, `overrides`.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def load_settings(
     environ : mapping of str to str, optional
         The environment variables, by default those of the process.
     overrides : mapping of str to object, optional
-        Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not given".
+        Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not raw_value".
     overrider : str
-        Where the overrides come from, for messages.
+        Origin of the overrides, for messages.
 
     Raises
     ------
@@ -82,33 +82,33 @@ def load_settings(
     must_exist = bool(config_file or variables.get("GENRIFY_CONFIG"))
     found: dict[str, Any] = {}
     origins = dict.fromkeys(declared(), "default")
-    for given in _all_given(file, must_exist, variables, overrides or {}, overrider):
-        value = _checked(given, file)
-        name = given.setting.name
-        # A table is added to, label by label; anything else is replaced.
+    for raw_value in _raw_values(file, must_exist, variables, overrides or {}, overrider):
+        value = _checked(raw_value, file)
+        name = raw_value.setting.name
+        # Tables are merged label by label, anything else is replaced.
         found[name] = {**found.get(name, {}), **value} if isinstance(value, dict) else value
-        origins[name] = given.origin
+        origins[name] = raw_value.origin
     return LoadedSettings(settings=_assemble(found), origins=origins, file=file)
 
 
-def _all_given(
+def _raw_values(
     file: str, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object], overrider: str
-) -> Iterator[_Given]:
+) -> Iterator[_RawValue]:
     yield from _from_file(file, must_exist=must_exist)
     yield from _from_environment(environ)
     for name, raw in overrides.items():
         if raw is not None and raw != ():
-            yield _Given(declared()[name], raw, overrider, os.getcwd())
+            yield _RawValue(declared()[name], raw, overrider, os.getcwd())
 
 
-def _checked(given: _Given, file: str) -> Any:
+def _checked(raw_value: _RawValue, file: str) -> Any:
     try:
-        return values.check(given.setting, given.raw, folder=given.folder)
+        return values.check(raw_value.setting, raw_value.raw, folder=raw_value.folder)
     except ValueError as error:
-        message = f"{given.setting.name} {error}"
-        if given.origin.startswith(file):
-            raise ConfigError(_at(given.origin[len(file) + 1 :], message), path=file) from error
-        raise ConfigError(f"{given.origin}: {message}") from error
+        message = f"{raw_value.setting.name} {error}"
+        if raw_value.origin.startswith(file):
+            raise ConfigError(_at(raw_value.origin[len(file) + 1 :], message), path=file) from error
+        raise ConfigError(f"{raw_value.origin}: {message}") from error
 
 
 def _assemble(found: Mapping[str, Any]) -> Settings:
@@ -122,7 +122,7 @@ def _assemble(found: Mapping[str, Any]) -> Settings:
 # --- the file ---
 
 
-def _from_file(file: str, *, must_exist: bool) -> Iterator[_Given]:
+def _from_file(file: str, *, must_exist: bool) -> Iterator[_RawValue]:
     text = _read(file, must_exist=must_exist)
     for section, table in _parse(file, text).items():
         _check_section(file, text, section, table)
@@ -131,9 +131,9 @@ def _from_file(file: str, *, must_exist: bool) -> Iterator[_Given]:
             setting = declared().get(f"{section}.{key}")
             if setting is None:
                 raise ConfigError(
-                    _at(line, f'unknown key "{key}" in [{section}]'), path=file, hint=_meant(section, key)
+                    _at(line, f'unknown key "{key}" in [{section}]'), path=file, hint=_suggestion(section, key)
                 )
-            yield _Given(setting, raw, f"{file}:{line}" if line else file, os.path.dirname(file))
+            yield _RawValue(setting, raw, f"{file}:{line}" if line else file, os.path.dirname(file))
 
 
 def _read(file: str, *, must_exist: bool) -> str:
@@ -143,9 +143,7 @@ def _read(file: str, *, must_exist: bool) -> str:
     except (FileNotFoundError, NotADirectoryError) as error:
         if not must_exist:
             return ""
-        raise ConfigError(
-            "there is no such settings file", path=file, hint='"genrify-tag config init" writes one'
-        ) from error
+        raise ConfigError("no such settings file", path=file, hint='"genrify-tag config init" writes one') from error
     except OSError as error:
         raise ConfigError(f"the settings file cannot be read: {error.strerror}", path=file) from error
     except UnicodeDecodeError as error:
@@ -169,18 +167,18 @@ def _check_section(file: str, text: str, section: str, table: object) -> None:
             hint = f"did you mean [{near}]?" if near else f"the sections are {', '.join(f'[{s}]' for s in sections())}"
             raise ConfigError(_at(line, f"unknown section [{section}]"), path=file, hint=hint)
         raise ConfigError(
-            _at(line, f'unknown key "{section}" outside all sections'), path=file, hint=_meant("", section)
+            _at(line, f'unknown key "{section}" outside all sections'), path=file, hint=_suggestion("", section)
         )
     if not isinstance(table, dict):
         line = _line_of(text, "", section)
         raise ConfigError(_at(line, f'"{section}" is a section: write [{section}] on a line of its own'), path=file)
 
 
-def _meant(section: str, key: str) -> str | None:
-    """Guess which setting was meant: the same key elsewhere, or the nearest here, or the nearest anywhere."""
+def _suggestion(section: str, key: str) -> str | None:
+    """Suggest a setting for an unknown key: the same key elsewhere, the nearest here, or the nearest anywhere."""
     keys = {s.key: s for s in reversed([*declared().values()])}
     if key in keys:
-        return f'"{key}" belongs into [{keys[key].section}]'
+        return f'"{key}" belongs in [{keys[key].section}]'
     here = values.nearest(key, [s.key for s in declared().values() if s.section == section])
     if here:
         return f'did you mean "{here}"?'
@@ -191,7 +189,7 @@ def _meant(section: str, key: str) -> str | None:
 def _line_of(text: str, section: str, key: str) -> int | None:
     """Return the line that gives `key` in `section`, or `section`'s header if `key` is empty; None if not found.
 
-    tomllib does not tell lines; this finds what people write and may miss what only a program would.
+    tomllib does not report lines; this finds them in files written by hand, not in every valid TOML.
     """
     wanted = [part for part in (section, key) if part]
     header: list[str] = []
@@ -199,9 +197,9 @@ def _line_of(text: str, section: str, key: str) -> int | None:
         opened = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$", line)
         if opened:
             header = _parts(opened[1])
-        given = None if opened else re.match(r"\s*([\w\"'][\w\s.\"'-]*?)\s*=", line)
-        here = header if opened else [*header, *_parts(given[1])] if given else []
-        if here[: len(wanted)] == wanted and (given or len(here) == len(wanted)):
+        raw_value = None if opened else re.match(r"\s*([\w\"'][\w\s.\"'-]*?)\s*=", line)
+        here = header if opened else [*header, *_parts(raw_value[1])] if raw_value else []
+        if here[: len(wanted)] == wanted and (raw_value or len(here) == len(wanted)):
             return number
     return None
 
@@ -217,20 +215,20 @@ def _at(line: object, message: str) -> str:
 # --- the environment ---
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[_Given]:
+def _from_environment(environ: Mapping[str, str]) -> Iterator[_RawValue]:
     by_variable = {s.variable: s for s in declared().values()}
     for variable in sorted(v for v in environ if v.startswith(_PREFIX) and v != "GENRIFY_CONFIG"):
         table = by_variable.get(variable.rpartition("__")[0])
         setting = by_variable.get(variable) or table
         if setting is None or (setting is table and setting.key != "names"):
-            _complain(variable, by_variable)
+            _reject_unknown(variable, by_variable)
             continue
         text = environ[variable]
         if setting is table:
             raw: object = {variable.rpartition("__")[2].lower(): text}
         else:
             raw = _read_text(variable, setting, text)
-        yield _Given(setting, raw, variable, os.getcwd())
+        yield _RawValue(setting, raw, variable, os.getcwd())
 
 
 def _read_text(variable: str, setting: Setting, text: str) -> object:
@@ -240,8 +238,8 @@ def _read_text(variable: str, setting: Setting, text: str) -> object:
         raise ConfigError(f"{variable}: {setting.name} {error}") from error
 
 
-def _complain(variable: str, known: Mapping[str, Setting]) -> None:
-    # Another program may own a variable such as GENRIFY_VERSION; what looks like a setting of ours is a mistake.
+def _reject_unknown(variable: str, known: Mapping[str, Setting]) -> None:
+    # Another program may use a variable such as GENRIFY_VERSION; one that resembles a setting is a mistake.
     if "__" in variable:
         near = values.nearest(variable.lower(), [k.lower() for k in known])
     else:

@@ -1,4 +1,4 @@
-"""From what the user wrote to a setting's value, or to a plain sentence about what is wrong with it."""
+"""Convert what the user wrote to a setting's value, or explain what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genrify_tagger.files import display_path
 # Players split a genre at these; a control character has no place in a tag at all.
 _SPLITTERS = re.compile(r"[;/,|\x00-\x1f\x7f]")
 
-# No setting means anything beyond this, and Python's endless integers do not fit into a float.
+# Beyond any sensible setting; Python's unbounded integers would not fit into a float.
 _LARGEST = 2**53
 
 
@@ -30,14 +30,14 @@ def check(setting: Setting, raw: object, *, folder: str) -> Any:
     setting : Setting
         Whose value it is.
     raw : object
-        What TOML, `parse_text` or the command line made of the user's words.
+        The value from TOML, `parse_text` or the command line.
     folder : str
-        What relative paths are relative to.
+        The folder that relative paths are relative to.
 
     Raises
     ------
     ValueError
-        If it is of the wrong type or not allowed; the message begins with a verb ("must be ...").
+        If the type is wrong or the value not allowed; the message starts with "must".
     """
     hint, optional = _without_none(setting.hint)
     if raw is None and optional:
@@ -56,14 +56,14 @@ def check(setting: Setting, raw: object, *, folder: str) -> Any:
 
 
 def parse_text(setting: Setting, text: str) -> object:
-    """Return what the text of an environment variable stands for, to be given to `check`.
+    """Parse the text of an environment variable for `check`.
 
-    Lists are a TOML array or words parted by commas, tables a TOML inline table, flags true or false.
+    Lists are TOML arrays or separated by commas, tables are TOML inline tables, flags true or false.
 
     Raises
     ------
     ValueError
-        If it cannot be read as what the setting needs.
+        If the text does not fit the setting.
     """
     hint, optional = _without_none(setting.hint)
     if optional and not text.strip():
@@ -82,13 +82,13 @@ def parse_text(setting: Setting, text: str) -> object:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that `word` was probably meant to be."""
+    """Return the one of `known` that is most similar to `word`; None if none is similar."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
 
-def spoken(values: Iterable[str], last: str = "or") -> str:
-    """Return words as a sentence lists them: ``"a", "b" or "c"``."""
+def join_quoted(values: Iterable[str], last: str = "or") -> str:
+    """Return quoted words as a list in a sentence: ``"a", "b" or "c"``."""
     quoted = [f'"{v}"' for v in values]
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
@@ -117,21 +117,21 @@ def _number(setting: Setting, raw: object, *, whole: bool) -> float:
         raise ValueError(f"must be {kind}, not {_shown(raw)}")
     lowest = -_LARGEST if low is None else low
     highest = _LARGEST if high is None else high
-    if not lowest <= raw <= highest:  # not a number, too, is not between them
+    if not lowest <= raw <= highest:  # false for NaN as well
         raise ValueError(f"must be {kind}, not {_shown(raw)}")
     return raw if whole else float(raw)
 
 
 def _choice(choices: tuple[str, ...], raw: object) -> str:
     if not isinstance(raw, str) or raw not in choices:
-        raise ValueError(f"must be {spoken(choices)}, not {_shown(raw)}")
+        raise ValueError(f"must be {join_quoted(choices)}, not {_shown(raw)}")
     return raw
 
 
 def _texts(setting: Setting, raw: object, folder: str) -> tuple[str, ...]:
     if not isinstance(raw, list | tuple):
         example = setting.example or ("...",)
-        raise ValueError(f"must be a list such as [{spoken(example[:1])}], not {_shown(raw)}")
+        raise ValueError(f"must be a list such as [{join_quoted(example[:1])}], not {_shown(raw)}")
     return tuple(_text(setting, item, folder) for item in raw)
 
 

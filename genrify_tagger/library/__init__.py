@@ -1,4 +1,4 @@
-"""Find the songs: walk folders, tell audio files by their names, and never stumble over what a disk may hold."""
+"""Find audio files: walk folders, apply include and exclude patterns, recognise audio by file name."""
 
 from genrify_tagger.library.patterns import PathPatterns
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, TAGGABLE, is_audio

@@ -1,18 +1,18 @@
-r"""Which files a user wants looked at: include and exclude patterns.
+r"""Include and exclude patterns.
 
-The patterns are those of ``.gitignore``, without ``!`` and without regard to upper and lower case or to how accents
-are composed, because a pattern that misses a folder over its spelling would let files be changed:
+The patterns are those of ``.gitignore`` without ``!``. They ignore case and the composition of accents, because a
+pattern that misses a folder for its spelling would let files be changed:
 
 * ``*`` stands for any characters but ``/``, ``?`` for one, ``[abc]``, ``[a-z]`` and ``[!abc]`` for one of (none of) a
-  set; ``\`` takes the meaning from the next character.
+  set; ``\`` makes the next character literal.
 * A pattern without ``/``, or with one at its end only, fits a name at any depth: ``*.flac``, ``Podcasts/``.
 * Any other ``/`` ties the pattern to the root: ``/Podcasts``, ``Artists/A*/live``.
 * ``**/`` stands for any number of folders, ``/**`` at the end for everything inside.
 * ``/`` at the end means folders only.
-* A folder that fits stands for all that is in it.
+* A folder that matches includes everything in it.
 
-They are compared with the path relative to the root. Written by hand because the language is this small, and a
-dependency for it (pathspec, wcmatch) would not be; the tests compare it with git itself.
+They are matched against the path relative to the root. The language is too small for a dependency (pathspec,
+wcmatch); the tests compare it with git itself.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from genrify_tagger.library.suffixes import is_audio, is_hidden
 
 
 class PathPatterns:
-    """Include and exclude patterns, ready for use.
+    """Compiled include and exclude patterns.
 
     Parameters
     ----------
     include : iterable of str
-        If there are any, a file has to fit one of them or lie in a folder that does.
+        If there are any, a file has to match one of them or lie in a folder that does.
     exclude : iterable of str
-        What fits one of these, or lies in a folder that does, is left out; stronger than `include`.
+        What matches one of these, or lies in a folder that does, is left out; takes precedence over `include`.
     """
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
@@ -40,23 +40,23 @@ class PathPatterns:
         self._exclude = _Patterns(exclude)
 
     def excludes(self, relative: str, *, folder: bool) -> bool:
-        """Whether this very file or folder is left out; its parents are not looked at."""
+        """Whether this file or folder itself is left out, regardless of its parents."""
         return self._exclude.fit(relative, folder=folder)
 
     def includes(self, relative: str, *, folder: bool) -> bool:
-        """Whether this very file or folder is asked for; its parents are not looked at."""
+        """Whether this file or folder itself is included, regardless of its parents."""
         return self._include.is_empty or self._include.fit(relative, folder=folder)
 
     def excludes_any(self, relative: str) -> bool:
-        """Whether a file is left out, or a folder on the way to it."""
+        """Whether a file or one of its parents is left out."""
         return self.excludes(relative, folder=False) or any(self.excludes(p, folder=True) for p in parents(relative))
 
     def includes_any(self, relative: str) -> bool:
-        """Whether a file is asked for, or a folder on the way to it."""
+        """Whether a file or one of its parents is included."""
         return self.includes(relative, folder=False) or any(self.includes(p, folder=True) for p in parents(relative))
 
     def wants(self, relative: str) -> bool:
-        """Whether a walk from the root would come upon this file and yield it.
+        """Whether a walk from the root would yield this file.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class PathPatterns:
 
 
 def parents(relative: str) -> Iterator[str]:
-    """Yield the folders on the way to a relative path, outermost first."""
+    """Yield the parents of a relative path, outermost first."""
     at = relative.find("/")
     while at > 0:
         yield relative[:at]
@@ -94,7 +94,7 @@ def parents(relative: str) -> Iterator[str]:
 
 
 class _Patterns:
-    """One list of patterns as two regular expressions: for folders, and for anything."""
+    """A list of patterns as two regular expressions: for folders, and for files."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         anything: list[str] = []
@@ -155,7 +155,7 @@ def _translate_segment(segment: str) -> str:
 
 
 def _translate_set(members: str, *, negated: bool) -> str:
-    """Return the expression for the inside of ``[...]``; a range that runs backwards stands for nothing."""
+    """Return the expression for the inside of ``[...]``; a reversed range matches nothing."""
     result, at = "", 0
     members = re.sub(r"\\(.)", r"\1", members, flags=re.DOTALL)
     while at < len(members):

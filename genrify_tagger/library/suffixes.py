@@ -1,8 +1,8 @@
-"""Which names are audio files'."""
+"""Recognise audio files by their names."""
 
 from __future__ import annotations
 
-#: Containers that have a place for a genre.
+#: Containers that can hold a genre.
 TAGGABLE = frozenset(
     {
         *(".mp3", ".mp2", ".mp1", ".mpga"),
@@ -15,7 +15,7 @@ TAGGABLE = frozenset(
     }
 )
 
-#: Audio that has none, or one that is not written: reported as skipped, so that nobody waits for it.
+#: Audio without a genre field, or with one that is not written: reported as skipped.
 NOT_TAGGABLE = frozenset(
     {
         *(".aac", ".adts", ".ac3", ".eac3", ".dts", ".amr", ".awb"),
@@ -39,5 +39,5 @@ def is_audio(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is hidden, as our own temporary files (".genrify-...") are."""
+    """Whether a name is hidden, as the program's temporary files (".genrify-...") are."""
     return name.startswith(".")

@@ -1,18 +1,19 @@
-"""Walk through files and folders, and yield every song once.
+"""Walk through files and folders and yield every audio file once.
 
-What is looked at, and what is not:
+Rules:
 
-* Names decide (`suffixes`): other files are passed over in silence. A file that is named itself is always yielded.
-* Hidden files and folders are passed over; so are, therefore, our own temporary files. A named folder may be hidden.
-* Within a folder files come first, sorted by name, then the folders below. Symbolic links come after everything
-  else: a song that can be reached both ways is yielded under its own path.
-* Each real folder is walked once, however many links or mounts lead to it; each file is yielded once. Hard links are
-  files of their own.
-* What cannot be looked at becomes one `Problem`: a missing or unreadable path, a link to nowhere or to itself, a
-  file that vanished meanwhile; a device, pipe or socket if it is named or has the name of a song. A broken link whose
-  suffix says that it never was a song ("cover.jpg") is passed over.
+* File names decide (`suffixes`): other files are ignored. A file passed as an argument is always yielded.
+* Hidden files and folders are ignored, and with them the program's own temporary files. A folder passed as an argument
+  may be hidden.
+* Within a folder, files come first, sorted by name, then the folders below. Symbolic links come last: a file that is
+  reachable both ways is yielded under its own path.
+* Each real folder is walked once, however many links or mounts lead to it; each file is yielded once. Hard links
+  count as separate files.
+* What cannot be read becomes one `UnreadablePath`: a missing or unreadable path, a broken or circular link, a file
+  that has vanished; a device, pipe or socket that is an argument or has the name of an audio file. A broken link whose
+  suffix is not that of audio ("cover.jpg") is ignored.
 
-Memory is that of the folders' and links' names, not of the files' (but for one folder's at a time).
+Memory holds the names of folders and links, and the file names of one folder at a time.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from genrify_tagger.files import FileStat, fingerprint
 from genrify_tagger.library.patterns import PathPatterns, parents
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, is_audio, is_hidden, suffix
 
-_TEMPORARY = ".genrify-"
+_TEMPORARY_PREFIX = ".genrify-"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file to look at.
+    """A file to process.
 
     Attributes
     ----------
@@ -43,9 +44,9 @@ class Candidate:
     target : str
         Its real path, with all symbolic links resolved.
     stat : FileStat
-        Its fingerprint (of the target, if it is a link).
+        Its fingerprint; for a link, that of the target.
     taggable : bool
-        Whether its container has a place for a genre, as far as the name tells.
+        Whether its container can hold a genre, judging by its name.
     """
 
     path: str
@@ -56,25 +57,25 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePath:
-    """A path that could not be looked at, and why, in plain words."""
+    """A path that could not be read, and why."""
 
     path: str
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A folder or link on the list: where it is, really is, is relative to the root, and whether it is included."""
+class _Entry:
+    """A folder or link to walk: its path, real path and path relative to the root, and whether it is included."""
 
     path: str
     real: str
     relative: str
     included: bool
 
-    def below(self, name: str, filter_: PathPatterns, *, folder: bool) -> _Place:
+    def below(self, name: str, filter_: PathPatterns, *, folder: bool) -> _Entry:
         relative = f"{self.relative}/{name}" if self.relative else name
         included = self.included or filter_.includes(relative, folder=folder)
-        return _Place(os.path.join(self.path, name), os.path.join(self.real, name), relative, included)
+        return _Entry(os.path.join(self.path, name), os.path.join(self.real, name), relative, included)
 
 
 def discover(
@@ -89,28 +90,27 @@ def discover(
     Parameters
     ----------
     paths : iterable of str
-        Files and folders; what is named here is looked at even if `exclude` fits it.
+        Files and folders; these are processed even if `exclude` matches them.
     include, exclude : sequence of str
         Patterns (see `patterns`).
     roots : sequence of str
-        Folders that the patterns are relative to: what lies in one of them is compared by its path from there, what
-        lies in none by its path from the named folder.
+        Folders that patterns are relative to; elsewhere patterns are relative to the folder in `paths`.
 
     Yields
     ------
-    Candidate or Problem
-        No exception is raised for anything that a file system may hold or do.
+    Candidate or UnreadablePath
+        Nothing that a file system may contain or do raises an exception.
     """
     return _Walk(PathPatterns(include, exclude), roots).run(paths)
 
 
 def candidate(path: str) -> Candidate | None:
-    """Return a single song as `discover` would find it; None if it is no regular file.
+    """Return one file as `discover` would find it; None if it is not a regular file.
 
     Raises
     ------
     OSError
-        If it cannot be looked at.
+        If it cannot be read.
     """
     stat = os.stat(path)
     return _candidate(path, os.path.realpath(path), stat) if modes.S_ISREG(stat.st_mode) else None
@@ -122,78 +122,78 @@ class _Walk:
     def __init__(self, filter_: PathPatterns, roots: Sequence[str]) -> None:
         self._filter = filter_
         self._roots = {os.path.abspath(root): os.path.realpath(root) for root in roots}
-        self._walked: dict[object, _Place | None] = {}  # folders by identity; None if unreadable
+        self._walked: dict[object, _Entry | None] = {}  # folders by identity; None if unreadable
         self._yielded: set[str] = set()  # real paths of files that were named or linked to
-        self._links: deque[_Place] = deque()
-        self._complained: set[str] = set()
+        self._links: deque[_Entry] = deque()
+        self._reported: set[str] = set()
 
     def run(self, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
         for item in self._all(paths):
             if isinstance(item, UnreadablePath):
-                if item.path in self._complained:
+                if item.path in self._reported:
                     continue
-                self._complained.add(item.path)
+                self._reported.add(item.path)
             yield item
 
     def _all(self, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
         for path in paths:
-            yield from self._named(path)
+            yield from self._from_argument(path)
         while self._links:
             yield from self._link(self._links.popleft())
 
-    # --- what the user named ---
+    # --- arguments ---
 
-    def _named(self, given: str) -> Iterator[Candidate | UnreadablePath]:
+    def _from_argument(self, given: str) -> Iterator[Candidate | UnreadablePath]:
         path = given
         try:
             path = _absolute(given)
             stat = os.stat(path)
         except (OSError, ValueError) as error:
-            yield UnreadablePath(path, _words(path, error))
+            yield UnreadablePath(path, _describe_error(path, error))
             return
         name = os.path.basename(path)
         if modes.S_ISDIR(stat.st_mode):
-            yield from self._folders(self._root_place(path))
-        elif name.startswith(_TEMPORARY):
+            yield from self._folders(self._root_entry(path))
+        elif name.startswith(_TEMPORARY_PREFIX):
             yield UnreadablePath(path, "a temporary file of Genrify Tagger")
         elif not modes.S_ISREG(stat.st_mode):
             yield UnreadablePath(path, "not a regular file")
         else:
             yield from self._file_once(path, stat)
 
-    def _root_place(self, path: str) -> _Place:
-        """Say where a named folder is relative to the root it lies in, or make it a root of its own."""
+    def _root_entry(self, path: str) -> _Entry:
+        """Return the entry of a folder argument, relative to the root it lies in, or a root itself."""
         owners = [root for root in self._roots if _is_within(path, root)]
         if not owners:
             self._roots[path] = os.path.realpath(path)
         relative = path[len(max(owners, key=len)) :].lstrip("/") if owners else ""
         included = any(self._filter.includes(p, folder=True) for p in [*parents(relative), relative] if p)
-        return _Place(path, os.path.realpath(path), relative, included)
+        return _Entry(path, os.path.realpath(path), relative, included)
 
     # --- folders ---
 
-    def _folders(self, first: _Place) -> Iterator[Candidate | UnreadablePath]:
+    def _folders(self, first: _Entry) -> Iterator[Candidate | UnreadablePath]:
         todo = [first]
         while todo:
-            place = todo.pop()
+            entry = todo.pop()
             try:
-                identity = _identity(place.real)
+                identity = _identity(entry.real)
                 if identity in self._walked:
                     continue
                 self._walked[identity] = None
-                files, folders = self._list(place)
-                self._walked[identity] = place
+                files, folders = self._list(entry)
+                self._walked[identity] = entry
             except OSError as error:
-                yield UnreadablePath(place.path, _words(place.path, error))
+                yield UnreadablePath(entry.path, _describe_error(entry.path, error))
                 continue
             for name in files:
-                yield from self._file(place, name)
+                yield from self._file(entry, name)
             todo += reversed(folders)
 
-    def _list(self, place: _Place) -> tuple[list[str], list[_Place]]:
-        """Return the names of a folder's songs and the folders below it, both sorted; put its links on the list."""
+    def _list(self, folder: _Entry) -> tuple[list[str], list[_Entry]]:
+        """Return the audio files of a folder and the folders below it, both sorted; remember its links for later."""
         files, folders, links = [], [], []
-        with os.scandir(place.path) as entries:
+        with os.scandir(folder.path) as entries:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
@@ -203,49 +203,49 @@ class _Walk:
                     folders.append(entry.name)
                 elif is_audio(entry.name):
                     files.append(entry.name)
-        self._links += [place.below(name, self._filter, folder=False) for name in sorted(links)]
-        below = [place.below(name, self._filter, folder=True) for name in sorted(folders)]
+        self._links += [folder.below(name, self._filter, folder=False) for name in sorted(links)]
+        below = [folder.below(name, self._filter, folder=True) for name in sorted(folders)]
         return sorted(files), [f for f in below if not self._filter.excludes(f.relative, folder=True)]
 
-    def _file(self, folder: _Place, name: str) -> Iterator[Candidate | UnreadablePath]:
-        place = folder.below(name, self._filter, folder=False)
-        if not place.included or self._filter.excludes(place.relative, folder=False) or place.real in self._yielded:
+    def _file(self, folder: _Entry, name: str) -> Iterator[Candidate | UnreadablePath]:
+        entry = folder.below(name, self._filter, folder=False)
+        if not entry.included or self._filter.excludes(entry.relative, folder=False) or entry.real in self._yielded:
             return
         try:
-            stat = os.lstat(place.path)
+            stat = os.lstat(entry.path)
         except OSError as error:
-            yield UnreadablePath(place.path, _words(place.path, error))
+            yield UnreadablePath(entry.path, _describe_error(entry.path, error))
             return
         if modes.S_ISREG(stat.st_mode):
-            yield _candidate(place.path, place.real, stat)
+            yield _candidate(entry.path, entry.real, stat)
         else:
-            yield UnreadablePath(place.path, "not a regular file")
+            yield UnreadablePath(entry.path, "not a regular file")
 
-    # --- links and other ways to a file ---
+    # --- links ---
 
-    def _link(self, place: _Place) -> Iterator[Candidate | UnreadablePath]:
-        name = os.path.basename(place.path)
+    def _link(self, entry: _Entry) -> Iterator[Candidate | UnreadablePath]:
+        name = os.path.basename(entry.path)
         try:
-            stat = os.stat(place.path)
+            stat = os.stat(entry.path)
         except OSError as error:
-            if _may_be_missed(name) and not self._filter.excludes(place.relative, folder=True):
-                yield UnreadablePath(place.path, _words(place.path, error))
+            if _may_lead_to_music(name) and not self._filter.excludes(entry.relative, folder=True):
+                yield UnreadablePath(entry.path, _describe_error(entry.path, error))
             return
-        real = os.path.realpath(place.path)
+        real = os.path.realpath(entry.path)
         is_folder = modes.S_ISDIR(stat.st_mode)
-        included = place.included or self._filter.includes(place.relative, folder=is_folder)
-        if self._filter.excludes(place.relative, folder=is_folder) or self._target_is_excluded(real, folder=is_folder):
+        included = entry.included or self._filter.includes(entry.relative, folder=is_folder)
+        if self._filter.excludes(entry.relative, folder=is_folder) or self._target_is_excluded(real, folder=is_folder):
             return
         if is_folder:
-            yield from self._folders(_Place(place.path, real, place.relative, included))
+            yield from self._folders(_Entry(entry.path, real, entry.relative, included))
         elif included and is_audio(name):
             if modes.S_ISREG(stat.st_mode):
-                yield from self._file_once(place.path, stat)
+                yield from self._file_once(entry.path, stat)
             else:
-                yield UnreadablePath(place.path, "not a regular file")
+                yield UnreadablePath(entry.path, "not a regular file")
 
     def _target_is_excluded(self, real: str, *, folder: bool) -> bool:
-        """Whether a link leads to where the user said not to go."""
+        """Whether a link leads to an excluded file or folder."""
         insides = [real[len(root) :].lstrip("/") for root in self._roots.values() if _is_within(real, root)]
         return any(
             self._filter.excludes_any(inside) or (folder and self._filter.excludes(inside, folder=True))
@@ -253,7 +253,7 @@ class _Walk:
         )
 
     def _file_once(self, path: str, stat: os.stat_result) -> Iterator[Candidate]:
-        """Yield a file that was named or linked to, unless it was yielded before."""
+        """Yield an argument or the target of a link, unless it was yielded before."""
         real = os.path.realpath(path)
         if real not in self._yielded and not self._was_walked(real):
             self._yielded.add(real)
@@ -262,12 +262,12 @@ class _Walk:
     def _was_walked(self, real: str) -> bool:
         folder, name = os.path.split(real)
         try:
-            place = self._walked.get(_identity(folder))
+            entry = self._walked.get(_identity(folder))
         except OSError:
             return False
-        if place is None or is_hidden(name) or not is_audio(name):
+        if entry is None or is_hidden(name) or not is_audio(name):
             return False
-        found = place.below(name, self._filter, folder=False)
+        found = entry.below(name, self._filter, folder=False)
         return found.included and not self._filter.excludes(found.relative, folder=False)
 
 
@@ -277,12 +277,12 @@ def _candidate(path: str, real: str, stat: os.stat_result) -> Candidate:
 
 def _identity(folder: str) -> object:
     stat = os.stat(folder)
-    # Some network and user-space file systems number nothing; then the path has to do.
+    # Some network and user-space file systems have no inode numbers; use the path there.
     return (stat.st_dev, stat.st_ino) if stat.st_ino else os.path.realpath(folder)
 
 
 def _absolute(path: str) -> str:
-    """Return a tidy absolute path that means the same: ".." after a symbolic link is left to the file system."""
+    """Return a normalised absolute path for the same file: ".." after a symbolic link is resolved by the system."""
     if not path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     joined = os.path.join(os.getcwd(), path)
@@ -296,17 +296,17 @@ def _is_within(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def _may_be_missed(name: str) -> bool:
-    """Whether a broken link of this name may have led to songs: it is a song's, or it looks like a folder's."""
+def _may_lead_to_music(name: str) -> bool:
+    """Whether a broken link of this name may have led to audio: the name is that of an audio file or of a folder."""
     return is_audio(name) or not re.fullmatch(r"\.[a-z][a-z0-9]{0,4}", suffix(name))
 
 
-def _words(path: str, error: OSError | ValueError) -> str:
-    """Say in plain words why a path cannot be looked at."""
+def _describe_error(path: str, error: OSError | ValueError) -> str:
+    """Return why a path cannot be read."""
     if isinstance(error, ValueError):
-        return "not a path"
+        return "not a valid path"
     if error.errno == errno.ELOOP:
-        return "a symbolic link that leads back to itself"
+        return "a symbolic link that points to itself"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "a symbolic link to nowhere" if os.path.islink(path) else "no such file or folder"
+        return "a broken symbolic link" if os.path.islink(path) else "no such file or folder"
     return error.strerror or str(error)
