@@ -74,6 +74,11 @@ def test_every_package_of_the_tree_is_built(distributions):
     assert any(re.fullmatch(r"genrify_tagger/models/.*\.tflite", name) for name in names_in(distributions["wheel"]))
 
 
+def test_the_recipe_of_the_model_stays_outside(distributions):
+    assert not [name for name in names_in(distributions["wheel"]) if "recipe" in name]
+    assert not [name for name in names_in(distributions["wheel"]) if name.startswith("models/")]
+
+
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_the_page_comes_with_its_templates_and_static_files(distributions, kind):
     names = "\n".join(names_in(distributions[kind]))

@@ -127,14 +127,14 @@ def _rows(state: CliContext, source: str, options: dict[str, Any]) -> Any:
     """Read a feature table, or compute the features of a dataset."""
     from genrify_tagger.training.baselines import rows_of_clips, rows_of_table
     from genrify_tagger.training.feature_table import describe_clips, is_table, read_table
-    from genrify_tagger.training.labels import answers
+    from genrify_tagger.training.labels import acceptable_genres
 
     if is_table(source):
         return rows_of_table(Path(source).stem, read_table(source))
     (dataset,) = open_datasets([source], options, any_label=not options["only_ten"])
     single = [clip for clip in dataset.clips if len(clip.labels) == 1]
     if options["only_ten"]:
-        single = [clip for clip in single if answers(clip.labels)]
+        single = [clip for clip in single if acceptable_genres(clip.labels)]
     described, problems = describe_clips(single, jobs=options["jobs"], progress=state.shows_progress)
     return rows_of_clips(dataset.name, described, [*dataset.problems, *problems])
 

@@ -22,9 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrify_tagger.errors import ConfigError, TagError
-from genrify_tagger.training.data import GENRES
 from genrify_tagger.training.fma import read_tracks, tracks_csv
-from genrify_tagger.training.labels import answers, plain
+from genrify_tagger.training.labels import GENRES, acceptable_genres, normalise_label
 
 LAYOUTS = ("folders", "fma", "csv", "library")
 AUDIO_SUFFIXES = frozenset(
@@ -66,7 +65,7 @@ class Clip:
     name : str
         How lists and reports call it: its path within the dataset, with slashes and without suffix.
     labels : tuple of str
-        In the spelling of `labels.plain`; the first tells most.
+        In the spelling of `labels.normalise_label`; the first tells most.
     group : str
         What belongs together and must not be on both sides of a split (the artist); the clip's own name if unknown.
     """
@@ -176,7 +175,11 @@ def _guess(path: Path) -> str:
     if (path / "labels.csv").is_file():
         return "csv"
     folders = [entry.name for entry in path.iterdir() if entry.is_dir()]
-    return "folders" if sum(plain(name) in GENRES for name in folders) >= min(2, len(folders) or 1) else "library"
+    return (
+        "folders"
+        if sum(normalise_label(name) in GENRES for name in folders) >= min(2, len(folders) or 1)
+        else "library"
+    )
 
 
 def _explain(layout: str) -> str:
@@ -188,7 +191,7 @@ def _folders(root: Path) -> Dataset:
     for folder in sorted(entry for entry in root.iterdir() if entry.is_dir()):
         for path in audio_files(folder):
             name = without_suffix(str(path.relative_to(root)))
-            clips.append(Clip(str(path), name, (plain(folder.name),), name))
+            clips.append(Clip(str(path), name, (normalise_label(folder.name),), name))
     return Dataset(root.name, tuple(clips))
 
 
@@ -208,7 +211,7 @@ def _table(path: Path, columns: Columns) -> Dataset:
     for row in rows:
         at = table.parent / row[file_column]
         name = without_suffix(row[file_column])
-        labels = tuple(plain(label) for label in row[label_column].split(SEPARATOR) if label.strip())
+        labels = tuple(normalise_label(label) for label in row[label_column].split(SEPARATOR) if label.strip())
         if not at.is_file():
             problems.append(SkippedFile(str(at), "no such file"))
         elif not labels:
@@ -258,7 +261,7 @@ def _fma(root: Path, subset: str | None) -> Dataset:
         if track.path is None:
             problems.append(SkippedFile(str(root / f"{name}.mp3"), "no such file"))
         else:
-            clips.append(Clip(track.path, name, (plain(track.genre),), _group(track.artist) or name))
+            clips.append(Clip(track.path, name, (normalise_label(track.genre),), _group(track.artist) or name))
     return Dataset(f"{root.name} {subset}" if subset else root.name, tuple(clips), tuple(problems))
 
 
@@ -266,11 +269,11 @@ def _library(root: Path, *, any_label: bool) -> Dataset:
     clips, problems = [], []
     for path in audio_files(root):
         genres, reason = _genres_in(path)
-        labels = tuple(plain(genre) for genre in genres)
+        labels = tuple(normalise_label(genre) for genre in genres)
         name = without_suffix(str(path.relative_to(root)))
         # By the usual layout Artist/Album/song, the first folder is what belongs together.
         group = name.split("/")[0] if "/" in name else name
-        if answers(labels) or (labels and any_label):
+        if acceptable_genres(labels) or (labels and any_label):
             clips.append(Clip(str(path), name, labels, group))
         else:
             problems.append(SkippedFile(str(path), reason or _lacking(labels)))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from genrify_tagger.training import metrics
 from genrify_tagger.training.datasets import Clip, SkippedFile
-from genrify_tagger.training.labels import group, meaning
+from genrify_tagger.training.labels import genre_group, genres_of_label
 from genrify_tagger.training.metrics import Array, Bin, GenreFigures, Interval, Operating
 
 SCHEMA = 1
@@ -141,7 +141,7 @@ class Report:
 
 def answers_of(clip: Clip, labels: Sequence[str]) -> frozenset[str]:
     """Return which labels of a vocabulary are right for a clip; none if it lies outside."""
-    found = [frozenset({label}) if label in labels else meaning(label) & set(labels) for label in clip.labels]
+    found = [frozenset({label}) if label in labels else genres_of_label(label) & set(labels) for label in clip.labels]
     return frozenset[str]().union(*found)
 
 
@@ -227,8 +227,8 @@ def _single(scores: Array, answers: metrics.Truths) -> tuple[metrics.Indices, In
 
 
 def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> Grouped:
-    names = tuple(dict.fromkeys(group(label) for label in labels))
-    member = np.array([[group(label) == name for name in names] for label in labels], np.float64)
+    names = tuple(dict.fromkeys(genre_group(label) for label in labels))
+    member = np.array([[genre_group(label) == name for name in names] for label in labels], np.float64)
     in_groups = (answers.astype(np.float64) @ member) > 0
     one = in_groups.sum(axis=1) == 1
     truth, said = np.argmax(in_groups[one], axis=1), metrics.best((scores @ member)[one])

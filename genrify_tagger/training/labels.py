@@ -1,49 +1,55 @@
-"""What the labels of datasets mean in the vocabulary of ten genres."""
+"""The ten genres, and what the labels of datasets mean in terms of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genrify_tagger.training.data import ALLMUSIC, GENRES, POP_ROCK
-
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+POP_ROCK = frozenset({"metal", "pop", "rock"})
 POP_ROCK_GROUP = "pop/rock"
+
+# AllMusic's genres; all others lie outside the ten.
+ALLMUSIC = {
+    "Pop/Rock": POP_ROCK,
+    "Rap": frozenset({"hiphop"}),
+    "Reggae": frozenset({"reggae"}),
+    "Jazz": frozenset({"jazz"}),
+    "Country": frozenset({"country"}),
+    "Blues": frozenset({"blues"}),
+    "Classical": frozenset({"classical"}),
+}
 OTHER_NAMES = {"hip-hop": "hiphop", "hip hop": "hiphop", "heavy metal": "metal", "r'n'b": "rnb", "r&b": "rnb"}
 
-_MEANINGS = {name.casefold(): meaning for name, meaning in ALLMUSIC.items()}
+_MEANINGS = {name.casefold(): genres for name, genres in ALLMUSIC.items()}
 
 
-def meaning(label: str) -> frozenset[str]:
-    """Return which of the ten genres a label leaves open; none if it lies outside them.
+def genres_of_label(label: str) -> frozenset[str]:
+    """Return which of the ten genres a label may mean; none if it lies outside them.
 
-    >>> sorted(meaning("Pop/Rock")), sorted(meaning("Hip-Hop")), sorted(meaning("Latin"))
+    >>> sorted(genres_of_label("Pop/Rock")), sorted(genres_of_label("Hip-Hop")), sorted(genres_of_label("Latin"))
     (['metal', 'pop', 'rock'], ['hiphop'], [])
     """
-    name = plain(label)
+    name = normalise_label(label)
     if name in GENRES:
         return frozenset({name})
     return _MEANINGS.get(name, frozenset())
 
 
-def plain(label: str) -> str:
-    """Return a label in the spelling used here: lower case, known names unified.
+def normalise_label(label: str) -> str:
+    """Return a label in lower case, with known spellings unified.
 
-    >>> plain(" Hip-Hop "), plain("Old-Time / Historic")
+    >>> normalise_label(" Hip-Hop "), normalise_label("Old-Time / Historic")
     ('hiphop', 'old-time / historic')
     """
     name = label.strip().casefold()
     return OTHER_NAMES.get(name, name)
 
 
-def answers(labels: Sequence[str]) -> frozenset[str]:
-    """Return which of the ten genres are right for a clip with these labels."""
-    return frozenset[str]().union(*(meaning(label) for label in labels))
+def acceptable_genres(labels: Sequence[str]) -> frozenset[str]:
+    """Return which of the ten genres count as right for a clip with these labels."""
+    return frozenset[str]().union(*(genres_of_label(label) for label in labels))
 
 
-def group(label: str) -> str:
-    """Return the group a genre of the ten belongs to: pop, rock and metal count as one."""
+def genre_group(label: str) -> str:
+    """Return the group of a genre: pop, rock and metal are one."""
     return POP_ROCK_GROUP if label in POP_ROCK else label
-
-
-def groups_of(labels: Sequence[str]) -> frozenset[str]:
-    """Return the groups that are right for a clip with these labels."""
-    return frozenset(group(name) for name in answers(labels))

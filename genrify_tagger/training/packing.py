@@ -15,7 +15,7 @@ from keras import ops
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.errors import ModelError
 from genrify_tagger.spectrogram import FRONT_END
-from genrify_tagger.training import calibrate, export, musicnn, prune
+from genrify_tagger.training import calibration, flatbuffer, musicnn, prune
 from genrify_tagger.training.networks import published_form
 from genrify_tagger.training.vocabularies import Target
 
@@ -110,11 +110,11 @@ def fit_calibration(means: FloatArray, open_classes: FloatArray, target: Target)
     hits = answers[np.arange(len(joint)), joint[:, :n_labels].argmax(axis=1)]
     if len(joint) < FEWEST or hits.all() or not hits.any():
         return {"temperature": 1.0, "bias": 0.0, "top": 1.0, "inside": float(target.outside)}, DEFAULT_CONFIDENCE
-    songs = calibrate.Judged(joint[:, :n_labels] / inside[:, np.newaxis], inside, answers, hits)
+    songs = calibration.CalibrationSongs(joint[:, :n_labels] / inside[:, np.newaxis], inside, answers, hits)
     weights = np.ones(len(joint))
-    calibration = {name: round(value, 4) for name, value in calibrate.fit(songs, weights).items()}
-    confidence = calibrate.confidences(songs, calibration)
-    return calibration, calibrate.choose_threshold(confidence, hits, weights)
+    fitted = {name: round(value, 4) for name, value in calibration.fit_confidence(songs, weights).items()}
+    confidence = calibration.confidences(songs, fitted)
+    return fitted, calibration.choose_threshold(confidence, hits, weights)
 
 
 def check(model: Any, target: Target, folder: Path, mel: FloatArray) -> float:
@@ -141,7 +141,7 @@ def check(model: Any, target: Target, folder: Path, mel: FloatArray) -> float:
         If it is above `TOLERANCE`.
     """
     expected = np.asarray(model.predict(mel, verbose=0))
-    outputs = Classifier(str(folder / export.SIDECAR)).predict(mel)
+    outputs = Classifier(str(folder / flatbuffer.SIDECAR)).predict(mel)
     found = outputs[target.name]
     if target.outside:
         found = np.concatenate([found * (1 - outputs["outside"]), outputs["outside"]], axis=1)

@@ -234,14 +234,3 @@ def tag_probabilities(embedding: Any, weights: Weights) -> Any:
     from keras import ops
 
     return ops.sigmoid(ops.matmul(embedding, weights["dense_1/kernel"]) + weights["dense_1/bias"])
-
-
-def build(weights: Weights) -> Any:
-    """Build the fast network by itself: the same input and outputs as `musicnn.build`."""
-    import keras
-
-    mel = keras.Input((FRAMES, BANDS), name="mel")
-    embedding = embed(mel, weights)
-    return keras.Model(
-        mel, {"tags": tag_probabilities(embedding, weights), "embedding": embedding}, name="fast_musicnn"
-    )

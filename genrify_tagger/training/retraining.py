@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genrify_tagger.errors import ConfigError, ModelError
-from genrify_tagger.training import export, fitting, musicnn, networks, packing, splits
+from genrify_tagger.training import fitting, flatbuffer, musicnn, networks, packing, splits
 from genrify_tagger.training.datasets import Dataset, SkippedFile
 from genrify_tagger.training.decoded import Decoded, decode, default_cache
 from genrify_tagger.training.extra import quietly
@@ -120,8 +120,8 @@ def train(
     size = int(assembled.output["embedding"].shape[1])
     description = packing.describe(target, tags, size, calibration, threshold)
     with quietly():
-        flatbuffer = export.convert(packing.frozen(assembled))
-    export.write_model(folder, flatbuffer, version=VERSION, description=description)
+        converted = flatbuffer.convert(packing.frozen(assembled))
+    flatbuffer.write_model(folder, converted, version=VERSION, description=description)
     model.save(folder / MODEL)
     agreement = packing.check(model, target, folder, mel[:CHECKED_SEGMENTS])
     left_out = [*(problem for one in datasets for problem in one.problems), *problems]

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.data import GENRES
 from genrify_tagger.training.datasets import Clip
 from genrify_tagger.training.evaluation import answers_of
+from genrify_tagger.training.labels import GENRES
 
 GTZAN, OWN = "gtzan", "own"
 CHOICES = (GTZAN, OWN)

@@ -42,13 +42,15 @@ FULL_DECODE = """
 import json, sys, time
 import numpy as np
 from genrify_tagger.audio import decode_all
-from genrify_tagger.features import log_mel
+from genrify_tagger.spectrogram import log_mel
 paths, wheel = json.loads(sys.argv[1]), sys.argv[2]
 if wheel:
     from ai_edge_litert.interpreter import Interpreter
-    from genrify_tagger.training.export import convert
-    from genrify_tagger.training.musicnn import build, read_weights
-    interpreter = Interpreter(model_content=convert(build(read_weights(wheel))), num_threads=1)
+    from genrify_tagger.training.flatbuffer import convert
+    from genrify_tagger.training.musicnn import read_weights
+    sys.path.insert(0, "models/recipe")
+    from published_networks import published_musicnn
+    interpreter = Interpreter(model_content=convert(published_musicnn(read_weights(wheel))), num_threads=1)
     given = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(given, [4, 187, 96]); interpreter.allocate_tensors()
     def predict(mel):

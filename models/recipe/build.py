@@ -1,0 +1,18 @@
+"""Build the shipped model: run all numbered steps in turn, each with the options given here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the steps."""
+    for step in sorted(Path(__file__).parent.glob("[0-9]*_*.py")):
+        print(step.name, flush=True)
+        subprocess.run([sys.executable, step, *sys.argv[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""The shipped network: MSD_musicnn and MSD_vgg side by side, and the two heads on their embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fast_vgg import VGG_SIZE, embed_vgg
+from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights
+from genrify_tagger.training.prune import embed, tag_probabilities
+
+EMBEDDING_SIZE = 200 + VGG_SIZE
+
+Layers = Sequence[tuple[FloatArray, FloatArray]]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Networks on the standardised embedding whose class probabilities are averaged.
+
+    Attributes
+    ----------
+    mean, deviation : ndarray, shape (456,)
+        Of the training embeddings.
+    nets : sequence of layers
+        Each layer a kernel (n_in, n_out) and a bias (n_out,), ReLU between layers. The last layer has a column for
+        each label; that of the ten genres has one more, for "none of them".
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    nets: Sequence[Layers]
+
+
+def feature_network(weights: Weights, vgg_weights: Weights) -> Any:
+    """Build the body, the part before the heads: log-mel (n, 187, 96) to `embedding` (n, 456) and `tags` (n, 50).
+
+    The embedding is MSD_musicnn's penultimate layer followed by MSD_vgg's last pooling.
+    """
+    import keras
+    from keras import ops
+
+    mel = keras.Input((FRAMES, BANDS), name="mel")
+    hidden = embed(mel, weights)
+    embedding = ops.concatenate([hidden, embed_vgg(mel, vgg_weights)], axis=1)
+    outputs = {"embedding": embedding, "tags": tag_probabilities(hidden, weights)}
+    return keras.Model(mel, outputs, name="features")
+
+
+def shipped_network(body: Any, genre_head: Head, broad_head: Head, tagged: Sequence[int]) -> Any:
+    """Build the whole network that is shipped.
+
+    Parameters
+    ----------
+    body : keras.Model
+        From `feature_network`.
+    genre_head, broad_head : Head
+        Of the ten genres, and of the labels of `broad`, which do not exclude one another.
+    tagged : sequence of int
+        Columns of the tags that are labels of `broad`, too, after those of its head.
+
+    Returns
+    -------
+    keras.Model
+        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `broad` (n, n_labels), `tags` (n, 50),
+        `embedding` (n, 456).
+    """
+    import keras
+    from keras import ops
+
+    mel = keras.Input((FRAMES, BANDS), name="mel")
+    features = body(mel)
+    embedding, tags = features["embedding"], features["tags"]
+    joint = _mean_of_nets(embedding, genre_head, ops.softmax)
+    inside = joint[:, :-1]
+    columns = [tags[:, index : index + 1] for index in tagged]
+    outputs = {
+        "gtzan": inside / ops.sum(inside, axis=1, keepdims=True),
+        "outside": joint[:, -1:],
+        "broad": ops.concatenate([_mean_of_nets(embedding, broad_head, ops.sigmoid), *columns], axis=1),
+        "tags": tags,
+        "embedding": embedding,
+    }
+    return keras.Model(mel, outputs, name="genrify")
+
+
+def _mean_of_nets(embedding: Any, head: Head, squash: Callable[[Any], Any]) -> Any:
+    x = (embedding - head.mean) * (1 / head.deviation)
+    outputs = [squash(_logits(x, net)) for net in head.nets]
+    total = outputs[0]
+    for other in outputs[1:]:
+        total = total + other
+    return total * (1 / len(outputs))
+
+
+def _logits(x: Any, net: Layers) -> Any:
+    from keras import ops
+
+    for number, (kernel, bias) in enumerate(net):
+        x = ops.matmul(ops.relu(x) if number else x, kernel) + bias
+    return x

@@ -1,0 +1,53 @@
+"""README and the model card say what the build measured, of the model that is shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genrify_tagger.classifier import load_sidecar
+from model_card import ablations_section, card_section, readme_section, replace_section
+
+ROOT = Path(__file__).parent.parent
+SCORES = json.loads((ROOT / "models/scores.json").read_text("utf-8"))
+ABLATIONS = json.loads((ROOT / "models/recipe/ablations.json").read_text("utf-8"))
+
+
+def test_the_figures_are_those_of_the_shipped_model():
+    sidecar = load_sidecar()
+    assert SCORES["model"] == sidecar.id
+    assert SCORES["threshold"] == sidecar.vocabularies["gtzan"].min_confidence
+    assert SCORES["broad"]["threshold"] == sidecar.vocabularies["broad"].min_confidence
+    assert list(SCORES["broad"]["labels"]) == list(sidecar.vocabularies["broad"].labels)
+
+
+@pytest.mark.parametrize(("path", "section"), [("README.md", readme_section), ("models/MODEL_CARD.md", card_section)])
+def test_what_is_told_is_what_was_measured(path, section):
+    """After a build: python models/recipe/06_card.py."""
+    content = (ROOT / path).read_text("utf-8")
+    assert replace_section(content, section(SCORES)) == content
+
+
+def test_what_was_tried_is_told_as_it_was_measured():
+    content = (ROOT / "models/MODEL_CARD.md").read_text("utf-8")
+    assert replace_section(content, ablations_section(ABLATIONS), "ablations") == content
+
+
+def test_a_figure_that_differs_shows():
+    changed = json.loads(json.dumps(SCORES))
+    changed["accuracy"]["micro"]["value"] = 0.123
+    assert readme_section(changed) != readme_section(SCORES)
+    assert card_section(changed) != card_section(SCORES)
+
+
+def test_a_text_without_marks_is_refused():
+    with pytest.raises(ValueError, match="has no <!-- model -->"):
+        replace_section("no marks", "text")
+
+
+def test_intervals_hold_their_values():
+    for figure in [*SCORES["accuracy"].values(), *SCORES["operating"]["one genre, of the ten"].values()]:
+        assert figure["low"] <= figure["value"] <= figure["high"]
+        assert figure["n"] >= 10
