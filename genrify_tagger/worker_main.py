@@ -208,7 +208,7 @@ def to_opus(path: str) -> bytes:
     return audio.to_opus(path)
 
 
-def depict(path: str, columns: int) -> Picture:
+def render_pictures(path: str, columns: int) -> Picture:
     """Draw a whole song in at most so many columns; see `Picture`."""
     from genrify_tagger import audio
 

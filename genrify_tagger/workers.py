@@ -121,9 +121,9 @@ class Workers:
         """Return a song as a WebM file of Opus; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.to_opus, path), interruptible=True)
 
-    def depict(self, path: str, *, columns: int) -> Picture:
+    def render_pictures(self, path: str, *, columns: int) -> Picture:
         """Draw a song in at most so many columns; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.depict, path, columns), interruptible=True)
+        return self._call(path, functools.partial(worker_main.render_pictures, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
         """End all listening at once; identities wanted by a write in hand are still answered."""

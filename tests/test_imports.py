@@ -18,6 +18,9 @@ BASE = {"errors", "files", "analysis", "tag_blocks", "mounts", "process_identity
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
+# What a door may use: the pipeline, and the stages that never open a user's file. It only reads the store.
+FOR_DOORS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
+STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change", "mark_missing", "mark_found", "forget"}
 
 # part -> what it may import of the package besides itself: an import may only point to the left
 ALLOWED = {
@@ -33,11 +36,10 @@ ALLOWED = {
     "process": {"worker_main"},
     "workers": BASE | LISTENING | {"tags", "worker_main", "process"},
     "pipeline": BASE | STAGES - LISTENING | {"classifier", "worker_main", "workers"},
-    # Doors call the pipeline and never the stages behind its back; settings and what the store remembers are theirs.
-    **dict.fromkeys(DOORS, BASE | DOORS | {"logs", "config", "store", "pipeline"}),
-    "beets_plugin": BASE | {"logs", "config", "store", "pipeline"},
+    **dict.fromkeys(DOORS, FOR_DOORS | DOORS),
+    "beets_plugin": FOR_DOORS,
     "training": BASE | STAGES - {"config"} | {"workers", "worker_main"},
-    "cli": BASE | DOORS | {"logs", "config", "store", "pipeline", "training"},
+    "cli": FOR_DOORS | DOORS | {"training"},
     "__main__": {"cli"},
     "models": set(),
     # How the shipped model is made: scripts that no part of the package imports.
@@ -173,6 +175,33 @@ def test_a_part_loads_what_is_heavy_only_inside_a_function(part):
         if top
     }
     assert early - {None} <= EARLY[part]
+
+
+def test_only_the_pipeline_changes_what_the_store_remembers_of_files():
+    doors = {name: path for name, (part, path) in MODULES.items() if part in {*DOORS, "cli", "beets_plugin"}}
+    assert len(doors) > 50
+    called = {
+        (name, node.attr)
+        for name, path in doors.items()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    assert {(name, attribute) for name, attribute in called if attribute in STORE_CHANGES} == set()
+
+
+def test_the_pipelines_facade_holds_what_several_doors_use():
+    users: dict[str, set[str]] = {}
+    for part, path in MODULES.values():
+        for module, name, _ in imports(path):
+            if module == "genrify_tagger.pipeline" and name:
+                users.setdefault(name, set()).add(part)
+    exported = ast.literal_eval(_value_of_all(PACKAGE / "pipeline" / "__init__.py"))
+    assert {name: users.get(name, set()) for name in exported if len(users.get(name, set())) < 2} == {}
+
+
+def _value_of_all(path: Path) -> ast.expr:
+    assignments = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.Assign)]
+    return next(node.value for node in assignments if ast.unparse(node.targets[0]) == "__all__")
 
 
 def test_modules_stay_short():

@@ -29,7 +29,7 @@ def test_every_kind_can_be_seen_heard_and_named(workers, kind):
     path = str(media.master(kind))
     if kind != "mp3-bare":
         assert workers.read_titles(path) == {"title": "A title", "artist": "An artist", "album": "An album"}
-    picture = workers.depict(path, columns=300)
+    picture = workers.render_pictures(path, columns=300)
     assert picture.duration == pytest.approx(15, abs=0.2)
     assert picture.peaks.shape == picture.levels.shape == (300,)
     assert picture.mel.shape == (96, 300)
@@ -60,9 +60,9 @@ def test_a_picture_shows_a_moment_where_it_is(tmp_path):
     media.ffmpeg(
         *("-f", "lavfi", "-i", "aevalsrc=exprs='if(between(t,7,7.5),0.8*sin(2*PI*440*t),0)':d=10:s=16000", wav),
     )
-    from genrify_tagger.worker_main import depict
+    from genrify_tagger.worker_main import render_pictures
 
-    picture = depict(str(wav), 100)
+    picture = render_pictures(str(wav), 100)
     assert set(np.flatnonzero(picture.peaks > 128)) == set(range(70, 75))
     loud = np.flatnonzero(picture.mel.max(axis=0) > 128)
     assert 69 <= loud.min() <= loud.max() <= 75
@@ -72,11 +72,11 @@ def test_a_picture_shows_a_moment_where_it_is(tmp_path):
 
 
 def test_silence_and_a_moment_can_be_drawn(tmp_path):
-    from genrify_tagger.worker_main import depict
+    from genrify_tagger.worker_main import render_pictures
 
     wav = tmp_path / "silence.wav"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=0.05", wav)
-    picture = depict(str(wav), 800)
+    picture = render_pictures(str(wav), 800)
     assert picture.peaks.max() == 0 == picture.mel.max()
     assert 1 <= len(picture.peaks) <= 5
 
@@ -95,7 +95,7 @@ def test_a_picture_that_needs_too_much_memory_costs_only_itself(tmp_path):
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono:d=7200", "-c:a", "flac", long)
     with Workers(jobs=1, segments=8, limits=Limits(memory_limit=128 << 20)) as limited:
         with pytest.raises((WorkerMemoryError, DecodeError), match="memory"):
-            limited.depict(str(long), columns=800)
+            limited.render_pictures(str(long), columns=800)
         assert limited.read_titles(str(media.master("flac")))["title"] == "A title"
 
 

@@ -11,9 +11,9 @@ UNSURE = Decision(genres=(), confidence=0.3, scores={"rock": 0.5, "pop": 0.5}, r
 RULES = TaggingSettings()
 
 
-def verdict(present, decision=SURE, past=Provenance.UNTOUCHED, rules=RULES, **options):
+def verdict(present, decision=SURE, provenance=Provenance.NOT_WRITTEN, rules=RULES, **options):
     heard = ("Rock",) if decision.genres else ()
-    return decide_write(present, decision, heard, past, rules, **options)
+    return decide_write(present, decision, heard, provenance, rules, **options)
 
 
 def test_an_empty_file_gets_the_genre():
@@ -46,24 +46,26 @@ def test_unsure_is_never_written():
     assert verdict(("Jazz",), UNSURE, rules=replace(RULES, existing="replace")).status == "kept"
 
 
-@pytest.mark.parametrize("past", [Provenance.UNDONE, Provenance.FOREIGN])
-def test_what_others_changed_is_respected_until_forced(past):
-    assert verdict((), past=past).status == "skipped"
-    assert verdict(("Own",), past=past, rules=replace(RULES, existing="replace")).status == "kept"
-    assert verdict((), past=past, force=True) == WriteDecision("tagged", ("Rock",))
-    assert verdict((), past=past, reanalyse=True).status == "skipped"
+@pytest.mark.parametrize("provenance", [Provenance.UNDONE, Provenance.CHANGED_SINCE])
+def test_what_others_changed_is_respected_until_forced(provenance):
+    assert verdict((), provenance=provenance).status == "skipped"
+    assert verdict(("Own",), provenance=provenance, rules=replace(RULES, existing="replace")).status == "kept"
+    assert verdict((), provenance=provenance, force=True) == WriteDecision("tagged", ("Rock",))
+    assert verdict((), provenance=provenance, reanalyse=True).status == "skipped"
 
 
 def test_a_humans_word_is_never_overruled():
     rules = replace(RULES, existing="replace")
-    assert verdict(("Own",), past=Provenance.HUMAN, rules=rules, force=True, reanalyse=True).status == "kept"
-    assert verdict((), past=Provenance.HUMAN, force=True).status == "kept"
+    assert (
+        verdict(("Own",), provenance=Provenance.SET_BY_HAND, rules=rules, force=True, reanalyse=True).status == "kept"
+    )
+    assert verdict((), provenance=Provenance.SET_BY_HAND, force=True).status == "kept"
 
 
 def test_our_own_genre_changes_only_on_a_new_hearing():
-    assert verdict(("Pop",), past=Provenance.OURS).status == "kept"
-    assert verdict(("Pop",), past=Provenance.OURS, reanalyse=True) == WriteDecision("tagged", ("Rock",))
-    assert verdict(("Pop",), UNSURE, past=Provenance.OURS, reanalyse=True).status == "kept"
+    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US).status == "kept"
+    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US, reanalyse=True) == WriteDecision("tagged", ("Rock",))
+    assert verdict(("Pop",), UNSURE, provenance=Provenance.WRITTEN_BY_US, reanalyse=True).status == "kept"
 
 
 def test_protected_genres_are_left_alone():

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
     from beets.library import Item, Library
 
-    from genrify_tagger.pipeline import Suggestion, Summary
+    from genrify_tagger.pipeline import Summary
+    from genrify_tagger.pipeline.engine import Outcome
 
     from .item_tagger import ItemTagger
     from .options import RunOptions
@@ -45,7 +46,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         self._command: ui.Subcommand | None = None
         self._lazy_session = LazySession(lambda: options.load(self.config, explain=self._explain), self._command_name)
         self._write_journal = WriteJournal(self._lazy_session, self._log, self._describe_error)
-        self._suggestions: dict[int | None, Suggestion] = {}
+        self._suggestions: dict[int | None, Outcome] = {}
         self._import_tagger: ItemTagger | None = None
         self._last_import_error = ""
         if options.is_auto(self.config, self._log):
@@ -203,7 +204,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
             except (GenrifyError, OSError) as error:
                 self._log.warning("{}: {}", displayable_path(item.path), self._describe_error(error, item.path))
 
-    def _record_imported(self, item: Item, suggestion: Suggestion) -> None:
+    def _record_imported(self, item: Item, suggestion: Outcome) -> None:
         assert self._import_tagger is not None
         was_tagged = suggestion.result.status == "tagged"
         written = was_tagged and self._write_journal.has_written(item)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def majority_genres(items: Sequence[Item], count: int, junk: Sequence[str]) -> list[str]:
     """Return the genres that at least half of the items have, most frequent first; ties are broken by confidence."""
-    from genrify_tagger.pipeline import meaningful
+    from genrify_tagger.pipeline.write_policy import meaningful
 
     votes: Counter[str] = Counter()
     weights: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def set_album_genre(
     show : bool
         Whether to print the change.
     """
-    from genrify_tagger.pipeline import meaningful
+    from genrify_tagger.pipeline.write_policy import meaningful
 
     present, given = flexattrs.genres_of(album), _album_genres_given(album)
     if not any(flexattrs.has_given_genre(item) for item in items):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from beets.dbcore.types import Type
     from beets.library import Album
 
-    from genrify_tagger.pipeline import Provenance, Result, Suggestion
+    from genrify_tagger.pipeline import Result
+    from genrify_tagger.pipeline.engine import Outcome
+    from genrify_tagger.pipeline.write_policy import Provenance
 
 CONFIDENCE: Final = "genrify_confidence"
 MODEL: Final = "genrify_model"
@@ -80,25 +82,25 @@ def item_attr(item: Item, name: str) -> Any:
 
 def item_provenance(item: Item) -> Provenance:
     """Return the provenance of an item's genre, as far as beets' library knows it."""
-    from genrify_tagger.pipeline import Provenance
+    from genrify_tagger.pipeline.write_policy import Provenance
 
     if was_undone(item):
         return Provenance.UNDONE
     given = genres_given(item)
     if given is None:
-        return Provenance.UNTOUCHED
-    return Provenance.OURS if genres_of(item) == given else Provenance.FOREIGN
+        return Provenance.NOT_WRITTEN
+    return Provenance.WRITTEN_BY_US if genres_of(item) == given else Provenance.CHANGED_SINCE
 
 
-def set_analysis(item: Item, suggestion: Suggestion) -> bool:
+def set_analysis(item: Item, suggestion: Outcome) -> bool:
     """Set the attributes that describe an analysis; return whether any of them changed."""
-    from genrify_tagger.pipeline import Provenance
+    from genrify_tagger.pipeline.write_policy import Provenance
 
     result = suggestion.result
     attributes: dict[str, Any] = {}
     if result.model:
         attributes = {CONFIDENCE: _rounded(result.confidence), MODEL: result.model, SCORES: format_scores(result)}
-    is_settled = item_provenance(item) in (Provenance.OURS, Provenance.UNDONE)
+    is_settled = item_provenance(item) in (Provenance.WRITTEN_BY_US, Provenance.UNDONE)
     if result.status == "tagged" or (not is_settled and (result.model or result.status == "failed")):
         attributes[STATUS] = result.status
     changed = {name: value for name, value in attributes.items() if item_attr(item, name) != value}

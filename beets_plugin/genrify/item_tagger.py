@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from beets.library import Album, Item
     from beets.logging import BeetsLogger
 
-    from genrify_tagger.pipeline import Suggestion, Summary
+    from genrify_tagger.pipeline import Summary
+    from genrify_tagger.pipeline.engine import Outcome
 
     from .genre_rules import GenreRules
     from .lazy_session import LazySession
@@ -63,7 +64,7 @@ class ItemTagger:
 
         self.counts = Summary()
 
-    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
+    def tag(self, items: Sequence[Item]) -> Generator[tuple[Item, Outcome]]:
         """Analyse, tag, write and store items; yield each with its suggestion, "failed" if the file cannot be written.
 
         Raises
@@ -76,24 +77,25 @@ class ItemTagger:
                 line.advance()
                 yield item, self._process_suggestion(item, suggestion, line.hidden)
 
-    def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Suggestion]]:
-        from genrify_tagger.pipeline import ExternalFile, ScanOptions, suggest
+    def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Outcome]]:
+        from genrify_tagger.pipeline import ScanOptions
+        from genrify_tagger.pipeline.external_files import ExternalFile, suggest
 
         songs = (
             ExternalFile(
                 path=os.fsdecode(item.path),
                 present=tuple(flexattrs.genres_of(item)),
-                past=flexattrs.item_provenance(item),
+                provenance=flexattrs.item_provenance(item),
             )
             for item in items
         )
-        options = ScanOptions(dry_run=self.run_options.pretend, force=self.run_options.force)
+        options = ScanOptions(force=self.run_options.force)
         with closing(suggest(self.lazy_session.session(), songs, options, rename=self.genre_rules)) as suggestions:
             yield from zip(items, suggestions, strict=True)
 
     def _process_suggestion(
-        self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
-    ) -> Suggestion:
+        self, item: Item, suggestion: Outcome, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> Outcome:
         suggestion = self._refuse_unwritable(item, suggestion)
         former_mtime = item.mtime
         is_new = flexattrs.set_analysis(item, suggestion)
@@ -108,7 +110,7 @@ class ItemTagger:
         self.counts.add(suggestion.result)
         return suggestion
 
-    def _refuse_unwritable(self, item: Item, suggestion: Suggestion) -> Suggestion:
+    def _refuse_unwritable(self, item: Item, suggestion: Outcome) -> Outcome:
         """Return the suggestion, failed if beets could not write the file; the same in a dry run."""
         if suggestion.result.status != "tagged" or not self.run_options.write:
             return suggestion
@@ -116,7 +118,7 @@ class ItemTagger:
         return _as_failed(suggestion, f"cannot be written: {error.strerror}") if error else suggestion
 
     def _show(
-        self, item: Item, suggestion: Suggestion, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
+        self, item: Item, suggestion: Outcome, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]
     ) -> None:
         result = suggestion.result
         self.log.debug("{}: {} {}", displayable_path(item.path), result.status, result.reason or "")
@@ -134,13 +136,13 @@ class ItemTagger:
             with line_hidden():
                 ui.show_model_changes(item, fields=["genres", flexattrs.CONFIDENCE])
 
-    def _write_and_store(self, item: Item, suggestion: Suggestion, former_mtime: float, *, is_new: bool) -> Suggestion:
+    def _write_and_store(self, item: Item, suggestion: Outcome, former_mtime: float, *, is_new: bool) -> Outcome:
         """Have beets write and store an item, and store the state of its file; return what became of it."""
-        from genrify_tagger.pipeline import undisturbed
+        from genrify_tagger.pipeline.journalled_write import uninterrupted
 
         is_tagged = suggestion.result.status == "tagged"
         written = False
-        with undisturbed():
+        with uninterrupted():
             if is_tagged and self.run_options.write:
                 written = self.write_journal.write(item)
                 if not written:
@@ -154,7 +156,7 @@ class ItemTagger:
             self.record_state(item, suggestion, written=written)
         return suggestion
 
-    def _store_as_failed(self, item: Item, suggestion: Suggestion) -> Suggestion:
+    def _store_as_failed(self, item: Item, suggestion: Outcome) -> Outcome:
         """Leave an item that beets failed to write as it was in the library, but for the attributes of the analysis."""
         failed = _as_failed(suggestion, "beets could not write it")
         item = item.get_fresh_from_db()
@@ -162,13 +164,13 @@ class ItemTagger:
         item.store()
         return failed
 
-    def record_state(self, item: Item, suggestion: Suggestion, *, written: bool) -> None:
+    def record_state(self, item: Item, suggestion: Outcome, *, written: bool) -> None:
         """Store the state of an item's file at its current path in Genrify Tagger's database."""
-        from genrify_tagger.pipeline import record_suggestion
+        from genrify_tagger.pipeline.external_files import remember_external
 
         titles = item.title, item.artist, item.album
         path = os.fsdecode(item.path)
-        record_suggestion(self.lazy_session.session(), path, suggestion, written=written, titles=titles)
+        remember_external(self.lazy_session.session(), path, suggestion, written=written, titles=titles)
 
     def set_album_genre(self, album: Album, changed: Mapping[int | None, Item]) -> None:
         """Set the album's genre from its tracks'; `changed` are items by id that were changed but not stored."""
@@ -179,12 +181,12 @@ class ItemTagger:
         albums.set_album_genre(album, items, self.run_options, junk, show=not self.quiet)
 
 
-def _as_failed(suggestion: Suggestion, error: str) -> Suggestion:
+def _as_failed(suggestion: Outcome, error: str) -> Outcome:
     result = replace(suggestion.result, status="failed", error=error, after=suggestion.result.before, passing=True)
     return replace(suggestion, result=result)
 
 
-def format_explanation(item: Item, suggestion: Suggestion) -> str:
+def format_explanation(item: Item, suggestion: Outcome) -> str:
     """Return the text of `--explain` for an item: its scores, the decision and the change."""
     result = suggestion.result
     lines = [format(item)]

@@ -215,7 +215,7 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
         If a setting is invalid.
     """
     from genrify_tagger.config import load_settings
-    from genrify_tagger.pipeline import unknown_names
+    from genrify_tagger.pipeline.label_names import unknown_names
 
     if not isinstance(view["names"].get() or {}, Mapping):
         raise UserError("genrify.names must be a mapping with a line such as `hiphop: Rap` for each label")

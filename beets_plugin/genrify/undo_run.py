@@ -73,7 +73,7 @@ class RunUndo:
         return len(restored), len(items) - len(restored)
 
     def _restore(self, item: Item) -> None:
-        from genrify_tagger.pipeline import undisturbed
+        from genrify_tagger.pipeline.journalled_write import uninterrupted
 
         is_written, change = self._find_write(item)
         if flexattrs.genres_given(item) != flexattrs.genres_of(item):
@@ -86,7 +86,7 @@ class RunUndo:
         ui.show_model_changes(item, fields=["genres"])
         if self.run_options.pretend:
             return
-        with undisturbed():
+        with uninterrupted():
             if must_write:
                 with self.write_journal.as_undo(item, change):
                     if not self.write_journal.write(item):
@@ -97,14 +97,15 @@ class RunUndo:
 
     def _find_write(self, item: Item) -> tuple[bool, int | None]:
         """Tell whether beets wrote the plugin's genre into the file, and by which change, if that is known."""
-        from genrify_tagger.pipeline import Provenance, latest_change, standing_change
+        from genrify_tagger.pipeline.external_writes import latest_change, standing_change
+        from genrify_tagger.pipeline.write_policy import Provenance
 
         change, provenance = latest_change(self.lazy_session.session(), os.fsdecode(item.path))
         if change is None or change.undone_by is not None or change.origin not in ("beets", "undo"):
             return False, None
         if change.origin == "undo" and list(change.after_genres or ()) != flexattrs.genres_given(item):
             return False, None
-        if provenance not in (Provenance.OURS, Provenance.UNDONE):
+        if provenance not in (Provenance.WRITTEN_BY_US, Provenance.UNDONE):
             raise ChangedSinceError("the genre in the file was changed since")
         standing = standing_change(self.lazy_session.session(), change)
         return True, standing.id if standing is not None and standing.origin == "beets" else None

@@ -95,7 +95,7 @@ class WriteJournal:
     @contextlib.contextmanager
     def _deferred_undo(self, item: Item, path: bytes, genres: list[str]) -> Iterator[None]:
         """Journal the write as an undo if the item was restored in the library earlier, and its file is only now."""
-        from genrify_tagger.pipeline import change_reverted_by
+        from genrify_tagger.pipeline.external_writes import change_reverted_by
 
         reverted = None
         if item.id not in self._undone_changes and flexattrs.was_undone(item):
@@ -104,7 +104,7 @@ class WriteJournal:
             yield
 
     def _begin_change(self, item: Item, path: bytes, genres: list[str]) -> int | None:
-        from genrify_tagger.pipeline import announce_write
+        from genrify_tagger.pipeline.external_writes import announce_write
 
         return announce_write(
             self.lazy_session.session(),
@@ -144,7 +144,7 @@ class WriteJournal:
             pool.shutdown()
 
     def _finish_change(self, path: bytes) -> None:
-        from genrify_tagger.pipeline import confirm_write
+        from genrify_tagger.pipeline.external_writes import confirm_write
 
         with self._lock:
             change = self._pending.pop(path, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,11 +21,21 @@ RUN = click.IntRange(1, 2**31 - 1)
 
 @contextmanager
 def readable_store(state: CliContext) -> Iterator[Store]:
-    """Open the store for a command that only reads; see `open_known_store`."""
-    from genrify_tagger.pipeline import open_known_store
+    """Open the database for a command that only reads; none is made.
+
+    A database that was named has to exist: a mistyped name is no empty library. The default one need not exist before
+    the first scan.
+    """
+    from genrify_tagger.store import database_file, open_store
 
     loaded = state.load()
-    with open_known_store(loaded.settings.database.url, named=loaded.is_given("database.url")) as store:
+    url = loaded.settings.database.url
+    file = database_file(url)
+    if loaded.is_given("database.url") or file is None or os.path.exists(file):
+        with open_store(url, create=False) as store:
+            yield store
+        return
+    with tempfile.TemporaryDirectory() as folder, open_store(os.path.join(folder, "empty.db")) as store:
         yield store
 
 

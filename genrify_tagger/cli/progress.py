@@ -11,7 +11,8 @@ from rich import progress as bars
 from genrify_tagger.cli.context import CliContext
 from genrify_tagger.cli.report import STYLES
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.pipeline import Result, Summary, discovered
+from genrify_tagger.pipeline import Result, Summary
+from genrify_tagger.pipeline.scan_folders import discovered
 
 
 class Progress:

@@ -65,14 +65,15 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
     """  # noqa: D301
     from genrify_tagger.pipeline import ScanOptions, open_session
 
-    own = {key: options.pop(key) for key in ("dry_run", "force", "reanalyse", "retry_failed")}
+    dry_run = options.pop("dry_run")
+    own = {key: options.pop(key) for key in ("force", "reanalyse", "retry_failed")}
     settings = state.settings(_overrides(options))
     wanted = paths or settings.library.roots
     if not wanted:
         raise ConfigError("no PATH given and no library.roots in the settings", hint="try 'genrify-tag scan ~/Music'")
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
     with interruptible(), open_session(settings, files=files) as session:
-        report = _Report(state, session, output_format, dry_run=own["dry_run"])
+        report = _Report(state, session, output_format, dry_run=dry_run)
         return report.scan(list(wanted), ScanOptions(**own))
 
 
@@ -128,16 +129,19 @@ class _Report:
 
     def scan(self, paths: list[str], options: Any) -> int:
         from genrify_tagger.cli.progress import Progress
-        from genrify_tagger.pipeline import run_record, scan_folders
+        from genrify_tagger.pipeline import TagWriter, run_record
+        from genrify_tagger.pipeline.scan_folders import scan_folders
+        from genrify_tagger.pipeline.writers import DryRun
 
         interrupted = False
+        writer = DryRun() if self.dry_run else TagWriter(lambda: run.number)
         try:
             with (
                 run_record(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as run,
                 Progress(
                     self.state, paths, self.session.settings.library, raw_output=self.output_format == "jsonl"
                 ) as progress,
-                closing(scan_folders(self.session, run.number, paths, options)) as results,
+                closing(scan_folders(self.session, paths, writer, options)) as results,
             ):
                 for result in results:
                     self._print_result(run.counts.add(result), progress)

@@ -46,7 +46,7 @@ def command(state: CliContext, arguments: tuple[str, ...], remove: bool, field: 
 
 def _sort(arguments: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[str]]:
     """Split the arguments into files, which come first and exist, and genres."""
-    from genrify_tagger.pipeline import is_audio
+    from genrify_tagger.library import is_audio
 
     files: list[str] = []
     for argument in arguments:

@@ -51,8 +51,9 @@ def command(state: CliContext, file: str, vocabulary: str | None, output_format:
 
 def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     from genrify_tagger.cli import report
+    from genrify_tagger.decision import likeliest
     from genrify_tagger.files import display_path, printable
-    from genrify_tagger.pipeline import container_name, likeliest
+    from genrify_tagger.pipeline import container_name
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)

@@ -36,13 +36,13 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
       genrify-tag similar song.mp3 --format jsonl
     """  # noqa: D301
     from genrify_tagger.errors import GenrifyError
-    from genrify_tagger.pipeline import EmbeddingIndex, analyse_one_off, open_session
+    from genrify_tagger.pipeline import EmbeddingIndex, inspect_one_off, open_session
 
     if playlist is not None and not playlist.lower().endswith((".m3u8", ".m3u")):
         raise click.UsageError("the name of the playlist must end in .m3u8")
     os.stat(file)  # report a mistyped name before anything else
     with open_session(state.settings(), files=1, create=False) as session:
-        song = analyse_one_off(session, os.path.abspath(file))
+        song = inspect_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
         found = EmbeddingIndex(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:

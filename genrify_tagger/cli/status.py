@@ -129,7 +129,7 @@ def _list(state: CliContext, folder: str | None, status: str, output_format: str
 
 def _names(state: CliContext) -> dict[str, str]:
     """Return the names of the labels; empty if the model cannot be loaded, so that `status` works without it."""
-    from genrify_tagger.pipeline import written_names
+    from genrify_tagger.pipeline.label_names import written_names
 
     try:
         return written_names(state.settings())
@@ -138,8 +138,8 @@ def _names(state: CliContext) -> dict[str, str]:
 
 
 def _file_line(record: FileRecord, names: Mapping[str, str]) -> str:
+    from genrify_tagger.decision import likeliest
     from genrify_tagger.files import display_path
-    from genrify_tagger.pipeline import likeliest
 
     best = likeliest(record.scores, record.confidence)
     guess = f", best guess {names.get(best, best)}" if best and record.status == "unsure" else ""

@@ -58,7 +58,8 @@ def command(state: CliContext, run: int | None, path: str | None, dry_run: bool,
 
 
 def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeRecord]:
-    from genrify_tagger.pipeline import changes_of_run, changes_under, last_changing_run
+    from genrify_tagger.pipeline import changes_of_run
+    from genrify_tagger.pipeline.undo_changes import changes_under, last_changing_run
 
     if path is not None:
         found = changes_under(session, path)

@@ -1,4 +1,4 @@
-"""Find what is new, changed or gone since the last look, without opening a file: what the service does at every start.
+"""Find what is new, changed or gone since the last scan, without opening a file: what the service does at its start.
 
 It costs one `stat` and a few columns of the database a file, and memory for a batch of files only.
 """
@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.files import is_inside
-from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath
-from genrify_tagger.pipeline.process_file import ScanOptions
-from genrify_tagger.pipeline.scan_folders import BATCH, discovered, is_unchanged
+from genrify_tagger.files import FileStat, is_inside
+from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
+from genrify_tagger.pipeline.engine import FileTask, ScanOptions, is_unchanged
+from genrify_tagger.pipeline.scan_folders import BATCH, discovered
 from genrify_tagger.pipeline.session import Session
+from genrify_tagger.store import FileRecord
 
 
 class PathFilter:
-    """Which paths a look through the library would come upon; for events, which know paths only.
+    """Which paths a scan of the library would find; for events, which know paths only.
 
     Parameters
     ----------
@@ -31,12 +33,12 @@ class PathFilter:
         self._roots = sorted((os.path.abspath(root) for root in library.roots), key=len, reverse=True)
 
     def wants(self, path: str) -> bool:
-        """Whether a look would yield this file; False outside of all roots."""
+        """Whether a scan would find this file; False outside of all roots."""
         relative = self._relative(path)
         return bool(relative) and self._filter.wants(relative or "")
 
     def enters(self, folder: str) -> bool:
-        """Whether a look would enter this folder; False outside of all roots."""
+        """Whether a scan would enter this folder; False outside of all roots."""
         relative = self._relative(folder)
         return relative is not None and (not relative or self._filter.enters(relative))
 
@@ -49,7 +51,7 @@ class PathFilter:
         return None
 
 
-def _nothing_away() -> Collection[str]:
+def _nothing_is_away() -> Collection[str]:
     return ()
 
 
@@ -58,14 +60,13 @@ def find_changed(
     paths: Sequence[str],
     options: ScanOptions,
     *,
-    away: Callable[[], Collection[str]] = _nothing_away,
+    away: Callable[[], Collection[str]] = _nothing_is_away,
 ) -> Iterator[Candidate | UnreadablePath | None]:
-    """Compare the songs under `paths` with what is remembered of them.
+    """Compare the audio files under `paths` with what the store remembers of them.
 
     Parameters
     ----------
     session : Session
-        The open run's resources.
     paths : sequence of str
         Folders.
     options : ScanOptions
@@ -75,22 +76,22 @@ def find_changed(
 
     Yields
     ------
-    Candidate, Problem or None
-        Songs to be worked on and paths that could not be looked at; None after each batch, for a caller that has
-        other things to do as well.
+    Candidate, UnreadablePath or None
+        Files to be processed and paths that could not be read; None after each batch, for a caller that has other
+        things to do as well.
 
     Notes
     -----
-    Files that are no longer there are marked as missing, but for those in folders that are `away` and where no song
-    was found at all: an empty folder may be a mount point.
+    Files that are no longer there are marked as missing, but not those in folders that are `away`, and none where no
+    audio file was found at all: an empty folder may be a mount point.
     """
     found = discovered(session.settings.library, paths)
     inside = [os.path.realpath(path) for path in paths]
     remembered = 0
-    any_songs = False
+    any_files = False
     while batch := list(islice(found, BATCH)):
         candidates = [item for item in batch if isinstance(item, Candidate) and item.taggable]
-        any_songs = any_songs or bool(candidates)
+        any_files = any_files or bool(candidates)
         known = session.store.sightings([item.target for item in candidates])
         back = [path for path, sighting in known.items() if sighting.missing_since is not None]
         if back:
@@ -102,14 +103,14 @@ def find_changed(
             if sighting is None or not is_unchanged(session, sighting, item.stat, options):
                 yield item
         yield None
-    if any_songs and sum(map(session.store.number_under, inside)) > remembered:
+    if any_files and sum(map(session.store.number_under, inside)) > remembered:
         yield from mark_gone(session, inside, away=away)
 
 
 def mark_gone(
-    session: Session, paths: Iterable[str], *, away: Callable[[], Collection[str]] = _nothing_away
+    session: Session, paths: Iterable[str], *, away: Callable[[], Collection[str]] = _nothing_is_away
 ) -> Iterator[None]:
-    """Remember which files at or under `paths` (real ones) are no longer there; analyses and journal are kept.
+    """Mark the files at or under `paths` (real ones) that are gone as missing; analyses and journal are kept.
 
     Yields
     ------
@@ -120,6 +121,61 @@ def mark_gone(
         known = chain([path], session.store.paths_under(path))
         missing = (candidate for candidate in known if not os.path.lexists(candidate))
         while batch := list(islice(missing, BATCH)):
-            out_of_reach = away()  # asked after the look at the files, since the file system may have gone meanwhile
+            out_of_reach = away()  # asked after the files were looked up, since the file system may have gone meanwhile
             session.store.mark_missing(p for p in batch if not is_inside(p, out_of_reach))
             yield None
+
+
+def task_for(session: Session, path: str, options: ScanOptions, *, came_from: str | None = None) -> FileTask | None:
+    """Return a single file as a task for the engine.
+
+    Parameters
+    ----------
+    session : Session
+    path : str
+        Absolute path.
+    options : ScanOptions
+        What counts as unchanged.
+    came_from : str or None
+        Where the file was before, if it was seen to be moved: it is not opened if it is otherwise as it was.
+
+    Returns
+    -------
+    FileTask or None
+        None if there is nothing to do: the file is as it was when last seen, or cannot hold a genre.
+
+    Raises
+    ------
+    OSError
+        If it cannot be looked at.
+    StoreError
+        If the database cannot be used.
+    """
+    item = candidate(path)
+    if item is None or not item.taggable:
+        return None
+    record = _known(session, item, came_from)
+    if record is not None and is_unchanged(session, record, item.stat, options):
+        return None
+    return FileTask(path=item.path, target=item.target, stat=item.stat, record=record)
+
+
+def _known(session: Session, item: Candidate, came_from: str | None) -> FileRecord | None:
+    """Return what the store remembers of a file; the record of a moved file moves with it."""
+    former = None if came_from is None else os.path.realpath(came_from)
+    known = session.store.files([item.target, *([former] if former else [])])
+    record = known.get(item.target)
+    if record is not None and record.missing_since is not None:
+        session.store.mark_found([item.target])
+    moved = known.get(former) if former and former != item.target else None
+    if moved is None or not _is_same_file(moved.stat, item.stat) or os.path.lexists(moved.path):
+        return record
+    carried = replace(moved, path=item.target, stat=item.stat, missing_since=None)
+    session.store.save_files([carried])
+    session.store.forget([moved.path])
+    return carried
+
+
+def _is_same_file(before: FileStat | None, now: FileStat) -> bool:
+    """Tell whether a moved file is otherwise as it was: a move changes nothing but the inode's time."""
+    return before is not None and replace(before, ctime_ns=now.ctime_ns) == now

@@ -1,4 +1,4 @@
-"""How what a stage calls by its own name is told to people."""
+"""Names of containers for people: MP4 for FFmpeg's "mov,mp4,m4a,3gp,3g2,mj2"."""
 
 from __future__ import annotations
 

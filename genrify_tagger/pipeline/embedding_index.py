@@ -14,20 +14,20 @@ from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord
 
 _ROWS = 8192  # multiplied at once: half-precision numbers are widened block by block, not all together
-_SPARE = 20  # songs looked up beyond those wanted, because the files of some are gone
-_PATIENCE = 20  # times the seconds of a reading that it is used before it is read anew while a scan goes on
+_EXTRA = 20  # songs looked up beyond those wanted, because the files of some are gone
+_REREAD_FACTOR = 20  # times the seconds of a reading that it is used before it is read anew while a scan goes on
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A file and how much its song sounds like another: the cosine, 1 is the same."""
+    """A file and the cosine of its song's embedding and another's; 1 is the same."""
 
     record: FileRecord
     similarity: float
 
 
 class EmbeddingIndex:
-    """The embeddings of all songs that the session's model has heard, in memory: 0.9 KB a song.
+    """The embeddings of all songs that the session's model has analysed, in memory: 0.9 KB a song.
 
     Safe to use from several threads.
 
@@ -60,7 +60,7 @@ class EmbeddingIndex:
         if not keys:
             return []
         cosines = _cosines(matrix, embedding)
-        best = _largest(cosines, count + _SPARE)
+        best = _largest(cosines, count + _EXTRA)
         similarity = {keys[row]: float(cosines[row]) for row in best if keys[row] != but_not}
         found: dict[str, FileRecord] = {}
         for record in self._session.store.files_of_songs(list(similarity)):
@@ -69,14 +69,14 @@ class EmbeddingIndex:
         return [Neighbour(record, similarity[key]) for key, record in ranked[:count]]
 
     def _current(self) -> tuple[list[str], npt.NDArray[np.float16]]:
-        """Return audio keys and unit embeddings, read anew if songs have been heard or forgotten since."""
+        """Return audio keys and unit embeddings, read anew if songs were analysed or forgotten since."""
         with self._lock:
             started = time.monotonic()
             if started >= self._next:
                 count = self._session.store.count_analyses(self._session.sidecar.id, self._session.front_end)
                 if count != self._count:
                     self._read(count)
-                self._next = time.monotonic() + _PATIENCE * (time.monotonic() - started)
+                self._next = time.monotonic() + _REREAD_FACTOR * (time.monotonic() - started)
             return self._keys, self._matrix
 
     def _read(self, count: int) -> None:
@@ -85,7 +85,7 @@ class EmbeddingIndex:
         matrix = np.zeros((count, self._session.sidecar.embedding_size), np.float16)
         for key, embedding in self._session.store.embeddings(self._session.sidecar.id, self._session.front_end):
             if len(keys) == count:
-                break  # heard since they were counted: the next reading has it
+                break  # analysed since they were counted: the next reading has it
             matrix[len(keys)] = _unit(embedding)
             keys.append(key)
         self._keys, self._matrix, self._count = keys, matrix[: len(keys)], count

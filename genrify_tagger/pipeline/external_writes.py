@@ -1,6 +1,6 @@
-"""Genres that another program (beets) writes for us: journalled before, looked at afterwards.
+"""Genres that another program (beets) writes for us: journalled before the write, read back after it.
 
-So a scan knows such a genre for ours, and can tell when somebody changed it since.
+So a scan knows that such a genre came from us, and can tell when it was changed since.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import partial
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import FileStat, file_stat
+from genrify_tagger.pipeline.analyse_file import identify
 from genrify_tagger.pipeline.journalled_write import begin_change, provenance_of
-from genrify_tagger.pipeline.process_file import error_text, identify
+from genrify_tagger.pipeline.results import error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
 from genrify_tagger.store import DONE, FAILED, ChangeRecord, ObservedTag
@@ -35,24 +36,23 @@ def announce_write(
     Parameters
     ----------
     session : Session
-        The open session.
     run : callable
-        Returns the run to book the change on; not called if there is none.
+        Returns the run to record the change under; not called if there is no change.
     path : str
         The file, as it is before.
     genres : sequence of str
-        What it will say; none at all means that the genre is removed.
+        The genres to be written; none at all means that the genre is removed.
     origin : str
-        "beets", or "undo" for what takes a change back.
+        "beets", or "undo" for a write that undoes a change.
     audio_key : str or None
         The song's identity, if it is known.
     undoes : int or None
-        The change that this one takes back.
+        The change that this one undoes.
 
     Returns
     -------
     int or None
-        The change, to be handed to `confirm`; None if the file says so already.
+        The change, for `confirm_write`; None if the file has these genres already.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def announce_write(
 
 
 def confirm_write(session: Session, change: int) -> Callable[[], None]:
-    """Look at what the other program wrote.
+    """Read back what the other program wrote.
 
     Returns
     -------
@@ -127,10 +127,10 @@ def change_reverted_by(session: Session, path: str, genres: Sequence[str]) -> Ch
         If the file cannot be read, or the database not be used.
     """
     plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
-    change, word = latest_change(session, path) if plan.changes else (None, Provenance.UNTOUCHED)
+    change, provenance = latest_change(session, path) if plan.changes else (None, Provenance.NOT_WRITTEN)
     standing = (
         standing_change(session, change)
-        if change is not None and word in (Provenance.OURS, Provenance.UNDONE)
+        if change is not None and provenance in (Provenance.WRITTEN_BY_US, Provenance.UNDONE)
         else None
     )
     if standing is None or standing.origin != "beets" or not tags.same_genre(plan.after.raw, standing.before):

@@ -1,4 +1,4 @@
-"""The one way by which a file of the user's changes: journalled as pending, written, journalled as done."""
+"""Write a genre: journal it as pending, write the file, journal it as done. No file is changed in any other way."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ def write_journalled(
     audio_key: str | None,
     undoes: int | None = None,
 ) -> FileStat:
-    """Carry out a plan under the journal's eyes.
+    """Carry out a plan, journalled before and after.
 
     Parameters
     ----------
     session : Session
-        The open run.
     run : int
-        Run to book the change on.
-    plan : Plan
+        Run to record the change under.
+    plan : WritePlan
         From `tags.plan_write` or `tags.plan_restore`.
     origin : str
-        Who wants it: "scan", "set", "undo", ...
+        Who asks: "scan", "set", "undo", ...
     audio_key : str or None
-        The song's identity before the write; None if it was never listened to.
+        The song's identity before the write; None if it is not known yet.
     undoes : int or None
-        The change that this one takes back.
+        The change that this one undoes.
 
     Returns
     -------
@@ -57,7 +56,7 @@ def write_journalled(
         If only the next start can settle what was written: the change stays open in the journal until then.
     """
     key = audio_key or session.workers.audio_key(plan.target)
-    with undisturbed():
+    with uninterrupted():
         return _write(session, run, plan, origin=origin, key=key, undoes=undoes)
 
 
@@ -84,10 +83,10 @@ def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Put off Ctrl-C and SIGTERM until the write in hand is finished; they take effect at the end of the block.
+def uninterrupted() -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM until the write is finished; they take effect at the end of the block.
 
-    Only the main thread is ever interrupted by them, hence elsewhere there is nothing to put off.
+    They interrupt the main thread only, so in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -105,15 +104,15 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(held[0])
 
 
-def book(session: Session, run: int, plan: WritePlan, *, origin: str) -> FileStat:
-    """Journal a plan that changes nothing, because what is in the file shall count as somebody's word from now on.
+def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) -> FileStat:
+    """Journal a plan that changes nothing, so that the genre in the file counts as set by hand from now on.
 
-    Once is enough: said again, it would hide the change that an undo is meant for.
+    It is journalled once only: a second entry would hide the change that an undo is meant for.
     """
     key = session.workers.audio_key(plan.target)
     last = session.store.last_change(plan.target, key, field=session.settings.tagging.field)
-    counts = provenance_of(last, plan.before, key) is not Provenance.UNTOUCHED
-    if last is not None and last.origin == origin and counts and tags.same_genre(last.after, plan.before.raw):
+    is_known = provenance_of(last, plan.before, key) is not Provenance.NOT_WRITTEN
+    if last is not None and last.origin == origin and is_known and tags.same_genre(last.after, plan.before.raw):
         return plan.stat
     change = begin_change(session, run, plan, origin=origin, audio_key=key, undoes=None)
     session.store.finish_change(change, "done", stat_after=plan.stat)
@@ -141,22 +140,22 @@ def begin_change(
 
 
 def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: str) -> Provenance:
-    """Say what the journal's last word on a path means for the song and the genre that are there now."""
+    """Return what the journal's last change of a path means for the song and the genre that are there now."""
     if change is None or change.audio_key != audio_key:
-        return Provenance.UNTOUCHED
+        return Provenance.NOT_WRITTEN
     if change.origin == "set":
-        return Provenance.HUMAN
+        return Provenance.SET_BY_HAND
     if not tags.same_genre(change.after, snapshot.raw):
-        return Provenance.FOREIGN
+        return Provenance.CHANGED_SINCE
     if change.origin == "undo":
         return Provenance.UNDONE
-    return Provenance.OURS
+    return Provenance.WRITTEN_BY_US
 
 
 def save_file_state(
     session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]
 ) -> None:
-    """Update what the store knows of a file after a change that no scan made, so that no scan is surprised."""
+    """Update what the store remembers of a file after a change that no scan made, so that the next scan knows it."""
     target = os.path.realpath(path)
     known = session.store.files([target]).get(target)
     if known is not None:

@@ -1,4 +1,4 @@
-"""A human's word: genres set by hand, journalled like any change and never overruled by a scan."""
+"""Genres set by hand: journalled like any change, and never overruled by a scan."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
-from genrify_tagger.pipeline.journalled_write import book, save_file_state, write_journalled
-from genrify_tagger.pipeline.process_file import error_text
-from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.journalled_write import journal_as_set, save_file_state, write_journalled
+from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 
 REASON = "set by hand"
@@ -20,9 +19,8 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
     Parameters
     ----------
     session : Session
-        The open run's resources.
     run : int
-        Run to book the changes on.
+        Run to record the changes under.
     paths : sequence of str
         Files.
     genres : sequence of str
@@ -31,14 +29,14 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
     Yields
     ------
     Result
-        "tagged", "kept" where the file says so already (it is guarded from then on all the same), or "failed".
+        "tagged", "kept" if the file has these genres already (they count as set by hand from then on), or "failed".
 
     Raises
     ------
     StoreError
         If the database cannot be used.
     """
-    names = tuple(dict.fromkeys(written_form(session, genre) for genre in genres))
+    names = tuple(dict.fromkeys(_written_form(session, genre) for genre in genres))
     for path in paths:
         if session.stop.is_set():
             return
@@ -50,8 +48,23 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
             yield Result(path=path, status="failed", error=error_text(error))
 
 
-def written_form(session: Session, genre: str) -> str:
-    """Return how a genre that a person typed is written: labels and names of the vocabulary in their usual form."""
+def tag_copy(session: Session, path: str, genres: Sequence[str]) -> None:
+    """Write genres into a copy of a file that does not belong to the library; the journal does not record it.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If that is not possible; the copy is as it was.
+    """
+    names = tuple(_written_form(session, genre) for genre in genres)
+    plan = tags.plan_write(path, names, field=session.settings.tagging.field)
+    if plan.changes:
+        key = session.workers.audio_key(path)
+        tags.apply(plan, audio_key=session.workers.audio_key, expected_key=key, ownership="best-effort")
+
+
+def _written_form(session: Session, genre: str) -> str:
+    """Return a typed genre as it is written: labels and names of the vocabulary in their usual form."""
     typed = genre.strip().casefold()
     for label in session.vocabulary.labels:
         name = session.written_name(label)
@@ -66,7 +79,7 @@ def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> R
     if plan.changes:
         stat = write_journalled(session, run, plan, origin="set", audio_key=None)
     else:
-        stat = book(session, run, plan, origin="set")
+        stat = journal_as_set(session, run, plan, origin="set")
     save_file_state(session, path, stat, "kept", reason=REASON, genres=names)
     status = "tagged" if plan.changes else "kept"
     return Result(path=path, status=status, reason=REASON, before=plan.before.genres, after=names, genres=names)

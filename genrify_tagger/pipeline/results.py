@@ -1,4 +1,4 @@
-"""What became of one file, and how that is told to other programs (JSON Lines, schema 1)."""
+"""The outcome for one file, and its form for other programs (JSON Lines, schema 1)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import json_path
 
 SCHEMA = 1
@@ -24,27 +25,27 @@ class Result:
     status : str
         One of STATUSES.
     reason : str or None
-        Why, in plain words, where the status alone does not say it.
+        Why, where the status alone does not say it.
     genres : tuple of str
-        What was heard, as written names; empty when unsure or not heard.
+        What the analysis says, as written names; empty if unsure or not analysed.
     guess : str or None
-        What is likeliest, as a written name, sure or not; None if nothing was heard or nobody is told.
+        The likeliest genre as a written name, sure or not; None if there was no analysis, or it is not asked for.
     confidence : float or None
         Calibrated probability that the guess is right.
     scores : mapping of str to float
         Every label of the vocabulary.
     vocabulary, model : str
-        By which labels and which model.
+        The vocabulary and the model that gave it.
     before, after : tuple of str
         The genres in the file before and after (in a dry run: as they would be).
     cached : bool
-        Whether the song was not listened to this time.
+        Whether the analysis, or all of it, came from the store.
     duration : float or None
         Seconds of audio.
     error : str or None
         What went wrong, for a failed file.
     passing : bool
-        Whether the failure may be over soon: another program changed the file, the disk was full or away.
+        Whether the failure may pass by itself: another program changed the file, the disk was full or away.
     listed : bool
         Whether the store knows the file, so that `status --list` can name it.
     """
@@ -87,9 +88,14 @@ class Result:
 
 
 class Summary(Counter[str]):
-    """How many files came out with which status."""
+    """How many files have which status."""
 
     def add(self, result: Result) -> Result:
-        """Count a result and hand it on."""
+        """Count a result and return it."""
         self[result.status] += 1
         return result
+
+
+def error_text(error: GenrifyError | OSError) -> str:
+    """Return what to tell the user of an error, without the path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,23 +1,26 @@
-"""Everything that is known of one file, without changing it: for `show` and for pages that look at a song."""
+"""Everything that is known of one file, without changing it: for `show` and for the page."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import Analysis
 from genrify_tagger.decision import SILENCE, Decision
+from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat
-from genrify_tagger.pipeline.process_file import Identity, decide_genres, find_or_analyse, identify
+from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord, FileRecord
 from genrify_tagger.tags import Snapshot
 
+_NO_TAGS = Snapshot("", (), None)  # of a file whose container has no place for a genre
+
 
 @dataclass(frozen=True, eq=False)
 class TrackReport:
-    """One song as seen from all sides.
+    """What is known of one file.
 
     Attributes
     ----------
@@ -28,9 +31,9 @@ class TrackReport:
     identity : Identity
         Audio key, container, seconds of audio.
     analysis : Analysis
-        What the network heard, segment by segment.
+        The network's output, segment by segment.
     cached : bool
-        Whether the analysis was remembered.
+        Whether the analysis came from the store.
     decision : Decision
         What that means under the session's settings.
     timeline : tuple of (label, score) pairs, one a segment
@@ -48,42 +51,61 @@ class TrackReport:
     cached: bool
     decision: Decision
     timeline: tuple[tuple[str | None, float], ...]
-    record: FileRecord | None
-    changes: tuple[ChangeRecord, ...]
+    record: FileRecord | None = None
+    changes: tuple[ChangeRecord, ...] = ()
 
 
 def inspect_file(session: Session, path: str) -> TrackReport:
-    """Look at one file from all sides; it is listened to if it never was.
+    """Report on one file of the library; it is analysed if it never was.
 
     Raises
     ------
     GenrifyError, OSError
-        If the file cannot be read or listened to.
+        If the file cannot be read or analysed.
     """
-    stat = file_stat(path)
     target = os.path.realpath(path)
     record = session.store.files([target]).get(target)
     snapshot = tags.read(path, field=session.settings.tagging.field)
-    identity = identify(session, path, stat, record)
-    analysis, cached = find_or_analyse(session, path, identity)
-    track_report = build_report(session, path, snapshot, identity, analysis, cached=cached)
-    return replace(track_report, record=record, changes=tuple(session.store.changes(path=target)))
+    changes = tuple(session.store.changes(path=target))
+    return _report(session, path, snapshot, record=record, changes=changes)
 
 
-def build_report(
-    session: Session, path: str, snapshot: Snapshot, identity: Identity, analysis: Analysis, *, cached: bool
+def inspect_one_off(session: Session, path: str) -> TrackReport:
+    """Report on a file that does not belong to the library; the store keeps nothing of it.
+
+    Raises
+    ------
+    GenrifyError, OSError
+        If the file cannot be read or analysed.
+    """
+    try:
+        snapshot = tags.read(path, field=session.settings.tagging.field)
+    except NotTaggableError:
+        snapshot = _NO_TAGS
+    return _report(session, path, snapshot, remember=False)
+
+
+def _report(
+    session: Session,
+    path: str,
+    snapshot: Snapshot,
+    *,
+    record: FileRecord | None = None,
+    changes: tuple[ChangeRecord, ...] = (),
+    remember: bool = True,
 ) -> TrackReport:
-    """Put together what a song is heard to be; what the store knows of the file is not in it."""
+    identity = identify(session, path, file_stat(path), record)
+    analysed = analyse_file(session, path, identity, remember=remember)
     return TrackReport(
         path=path,
         snapshot=snapshot,
         identity=identity,
-        analysis=analysis,
-        cached=cached,
-        decision=decide_genres(session, analysis),
-        timeline=_timeline(session, analysis),
-        record=None,
-        changes=(),
+        analysis=analysed.analysis,
+        cached=analysed.cached,
+        decision=analysed.decision,
+        timeline=_timeline(session, analysed.analysis),
+        record=record,
+        changes=changes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Taking changes back: a run's, a file's or a folder's, file by file, and never over somebody else's change."""
+"""Undo changes: a run's, a file's or a folder's, file by file; a genre that was changed since is left alone."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Iterator, Sequence
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.pipeline.journalled_write import save_file_state, write_journalled
-from genrify_tagger.pipeline.process_file import error_text
-from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord
 
 
 def changes_of_run(session: Session, run: int) -> list[ChangeRecord]:
-    """Return what a run changed and nobody took back yet, newest first."""
+    """Return a run's changes that were not undone yet, newest first."""
     return [change for change in session.store.changes(run=run) if _is_standing(change)]
 
 
 def last_changing_run(session: Session) -> int | None:
-    """Return the newest run with a change that still stands and took nothing back itself, if any."""
+    """Return the newest run with a change that was not undone and undid nothing itself, if any."""
     standing = (change.run for change in session.store.changes() if _is_standing(change) and change.origin != "undo")
     return next(standing, None)
 
 
 def changes_under(session: Session, path: str) -> list[ChangeRecord]:
-    """Return, for a file or each file below a folder, the newest change of ours that still stands."""
+    """Return, for a file or each file below a folder, our newest change that was not undone."""
     newest: dict[str, ChangeRecord] = {}
     for change in session.store.changes(under=os.path.realpath(path)):
         if _is_standing(change) and change.origin != "undo":
@@ -42,19 +41,17 @@ def undo_changes(
     Parameters
     ----------
     session : Session
-        The open run's resources.
     run : int
-        Run to book the undoing on; it can be undone like any other.
+        Run to record the undo under; it can be undone like any other.
     changes : sequence of ChangeRecord
-        What to take back, newest first.
+        What to undo, newest first.
     dry_run : bool
         Only say what would happen.
 
     Yields
     ------
     Result
-        "tagged" for a file that was given its former genre back, "kept" where that is what it says already, "failed"
-        where it is refused.
+        "tagged" for a file that has its former genre again, "kept" if it had it already, "failed" if undo refuses.
 
     Raises
     ------
@@ -64,7 +61,7 @@ def undo_changes(
     for change in changes:
         if session.stop.is_set():
             return
-        path = _whereabouts(session, change)
+        path = _current_path(session, change)
         try:
             yield _undo_one(session, run, change, path, dry_run=dry_run)
         except StoreError:
@@ -83,7 +80,7 @@ def _is_standing(change: ChangeRecord) -> bool:
     return change.state == "done" and change.undone_by is None
 
 
-def _whereabouts(session: Session, change: ChangeRecord) -> str:
+def _current_path(session: Session, change: ChangeRecord) -> str:
     """Return where the changed file is now: it may have been moved since."""
     if os.path.lexists(change.path) or change.audio_key is None:
         return change.path
@@ -97,9 +94,9 @@ def _whereabouts(session: Session, change: ChangeRecord) -> str:
 
 
 def _standing_after(change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
-    """Return status and reason of a file then; where a human's word was taken back it is to be decided again."""
+    """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew."""
     if change.origin == "set":
-        return ("kept", "has a genre") if genres else ("unsure", "what was set by hand was taken back")
+        return ("kept", "has a genre") if genres else ("unsure", "what was set by hand was undone")
     return "kept" if genres else "skipped", "its genre was undone; --force writes again"
 
 

@@ -1,7 +1,7 @@
 """Whether a file's genre may be written: DESIGN's rules 1, 2 and 4 as one pure function.
 
-A file that already has a genre is left alone unless asked; what is unsure is never written; and where a genre of
-ours was undone, removed or changed by anyone else, nothing is written again unless forced.
+A file that already has a genre is left alone unless asked; what is unsure is never written; and where a genre that we
+wrote was undone, removed or changed since, nothing is written again unless forced.
 """
 
 from __future__ import annotations
@@ -15,33 +15,39 @@ from genrify_tagger.decision import Decision
 
 
 class Provenance(Enum):
-    """What the journal knows of a file's genre."""
+    """How the genre in a file came to be, as far as the journal tells."""
 
-    UNTOUCHED = "never written by us"
-    OURS = "as we wrote it"
-    HUMAN = "set by hand"
-    UNDONE = "taken back"
-    FOREIGN = "changed by someone else since we wrote it"
+    NOT_WRITTEN = "never written by us"
+    WRITTEN_BY_US = "as we wrote it"
+    SET_BY_HAND = "set by hand"
+    UNDONE = "undone"
+    CHANGED_SINCE = "changed by another program since we wrote it"
 
 
 def stricter(one: Provenance, other: Provenance) -> Provenance:
-    """Return which of two accounts of a genre's past forbids more."""
-    order = (Provenance.HUMAN, Provenance.UNDONE, Provenance.FOREIGN, Provenance.OURS, Provenance.UNTOUCHED)
+    """Return which of two accounts of a genre's provenance forbids more."""
+    order = (
+        Provenance.SET_BY_HAND,
+        Provenance.UNDONE,
+        Provenance.CHANGED_SINCE,
+        Provenance.WRITTEN_BY_US,
+        Provenance.NOT_WRITTEN,
+    )
     return min(one, other, key=order.index)
 
 
 @dataclass(frozen=True)
 class WriteDecision:
-    """What to do with a file.
+    """Whether to write, and what.
 
     Attributes
     ----------
     status : str
         "tagged" (write `genres`), "kept", "unsure" or "skipped".
     genres : tuple of str
-        What the file shall say, as written names; meaningful for "tagged" only.
+        The genres to write, as written names; for "tagged" only.
     reason : str or None
-        Why not written, in plain words.
+        Why nothing is written.
     """
 
     status: str
@@ -52,66 +58,68 @@ class WriteDecision:
 def decide_write(
     present: Sequence[str],
     decision: Decision,
-    heard: Sequence[str],
-    past: Provenance,
+    names: Sequence[str],
+    provenance: Provenance,
     rules: TaggingSettings,
     *,
     force: bool = False,
     reanalyse: bool = False,
 ) -> WriteDecision:
-    """Decide what becomes of a file.
+    """Decide whether to write a genre into a file, and which.
 
     Parameters
     ----------
     present : sequence of str
         Genres in the file.
     decision : Decision
-        What was heard.
-    heard : sequence of str
+        What the analysis says.
+    names : sequence of str
         The decision's genres as names to write.
-    past : Past
-        What the journal knows.
+    provenance : Provenance
+        How the present genre came to be.
     rules : TaggingSettings
         The user's settings.
     force : bool
-        Write even where a genre of ours was undone, removed or changed. Never overrules what a human set.
+        Write even where a genre that we wrote was undone, removed or changed. Never overrules what was set by hand.
     reanalyse : bool
-        Let a new hearing replace a genre that we wrote ourselves.
+        Let a new analysis replace a genre that we wrote ourselves.
     """
     existing = meaningful(present, rules.treat_as_missing)
-    if past is Provenance.HUMAN:
+    if provenance is Provenance.SET_BY_HAND:
         return WriteDecision("kept", reason="set by hand")
-    guarded = _protected(existing, rules.protected)
-    if guarded is not None:
-        return WriteDecision("skipped", reason=f"{guarded} is a protected genre")
-    if past in (Provenance.UNDONE, Provenance.FOREIGN) and not force:
-        word = "undone" if past is Provenance.UNDONE else "changed or removed by someone else"
-        reason = f"its genre was {word} since; --force writes again"
+    protected = _protected(existing, rules.protected)
+    if protected is not None:
+        return WriteDecision("skipped", reason=f"{protected} is a protected genre")
+    if provenance in (Provenance.UNDONE, Provenance.CHANGED_SINCE) and not force:
+        what = "undone" if provenance is Provenance.UNDONE else "changed or removed by someone else"
+        reason = f"its genre was {what} since; --force writes again"
         return WriteDecision("kept" if existing else "skipped", reason=reason)
-    replace_ours = past is Provenance.OURS and (reanalyse or force)
-    if existing and rules.existing == "keep" and not replace_ours:
-        return WriteDecision("kept", reason="tagged earlier" if past is Provenance.OURS else "has a genre")
-    if not heard:
+    renews = provenance is Provenance.WRITTEN_BY_US and (reanalyse or force)
+    if existing and rules.existing == "keep" and not renews:
+        return WriteDecision(
+            "kept", reason="tagged earlier" if provenance is Provenance.WRITTEN_BY_US else "has a genre"
+        )
+    if not names:
         return WriteDecision("kept" if existing else "unsure", reason=decision.reason)
-    wanted = tuple(heard)
-    if rules.existing == "merge" and not replace_ours:
-        wanted = _merged(existing, heard)
+    wanted = tuple(names)
+    if rules.existing == "merge" and not renews:
+        wanted = _merged(existing, names)
     if [g.casefold() for g in wanted] == [g.casefold() for g in present]:
         return WriteDecision("kept", reason="says so already")
     return WriteDecision("tagged", wanted)
 
 
 def meaningful(genres: Sequence[str], junk: Sequence[str]) -> tuple[str, ...]:
-    """Return the genres that say something: without those that count as none."""
+    """Return the genres without those that count as none."""
     ignored = {word.casefold() for word in junk}
     return tuple(g for g in genres if g.strip().casefold() not in ignored)
 
 
 def _protected(genres: Sequence[str], protected: Sequence[str]) -> str | None:
-    shielded = {word.casefold() for word in protected}
-    return next((g for g in genres if g.casefold() in shielded), None)
+    names = {name.casefold() for name in protected}
+    return next((g for g in genres if g.casefold() in names), None)
 
 
-def _merged(existing: Sequence[str], heard: Sequence[str]) -> tuple[str, ...]:
+def _merged(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     have = {g.casefold() for g in existing}
-    return (*existing, *(g for g in heard if g.casefold() not in have))
+    return (*existing, *(g for g in names if g.casefold() not in have))

@@ -11,17 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import (
-    Candidate,
-    FilePool,
-    Result,
-    ScanOptions,
-    Session,
-    UnreadablePath,
-    find_changed,
-    mark_gone,
-    reconcile,
-)
+from genrify_tagger.library import Candidate, UnreadablePath
+from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
+from genrify_tagger.pipeline.changes import find_changed, mark_gone, task_for
+from genrify_tagger.pipeline.file_pool import FilePool
+from genrify_tagger.pipeline.recovery import reconcile
 from genrify_tagger.watch.clock import has_slept, read_clocks
 from genrify_tagger.watch.debouncer import Debouncer, SettledFile
 from genrify_tagger.watch.events import WRITING, Event, EventQueue
@@ -38,7 +32,7 @@ FOLDER_SECONDS = 2.0  # during which events of folders are collected: they come 
 RETRY_SECONDS = 1.0  # extra delay of a file that changes while it is being processed
 QUEUE_LIMIT = 2000  # waiting files beyond which a rescan pauses
 FOLDER_LIMIT = 10_000
-OPTIONS = ScanOptions(origin="watch", settled=True)
+OPTIONS = ScanOptions()
 
 
 @dataclass
@@ -115,7 +109,8 @@ class Loop:
             If the database cannot be used.
         """
         try:
-            with FilePool(self.session, OPTIONS, self.flags.wake.set) as pool:
+            writer = TagWriter(self.batches.run, origin="watch", settled=True)
+            with FilePool(self.session, writer, OPTIONS, self.flags.wake.set) as pool:
                 self.pool = pool
                 for root in self.roots:
                     root.probe()
@@ -254,7 +249,10 @@ class Loop:
                 self.debouncer.touch(settled.path, came_from=settled.came_from, pause=RETRY_SECONDS)
                 continue
             try:
-                if self.pool.begin(self.batches.run, settled.path, came_from=settled.came_from):
+                task = task_for(self.session, settled.path, OPTIONS, came_from=settled.came_from)
+                if task is not None:
+                    self.batches.run()
+                    self.pool.begin(task)
                     self._active[settled.path] = settled
             except (FileNotFoundError, NotADirectoryError):
                 gone.append(os.path.realpath(settled.path))
@@ -266,7 +264,7 @@ class Loop:
             self.tick(self)
 
     def _collect_results(self) -> Iterator[Result]:
-        for result in self.pool.finished():
+        for result in (outcome.result for outcome in self.pool.finished()):
             settled = self._active.pop(result.path, None)
             self.batches.add(result)
             if settled is not None and result.passing and self.debouncer.retry(settled):

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import file_stat
-from genrify_tagger.pipeline import Session, TrackReport, inspect_file, read_titles, render_pictures, to_opus
+from genrify_tagger.pipeline import Session, TrackReport, inspect_file
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
 from genrify_tagger.web.app_context import app_context
@@ -56,7 +56,7 @@ def get_sound(kind: str, key: str) -> ApiResponse:
     media_type = PLAYABLE_TYPES.get(source.suffix)
     if media_type is not None and "converted" not in request.args:
         return jsonify(url=f"{source.at}/audio", type=media_type, converted=False)
-    made = _prepare(source, "opus", lambda session: {"opus": to_opus(session, source.path)})
+    made = _prepare(source, "opus", lambda session: {"opus": session.workers.to_opus(source.path)})
     return _ready_or_pending(made, url=f"{source.at}/opus?version={source.version}", type=OPUS_TYPE, converted=True)
 
 
@@ -109,7 +109,7 @@ def current_titles(record: FileRecord) -> dict[str, str]:
     """Return title, artist and album as the file has them now; empty if they cannot be read."""
     try:
         with app_context().media.worker_slot():
-            return read_titles(app_context().session, record.path)
+            return app_context().session.workers.read_titles(record.path)
     except GenrifyError:
         return {}
 
@@ -150,7 +150,7 @@ def _ready_or_pending(made: object | None, **answer: object) -> ApiResponse:
 
 
 def _render_picture(session: Session, path: str) -> Artifacts:
-    found = render_pictures(session, path, columns=COLUMNS)
+    found = session.workers.render_pictures(path, columns=COLUMNS)
     waveform = {"duration": found.duration, "peaks": found.peaks.tolist(), "levels": found.levels.tolist()}
     return {"json": json.dumps(waveform, separators=(",", ":")).encode("ascii"), "png": heatmap_png(found.mel)}
 

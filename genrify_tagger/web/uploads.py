@@ -18,7 +18,9 @@ from typing import Protocol
 
 from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.files import printable
-from genrify_tagger.pipeline import Session, TrackReport, analyse_one_off, is_audio, read_titles, tag_copy
+from genrify_tagger.library import is_audio
+from genrify_tagger.pipeline import Session, TrackReport, inspect_one_off
+from genrify_tagger.pipeline.manual import tag_copy
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +206,8 @@ class UploadStore:
     def _analyse(self, upload: Upload) -> None:
         upload.state = "analysing"
         try:
-            upload.titles = read_titles(self._session, upload.path)
-            upload.track_report = analyse_one_off(self._session, upload.path)
+            upload.titles = self._session.workers.read_titles(upload.path)
+            upload.track_report = inspect_one_off(self._session, upload.path)
             upload.state = "done"
         except InterruptedScanError:
             upload.error, upload.state = "the server is shutting down", "failed"

@@ -20,16 +20,10 @@ from genrify_tagger import worker_main
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import AnalysisSettings, DatabaseSettings, Settings, TaggingSettings
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.pipeline import (
-    ScanOptions,
-    Session,
-    changes_under,
-    run_record,
-    scan_folders,
-    set_genres,
-    undo_changes,
-)
-from genrify_tagger.pipeline.session import reconcile
+from genrify_tagger.pipeline import ScanOptions, Session, TagWriter, run_record, set_genres, undo_changes
+from genrify_tagger.pipeline.recovery import reconcile
+from genrify_tagger.pipeline.scan_folders import scan_folders
+from genrify_tagger.pipeline.undo_changes import changes_under
 from genrify_tagger.store import open_store
 from genrify_tagger.workers import Workers
 
@@ -99,7 +93,7 @@ def results_of(session: Session, run: int, task: Task):
             for path in task.paths:
                 yield from undo_changes(session, run, changes_under(session, path))
         case "scan":
-            yield from scan_folders(session, run, task.paths, ScanOptions(force=True))
+            yield from scan_folders(session, task.paths, TagWriter(lambda: run), ScanOptions(force=True))
 
 
 def work(task: Task) -> None:
@@ -112,7 +106,7 @@ def work(task: Task) -> None:
                 return
             session = Session(settings_for(task), store, Here(), SIDECAR)
             with run_record(session, task.verb, []) as run:
-                for result in results_of(session, run.run, task):
+                for result in results_of(session, run.number, task):
                     OUTBOX.append({"path": result.path, "status": result.status, "error": result.error})
     except GenrifyError as error:
         OUTBOX.append({"raised": type(error).__name__, "error": str(error)})

@@ -1,0 +1,79 @@
+"""What a file sounds like: identify the song, analyse it (or remember the analysis), decide its genres.
+
+The reading half of the engine; nothing is written but the analysis cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genrify_tagger.analysis import Analysis
+from genrify_tagger.decision import Decision, decide
+from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.store import FileRecord
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which song a file holds: its audio key, FFmpeg's name of the container, seconds of audio."""
+
+    audio_key: str
+    container: str | None
+    duration: float
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysedFile:
+    """A song's analysis, whether it came from the store (`cached`), and what was decided by the session's settings."""
+
+    analysis: Analysis
+    cached: bool
+    decision: Decision
+
+
+def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:
+    """Identify the song in a file: from the store if the file is as it was, else by its audio."""
+    if record is not None and record.stat == stat and record.audio_key and record.duration is not None:
+        return Identity(record.audio_key, record.container, record.duration)
+    sound = session.workers.probe(path)
+    return Identity(sound.key, sound.container, sound.duration)
+
+
+def exceeds_max_length(session: Session, identity: Identity) -> bool:
+    """Tell whether a song is longer than the settings allow."""
+    return 0 < session.settings.library.max_minutes * 60 < identity.duration
+
+
+def analyse_file(
+    session: Session, path: str, identity: Identity, *, again: bool = False, remember: bool = True
+) -> AnalysedFile:
+    """Return a song's analysis and what it is decided to be.
+
+    Parameters
+    ----------
+    session : Session
+    path : str
+    identity : Identity
+    again : bool
+        Analyse it even if the store has an analysis.
+    remember : bool
+        Whether the store may keep the analysis.
+    """
+    model, front_end = session.sidecar.id, session.front_end
+    stored = None if again else session.store.find_analysis(identity.audio_key, model, front_end)
+    analysis = stored or session.workers.analyse(path, duration=identity.duration)
+    if stored is None and remember:
+        session.store.save_analysis(identity.audio_key, model, front_end, analysis)
+    return AnalysedFile(analysis, stored is not None, _decide(session, analysis))
+
+
+def _decide(session: Session, analysis: Analysis) -> Decision:
+    tagging = session.settings.tagging
+    return decide(
+        analysis.outputs,
+        analysis.levels,
+        session.vocabulary,
+        min_confidence=tagging.min_confidence,
+        max_genres=tagging.max_genres,
+    )

@@ -1,0 +1,358 @@
+"""The engine: takes one file from end to end, whichever door asks and whoever writes the tag.
+
+Read the genre in the file, identify the song by its audio, analyse it, decide, have the genre written, remember the
+outcome. A `Writer` is handed in: our own one, one that only plans, or another program's (see `writers`).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Protocol
+
+from genrify_tagger import tags
+from genrify_tagger.decision import Decision
+from genrify_tagger.errors import (
+    ChangedMeanwhileError,
+    GenrifyError,
+    InterruptedScanError,
+    NotTaggableError,
+    StoreError,
+    TagError,
+    WorkerStartError,
+)
+from genrify_tagger.files import FileStat
+from genrify_tagger.library import is_audio
+from genrify_tagger.pipeline.analyse_file import AnalysedFile, Identity, analyse_file, exceeds_max_length, identify
+from genrify_tagger.pipeline.journalled_write import provenance_of
+from genrify_tagger.pipeline.results import Result, error_text
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.titles import Titles, titles_of
+from genrify_tagger.pipeline.write_policy import Provenance, decide_write, meaningful, stricter
+from genrify_tagger.store import FileRecord, Sighting
+from genrify_tagger.tags import Snapshot
+
+# Errors that pass by themselves. Missing permissions do not: each retry would cost a look at every such file.
+_PASSING = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN),
+}
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """What to do beyond the settings.
+
+    Attributes
+    ----------
+    force : bool
+        Write even where a genre that we wrote was undone, removed or changed since.
+    reanalyse : bool
+        Analyse everything again, and let that replace what we wrote ourselves.
+    retry_failed : bool
+        Try files again that failed before and have not changed since.
+    """
+
+    force: bool = False
+    reanalyse: bool = False
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTask:
+    """A file for the engine.
+
+    Attributes
+    ----------
+    path, target : str
+        The file as it was found, and its real path with all symbolic links resolved.
+    stat : FileStat
+        Its fingerprint when it was found.
+    record : FileRecord or None
+        What the store remembers of `target`.
+    present : tuple of str or None
+        What another program's library takes for the genre; None: what the file says counts.
+    provenance : Provenance
+        What that program knows of how the genre came to be.
+    """
+
+    path: str
+    target: str
+    stat: FileStat
+    record: FileRecord | None = None
+    present: tuple[str, ...] | None = None
+    provenance: Provenance = Provenance.NOT_WRITTEN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes
+    ----------
+    result : Result
+        For people and programs. If another program writes, "tagged" means that `after` should become the genre.
+    stat : FileStat or None
+        The file's fingerprint after the write; None if the file was never looked at.
+    identity : Identity or None
+        Which song it is; None if that was not found out.
+    genres_in_file : tuple of str
+        The genres in the file before the write.
+    titles : Titles
+        Title, artist and album, if they were read.
+    """
+
+    result: Result
+    stat: FileStat | None = None
+    identity: Identity | None = None
+    genres_in_file: tuple[str, ...] = ()
+    titles: Titles | None = None
+
+    @property
+    def audio_key(self) -> str | None:
+        """The song's audio key, if it is known."""
+        return self.identity.audio_key if self.identity else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteRequest:
+    """A genre to be written: `result` as it will be if the write succeeds, into a file that was like `snapshot`."""
+
+    task: FileTask
+    snapshot: Snapshot
+    audio_key: str
+    result: Result
+
+
+class Writer(Protocol):
+    """Who writes the genre that was decided on."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the engine stores the outcome. A dry run stores none; another program's file may be moved first."""
+
+    def names(self, session: Session, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
+        """Return the names to write for labels, best first, given the genres that are present."""
+
+    def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
+        """Write a genre, or plan it; return what became of it and the file's fingerprint then.
+
+        Raises
+        ------
+        GenrifyError, OSError
+            If nothing was written.
+        """
+
+
+def process_file(session: Session, task: FileTask, writer: Writer, options: ScanOptions) -> Outcome:
+    """Take one file from end to end; whatever fails becomes this file's outcome.
+
+    Raises
+    ------
+    InterruptedScanError
+        If the run was stopped before this file was done.
+    StoreError
+        If the database cannot be used: that is no single file's failure.
+    """
+    outcome = _FileRun(session, task, writer, options).run()
+    if writer.remembers and outcome.result.listed:
+        # Without a fingerprint it does not count as unchanged: the next scan tries it again.
+        stat = None if outcome.result.passing else outcome.stat
+        session.store.save_files([record_of(session, task.target, outcome, stat=stat)])
+    return outcome
+
+
+def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
+    """Tell whether a file need not be opened: the same file, the same settings, the same model as last time."""
+    if options.force or options.reanalyse or record.stat != stat:
+        return False
+    if record.status == "failed":
+        return has_failed_before(session, record, stat, options)
+    if record.title is None:
+        return False  # remembered by a version, or by another door, that did not read titles
+    if record.settings_key != session.settings_key:
+        return False
+    return record.model == session.sidecar.id or record.status != "unsure"
+
+
+def has_failed_before(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
+    """Tell whether the same file failed with the same model, and shall not be tried again."""
+    again = options.force or options.reanalyse or options.retry_failed
+    return record.status == "failed" and record.stat == stat and record.model == session.sidecar.id and not again
+
+
+def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat | None) -> FileRecord:
+    """Return what the store is to remember of a file.
+
+    Parameters
+    ----------
+    session : Session
+    target : str
+        The file's real path.
+    outcome : Outcome
+    stat : FileStat or None
+        The file's fingerprint; None if the next scan shall try it again.
+    """
+    result, identity = outcome.result, outcome.identity
+    title, artist, album = outcome.titles or (None, None, None)
+    return FileRecord(
+        path=target,
+        stat=stat,
+        audio_key=outcome.audio_key,
+        status=result.status,
+        reason=result.reason,
+        error=result.error,
+        genres=result.genres,
+        confidence=result.confidence,
+        scores=result.scores,
+        before=result.before,
+        after=result.after,
+        vocabulary=session.vocabulary.name,
+        model=session.sidecar.id,
+        settings_key=session.settings_key,
+        duration=result.duration,
+        container=identity.container if identity else None,
+        seen_at=datetime.now(UTC),
+        title=title,
+        artist=artist,
+        album=album,
+    )
+
+
+@dataclass
+class _FileRun:
+    """One file on its way through the engine, with what is known of it so far."""
+
+    session: Session
+    task: FileTask
+    writer: Writer
+    options: ScanOptions
+    snapshot: Snapshot | None = None
+    identity: Identity | None = None
+    provenance: Provenance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.provenance = self.task.provenance
+
+    def run(self) -> Outcome:
+        """Take the file from end to end."""
+        stat = self.task.stat
+        try:
+            result, stat = self._process()
+        except (InterruptedScanError, StoreError):
+            raise
+        except NotTaggableError as error:
+            result = self._result("skipped", reason=error.message)
+        except (GenrifyError, OSError) as error:
+            result = self._failed(self._result("failed"), error)
+        return Outcome(
+            result=result,
+            stat=stat,
+            identity=self.identity,
+            genres_in_file=self.snapshot.genres if self.snapshot else (),
+            titles=self.titles if self.writer.remembers and result.status != "failed" else None,
+        )
+
+    @cached_property
+    def titles(self) -> Titles:
+        """Title, artist and album."""
+        return titles_of(self.session, self.task.path, self.task.stat, self.task.record)
+
+    def _process(self) -> tuple[Result, FileStat]:
+        task = self.task
+        present = self._read().genres if task.present is None else task.present
+        if not self._needs_analysis(present):
+            return self._result("kept", present, reason="has a genre"), task.stat
+        snapshot = self._read()
+        self.identity = identify(self.session, task.path, task.stat, task.record)
+        if exceeds_max_length(self.session, self.identity):
+            reason = f"longer than {self.session.settings.library.max_minutes:g} minutes"
+            skipped = self._result("skipped", present, reason=reason)
+            return replace(skipped, duration=self.identity.duration), task.stat
+        if self.writer.remembers:
+            _ = self.titles  # now: an interrupt must not come between the write and what is remembered of it
+        analysed = analyse_file(self.session, task.path, self.identity, again=self.options.reanalyse)
+        result = self._decide(snapshot, present, analysed)
+        return (result, task.stat) if result.status != "tagged" else self._write(snapshot, result)
+
+    def _read(self) -> Snapshot:
+        if self.snapshot is None:
+            self.snapshot = tags.read(self.task.path, field=self.session.settings.tagging.field)
+        return self.snapshot
+
+    def _needs_analysis(self, present: Sequence[str]) -> bool:
+        """Tell whether an analysis could change anything, or is wanted all the same."""
+        settings = self.session.settings
+        if settings.analysis.existing or settings.tagging.existing != "keep":
+            return True
+        renewed = self.provenance is Provenance.WRITTEN_BY_US and (self.options.force or self.options.reanalyse)
+        return renewed or not meaningful(present, settings.tagging.treat_as_missing)
+
+    def _decide(self, snapshot: Snapshot, present: tuple[str, ...], analysed: AnalysedFile) -> Result:
+        session, identity, decision = self.session, self.identity, analysed.decision
+        assert identity is not None
+        rules = session.settings.tagging
+        change = session.store.last_change(self.task.target, identity.audio_key, field=rules.field)
+        self.provenance = stricter(self.provenance, provenance_of(change, snapshot, identity.audio_key))
+        names = self.writer.names(session, decision.genres, meaningful(present, rules.treat_as_missing))
+        to_write = decide_write(
+            present,
+            decision,
+            names,
+            self.provenance,
+            rules,
+            force=self.options.force,
+            reanalyse=self.options.reanalyse,
+        )
+        return Result(
+            path=self.task.path,
+            status=to_write.status,
+            reason=to_write.reason or _why_unnamed(session, to_write.status, decision, names),
+            genres=names,
+            guess=session.guess(decision.scores, decision.confidence),
+            confidence=decision.confidence,
+            scores=decision.scores,
+            vocabulary=session.vocabulary.name,
+            before=present,
+            after=to_write.genres if to_write.status == "tagged" else present,
+            cached=analysed.cached,
+            duration=identity.duration,
+            model=session.sidecar.id,
+        )
+
+    def _write(self, snapshot: Snapshot, result: Result) -> tuple[Result, FileStat]:
+        assert self.identity is not None
+        request = WriteRequest(task=self.task, snapshot=snapshot, audio_key=self.identity.audio_key, result=result)
+        try:
+            return self.writer.write(self.session, request)
+        except (InterruptedScanError, NotTaggableError, StoreError):
+            raise
+        except (GenrifyError, OSError) as error:
+            return self._failed(replace(result, after=snapshot.genres), error), self.task.stat
+
+    def _result(self, status: str, present: tuple[str, ...] | None = None, *, reason: str | None = None) -> Result:
+        """Return a result without an analysis."""
+        known = present or self.task.present or ()
+        return Result(path=self.task.path, status=status, reason=reason, before=known, after=known)
+
+    def _failed(self, result: Result, error: GenrifyError | OSError) -> Result:
+        """Return a result as failed; what the system refused or another program prevented may work later."""
+        cause = error.__cause__ if isinstance(error, TagError) else error
+        passing = (
+            isinstance(error, (ChangedMeanwhileError, WorkerStartError))
+            or (isinstance(cause, OSError) and cause.errno in _PASSING)
+            or tags.stat_or_none(self.task.path) != self.task.stat  # it was changed or moved meanwhile
+        )
+        # A file that was named and is no song is not stored: the library has not one more.
+        listed = is_audio(self.task.path)
+        return replace(result, status="failed", error=error_text(error), passing=passing, listed=listed)
+
+
+def _why_unnamed(session: Session, status: str, decision: Decision, names: Sequence[str]) -> str | None:
+    if status != "unsure" or names or not decision.genres:
+        return None
+    genres = ", ".join(session.written_name(label) for label in decision.genres)
+    return f"{genres} is not among the wanted genres"
