@@ -37,7 +37,7 @@ def test_features(program, music, tmp_path):
     with target.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 10 and {row["label"] for row in rows} == {"classical", "metal"}
-    assert "broken.wav" in done.stderr and "10 rows of 10 clips" in done.stderr
+    assert "broken.wav" in done.stderr and "10 rows from 10 clips" in done.stderr
 
 
 def test_what_cannot_be_is_told_before_any_work(program, music, tmp_path):

@@ -146,7 +146,7 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
     with watching(program, music, settle=3) as service:
         path = song(music / "album", "song")
         until(lambda: service.state()["queue"] == 1)
-        assert "  1 file waiting; " in program("status").stdout
+        assert "  1 file queued; " in program("status").stdout
         service.tagged(path)
         service.rest()
         shown = program("status").stdout
@@ -399,7 +399,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     assert "installed: " in program("service", "status", status=1).stdout
     if not systemd_units.systemd_runs():
         refused = program("service", "install", status=1, **roots)
-        assert "no systemd" in refused.stderr and "@reboot" in refused.stderr
+        assert "systemd is not running" in refused.stderr and "@reboot" in refused.stderr
     program("service", "uninstall")
     assert not unit.exists()
     assert "not installed" in program("service", "uninstall", status=1).stderr
@@ -430,7 +430,7 @@ def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
     settings.write_text('[library]\nroots = ["/srv/two\\nlines"]\n')
     assert "a unit file cannot hold this name" in program(*arguments, status=1).stderr
     assert (
-        "no user 'nobody-at-all'"
+        "no such user: 'nobody-at-all'"
         in program(
             "service", "install", "--system", "--user", "nobody-at-all", "--print", "--config", settings, status=1
         ).stderr
