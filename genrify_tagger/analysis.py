@@ -11,6 +11,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
+SILENCE = -60.0  # dBFS
+
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
@@ -27,9 +29,12 @@ class Analysis:
     outputs : mapping of str to ndarray, shape (n_segments, n_labels)
         Activations by name of the network's output.
     tags : ndarray, shape (n_tags,)
-        Mean tag probabilities of the song.
+        Mean tag probabilities of the audible segments (of all, if none is).
     embedding : ndarray, shape (n_dimensions,)
-        Mean embedding of the song.
+        Mean embedding of the same segments.
+    spread : ndarray, shape (n_dimensions,), or None
+        Standard deviation of the embedding over the same segments, 0 for a single one. None in analyses stored by a
+        version that did not compute it.
     """
 
     duration: float
@@ -38,6 +43,7 @@ class Analysis:
     outputs: Mapping[str, FloatArray]
     tags: FloatArray
     embedding: FloatArray
+    spread: FloatArray | None = None
 
 
 @dataclass(frozen=True)

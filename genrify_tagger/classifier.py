@@ -27,6 +27,27 @@ _REINSTALL: Final = "reinstall Genrify Tagger, or restore the model's two files"
 
 
 @dataclass(frozen=True)
+class TreeFiles:
+    """Where a genre tree and its head are, and what may be written of it.
+
+    Attributes
+    ----------
+    head, tree : str
+        Paths; see `genre_tree.load_tree_head`.
+    head_sha256, tree_sha256 : str
+        Of the two files, hexadecimal.
+    writable : frozenset of str
+        Labels for which there is enough evidence to write them.
+    """
+
+    head: str
+    head_sha256: str
+    tree: str
+    tree_sha256: str
+    writable: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """A set of labels that the model predicts.
 
@@ -34,12 +55,13 @@ class Vocabulary:
     ----------
     name : str
         As in the setting `analysis.vocabulary`.
-    kind : {"single", "multi"}
-        Whether the labels exclude one another.
+    kind : {"single", "multi", "tree"}
+        Whether the labels exclude one another, or are genres of a tree that are scored by a head of their own.
     labels : tuple of str
         In the order of the output's columns.
     output : str
-        Name of the flatbuffer's output.
+        Name of the flatbuffer's output. For a tree: of the one that tells the likeliest of its first labels for a
+        single segment.
     outside : str or None
         Name of the output with the probability that none of the labels fits.
     names : mapping of str to str
@@ -50,10 +72,12 @@ class Vocabulary:
         Default threshold below which nothing is written.
     alike : frozenset of str
         Labels that are hard to tell apart.
+    tree : TreeFiles or None
+        For a tree: its files, and which labels may be written.
     """
 
     name: str
-    kind: Literal["single", "multi"]
+    kind: Literal["single", "multi", "tree"]
     labels: tuple[str, ...]
     output: str
     outside: str | None
@@ -61,6 +85,7 @@ class Vocabulary:
     calibration: Mapping[str, float]
     min_confidence: float
     alike: frozenset[str] = frozenset()
+    tree: TreeFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,8 @@ class Sidecar:
         Names of the columns of the output `tags`.
     embedding_size : int
         Columns of the output `embedding`.
+    analyses : str
+        Under which model's id analyses are stored: its own, or that of an earlier one with the same flatbuffer.
     """
 
     id: str
@@ -94,6 +121,7 @@ class Sidecar:
     vocabularies: Mapping[str, Vocabulary]
     tags: tuple[str, ...]
     embedding_size: int
+    analyses: str
 
     def labels(self) -> list[str]:
         """Return the labels of all vocabularies, each once."""
@@ -103,7 +131,8 @@ class Sidecar:
         """Return every output the flatbuffer must have, with its number of columns."""
         sizes = {"tags": len(self.tags), "embedding": self.embedding_size}
         for vocabulary in self.vocabularies.values():
-            sizes[vocabulary.output] = len(vocabulary.labels)
+            if vocabulary.tree is None:
+                sizes[vocabulary.output] = len(vocabulary.labels)
             if vocabulary.outside is not None:
                 sizes[vocabulary.outside] = 1
         return sizes
@@ -142,21 +171,20 @@ def load_sidecar(path: str | None = None) -> Sidecar:
 
 
 def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
-    file_name = _text(content, "flatbuffer")
-    if os.path.basename(file_name) != file_name:
-        raise ValueError("the flatbuffer must be in the same folder")
-    vocabularies = {name: _vocabulary(name, entry) for name, entry in _mapping(content, "vocabularies").items()}
+    vocabularies = {name: _vocabulary(name, entry, folder) for name, entry in _mapping(content, "vocabularies").items()}
     if not vocabularies:
         raise ValueError("no vocabulary")
+    own_id = model_id(content)
     return Sidecar(
-        id=model_id(content),
+        id=own_id,
         version=_text(content, "version"),
-        flatbuffer=os.path.join(folder, file_name),
+        flatbuffer=_beside(content, "flatbuffer", folder),
         sha256=_text(content, "sha256"),
         front_end=dict(_mapping(content, "front_end")),
         vocabularies=vocabularies,
         tags=_texts(content, "tags"),
         embedding_size=int(_number(content, "embedding_size")),
+        analyses=_text(content, "analyses") if "analyses" in content else own_id,
     )
 
 
@@ -167,11 +195,11 @@ def model_id(content: Mapping[str, Any]) -> str:
     return f"{_text(content, 'version')}-{digest[:8]}"
 
 
-def _vocabulary(name: str, entry: Any) -> Vocabulary:
+def _vocabulary(name: str, entry: Any, folder: str) -> Vocabulary:
     if not isinstance(entry, dict):
         raise TypeError(f"vocabulary {name!r} is not a table")
     kind = _text(entry, "kind")
-    if kind not in ("single", "multi"):
+    if kind not in ("single", "multi", "tree"):
         raise ValueError(f"vocabulary {name!r} is of unknown kind {kind!r}")
     labels = _texts(entry, "labels")
     names = {label: _text(_mapping(entry, "names"), label) for label in labels}
@@ -181,7 +209,7 @@ def _vocabulary(name: str, entry: Any) -> Vocabulary:
         raise ValueError(f"min_confidence of vocabulary {name!r} is not between 0 and 1")
     return Vocabulary(
         name=name,
-        kind=cast("Literal['single', 'multi']", kind),
+        kind=cast("Literal['single', 'multi', 'tree']", kind),
         labels=labels,
         output=_text(entry, "output"),
         outside=None if entry.get("outside") is None else _text(entry, "outside"),
@@ -189,7 +217,26 @@ def _vocabulary(name: str, entry: Any) -> Vocabulary:
         calibration={key: _number(calibration, key) for key in calibration},
         min_confidence=min_confidence,
         alike=frozenset(_texts(entry, "alike")) if entry.get("alike") else frozenset(),
+        tree=_tree_files(entry, folder) if kind == "tree" else None,
     )
+
+
+def _tree_files(entry: Mapping[str, Any], folder: str) -> TreeFiles:
+    return TreeFiles(
+        head=_beside(entry, "head", folder),
+        head_sha256=_text(entry, "head_sha256"),
+        tree=_beside(entry, "tree", folder),
+        tree_sha256=_text(entry, "tree_sha256"),
+        writable=frozenset(_texts(entry, "writable")),
+    )
+
+
+def _beside(content: Mapping[str, Any], key: str, folder: str) -> str:
+    """Return the path of a file that must lie beside the sidecar."""
+    file_name = _text(content, key)
+    if os.path.basename(file_name) != file_name:
+        raise ValueError(f"the {key} must be in the same folder")
+    return os.path.join(folder, file_name)
 
 
 def _text(content: Mapping[str, Any], key: str) -> str:

@@ -11,14 +11,14 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from genrify_tagger.analysis import Analysis, ByteArray, FloatArray, Picture, Sound
+from genrify_tagger.analysis import SILENCE, Analysis, ByteArray, FloatArray, Picture, Sound
 from genrify_tagger.errors import GenrifyError, ModelError, WorkerError
 
 if TYPE_CHECKING:
@@ -176,14 +176,25 @@ def analyse(path: str, duration: float) -> Analysis:
     classifier = _analyser.classifier
     segments = audio.load_segments(path, n_segments=_analyser.segments, duration=duration)
     outputs = classifier.predict(spectrogram.log_mel(segments.y))
-    tags, embedding = outputs.pop("tags"), outputs.pop("embedding")
+    return summarise(duration, segments.intervals, _levels(segments.y), outputs)
+
+
+def summarise(
+    duration: float, intervals: FloatArray, levels: FloatArray, outputs: Mapping[str, FloatArray]
+) -> Analysis:
+    """Put the network's outputs for a song's segments together: tags and embedding pooled, the others as they are."""
+    audible = levels > SILENCE
+    if not audible.any():
+        audible[:] = True
+    tags, embedding = outputs["tags"][audible], outputs["embedding"][audible]
     return Analysis(
         duration=duration,
-        intervals=segments.intervals,
-        levels=_levels(segments.y),
-        outputs=outputs,
+        intervals=intervals,
+        levels=levels,
+        outputs={name: values for name, values in outputs.items() if name not in ("tags", "embedding")},
         tags=tags.mean(axis=0),
         embedding=embedding.mean(axis=0),
+        spread=embedding.std(axis=0, ddof=1) if len(embedding) > 1 else np.zeros_like(embedding[0]),
     )
 
 

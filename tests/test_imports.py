@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
-BASE = {"errors", "files", "analysis", "tag_blocks", "mounts", "process_identity"}
+BASE = {"errors", "files", "analysis", "genre_tree", "tag_blocks", "mounts", "process_identity"}
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
@@ -26,6 +26,7 @@ STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change",
 ALLOWED = {
     "errors": set(),
     "analysis": set(),
+    "genre_tree": {"errors", "analysis"},
     "tag_blocks": set(),
     "files": {"errors"},
     "mounts": {"files"},

@@ -77,6 +77,7 @@ def analysis(seed: int = 0, segments: int = 8) -> Analysis:
         },
         tags=random.random(50, np.float32),
         embedding=random.standard_normal(200, np.float32),
+        spread=random.random(200, np.float32),
     )
 
 
@@ -96,7 +97,7 @@ def assert_same(one: Analysis, other: Analysis) -> None:
     assert list(one.outputs) == list(other.outputs)
     for name in one.outputs:
         np.testing.assert_array_equal(one.outputs[name], other.outputs[name])
-    for name in ("intervals", "levels", "tags", "embedding"):
+    for name in ("intervals", "levels", "tags", "embedding", "spread"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         assert getattr(other, name).dtype == np.float32
 
@@ -227,6 +228,14 @@ class TestAnalyses:
 
     def test_as_stored_settles_at_once(self) -> None:
         assert_same(as_stored(analysis()), as_stored(as_stored(analysis())))
+
+    def test_an_analysis_of_an_earlier_version_has_no_spread(self, store: Store) -> None:
+        earlier = replace(analysis(), spread=None)
+        store.save_analysis("key", "model", "front end", earlier)
+        found = store.find_analysis("key", "model", "front end")
+        assert found is not None
+        assert found.spread is None
+        assert as_stored(earlier).spread is None
 
     def test_strange_values(self, store: Store) -> None:
         heard = replace(

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genrify_tagger.errors import (
@@ -20,7 +21,7 @@ from genrify_tagger.errors import (
     WorkerStartError,
     WorkerTimeoutError,
 )
-from genrify_tagger.worker_main import Limits
+from genrify_tagger.worker_main import Limits, summarise
 from genrify_tagger.workers import Workers
 from tests import bad_tasks, media
 
@@ -318,3 +319,20 @@ def test_workers_are_silent_and_do_not_run_the_main_module_again(tmp_path):
 
 def _environment():
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def test_tags_embedding_and_its_spread_are_those_of_the_audible_segments():
+    rng = np.random.default_rng(0)
+    tags, embedding = rng.random((4, 50), np.float32), rng.random((4, 456), np.float32)
+    outputs = {"gtzan": rng.random((4, 10), np.float32), "tags": tags, "embedding": embedding}
+    intervals = np.zeros((4, 2), np.float32)
+    pooled = summarise(12.0, intervals, np.float32([-20, -80, -30, -120]), outputs)
+    np.testing.assert_allclose(pooled.embedding, embedding[[0, 2]].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(pooled.spread, embedding[[0, 2]].std(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(pooled.tags, tags[[0, 2]].mean(axis=0), rtol=1e-6)
+    assert list(pooled.outputs) == ["gtzan"]
+    assert pooled.outputs["gtzan"].shape == (4, 10)
+    alone = summarise(12.0, intervals, np.float32([-80, -80, -30, -120]), outputs)
+    np.testing.assert_array_equal(alone.spread, 0)
+    silent = summarise(12.0, intervals, np.float32([-80, -80, -90, -120]), outputs)
+    np.testing.assert_allclose(silent.embedding, embedding.mean(axis=0), rtol=1e-6)

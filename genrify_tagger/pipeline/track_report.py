@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 
 from genrify_tagger import tags
-from genrify_tagger.analysis import Analysis
-from genrify_tagger.decision import SILENCE, Decision
+from genrify_tagger.analysis import SILENCE, Analysis
+from genrify_tagger.decision import Decision
 from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat
 from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify

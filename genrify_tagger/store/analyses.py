@@ -1,4 +1,4 @@
-"""The analysis cache: the model's outputs by audio key, model and front end; about 1 KB per song."""
+"""The analysis cache: the model's outputs by audio key, model and front end; about 3 KB per song."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = ANALYSES.c
 def as_stored(analysis: Analysis) -> Analysis:
     """Return `analysis` as `find_analysis` will return it, so that fresh and cached results are identical.
 
-    Outputs, intervals and levels are kept as they are (float32); tags and embedding are rounded to float16.
+    Outputs, intervals and levels are kept as they are (float32); tags, embedding and its spread are rounded to float16.
     """
     return replace(
         analysis,
@@ -32,6 +32,7 @@ def as_stored(analysis: Analysis) -> Analysis:
         outputs={name: np.asarray(values, np.float32) for name, values in analysis.outputs.items()},
         tags=_array(_packed(analysis.tags, HALF), HALF),
         embedding=_array(_packed(analysis.embedding, HALF), HALF),
+        spread=None if analysis.spread is None else _array(_packed(analysis.spread, HALF), HALF),
     )
 
 
@@ -78,6 +79,7 @@ def _row(analysis: Analysis) -> dict[str, object]:
         "outputs": b"".join(_packed(values, SINGLE) for values in analysis.outputs.values()),
         "tags": _packed(analysis.tags, HALF),
         "embedding": _packed(analysis.embedding, HALF),
+        "spread": None if analysis.spread is None else _packed(analysis.spread, HALF),
     }
 
 
@@ -94,6 +96,7 @@ def _unpacked(row: RowMapping) -> Analysis:
         },
         tags=_array(row["tags"], HALF),
         embedding=_array(row["embedding"], HALF),
+        spread=None if row["spread"] is None else _array(row["spread"], HALF),
     )
 
 

@@ -57,7 +57,7 @@ class File(Base):
 
 
 class StoredAnalysis(Base):
-    """The analysis of one song: little-endian arrays, float32, but float16 for tags and embedding."""
+    """The analysis of one song: little-endian arrays, float32, but float16 for tags, embedding and spread."""
 
     __tablename__ = "analyses"
 
@@ -71,6 +71,7 @@ class StoredAnalysis(Base):
     outputs: Mapped[bytes] = mapped_column(LargeBinary)
     tags: Mapped[bytes] = mapped_column(LargeBinary)
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    spread: Mapped[bytes | None] = mapped_column(LargeBinary, doc="None if stored before revision 0003")
 
 
 class Run(Base):

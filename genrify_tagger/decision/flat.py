@@ -1,4 +1,4 @@
-"""Decide a song's genres from the model's activations, or that it is unsure. Pure functions.
+"""From the activations of segments to labels of a plain list of genres.
 
 A song's score is the mean over the audible segments. With an `outside` output each segment counts by the
 probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the
@@ -20,11 +20,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-SILENCE = -60.0  # dBFS
+from genrify_tagger.analysis import SILENCE, FloatArray
+
 SILENT = "silence"  # the reason of a decision on inaudible audio
 _EPSILON = 1e-6
 
-FloatArray = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 
 
@@ -74,12 +74,15 @@ class Decision:
         Every label of the vocabulary; they sum to 1 where labels exclude one another.
     reason : str or None
         Why it is unsure.
+    nodes : tuple of (label, confidence) pairs
+        In a genre tree: the likeliest top genre and its likeliest child, sure or not.
     """
 
     genres: tuple[str, ...]
     confidence: float
     scores: dict[str, float]
     reason: str | None
+    nodes: tuple[tuple[str, float], ...] = ()
 
 
 def decide(
@@ -122,7 +125,7 @@ def decide(
     confidence = _confidence(scores, inside, vocabulary)
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:
-        return Decision((), confidence, by_label, f"confidence {_below(confidence, threshold)}")
+        return Decision((), confidence, by_label, f"confidence {below(confidence, threshold)}")
     return Decision(_best(by_label, vocabulary, max_genres, threshold), confidence, by_label, None)
 
 
@@ -237,7 +240,7 @@ def _even_scores(vocabulary: Labels) -> dict[str, float]:
     return dict.fromkeys(vocabulary.labels, share)
 
 
-def _below(confidence: float, threshold: float) -> str:
+def below(confidence: float, threshold: float) -> str:
     """Return both numbers with as many digits as are needed to tell them apart."""
     for digits in (2, 3, 4):
         if f"{confidence:.{digits}f}" != f"{threshold:.{digits}f}":
