@@ -12,12 +12,14 @@ from genrify_tagger.tags.model import Snapshot, WritePlan, same_genre
 from genrify_tagger.tags.planning import plan_restore, plan_write, read, stat_or_none
 from genrify_tagger.tags.recovery import recover, restore_exchanged
 from genrify_tagger.tags.tempfiles import sweep
+from genrify_tagger.tags.writability import in_place_refusal, write_refusal
 
 __all__ = [
     "Snapshot",
     "WritePlan",
     "apply",
     "backup_path",
+    "in_place_refusal",
     "plan_restore",
     "plan_write",
     "read",
@@ -26,4 +28,5 @@ __all__ = [
     "same_genre",
     "stat_or_none",
     "sweep",
+    "write_refusal",
 ]

@@ -7,9 +7,7 @@ import ctypes
 import errno
 import functools
 import os
-import stat
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint, has_writer
@@ -21,8 +19,8 @@ from genrify_tagger.tags.mutagen_check import Comparison, compare_fields
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.tempfiles import sync_folder, temporary_file
 from genrify_tagger.tags.verify import verify_new_file
+from genrify_tagger.tags.writability import Hardlinks, describe_os_error, must_write_in_place, write_refusal
 
-Hardlinks = Literal["refuse", "break", "in-place"]
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
@@ -78,7 +76,9 @@ def apply(
     with _describe_os_error(plan), memory_budget.one_file(), _original(plan) as original:
         if not plan.changes:
             return plan.stat
-        in_place = _check_writable(plan, original, hardlinks)
+        if refusal := write_refusal(plan, hardlinks=hardlinks, ownership=ownership, backup_dir=backup_dir):
+            raise refusal
+        in_place = must_write_in_place(os.fstat(original), hardlinks)
         key = audio_key(plan.target) if expected_key is None else expected_key
         with temporary_file(plan.target) as (path, descriptor):
             _fill(plan, original, descriptor)
@@ -115,24 +115,6 @@ def _original(plan: WritePlan) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _check_writable(plan: WritePlan, original: int, hardlinks: Hardlinks) -> bool:
-    """Refuse what must not be written; return whether the file has to be rewritten in place."""
-    status = os.fstat(original)
-    # Replacing a file needs no permission on the file itself, and root may do anything; the mode is respected anyway.
-    if not status.st_mode & stat.S_IWUSR:
-        raise WriteRefusedError("the file is read-only", hint="make it writable (chmod u+w) to have it tagged")
-    if not os.access(plan.target, os.W_OK):
-        read_only = os.fstatvfs(original).f_flag & os.ST_RDONLY
-        raise OSError(errno.EROFS, "") if read_only else WriteRefusedError("there is no permission to change the file")
-    if status.st_nlink < 2 or hardlinks == "break":
-        return False
-    if hardlinks == "refuse":
-        raise WriteRefusedError(
-            f"the file has {status.st_nlink} names (hard links)", hint='set tagging.hardlinks to "break" or "in-place"'
-        )
-    return True
 
 
 def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
@@ -204,19 +186,6 @@ def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
     return function  # type: ignore[no-any-return]
 
 
-_WORDS = {
-    errno.EROFS: "the file system is read-only",
-    errno.ENOSPC: "there is no space left on the file system",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EACCES: "there is no permission to write in the file's folder",
-    errno.EPERM: "the system does not allow the file to be replaced",
-    errno.EIO: "the disk reports an error",
-    errno.EFBIG: "the file would be larger than the system allows",
-    errno.ENOENT: "the file is gone",
-    errno.ELOOP: "the file was replaced by a symbolic link",
-}
-
-
 @contextlib.contextmanager
 def _describe_os_error(plan: WritePlan) -> Iterator[None]:
     try:
@@ -225,6 +194,5 @@ def _describe_os_error(plan: WritePlan) -> Iterator[None]:
         error.path = error.path or plan.path
         raise
     except OSError as error:
-        words = _WORDS.get(error.errno or 0, error.strerror or str(error))
         kind = ChangedMeanwhileError if error.errno in (errno.ENOENT, errno.ELOOP) else WriteRefusedError
-        raise kind(f"nothing was written: {words}", path=plan.path) from error
+        raise kind(describe_os_error(error), path=plan.path) from error

@@ -29,6 +29,14 @@ def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
     return os.path.join(folder, backup_name(plan.target, plan.stat.inode))
 
 
+def check_backup_is_free(backup: str) -> None:
+    """Refuse a write in place while the copy of an interrupted one is there."""
+    if os.path.lexists(backup):
+        raise WriteRefusedError(
+            f"a copy from an interrupted write is in the way: {backup}", hint="run again to recover"
+        )
+
+
 def rewrite_in_place(
     plan: WritePlan, original: int, fresh: int, *, backup_dir: str | None, keep_mtime: bool
 ) -> FileStat:
@@ -53,10 +61,7 @@ def rewrite_in_place(
         If it could not be put back, and the copy was kept.
     """
     backup = backup_path(plan, backup_dir=backup_dir)
-    if os.path.lexists(backup):
-        raise WriteRefusedError(
-            f"a copy from an interrupted write is in the way: {backup}", hint="run again to recover"
-        )
+    check_backup_is_free(backup)
     descriptor = os.open(plan.target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _keep_copy(original, backup)
