@@ -41,10 +41,14 @@ def is_network_type(name: str) -> bool:
     return name in NETWORK_TYPES or name.startswith("fuse")
 
 
+def file_system_type(path: str, *, mountinfo: str = MOUNTINFO) -> str:
+    """Return the type of the file system that holds a path; "" if it is not in the mount table."""
+    return _type_at(os.path.realpath(path), mount_types(mountinfo=mountinfo))
+
+
 def is_network_folder(folder: str, *, mountinfo: str = MOUNTINFO) -> bool:
     """Tell whether `folder` lies on a network file system or on one in user space (FUSE)."""
-    types = mount_types(mountinfo=mountinfo)
-    return is_network_type(_type_at(os.path.realpath(folder), types))
+    return is_network_type(file_system_type(folder, mountinfo=mountinfo))
 
 
 def network_folders(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:

@@ -14,7 +14,6 @@ from beets.util import displayable_path
 
 from . import albums, flexattrs
 from .progress_line import ProgressLine
-from .write_journal import write_error
 
 if TYPE_CHECKING:
     from beets.library import Album, Item
@@ -112,10 +111,12 @@ class ItemTagger:
 
     def _refuse_unwritable(self, item: Item, suggestion: Outcome) -> Outcome:
         """Return the suggestion, failed if beets could not write the file; the same in a dry run."""
+        from genrify_tagger.pipeline.external_writes import external_write_refusal
+
         if suggestion.result.status != "tagged" or not self.run_options.write:
             return suggestion
-        error = write_error(item.path)
-        return _as_failed(suggestion, f"cannot be written: {error.strerror}") if error else suggestion
+        refusal = external_write_refusal(os.fsdecode(item.path))
+        return _as_failed(suggestion, f"cannot be written: {refusal}") if refusal else suggestion
 
     def _show(
         self, item: Item, suggestion: Outcome, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]

@@ -14,7 +14,6 @@ from beets.util import displayable_path
 from genrify_tagger.errors import GenrifyError
 
 from . import albums, flexattrs
-from .write_journal import write_error
 
 if TYPE_CHECKING:
     from beets.library import Item, Library
@@ -73,14 +72,15 @@ class RunUndo:
         return len(restored), len(items) - len(restored)
 
     def _restore(self, item: Item) -> None:
+        from genrify_tagger.pipeline.external_writes import external_write_refusal
         from genrify_tagger.pipeline.journalled_write import uninterrupted
 
         is_written, change = self._find_write(item)
         if flexattrs.genres_given(item) != flexattrs.genres_of(item):
             raise ChangedSinceError("its genre was changed in the library since")
         must_write = is_written and self.run_options.write
-        if must_write and (error := write_error(item.path)):
-            raise error
+        if must_write and (refusal := external_write_refusal(os.fsdecode(item.path))):
+            raise refusal
         former_mtime = item.mtime
         flexattrs.restore_genres(item)
         ui.show_model_changes(item, fields=["genres"])

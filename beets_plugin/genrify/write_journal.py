@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 JOURNAL_THREADS = 2
 
 
-def write_error(path: bytes) -> OSError | None:
-    """Return why a file could not be written in place, as beets writes it; None if it could."""
-    try:
-        os.close(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
-    except OSError as error:
-        return error
-    return None
-
-
 @dataclass
 class WriteJournal:
     """Handles beets' events `write` and `after_write`.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.errors import GenrifyError, StoreError, TagError
 from genrify_tagger.files import FileStat, file_stat
 from genrify_tagger.pipeline.analyse_file import identify
 from genrify_tagger.pipeline.journalled_write import begin_change, provenance_of
@@ -153,3 +153,8 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     field = session.settings.tagging.field
     change = session.store.last_change(target, key, field=field)
     return change, provenance_of(change, tags.read(target, field=field), key)
+
+
+def external_write_refusal(path: str) -> TagError | None:
+    """Return why another program could not write a file's tags, None if it could."""
+    return tags.in_place_refusal(path)

@@ -82,6 +82,20 @@ def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str
     return stat
 
 
+def check_writable(session: Session, plan: WritePlan) -> None:
+    """Check that a plan could be carried out, as the write itself will: for dry runs.
+
+    Raises
+    ------
+    TagError
+        If it could not; the same error that the write would raise.
+    """
+    tagging = session.settings.tagging
+    refusal = tags.write_refusal(plan, hardlinks=tagging.hardlinks, ownership=tagging.ownership)
+    if refusal is not None:
+        raise refusal
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Defer Ctrl-C and SIGTERM until the write is finished; they take effect at the end of the block.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
-from genrify_tagger.pipeline.journalled_write import save_file_state, write_journalled
+from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord
@@ -114,7 +114,9 @@ def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
 def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
     _refuse_beets(session, change, path)
     plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
-    if not dry_run:
+    if dry_run:
+        check_writable(session, plan)
+    else:
         stat = write_journalled(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
         standing, reason = _standing_after(change, plan.after.genres)
         save_file_state(session, path, stat, standing, reason=reason, genres=plan.after.genres)

@@ -9,7 +9,7 @@ from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, InterruptedScanError
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.engine import WriteRequest
-from genrify_tagger.pipeline.journalled_write import write_journalled
+from genrify_tagger.pipeline.journalled_write import check_writable, write_journalled
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.tags import WritePlan
@@ -51,7 +51,7 @@ class TagWriter:
 
 @dataclass(frozen=True)
 class DryRun:
-    """Plans each change as `TagWriter` does, and writes nothing."""
+    """Plans each change as `TagWriter` does and refuses what it would refuse; writes nothing."""
 
     remembers = False
 
@@ -62,7 +62,10 @@ class DryRun:
     def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
         """Plan a change; see `Writer`."""
         plan = _plan(session, request, settled=False)
-        return (request.result if plan else _already_there(request)), request.task.stat
+        if plan is None:
+            return _already_there(request), request.task.stat
+        check_writable(session, plan)
+        return request.result, request.task.stat
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import stat
 from typing import Literal
 
 from genrify_tagger.errors import TagError, WriteRefusedError
+from genrify_tagger.mounts import file_system_type
 from genrify_tagger.tags.file_attributes import Ownership
 from genrify_tagger.tags.inplace import backup_path, check_backup_is_free
 from genrify_tagger.tags.model import WritePlan
@@ -30,7 +31,8 @@ Hardlinks = Literal["refuse", "break", "in-place"]
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS on 64-bit Linux
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 _CAP_CHOWN, _CAP_FOWNER = 0, 3
-_FIXED_OWNER = {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "9p", "hfs", "hfsplus", "iso9660"}
+# File systems whose mount says whom all files belong to, a new one as well.
+_MOUNT_GIVES_OWNER = {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "9p", "hfs"}
 _SPARE = 1 << 16  # bytes for the folder's own entries
 
 _OS_ERRORS = {
@@ -123,7 +125,7 @@ def _check(plan: WritePlan, hardlinks: Hardlinks, ownership: Ownership, backup_d
     else:
         _check_sticky(status, os.stat(folder))
         if ownership == "require":
-            _check_owner(status, os.stat(folder))
+            _check_owner(status, folder)
     _check_room(plan, folder, in_place=in_place)
 
 
@@ -168,15 +170,17 @@ def _check_sticky(file: os.stat_result, folder: os.stat_result) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-def _check_owner(file: os.stat_result, folder: os.stat_result) -> None:
+def _check_owner(file: os.stat_result, folder: str) -> None:
     """Refuse a file whose owner and group a new file could not have."""
     if _is_capable(_CAP_CHOWN):
         return
-    groups = {os.getegid(), *os.getgroups()}
-    inherited = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()
-    keeps_owner = file.st_uid == os.geteuid()
-    keeps_group = file.st_gid == inherited or file.st_gid in groups
-    if not (keeps_owner and keeps_group) and not _has_fixed_owner(file.st_dev):
+    folder_status = os.stat(folder)
+    inherited = folder_status.st_gid if folder_status.st_mode & stat.S_ISGID else os.getegid()
+    keeps_group = file.st_gid in {inherited, os.getegid(), *os.getgroups()}
+    if file.st_uid == os.geteuid() and keeps_group:
+        return
+    kind = file_system_type(folder)
+    if kind not in _MOUNT_GIVES_OWNER and not kind.startswith("fuse."):
         raise WriteRefusedError(
             "the file belongs to another user or group, which cannot be kept",
             hint='run as its owner, or set tagging.ownership = "best-effort"',
@@ -208,15 +212,3 @@ def _is_capable(capability: int) -> bool:
         return bool(int(effective.split()[1], 16) >> capability & 1)
     except (OSError, StopIteration, ValueError):
         return os.geteuid() == 0
-
-
-def _has_fixed_owner(device: int) -> bool:
-    """Return whether files of a file system belong to whom its mount says, so that a new file's owner is the same."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return False
-    kinds = {fields[fields.index("-") + 1] for fields in mounts if fields[2] == wanted}
-    return any(kind in _FIXED_OWNER or kind.startswith("fuse.") for kind in kinds)
