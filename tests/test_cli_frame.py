@@ -367,7 +367,7 @@ def test_what_only_reads_makes_no_database(here, tmp_path, args):
     done = here(*args, "--database", "folder/none.db")
     told = done.stdout + done.stderr
     assert (done.returncode, told.count("\n")) == (1, 1)
-    assert f"{tmp_path}/folder/none.db" in told and "there is no database" in told
+    assert f"{tmp_path}/folder/none.db" in told and "no database at" in told
     assert list(tmp_path.iterdir()) == []
 
 
