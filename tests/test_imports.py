@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
-BASE = {"errors", "files", "analysis", "genre_tree", "tag_blocks", "mounts", "process_identity"}
+BASE = {"errors", "files", "analysis", "genre_tree", "tag_blocks", "mounts", "process_identity", "user_folders"}
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
@@ -31,6 +31,7 @@ ALLOWED = {
     "files": {"errors"},
     "mounts": {"files"},
     "process_identity": set(),
+    "user_folders": {"errors"},
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
     "worker_main": BASE | LISTENING | {"tags"},

@@ -239,7 +239,7 @@ class TestPermission:
         database.chmod(0o666)
         assert self.refusal(database) == (
             f"StoreError {database}: the database cannot be written: its folder is read-only; "
-            "name another file with the setting database.url"
+            "name another file with --database, GENRIFY_DATABASE__URL or the setting database.url"
         )
 
     def test_read_only_file(self, database: Path) -> None:

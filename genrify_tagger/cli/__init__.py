@@ -12,6 +12,7 @@ import click
 
 from genrify_tagger import __version__
 from genrify_tagger.cli.context import CliContext, global_options
+from genrify_tagger.cli.error_exit import end_with
 from genrify_tagger.cli.lazy_group import LazyGroup
 
 PROGRAM = "genrify-tag"
@@ -88,8 +89,6 @@ def main(args: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # click does this when the reader of a pipe has gone
         status = end.code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: whatever is not reported here is a traceback
-        from genrify_tagger.cli.error_exit import end_with
-
         status = end_with(error, state)
     return status if isinstance(status, int) else 0
 

@@ -13,6 +13,7 @@ import click
 from genrify_tagger.cli.context import CliContext
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import display_path, json_path, printable
+from genrify_tagger.user_folders import user_folder
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -64,7 +65,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _print_unexpected(error: BaseException, state: CliContext) -> None:
-    what = f"unexpected error: {type(error).__name__}: {error}"
+    what = f"unexpected error: {''.join(traceback.format_exception_only(error)).strip()}"
     details = "".join(traceback.format_exception(error))
     if state.verbose:
         _write(details)
@@ -76,15 +77,13 @@ def _print_unexpected(error: BaseException, state: CliContext) -> None:
 
 def _save_details(details: str) -> str | None:
     """Save the details of an unexpected error in the log folder; return the path, or None if that fails."""
-    import platformdirs
-
-    folder = platformdirs.user_log_dir("genrify-tagger", appauthor=False)
-    path = os.path.join(folder, "last-error.txt")
     try:
+        folder = user_folder("log")
+        path = os.path.join(folder, "last-error.txt")
         os.makedirs(folder, exist_ok=True)
         with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(details)
-    except OSError:
+    except Exception:  # noqa: BLE001 - whatever broke the program may break this, and must not hide the first error
         return None
     return path
 

@@ -15,6 +15,7 @@ from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import write_line, write_text
 from genrify_tagger.errors import ConfigError, GenrifyError
+from genrify_tagger.user_folders import user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,7 +160,15 @@ def _unit(state: CliContext, settings: Settings, *, system: bool, user: str | No
 
 
 def _owner(user: str | None) -> str:
-    return user or os.environ.get("SUDO_USER") or getpass.getuser()
+    return user or os.environ.get("SUDO_USER") or _user_name()
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        hint = "run `genrify-tag watch` instead of installing it"
+        raise GenrifyError(f"the user with the id {os.getuid()} has no name", hint=hint) from None
 
 
 def _become(user: str) -> None:
@@ -170,7 +179,7 @@ def _become(user: str) -> None:
         home = pwd.getpwnam(user).pw_dir
     except KeyError:
         raise GenrifyError(f"no such user: {user!r}", hint="name the owner of the music with --user") from None
-    if user != getpass.getuser():
+    if user != _user_name():
         os.environ["HOME"] = home
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
             os.environ.pop(name, None)
@@ -179,7 +188,7 @@ def _become(user: str) -> None:
 def _place(*, system: bool) -> Unit:
     from genrify_tagger.watch import systemd_units
 
-    user = getpass.getuser()
+    user = _user_name()
     return (
         systemd_units.system_unit([], user=user, writable=[], jobs=1) if system else systemd_units.user_unit([], jobs=1)
     )
@@ -196,15 +205,13 @@ def _watch_command(state: CliContext) -> Sequence[str]:
 
 def _writable(settings: Settings) -> list[str]:
     """Return the folders that the service writes to: the roots and the database's folder."""
-    import platformdirs
-
     from genrify_tagger.store import database_file
 
     database = database_file(settings.database.url)
-    folder = os.path.dirname(database) if database else platformdirs.user_state_dir("genrify-tagger", appauthor=False)
+    folder = os.path.dirname(database) if database else user_folder("state")
     return [*map(os.path.abspath, settings.library.roots), folder]
 
 
 def _offer_lingering(unit: Unit) -> None:
-    if not unit.is_system and not os.path.exists(f"/var/lib/systemd/linger/{getpass.getuser()}"):
+    if not unit.is_system and not os.path.exists(f"/var/lib/systemd/linger/{_user_name()}"):
         write_line("The service runs while you are logged in. To keep it running: loginctl enable-linger")

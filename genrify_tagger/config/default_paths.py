@@ -1,29 +1,36 @@
-"""Default paths of the settings file and the database."""
+"""The default paths of the settings file and the database."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-APP_NAME = "genrify-tagger"
+from genrify_tagger.user_folders import user_folder
 
 
 def config_path(environ: Mapping[str, str] | None = None) -> str:
-    """Return the path of the settings file: ``GENRIFY_CONFIG``, or ``config.toml`` in the platform's config folder."""
+    """Return the path of the settings file: ``GENRIFY_CONFIG``, or ``config.toml`` in the platform's config folder.
+
+    Raises
+    ------
+    ConfigError
+        If it is not named and there is no home folder.
+    """
     named = (os.environ if environ is None else environ).get("GENRIFY_CONFIG")
     if named:
         return os.path.abspath(os.path.expanduser(named))
-    # imported late: `genrify-tag --help` does not need it
-    import platformdirs
-
-    return os.path.join(platformdirs.user_config_dir(APP_NAME, appauthor=False), "config.toml")
+    return os.path.join(user_folder("config"), "config.toml")
 
 
 def default_database_url() -> str:
-    """Return the URL of the SQLite file in the platform's data folder."""
-    import platformdirs
+    """Return the URL of the SQLite file in the platform's data folder.
 
-    return sqlite_url(os.path.join(platformdirs.user_data_dir(APP_NAME, appauthor=False), "library.db"))
+    Raises
+    ------
+    ConfigError
+        If there is no home folder.
+    """
+    return sqlite_url(os.path.join(user_folder("data"), "library.db"))
 
 
 def sqlite_url(path: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
 import os
 import re
 import tomllib
@@ -13,6 +16,9 @@ from genrify_tagger.config import values
 from genrify_tagger.config.default_paths import config_path
 from genrify_tagger.config.settings import Setting, Settings, declared, sections
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.files import display_path
+
+log = logging.getLogger(__name__)
 
 _PREFIX = "GENRIFY_"
 
@@ -28,13 +34,13 @@ class LoadedSettings:
     origins : mapping of str to str
         Origin of each value by name (``tagging.existing``): "default", "FILE:LINE", the name of an environment
         variable, or "command line".
-    file : str
-        The settings file, whether it exists or not.
+    file : str or None
+        The settings file, whether it exists or not; None if it is not named and there is no home folder.
     """
 
     settings: Settings
     origins: Mapping[str, str]
-    file: str
+    file: str | None
 
     def is_given(self, name: str) -> bool:
         """Whether a value was set explicitly, even to the default."""
@@ -78,8 +84,8 @@ def load_settings(
         If the file cannot be read, or a key is unknown, or a value is of the wrong type or not allowed.
     """
     variables = os.environ if environ is None else environ
-    file = os.path.abspath(os.path.expanduser(config_file)) if config_file else config_path(variables)
     must_exist = bool(config_file or variables.get("GENRIFY_CONFIG"))
+    file = _settings_file(config_file, variables)
     found: dict[str, Any] = {}
     origins = dict.fromkeys(declared(), "default")
     for raw_value in _raw_values(file, must_exist, variables, overrides or {}, overrider):
@@ -91,22 +97,32 @@ def load_settings(
     return LoadedSettings(settings=_assemble(found), origins=origins, file=file)
 
 
+def _settings_file(config_file: str | None, environ: Mapping[str, str]) -> str | None:
+    if config_file:
+        return os.path.abspath(os.path.expanduser(config_file))
+    # Without a home folder there are no settings; the program works if the options name all it needs.
+    with contextlib.suppress(ConfigError):
+        return config_path(environ)
+    return None
+
+
 def _raw_values(
-    file: str, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object], overrider: str
+    file: str | None, must_exist: bool, environ: Mapping[str, str], overrides: Mapping[str, object], overrider: str
 ) -> Iterator[_RawValue]:
-    yield from _from_file(file, must_exist=must_exist)
+    if file is not None:
+        yield from _from_file(file, must_exist=must_exist)
     yield from _from_environment(environ)
     for name, raw in overrides.items():
         if raw is not None and raw != ():
             yield _RawValue(declared()[name], raw, overrider, os.getcwd())
 
 
-def _checked(raw_value: _RawValue, file: str) -> Any:
+def _checked(raw_value: _RawValue, file: str | None) -> Any:
     try:
         return values.check(raw_value.setting, raw_value.raw, folder=raw_value.folder)
     except ValueError as error:
         message = f"{raw_value.setting.name} {error}"
-        if raw_value.origin.startswith(file):
+        if file is not None and raw_value.origin.startswith(file):
             raise ConfigError(_at(raw_value.origin[len(file) + 1 :], message), path=file) from error
         raise ConfigError(f"{raw_value.origin}: {message}") from error
 
@@ -145,9 +161,30 @@ def _read(file: str, *, must_exist: bool) -> str:
             return ""
         raise ConfigError("no such settings file", path=file, hint='"genrify-tag config init" writes one') from error
     except OSError as error:
-        raise ConfigError(f"the settings file cannot be read: {error.strerror}", path=file) from error
+        if not must_exist and not _can_be_seen(file):
+            _warn_hidden(file, error.strerror)
+            return ""
+        hint = "make it readable, or name another one with --config or GENRIFY_CONFIG"
+        raise ConfigError(f"the settings file cannot be read: {error.strerror}", path=file, hint=hint) from error
     except UnicodeDecodeError as error:
         raise ConfigError("the settings file is not UTF-8 text", path=file) from error
+
+
+def _can_be_seen(file: str) -> bool:
+    """Tell whether the folder of a file may be entered; if not, the file is not one that this user has settings in."""
+    try:
+        os.lstat(file)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@functools.cache  # settings are loaded several times
+def _warn_hidden(file: str, reason: str) -> None:
+    text = "no settings file: %s cannot be opened (%s); --config or GENRIFY_CONFIG names another one"
+    log.warning(text, display_path(file), reason)
 
 
 def _parse(file: str, text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import textwrap
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genrify_tagger.config.loading import LoadedSettings
-from genrify_tagger.config.settings import Setting, Settings, declared
+from genrify_tagger.config.settings import Setting, declared, sections
 from genrify_tagger.files import display_path
 
 _HEAD = """\
@@ -63,8 +64,7 @@ def settings_table() -> str:
     """Return the Markdown table of all settings in README."""
     rows = ["| Setting | Default | Purpose |", "|---|---|---|"]
     for setting in declared().values():
-        default = _default_of(setting)
-        shown = setting.shown or f"`{_toml(default)}`"
+        shown = setting.shown or f"`{_toml(_default_of(setting))}`"
         choices = f" One of {', '.join(f'`{c}`' for c in setting.choices)}." if setting.choices else ""
         doc = (setting.doc + choices).replace("|", r"\|").replace("*", r"\*")
         rows.append(f"| `{setting.name}` | {shown} | {doc} |")
@@ -78,7 +78,10 @@ def _by_section() -> Iterator[tuple[str, list[Setting]]]:
 
 
 def _default_of(setting: Setting) -> Any:
-    return getattr(getattr(Settings(), setting.section), setting.key)
+    # Not by way of `Settings()`: the default database needs a home folder.
+    declaration = next(item for item in dataclasses.fields(sections()[setting.section]) if item.name == setting.key)
+    factory = declaration.default_factory
+    return declaration.default if factory is dataclasses.MISSING else factory()
 
 
 def _example(setting: Setting) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import URL, exc
 
 from genrify_tagger.errors import StoreCorruptError, StoreError
 
-USE_ANOTHER = "name another file with the setting database.url"
+USE_ANOTHER = "name another file with --database, GENRIFY_DATABASE__URL or the setting database.url"
 RESTORE = "run `genrify-tag db check`, then restore a backup, or move the file away to start with an empty one"
 BUSY = "another program has locked the database for too long"
 

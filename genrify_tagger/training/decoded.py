@@ -44,9 +44,9 @@ class Decoded:
 
 def default_cache() -> Path:
     """Return the folder used when no other is named."""
-    import platformdirs
+    from genrify_tagger.user_folders import user_folder
 
-    return Path(platformdirs.user_cache_dir("genrify-tagger", appauthor=False)) / "decoded"
+    return Path(user_folder("cache")) / "decoded"
 
 
 def decode(

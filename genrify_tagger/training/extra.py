@@ -62,9 +62,9 @@ def compiling_alone() -> Iterator[None]:
     ConfigError
         If nothing can be kept there.
     """
-    import platformdirs
+    from genrify_tagger.user_folders import user_folder
 
-    own = Path(platformdirs.user_cache_dir("genrify-tagger", appauthor=False)) / "numba"
+    own = Path(user_folder("cache")) / "numba"
     folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(own)))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from genrify_tagger.config import Settings
+from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted
 from genrify_tagger.process_identity import is_gone
 from genrify_tagger.store import database_file
+from genrify_tagger.user_folders import user_folder
 
 SCHEMA = 1
 SILENT_SECONDS = 1800.0  # twice the longest interval between two updates
@@ -44,7 +46,7 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
             found: dict[str, Any] = json.load(file)
         found.pop("mounts", None)
         ended = found["phase"] == STOPPING or is_gone(found.pop("owner"), datetime.fromisoformat(found["updated"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):  # the last: no home folder
         return None
     return None if ended else found
 
@@ -75,10 +77,8 @@ def _stem(url: str) -> str:
     file = database_file(url)
     if file is not None:
         return os.path.realpath(file)
-    import platformdirs
-
     digest = hashlib.blake2b(url.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return os.path.join(platformdirs.user_state_dir("genrify-tagger", appauthor=False), digest)
+    return os.path.join(user_folder("state"), digest)
 
 
 def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
@@ -109,5 +109,5 @@ def remembered_mounts(url: str) -> list[str]:
     try:
         with open(state_path(url), encoding="utf-8") as file:
             return [str(point) for point in json.load(file).get("mounts", [])]
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, ConfigError):
         return []

@@ -10,9 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.errors import ConfigError, GenrifyError
+from genrify_tagger.user_folders import user_folder
 
 _LOCK = "in-use"
+_PREFIX = "genrify-page-"  # unlike anything of other programs: without a home folder it is in the system's folder
 
 
 @contextmanager
@@ -22,18 +24,18 @@ def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
     Parameters
     ----------
     parent : str or None
-        Parent folder; by default in the platform's cache folder.
+        Parent folder; by default in the platform's cache folder, or else the system's temporary folder.
 
     Raises
     ------
     GenrifyError
         If it cannot be made.
     """
-    place = parent or _cache_folder()
+    place = parent or _cache_folder() or tempfile.gettempdir()
     try:
         os.makedirs(place, mode=0o700, exist_ok=True)
         _sweep(place)
-        folder = tempfile.mkdtemp(prefix="page-", dir=place)
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
     except OSError as error:
         raise GenrifyError(f"cannot make a temporary folder: {error.strerror}", path=place) from error
     lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
@@ -45,15 +47,19 @@ def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cache_folder() -> str:
-    import platformdirs
-
-    return os.path.join(platformdirs.user_cache_dir("genrify-tagger", appauthor=False), "page")
+def _cache_folder() -> str | None:
+    """Return a folder in the platform's cache folder; None if there is no home folder, or none to write to."""
+    try:
+        folder = os.path.join(user_folder("cache"), "page")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except (ConfigError, OSError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _sweep(place: str) -> None:
     for entry in os.scandir(place):
-        if entry.is_dir(follow_symlinks=False) and entry.name.startswith("page-") and not _is_in_use(entry.path):
+        if entry.is_dir(follow_symlinks=False) and entry.name.startswith(_PREFIX) and not _is_in_use(entry.path):
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
