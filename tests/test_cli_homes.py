@@ -117,19 +117,19 @@ def test_a_settings_file_that_is_there_and_unreadable_is_an_error(program, tmp_p
     )
 
 
-class _Unprintable(Exception):
+class _UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
 
 def test_an_unexpected_error_is_told_whatever_else_is_broken(monkeypatch, capsys):
     def fail(*_):
-        raise _Unprintable
+        raise _UnprintableError
 
     monkeypatch.setattr("genrify_tagger.cli.completion.get_completion_class", fail)
     monkeypatch.setenv("HOME", "")
     monkeypatch.setattr("platformdirs.user_log_dir", None)
     assert main(["completion", "zsh"]) == 1
     text = capsys.readouterr().err
-    assert text.startswith("genrify-tag: unexpected error: ") and "_Unprintable" in text
+    assert text.startswith("genrify-tag: unexpected error: ") and "_UnprintableError" in text
     assert text.endswith("(--verbose shows the details)\n") and text.count("\n") == 1
