@@ -28,6 +28,7 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.library import is_audio
 from genrify_tagger.pipeline.analyse_file import AnalysedFile, Identity, analyse_file, exceeds_max_length, identify
 from genrify_tagger.pipeline.journalled_write import provenance_of
+from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.titles import Titles, titles_of
@@ -103,6 +104,8 @@ class Outcome:
         The genres in the file before the write.
     titles : Titles
         Title, artist and album, if they were read.
+    is_recorded : bool
+        Whether another run has changed the file, and stores what became of it.
     """
 
     result: Result
@@ -110,6 +113,7 @@ class Outcome:
     identity: Identity | None = None
     genres_in_file: tuple[str, ...] = ()
     titles: Titles | None = None
+    is_recorded: bool = False
 
     @property
     def audio_key(self) -> str | None:
@@ -157,12 +161,26 @@ def process_file(session: Session, task: FileTask, writer: Writer, options: Scan
     StoreError
         If the database cannot be used: that is no single file's failure.
     """
-    outcome = _FileRun(session, task, writer, options).run()
-    if writer.remembers and outcome.result.listed:
+    outcome = _left_to_other_run(session, task, Outcome(result=Result(path=task.path, status="kept"), stat=task.stat))
+    if not outcome.is_recorded:
+        outcome = _left_to_other_run(session, task, _FileRun(session, task, writer, options).run())
+    if writer.remembers and outcome.result.listed and not outcome.is_recorded:
         # Without a fingerprint it does not count as unchanged: the next scan tries it again.
         stat = None if outcome.result.passing else outcome.stat
         session.store.save_files([record_of(session, task.target, outcome, stat=stat)])
     return outcome
+
+
+def _left_to_other_run(session: Session, task: FileTask, outcome: Outcome) -> Outcome:
+    """Return the outcome as it is if another run of this program changed the file since it was found."""
+    if outcome.stat != task.stat:  # this run wrote it
+        return outcome
+    if not outcome.result.passing and tags.stat_or_none(task.target) == task.stat:
+        return outcome
+    change = change_in_flight(session, task.target, task.stat)
+    if change is None:
+        return outcome
+    return replace(outcome, result=left_to_other_run(outcome.result, change), is_recorded=True)
 
 
 def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
@@ -295,8 +313,7 @@ class _FileRun:
         session, identity, decision = self.session, self.identity, analysed.decision
         assert identity is not None
         rules = session.settings.tagging
-        change = session.store.last_change(self.task.target, identity.audio_key, field=rules.field)
-        self.provenance = stricter(self.provenance, provenance_of(change, snapshot, identity.audio_key))
+        self.provenance = self._provenance_now(snapshot, identity.audio_key)
         names = self.writer.names(session, decision.genres, meaningful(present, rules.treat_as_missing))
         to_write = decide_write(
             present,
@@ -322,6 +339,19 @@ class _FileRun:
             duration=identity.duration,
             model=session.sidecar.id,
         )
+
+    def _provenance_now(self, snapshot: Snapshot, audio_key: str) -> Provenance:
+        found = stricter(self.task.provenance, self._journal_provenance(snapshot, audio_key))
+        is_unexplained = snapshot.genres and found in (Provenance.NOT_WRITTEN, Provenance.CHANGED_SINCE)
+        if is_unexplained and wait_for_write(self.session, self.task.target):
+            # Another run had replaced the file and not yet journalled that it was done.
+            return stricter(self.task.provenance, self._journal_provenance(snapshot, audio_key))
+        return found
+
+    def _journal_provenance(self, snapshot: Snapshot, audio_key: str) -> Provenance:
+        field = self.session.settings.tagging.field
+        change = self.session.store.last_change(self.task.target, audio_key, field=field)
+        return provenance_of(change, snapshot, audio_key)
 
     def _write(self, snapshot: Snapshot, result: Result) -> tuple[Result, FileStat]:
         assert self.identity is not None

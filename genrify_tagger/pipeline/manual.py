@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError, StoreError
 from genrify_tagger.pipeline.journalled_write import journal_as_set, save_file_state, write_journalled
+from genrify_tagger.pipeline.other_runs import change_in_flight
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 
@@ -76,10 +77,15 @@ def _written_form(session: Session, genre: str) -> str:
 def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> Result:
     field = session.settings.tagging.field
     plan = tags.plan_write(path, names, field=field)
-    if plan.changes:
-        stat = write_journalled(session, run, plan, origin="set", audio_key=None)
-    else:
-        stat = journal_as_set(session, run, plan, origin="set")
+    try:
+        if plan.changes:
+            stat = write_journalled(session, run, plan, origin="set", audio_key=None)
+        else:
+            stat = journal_as_set(session, run, plan, origin="set")
+    except ChangedMeanwhileError:
+        if change_in_flight(session, plan.target, plan.stat) is None:
+            raise
+        return _set_one(session, run, path, names)  # over what another run has just written
     save_file_state(session, path, stat, "kept", reason=REASON, genres=names)
     status = "tagged" if plan.changes else "kept"
     return Result(path=path, status=status, reason=REASON, before=plan.before.genres, after=names, genres=names)

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError, StoreError
 from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
+from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord
@@ -66,14 +67,33 @@ def undo_changes(
             yield _undo_one(session, run, change, path, dry_run=dry_run)
         except StoreError:
             raise  # no single file's failure
+        except ChangedMeanwhileError as error:
+            other = undone_by(session, change)
+            failed = _failed(change, path, _named_run(session, change, path) or error)
+            yield left_to_other_run(failed, other) if other else failed
         except (GenrifyError, OSError) as error:
-            yield Result(
-                path=path,
-                status="failed",
-                error=error_text(error),
-                before=change.after_genres or (),
-                after=change.after_genres or (),
-            )
+            yield _failed(change, path, error)
+
+
+def _named_run(session: Session, change: ChangeRecord, path: str) -> GenrifyError | None:
+    """Return the refusal that names the later run whose genre is in the file, if it is one of ours."""
+    later = session.store.last_change(path, change.audio_key, field=change.field)
+    if later is None or later.id <= change.id or not tags.same_genre(later.after, _raw_now(path, change)):
+        return None
+    verb = "set" if later.origin == "set" else "changed"
+    return ChangedMeanwhileError(f"run {later.run} {verb} the genre since", hint=f"undo run {later.run} first")
+
+
+def _raw_now(path: str, change: ChangeRecord) -> bytes | None:
+    try:
+        return tags.read(path, field=change.field).raw
+    except (GenrifyError, OSError):
+        return None
+
+
+def _failed(change: ChangeRecord, path: str, error: GenrifyError | OSError) -> Result:
+    genres = change.after_genres or ()
+    return Result(path=path, status="failed", error=error_text(error), before=genres, after=genres)
 
 
 def _is_standing(change: ChangeRecord) -> bool:
