@@ -47,6 +47,29 @@ class Analysis:
 
 
 @dataclass(frozen=True)
+class Shortfall:
+    """How much of a file is there that is incomplete by its own account.
+
+    Attributes
+    ----------
+    present, stated : float or None
+        What is there and what the file says that there is; None if only the end is known to be missing.
+    unit : str
+        "s", or "MB" where seconds cannot be told.
+    """
+
+    present: float | None
+    stated: float | None
+    unit: str = "s"
+
+    def __str__(self) -> str:
+        """Say it to the user."""
+        if self.present is None or self.stated is None or self.stated - self.present < 0.05:
+            return "incomplete: the end of the file is missing"
+        return f"incomplete: {self.present:.1f} of {self.stated:.1f} {self.unit} are there"
+
+
+@dataclass(frozen=True)
 class Sound:
     """Properties of the audio in a file, known without decoding it.
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from genrify_tagger.analysis import SILENCE, Analysis, ByteArray, FloatArray, Picture, Sound
+from genrify_tagger.analysis import SILENCE, Analysis, ByteArray, FloatArray, Picture, Shortfall, Sound
 from genrify_tagger.errors import GenrifyError, ModelError, WorkerError
 
 if TYPE_CHECKING:
@@ -159,6 +159,13 @@ def probe(path: str) -> Sound:
     from genrify_tagger import audio
 
     return audio.probe(path)
+
+
+def find_shortfall(path: str) -> Shortfall | None:
+    """Tell how much of a file is there if it is incomplete by its own account."""
+    from genrify_tagger import audio
+
+    return audio.find_shortfall(path)
 
 
 def compare_tags(container: str, field: str, former: str, fresh: str) -> Comparison:

@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from genrify_tagger import worker_main
-from genrify_tagger.analysis import Analysis, Picture, Sound
+from genrify_tagger.analysis import Analysis, Picture, Shortfall, Sound
 from genrify_tagger.errors import (
     GenrifyError,
     InterruptedScanError,
@@ -112,6 +112,10 @@ class Workers:
         """Compare two files' tags but for the genre (`tags.mutagen_check`); not interruptible."""
         task = functools.partial(worker_main.compare_tags, container, field, former, fresh)
         return self._call(former, task, interruptible=False)
+
+    def find_shortfall(self, path: str) -> Shortfall | None:
+        """Tell how much of a file is there if it is incomplete by its own account; errors are those of `probe`."""
+        return self._call(path, functools.partial(worker_main.find_shortfall, path), interruptible=True)
 
     def read_titles(self, path: str) -> dict[str, str]:
         """Return what a file says of its title, artist and album; errors are those of `probe`."""

@@ -7,6 +7,7 @@ Conventions: `y` is float32 at `SAMPLE_RATE`, mono, nominally in [-1, 1]; time i
 sample; intervals are `(n, 2)` arrays of start and end.
 """
 
+from genrify_tagger.audio.completeness import find_shortfall
 from genrify_tagger.audio.decode import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
@@ -27,6 +28,7 @@ __all__ = [
     "Segments",
     "audio_key",
     "decode_all",
+    "find_shortfall",
     "load_segments",
     "probe",
     "read_titles",

@@ -6,7 +6,7 @@ instead. Format: RFC 9639.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genrify_tagger.audio.source import Source
 
@@ -16,11 +16,21 @@ _BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 <<
 
 @dataclass(frozen=True)
 class FlacStream:
-    """A FLAC stream: `first` is the file position of its first frame, `samples` its length."""
+    """What STREAMINFO and the frames say.
+
+    Attributes
+    ----------
+    sample_rate, channels : int
+    first, last : int
+        File positions of the first and the last frame.
+    samples : int
+        Samples in all frames.
+    """
 
     sample_rate: int
     channels: int
     first: int
+    last: int
     samples: int
 
 
@@ -28,6 +38,7 @@ class FlacStream:
 class _Frame:
     sample: int
     block_size: int
+    position: int = 0
 
     @property
     def end(self) -> int:
@@ -39,7 +50,7 @@ def find_flac(source: Source) -> FlacStream | None:
     info = source.read(source.start, 42)
     if not info.startswith(b"fLaC") or len(info) < 42 or info[4] & 0x7F:
         return None
-    first = _skip_metadata(source)
+    first = skip_metadata(source)
     block_size = int.from_bytes(info[8:10], "big")  # the minimum: that of all frames but the last, if fixed
     head = source.read(first, 32)
     packed = int.from_bytes(info[18:22], "big")
@@ -49,10 +60,11 @@ def find_flac(source: Source) -> FlacStream | None:
     last = _last_frame(source, first, head[:2], block_size)
     if last is None:
         return None
-    return FlacStream(packed >> 12, (packed >> 9 & 7) + 1, first, last.end - begin.sample)
+    return FlacStream(packed >> 12, (packed >> 9 & 7) + 1, first, last.position, last.end - begin.sample)
 
 
-def _skip_metadata(source: Source) -> int:
+def skip_metadata(source: Source) -> int:
+    """Return the file position of the first frame, which may be beyond the end of a file that was cut."""
     at = source.start + 4
     while len(header := source.read(at, 4)) == 4:
         at += 4 + int.from_bytes(header[1:], "big")
@@ -71,6 +83,7 @@ def _last_frame(source: Source, first: int, word: bytes, block_size: int) -> _Fr
         while at >= 0:
             frame = _parse(tail[at : at + 32], block_size)
             if frame:
+                frame = replace(frame, position=floor + at)
                 confirmed = next((later for later in following if later.sample == frame.end), None)
                 if confirmed:
                     return confirmed

@@ -40,6 +40,8 @@ class MpegStream:
         File position of the first frame with audio.
     lengths : dict
         The first three bytes a frame of this stream may have, to its length in bytes.
+    information : bytes
+        The frame before, if it is a Xing, Info or VBRI frame; else empty.
     clean : bool
         Whether there are only zeros before the first frame.
     """
@@ -50,6 +52,7 @@ class MpegStream:
     samples: int
     first: int
     lengths: dict[bytes, int]
+    information: bytes
     clean: bool
 
 
@@ -98,14 +101,15 @@ def _stream_at(data: bytes, at: int, source: Source) -> MpegStream | None:
     lengths = _frame_lengths(header, mpeg1=version == 3, layer=layer, sample_rate=sample_rate, samples=samples)
     if not _is_chain(data, at, lengths, ends=source.end - source.start <= len(data)):
         return None
-    skipped = lengths[header[:3]] if _is_information(data[at : at + 44]) else 0
+    information = data[at : at + lengths[header[:3]]] if _is_information(data[at : at + 44]) else b""
     return MpegStream(
         layer=layer,
         sample_rate=sample_rate,
         channels=1 if header[3] >> 6 == 3 else 2,
         samples=samples,
-        first=source.start + at + skipped,
+        first=source.start + at + len(information),
         lengths=lengths,
+        information=information,
         clean=not data[:at].strip(b"\0"),
     )
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     "--reanalyse", is_flag=True, help="Analyse everything again and update the genres that the program wrote."
 )
 @click.option("--retry-failed", is_flag=True, help="Retry files that failed and have not changed since.")
+@click.option("--incomplete", is_flag=True, default=None, help="Also tag files that are cut off by their own account.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
@@ -81,7 +82,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
     sections = {
         "library": ("include", "exclude"),
         "analysis": ("segments", "jobs", "vocabulary"),
-        "tagging": ("existing", "min_confidence", "max_genres", "field"),
+        "tagging": ("existing", "min_confidence", "max_genres", "field", "incomplete"),
     }
     return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
 

@@ -14,10 +14,13 @@ from genrify_tagger.cli.output import format_option
 @click.argument("arguments", nargs=-1, required=True, metavar="FILE... GENRE...")
 @click.option("--none", "remove", is_flag=True, help="Remove the genre; give files only.")
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
+@click.option("--incomplete", is_flag=True, default=None, help="Also write into files that are cut off.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: CliContext, arguments: tuple[str, ...], remove: bool, field: str | None, output_format: str) -> int:
+def command(
+    state: CliContext, /, arguments: tuple[str, ...], remove: bool, output_format: str, **options: object
+) -> int:
     """Write genres that you choose.
 
     Give the files first, then one or more genres; any genre, not only those the model knows. The change is journalled
@@ -34,7 +37,8 @@ def command(state: CliContext, arguments: tuple[str, ...], remove: bool, field: 
 
     files, genres = _sort(arguments, remove=remove)
     paths = [os.path.abspath(file) for file in files]
-    with open_session(state.settings({"tagging.field": field}), files=1) as session:
+    overrides = {f"tagging.{key}": value for key, value in options.items()}
+    with open_session(state.settings(overrides), files=1) as session:
         return run_changes(
             state,
             session,

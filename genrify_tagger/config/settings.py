@@ -119,6 +119,9 @@ class TaggingSettings:
         "If owner and group of a file cannot be kept: refuse to write (require), or write anyway (best-effort).",
         "require",
     )
+    incomplete: bool = _setting(
+        "Also tag files that are incomplete by their own account, such as half of a download.", False
+    )
     protected: tuple[str, ...] = _setting(
         "Never write to files with one of these genres, regardless of case and of all other settings.",
         (),

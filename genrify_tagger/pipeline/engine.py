@@ -27,6 +27,7 @@ from genrify_tagger.errors import (
 from genrify_tagger.files import FileStat
 from genrify_tagger.library import is_audio
 from genrify_tagger.pipeline.analyse_file import AnalysedFile, Identity, analyse_file, exceeds_max_length, identify
+from genrify_tagger.pipeline.incomplete import why_incomplete
 from genrify_tagger.pipeline.journalled_write import provenance_of
 from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
@@ -265,7 +266,10 @@ class _FileRun:
         except NotTaggableError as error:
             result = self._result("skipped", reason=error.message)
         except (GenrifyError, OSError) as error:
+            incomplete = why_incomplete(self.session, self.task.path)  # a file that was cut often cannot even be read
             result = self._failed(self._result("failed"), error)
+            if incomplete is not None and not result.passing:
+                result = self._result("skipped", reason=incomplete)
         return Outcome(
             result=result,
             stat=stat,
@@ -285,6 +289,9 @@ class _FileRun:
         if not self._needs_analysis(present):
             return self._result("kept", present, reason="has a genre"), task.stat
         snapshot = self._read()
+        incomplete = why_incomplete(self.session, task.path)
+        if incomplete is not None:
+            return self._result("skipped", present, reason=incomplete), task.stat
         self.identity = identify(self.session, task.path, task.stat, task.record)
         if exceeds_max_length(self.session, self.identity):
             reason = f"longer than {self.session.settings.library.max_minutes:g} minutes"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError, StoreError
+from genrify_tagger.pipeline.incomplete import why_incomplete
 from genrify_tagger.pipeline.journalled_write import journal_as_set, save_file_state, write_journalled
 from genrify_tagger.pipeline.other_runs import change_in_flight
 from genrify_tagger.pipeline.results import Result, error_text
@@ -75,6 +76,9 @@ def _written_form(session: Session, genre: str) -> str:
 
 
 def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> Result:
+    reason = why_incomplete(session, path)
+    if reason is not None:
+        raise GenrifyError(reason, path=path)
     field = session.settings.tagging.field
     plan = tags.plan_write(path, names, field=field)
     try:

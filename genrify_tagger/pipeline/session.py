@@ -71,12 +71,14 @@ class Session:
     def settings_key(self) -> str:
         """A digest of all settings that may change a file's outcome."""
         analysis, tagging, library = self.settings.analysis, self.settings.tagging, self.settings.library
-        values = [
+        values: list[tuple[object, ...]] = [
             (analysis.segments, analysis.vocabulary, analysis.existing, library.max_minutes),
             (tagging.existing, list(tagging.treat_as_missing), tagging.min_confidence, tagging.max_genres),
             (tagging.field, list(tagging.protected), sorted(tagging.names.items())),
             (tagging.hardlinks, tagging.ownership, tagging.keep_mtime),
         ]
+        if tagging.incomplete:  # only then: the default must not make every stored outcome look outdated
+            values.append((tagging.incomplete,))
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
 
     @cached_property

@@ -1,0 +1,280 @@
+"""Containers that state the size of their audio in bytes: WAV, AIFF, DSF, ASF, MP4 and Monkey's Audio.
+
+Sizes that mean "unknown" are those of containers written to a pipe: 0, or the largest that fit.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from genrify_tagger.analysis import Shortfall
+from genrify_tagger.audio.source import Source
+
+MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
+UNKNOWN_END = Shortfall(None, None)
+
+_PIPED = 0x7FFFF000  # from here on, a size of 32 bits stands for an unknown one: sox, FFmpeg, LAME and arecord differ
+_LARGEST_MOOV = 1 << 26
+_MOST = 100_000  # chunks or atoms: a damaged file may seem to have millions
+_PCM = (b"\1\0", b"\3\0", b"\xfe\xff")
+_SLACK = 0.01  # seconds: some writers count their own header as audio
+_WAV_CHUNKS = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"PEAK", b"iXML", b"JUNK", b"smpl", b"inst"}
+_AIFF_CHUNKS = {b"COMM", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"COMT", b"MARK", b"INST", b"APPL", b"CHAN"}
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_BROADCAST = 1
+_APE_PEAK, _APE_SEEK_COUNT, _APE_NO_WAV_HEADER = 4, 16, 32
+
+
+@dataclass(frozen=True)
+class PcmData:
+    """The chunk of samples: where it is, the size that it states (0: unknown), and bytes a second (0: unknown)."""
+
+    start: int
+    end: int
+    stated: int
+    rate: float
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """What is missing of it."""
+        present = self.end - self.start
+        if self.stated - present <= _SLACK * self.rate:
+            return None
+        return Shortfall(present / self.rate, self.stated / self.rate) if self.rate else UNKNOWN_END
+
+
+def measure_wav(source: Source) -> Shortfall | None:
+    """Compare the sizes of a WAV file's chunks with the file's."""
+    return _measure_chunks(source, _WAV_CHUNKS)
+
+
+def measure_aiff(source: Source) -> Shortfall | None:
+    """Compare the sizes of an AIFF file's chunks with the file's."""
+    return _measure_chunks(source, _AIFF_CHUNKS)
+
+
+def pcm_data(source: Source) -> PcmData | None:
+    """Return the chunk of samples of a WAV or AIFF file; None if there is none."""
+    whole = _whole(source)
+    rate, long_size = 0.0, 0
+    data: PcmData | None = None
+    for name, at, size in _chunks(whole):
+        if name == b"fmt ":
+            rate = _wav_rate(whole.read(at, 16))
+        elif name == b"ds64":
+            long_size = int.from_bytes(whole.read(at + 8, 8), "little")
+        elif name == b"COMM":
+            rate = _aiff_rate(whole.read(at, 18))
+        elif name in (b"data", b"SSND"):
+            stated = long_size if whole.read(whole.start, 4) == b"RF64" else size if size < _PIPED else 0
+            data = PcmData(at, min(at + stated, whole.end), stated, rate)
+    return replace(data, rate=rate) if data else None
+
+
+def _measure_chunks(source: Source, known: set[bytes]) -> Shortfall | None:
+    data = pcm_data(source)
+    if data is not None and data.shortfall:
+        return data.shortfall
+    whole = _whole(source)
+    stated = _riff_size(whole)
+    cut = any(name in known and at + size > whole.end for name, at, size in _chunks(whole))
+    return UNKNOWN_END if cut and whole.end < stated < _PIPED else None
+
+
+def _wav_rate(format_: bytes) -> float:
+    """Return bytes a second; 0 for a compressed format, whose writers fill in anything."""
+    return float(int.from_bytes(format_[8:12], "little")) if format_[:2] in _PCM else 0.0
+
+
+def _aiff_rate(common: bytes) -> float:
+    """Return bytes a second of uncompressed samples."""
+    if len(common) < 18:
+        return 0.0
+    channels, _, bits = struct.unpack(">hLh", common[:8])
+    exponent = int.from_bytes(common[8:10], "big") & 0x7FFF
+    return float(channels * ((bits + 7) // 8) * int.from_bytes(common[10:18], "big") * 2.0 ** (exponent - 16446))
+
+
+def _whole(source: Source) -> Source:
+    """Return the file with the tags behind the audio, which are chunks here."""
+    return replace(source, end=os.fstat(source.fd).st_size)
+
+
+def _order(source: Source) -> str:
+    return ">" if source.read(source.start, 4) == b"FORM" else "<"
+
+
+def _riff_size(source: Source) -> int:
+    """Return how long the file is to be by its first header."""
+    (size,) = struct.unpack(f"{_order(source)}4xI", source.read(source.start, 8))
+    return int(size) + 8
+
+
+def _chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, position of the content and stated size of each chunk, the last perhaps beyond the file's end."""
+    header = struct.Struct(f"{_order(source)}4sI")
+    at = source.start + 12
+    for _ in range(_MOST):
+        head = source.read(at, 8)
+        if len(head) < 8:
+            return
+        name, size = header.unpack(head)
+        yield name, at + 8, size
+        at += 8 + size + size % 2
+
+
+def measure_dsf(source: Source) -> Shortfall | None:
+    """Compare the size of a DSF file's data with the file's."""
+    head = source.read(source.start, 80)
+    if len(head) < 80:
+        return UNKNOWN_END
+    (format_size,) = struct.unpack("<Q", head[32:40])
+    rate, _, samples = struct.unpack("<IIQ", head[56:72])
+    data = source.start + 28 + format_size
+    name, size = struct.unpack("<4sQ", source.read(data, 12).ljust(12, b"\0"))
+    present = source.end - data
+    if name != b"data" or size <= 12 or present >= size:
+        return None
+    return _share(max(0, present - 12) / (size - 12), samples / rate if rate else 0)
+
+
+def measure_asf(source: Source) -> Shortfall | None:
+    """Compare the number of an ASF file's packets with those that are there; a broadcast states none."""
+    header = source.read(source.start, 30)
+    data = source.start + int.from_bytes(header[16:24], "little")
+    properties = source.read(source.start, min(data - source.start, 1 << 20))
+    at = properties.find(_ASF_FILE)
+    if at < 0 or len(properties) < at + 100:
+        return UNKNOWN_END if source.end < data else None
+    play, _, preroll, flags, _, packet_size = struct.unpack("<QQQIII", properties[at + 64 : at + 100])
+    head = source.read(data, 50)
+    if len(head) < 50:
+        return UNKNOWN_END
+    (packets,) = struct.unpack("<Q", head[40:48])
+    if flags & _BROADCAST or head[:16] != _ASF_DATA or not packets or not packet_size:
+        return None
+    present = (source.end - data - 50) // packet_size
+    return None if present >= packets else _share(present / packets, play / 1e7 - preroll / 1000)
+
+
+def measure_monkeys_audio(source: Source) -> Shortfall | None:
+    """Compare the size of a Monkey's Audio file's frames with the file's."""
+    head = source.read(source.start, 52)
+    if len(head) < 52 or int.from_bytes(head[4:6], "little") < 3980:
+        return _measure_old_monkeys_audio(source, head)
+    sizes = struct.unpack("<6I", head[8:32])
+    first = source.start + sum(sizes[:4])
+    stated = sizes[4] + (sizes[5] << 32)
+    present = source.end - first
+    format_ = source.read(source.start + sizes[0], 24)
+    if len(format_) < 24:
+        return UNKNOWN_END
+    blocks, last, frames, _, _, rate = struct.unpack("<IIIHHI", format_[4:24])
+    if present >= stated or not rate or not frames:
+        return None
+    return _share(max(0, present) / stated, ((frames - 1) * blocks + last) / rate)
+
+
+def _measure_old_monkeys_audio(source: Source, head: bytes) -> Shortfall | None:
+    """Look for frames that begin beyond the file's end; before version 3.98 their size is not stated."""
+    if len(head) < 32:
+        return None
+    version, level, flags, _, rate, wav_header, _, frames = struct.unpack("<HHHHIIII", head[4:28])
+    table = source.start + 32 + (4 if flags & _APE_PEAK else 0) + (4 if flags & _APE_SEEK_COUNT else 0)
+    table += 0 if flags & _APE_NO_WAV_HEADER else wav_header
+    positions = source.read(table, 4 * frames)
+    there = [
+        at for (at,) in struct.iter_unpack("<I", positions[: len(positions) // 4 * 4]) if at < source.end - source.start
+    ]
+    if len(there) >= frames or not rate:
+        return None
+    return _share(max(0, len(there) - 1) / frames, frames * _old_ape_frame(version, level) / rate)
+
+
+def _old_ape_frame(version: int, level: int) -> int:
+    """Return the number of samples in a frame, by version and compression level."""
+    if version >= 3950:
+        return 73728 * 4
+    return 73728 if version >= 3900 or (version >= 3800 and level >= 4000) else 9216
+
+
+def measure_mp4(source: Source) -> Shortfall | None:
+    """Compare the sizes of an MP4 file's outermost atoms with the file's, or its sample table where they tell nothing.
+
+    A file without `moov` whose samples have begun is a download that has not come to it yet.
+    """
+    names: set[bytes] = set()
+    duration = 0.0
+    for name, at, size in _atoms(source):
+        names.add(name)
+        if name == b"moov":
+            duration = _mp4_duration(source.read(at, 1 << 12))
+        if name in (b"moov", b"mdat", b"moof") and at + size > source.end:
+            return _share((source.end - at) / size, duration) if name == b"mdat" and duration else UNKNOWN_END
+    if b"mdat" in names and not names & {b"moov", b"moof"}:
+        return UNKNOWN_END
+    return _missing_samples(source, duration)
+
+
+def mp4_data(source: Source) -> tuple[int, int]:
+    """Return where an MP4 file's largest piece of audio begins and ends."""
+    pieces = [(size, at) for name, at, size in _atoms(source) if name == b"mdat"]
+    size, at = max(pieces, default=(0, source.end))
+    return at, min(at + size, source.end)
+
+
+def _atoms(source: Source) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, position of the content and its stated size of each outermost atom."""
+    at = source.start
+    for _ in range(_MOST):
+        head = source.read(at, 16)
+        if len(head) < 8:
+            return
+        size, name = struct.unpack(">I4s", head[:8])
+        header = 16 if size == 1 else 8
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        elif size == 0:  # up to the end of the file
+            size = source.end - at
+        if size < header:
+            return
+        yield name, at + header, size - header
+        at += size
+
+
+def _mp4_duration(moov: bytes) -> float:
+    at = moov.find(b"mvhd")
+    if at < 0 or len(moov) < at + 36:
+        return 0.0
+    fields, offset = (">IQ", 24) if moov[at + 4] else (">II", 16)
+    scale, duration = struct.unpack_from(fields, moov, at + offset)
+    return duration / scale if scale else 0.0
+
+
+def _missing_samples(source: Source, duration: float) -> Shortfall | None:
+    """Look for samples beyond the file's end: an atom that goes up to the end states no size."""
+    for name, at, size in _atoms(source):
+        if name == b"moov":
+            moov = source.read(at, min(size, _LARGEST_MOOV))
+            offsets = _table(moov, b"stco" + bytes(4))
+            sizes = _table(moov, b"stsz" + bytes(8))  # samples of different sizes
+            if offsets and sizes and source.end < max(offsets[-1], min(offsets) + sum(sizes)):
+                return _share(max(0, source.end - min(offsets)) / sum(sizes), duration)
+    return None
+
+
+def _table(moov: bytes, head: bytes) -> tuple[int, ...]:
+    """Return the numbers of the first table that begins like this; () if there is none."""
+    start = moov.find(head) + len(head)
+    if start < len(head):
+        return ()
+    count = min(int.from_bytes(moov[start : start + 4], "big"), (len(moov) - start - 4) // 4)
+    return struct.unpack_from(f">{count}I", moov, start + 4)
+
+
+def _share(share: float, duration: float) -> Shortfall:
+    return Shortfall(share * duration, duration) if duration > 0 else UNKNOWN_END
