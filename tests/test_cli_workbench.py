@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.extra import INSTALL, missing, require
+from genrify_tagger.training.dependencies import INSTALL, missing_libraries, require_libraries
 from genrify_tagger.training.feature_table import COLUMNS
 from tests import media
 from tests.workbench import need_library, tones
@@ -18,9 +18,9 @@ from tests.workbench import need_library, tones
 
 def test_a_missing_library_is_one_line_that_says_what_to_install():
     with pytest.raises(ConfigError) as caught:
-        require("json", "no_such_library")
+        require_libraries("json", "no_such_library")
     assert str(caught.value) == f"this needs no_such_library; {INSTALL}"
-    assert "\n" not in str(caught.value) and missing(["json"]) == []
+    assert "\n" not in str(caught.value) and missing_libraries(["json"]) == []
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def test_evaluate_the_shipped_model(program, tmp_path):
 def test_evaluate_a_seed_model(program, music):
     need_library("librosa", "matplotlib", "tensorflow")
     arguments = ["--protocol", "segment", "--protocol", "track", "--format", "markdown", "-j", "1"]
-    done = program("evaluate", "seed-logistic", music, *arguments, status=1)
+    done = program("evaluate", "reference-logistic", music, *arguments, status=1)
     header, _, leaky, honest = done.stdout.strip().splitlines()
     assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
     assert "did you mean" in program("evaluat", "x", status=2).stderr
-    assert "no such model: 'seed-forest'" in program("evaluate", "seed-forest", music, status=2).stderr
+    assert "no such model: 'reference-forest'" in program("evaluate", "reference-forest", music, status=2).stderr
     assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
     refused = program("evaluate", "shipped", music, "--protocol", "track", "--only-ten", status=2).stderr
     assert "--protocol, --only-ten: only for the reference models" in refused
@@ -94,7 +94,8 @@ def test_only_ten_leaves_other_music_out(program, tmp_path):
     root = tones(tmp_path / "set", labels=("classical", "metal", "polka"), clips=5, seconds=3.2)
     arguments = [f"folders:{root}", "--protocol", "track", "--format", "json", "-j", "1"]
     every = json.loads(program("evaluate", "seed-logistic", *arguments).stdout)
-    ten = json.loads(program("evaluate", "seed-logistic", *arguments, "--only-ten").stdout)
+    assert every["model"] == "reference-logistic", "the former name is accepted"
+    ten = json.loads(program("evaluate", "reference-logistic", *arguments, "--only-ten").stdout)
     assert (every["labels"], every["n_tracks"]) == (["classical", "metal", "polka"], 15)
     assert (ten["labels"], ten["n_tracks"]) == (["classical", "metal"], 10)
 

@@ -13,7 +13,7 @@ from embeddings import SegmentEmbeddings
 from genre_head import HeadOptions
 from genrify_tagger.classifier import Vocabulary
 from genrify_tagger.decision import decide
-from genrify_tagger.training.labels import ALLMUSIC, GENRES, POP_ROCK
+from genrify_tagger.training.genre_labels import ALLMUSIC, GENRES, POP_ROCK
 
 COLUMN = {label: number for number, label in enumerate(broad.TRAINED)}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clips import CLASSES, class_table, read_clips
-from genrify_tagger.training.labels import GENRES, POP_ROCK
+from genrify_tagger.training.genre_labels import GENRES, POP_ROCK
 
 ALLMUSIC = """file,artist,title,genres
 audio/one.opus,The Beat,A,Pop/Rock

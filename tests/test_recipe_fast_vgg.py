@@ -11,7 +11,7 @@ import keras
 
 import fast_vgg
 from network_checks import agreement
-from published_networks import published_vgg
+from published_networks import build_published_vgg
 
 
 def random_vgg_weights(dead: float = 0.5) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def lean(weights, mel):
 
 def test_the_lean_form_equals_the_published_one(mel):
     weights = random_vgg_weights()
-    expected = published_vgg(weights).predict_on_batch(mel)
+    expected = build_published_vgg(weights).predict_on_batch(mel)
     assert expected.shape == (3, fast_vgg.VGG_SIZE)
     r2, difference = agreement(np.asarray(expected), lean(weights, mel))
     assert r2 > 0.999999

@@ -16,7 +16,7 @@ from genre_head import HeadOptions, genre_probabilities, segment_weights, train_
 from genrify_tagger.classifier import Vocabulary
 from genrify_tagger.decision import decide
 from genrify_tagger.training.calibration import CalibrationSongs, choose_threshold, confidences, fit_confidence
-from genrify_tagger.training.labels import GENRES, POP_ROCK
+from genrify_tagger.training.genre_labels import GENRES, POP_ROCK
 from genrify_tagger.training.metrics import calibration_error, reliability
 
 QUICK = HeadOptions(nets=2, hidden=32, epochs=10, batch=32, learning_rate=1e-2)

@@ -15,7 +15,7 @@ from genrify_tagger.classifier import Classifier, load_sidecar
 from genrify_tagger.training.flatbuffer import convert, write_model
 from network_checks import agreement
 from quantization import quantize_convolutions
-from shipped_network import EMBEDDING_SIZE, Head, feature_network, shipped_network
+from shipped_network import EMBEDDING_SIZE, Head, build_shipped_network, feature_network
 from sidecar import sidecar_content
 from tests.test_recipe_fast_vgg import random_vgg_weights
 from tests.test_training_fast_musicnn import random_weights
@@ -40,7 +40,7 @@ def shipped(tmp_path_factory):
     mean, deviation = np.zeros(EMBEDDING_SIZE, np.float32), np.ones(EMBEDDING_SIZE, np.float32)
     several = Head(mean, deviation, [[layer(EMBEDDING_SIZE, 8), layer(8, labels)]] * 2)
     body = feature_network(random_weights(), random_vgg_weights())
-    network = shipped_network(body, head, several, list(range(len(TAGGED))))
+    network = build_shipped_network(body, head, several, list(range(len(TAGGED))))
     folder = tmp_path_factory.mktemp("model")
     write_model(folder, convert(network), version="9", description=CONTENT)
     return network, head, several, folder

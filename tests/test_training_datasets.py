@@ -10,9 +10,9 @@ import pytest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training import splits
 from genrify_tagger.training.datasets import Clip, Columns, open_dataset, read_list, without_suffix
-from genrify_tagger.training.decoded import decode, tile, tiled_mel
-from genrify_tagger.training.labels import acceptable_genres, genres_of_label
-from genrify_tagger.training.vocabularies import choose, open_table
+from genrify_tagger.training.decoded_cache import clip_log_mel, cut_segments, decode_clips
+from genrify_tagger.training.genre_labels import acceptable_genres, genres_of_label
+from genrify_tagger.training.target_classes import choose_classes, open_class_table
 from tests import media
 from tests.workbench import SAMPLE_RATE, sound, tones, write_wav
 
@@ -168,16 +168,16 @@ def test_several_labels():
 
 def test_what_clips_leave_open():
     clips = [clip("a", "pop/rock"), clip("b", "latin"), clip("c", "latin", "jazz"), clip("d", "jazz", "blues")]
-    target = choose("gtzan", clips)
-    chosen, table = open_table(target, clips)
+    target = choose_classes("gtzan", clips)
+    chosen, table = open_class_table(target, clips)
     assert (target.outside, chosen, table.shape) == (True, [0, 1, 3], (3, 11))
     assert [target.labels[column] for column in np.flatnonzero(table[0])] == ["metal", "pop", "rock"]
     assert np.flatnonzero(table[1]).tolist() == [10]
     assert [target.labels[column] for column in np.flatnonzero(table[2])] == ["jazz"]
-    own = choose("own", clips)
+    own = choose_classes("own", clips)
     assert own.labels == ("jazz", "latin", "pop/rock")
     with pytest.raises(ConfigError, match="only one label"):
-        choose("own", clips[1:3])
+        choose_classes("own", clips[1:3])
 
 
 LABELS = ["jazz"] * 40 + ["rock"] * 40
@@ -222,13 +222,13 @@ def test_decoding_once_and_reporting_what_is_broken(tmp_path):
     (root / "jazz/jazz.00054.wav").write_bytes(b"RIFF, but not really")
     write_wav(root / "rock/short.wav", np.zeros(400))
     clips = open_dataset(str(root)).clips
-    entries, problems = decode(clips, tmp_path / "cache", jobs=1, progress=False)
+    entries, problems = decode_clips(clips, tmp_path / "cache", jobs=1, progress=False)
     assert [entry.clip.name for entry in entries] == ["jazz/jazz.00000", "rock/rock.00000"]
     assert {problem.path.rpartition("/")[2] for problem in problems} == {"jazz.00054.wav", "short.wav"}
     y = np.asarray(entries[0].load(), np.float32)
     assert np.abs(y - sound("jazz", 0)).max() < 2e-3
     stamps = {entry.samples: entry.samples.stat().st_mtime_ns for entry in entries}
-    again, _ = decode([entry.clip for entry in entries], tmp_path / "cache", jobs=1, progress=False)
+    again, _ = decode_clips([entry.clip for entry in entries], tmp_path / "cache", jobs=1, progress=False)
     assert {entry.samples: entry.samples.stat().st_mtime_ns for entry in again} == stamps
     assert not list((tmp_path / "cache").glob("*.partial"))
 
@@ -236,16 +236,16 @@ def test_decoding_once_and_reporting_what_is_broken(tmp_path):
 def test_a_changed_file_is_decoded_anew(tmp_path):
     root = tones(tmp_path / "set", labels=("jazz", "rock"), clips=1)
     clips = open_dataset(str(root)).clips[:1]
-    ((before,), _) = decode(clips, tmp_path / "cache", jobs=1, progress=False)
+    ((before,), _) = decode_clips(clips, tmp_path / "cache", jobs=1, progress=False)
     write_wav(root / "jazz/jazz.00000.wav", sound("metal", 3, 5.0))
-    ((after,), _) = decode(clips, tmp_path / "cache", jobs=1, progress=False)
+    ((after,), _) = decode_clips(clips, tmp_path / "cache", jobs=1, progress=False)
     assert after.load().shape == (5 * SAMPLE_RATE,) != before.load().shape
 
 
 def test_cutting_a_clip_up():
-    assert tile(np.zeros(48000 * 2 + 100, np.float16)).shape == (2, 48000)
-    assert tile(np.zeros(48000 * 2, np.float16), hop=24000).shape == (3, 48000)
-    short = tile(np.ones(100, np.float16))
+    assert cut_segments(np.zeros(48000 * 2 + 100, np.float16)).shape == (2, 48000)
+    assert cut_segments(np.zeros(48000 * 2, np.float16), hop=24000).shape == (3, 48000)
+    short = cut_segments(np.ones(100, np.float16))
     assert short.shape == (1, 48000) and short.sum() == 100
 
 
@@ -255,7 +255,7 @@ def test_what_the_cache_loses_cannot_be_heard(tmp_path):
     from genrify_tagger.spectrogram import log_mel
 
     one = Clip(str(media.JAZZ), "jazz", ("jazz",), "jazz")
-    ((entry,), _) = decode([one], tmp_path, jobs=1, progress=False)
+    ((entry,), _) = decode_clips([one], tmp_path, jobs=1, progress=False)
     y = decode_all(str(media.JAZZ))
     exact = log_mel(y[: len(y) // 48000 * 48000].reshape(-1, 48000))
-    assert np.abs(tiled_mel(entry) - exact).max() < 0.01
+    assert np.abs(clip_log_mel(entry) - exact).max() < 0.01

@@ -10,9 +10,15 @@ import pytest
 
 from genrify_tagger.training import metrics
 from genrify_tagger.training.datasets import Clip, open_dataset
-from genrify_tagger.training.evaluation import Predictions, Track, answers_of, evaluate, to_json
-from genrify_tagger.training.hearing import hear, trained_on
-from genrify_tagger.training.tables import markdown, text
+from genrify_tagger.training.evaluation import (
+    Predictions,
+    TrackPrediction,
+    answers_of,
+    evaluate_predictions,
+    report_json,
+)
+from genrify_tagger.training.inference import predict_datasets, trained_on
+from genrify_tagger.training.report_text import markdown_table, report_lines
 from tests import media
 
 LABELS = ("jazz", "metal", "pop", "rock")
@@ -22,20 +28,20 @@ def track(name, labels, scores, confidence=None, segments=None):
     scores = np.array(scores, float)
     segments = np.array(scores[np.newaxis] if segments is None else segments, np.float32)
     found = Clip(f"/music/{name}.opus", name, labels, name)
-    return Track(found, segments, scores, float(scores.max()) if confidence is None else confidence)
+    return TrackPrediction(found, segments, scores, float(scores.max()) if confidence is None else confidence)
 
 
 def judged(*tracks, protocol="", several=False, trained_on=None):
     given = Predictions("a model", "some music", protocol, LABELS, tracks, 0.6, trained_on=trained_on)
-    return evaluate(given, several=several)
+    return evaluate_predictions(given, several=several)
 
 
 JAZZ, METAL, POP, ROCK = np.eye(4)
 
 
 def test_an_interval_of_all_right_and_of_a_coin():
-    assert str(metrics.accuracy(np.ones(50, bool))) == "100.0% [100.0, 100.0]"
-    coin = metrics.accuracy(np.arange(400) % 2 == 0)
+    assert str(metrics.track_accuracy(np.ones(50, bool))) == "100.0% [100.0, 100.0]"
+    coin = metrics.track_accuracy(np.arange(400) % 2 == 0)
     assert coin.value == 0.5
     # 1.96 standard errors of a share of one half among 400
     assert coin.high - coin.low == pytest.approx(2 * 0.049, abs=0.01)
@@ -49,13 +55,13 @@ def test_segments_of_one_track_are_not_independent():
 
 
 def test_nothing_to_judge_is_not_a_number():
-    assert np.isnan(metrics.accuracy(np.zeros(0, bool)).value)
+    assert np.isnan(metrics.track_accuracy(np.zeros(0, bool)).value)
     assert np.isnan(judged().track_accuracy.value)
-    assert json.loads(to_json(judged()))["track_accuracy"]["value"] is None
+    assert json.loads(report_json(judged()))["track_accuracy"]["value"] is None
 
 
 def test_precision_recall_and_f1():
-    matrix = metrics.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
+    matrix = metrics.confusion_matrix(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
     assert matrix.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
     first, second, third = metrics.genre_figures(matrix)
     assert (first.precision, first.recall, first.n) == (1.0, pytest.approx(2 / 3), 3)
@@ -124,20 +130,20 @@ def test_mistakes_are_listed_the_most_confident_first():
     ]
     report = judged(*tracks)
     assert [(one.file, one.said) for one in report.worst] == [("b", "pop"), ("a", "metal")]
-    assert any("0.90  pop" in line and "b (rock)" in line for line in text(report))
+    assert any("0.90  pop" in line and "b (rock)" in line for line in report_lines(report))
 
 
 def test_what_was_trained_on_is_told():
     tracks = [track("a", ("jazz",), JAZZ), track("b", ("rock",), ROCK)]
     unknown = judged(*tracks)
-    assert unknown.n_trained_on is None and "| not known |" in markdown([unknown])
-    assert any("trained on is not known" in line for line in text(unknown))
-    assert not any("trained on" in line for line in text(judged(*tracks, protocol="artist")))
+    assert unknown.n_trained_on is None and "| not known |" in markdown_table([unknown])
+    assert any("trained on is not known" in line for line in report_lines(unknown))
+    assert not any("trained on" in line for line in report_lines(judged(*tracks, protocol="artist")))
     report = judged(*tracks, trained_on=frozenset({"a"}))
     assert report.n_trained_on == 1
-    assert any("1 of these tracks were trained or validated on" in line for line in text(report))
-    assert "*1 met in training*" in markdown([report])
-    assert "none met" in markdown([judged(*tracks, trained_on=frozenset({"c"}))])
+    assert any("1 of these tracks were trained or validated on" in line for line in report_lines(report))
+    assert "*1 met in training*" in markdown_table([report])
+    assert "none met" in markdown_table([judged(*tracks, trained_on=frozenset({"c"}))])
 
 
 def test_the_shipped_model_says_what_it_was_trained_on():
@@ -149,15 +155,15 @@ def test_the_shipped_model_says_what_it_was_trained_on():
 def test_leaky_is_written_wherever_a_leaky_number_is():
     leaky = judged(track("a", ("jazz",), JAZZ), protocol="segment (leaky)")
     honest = judged(track("a", ("jazz",), JAZZ), protocol="artist")
-    header, _, first, second = markdown([leaky, honest]).splitlines()
+    header, _, first, second = markdown_table([leaky, honest]).splitlines()
     assert header.count("|") == first.count("|") == second.count("|")
     assert first.count("*leaky*") == 2 and "leaky" not in second
-    assert all("leaky" in line for line in text(leaky) if "right " in line and "%" in line)
+    assert all("leaky" in line for line in report_lines(leaky) if "right " in line and "%" in line)
 
 
 def test_json_is_json(tmp_path):
     report = judged(track("a", ("jazz",), JAZZ), track("b", ("rock",), POP))
-    content = json.loads(to_json(report))
+    content = json.loads(report_json(report))
     assert content["schema"] == 1 and content["track_accuracy"]["value"] == 0.5
     assert content["genres"]["metal"]["recall"] is None
     assert content["confusion"][LABELS.index("rock")][LABELS.index("pop")] == 1
@@ -168,8 +174,8 @@ def test_the_shipped_model_hears_a_dataset(tmp_path):
     media.make("opus", tmp_path / "jazz", "vibes")
     media.make("mp3-v2.3", tmp_path / "classical", "dance", source=media.CLASSICAL)
     (tmp_path / "jazz/broken.mp3").write_bytes(b"no audio")
-    predictions = hear([open_dataset(str(tmp_path))], None, jobs=1, progress=False)
-    report = evaluate(predictions)
+    predictions = predict_datasets([open_dataset(str(tmp_path))], None, jobs=1, progress=False)
+    report = evaluate_predictions(predictions)
     assert (report.n_tracks, len(report.problems)) == (2, 1)
     assert report.track_accuracy.value == 1.0
     assert report.n_segments == 5 + 4

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("keras")
 
-from genrify_tagger.training import musicnn, prune
+from genrify_tagger.training import fast_musicnn, musicnn_weights
 from network_checks import agreement
-from published_networks import fast_musicnn, published_musicnn
+from published_networks import build_fast_musicnn, build_published_musicnn
 
 KERNELS = {
     "conv2d": (7, 38, 1, 204),
@@ -58,8 +58,8 @@ def mel():
 
 
 def test_the_fast_form_equals_the_published_one(weights, mel):
-    expected = published_musicnn(weights).predict_on_batch(mel)
-    got = fast_musicnn(weights).predict_on_batch(mel)
+    expected = build_published_musicnn(weights).predict_on_batch(mel)
+    got = build_fast_musicnn(weights).predict_on_batch(mel)
     for name in ("embedding", "tags"):
         r2, _ = agreement(expected[name], got[name])
         assert r2 > 0.999999, name
@@ -70,31 +70,31 @@ def test_the_weights_matter(weights, mel):
     """The agreement above is no accident of everything being constant."""
     broken = dict(weights)
     broken["conv2d_5/kernel"] = weights["conv2d_5/kernel"][::-1]
-    expected = fast_musicnn(weights).predict_on_batch(mel)["embedding"]
-    assert agreement(expected, fast_musicnn(broken).predict_on_batch(mel)["embedding"])[0] < 0.99
+    expected = build_fast_musicnn(weights).predict_on_batch(mel)["embedding"]
+    assert agreement(expected, build_fast_musicnn(broken).predict_on_batch(mel)["embedding"])[0] < 0.99
 
 
 def test_only_living_filters_are_kept(weights):
-    front = prune.living(weights, 0)
+    front = fast_musicnn.split_dead_filters(weights, 0)
     n_alive = int((np.abs(weights["conv2d/kernel"]).sum(axis=(0, 1, 2)) > 0).sum())
     assert front.kernel.shape == (7, 38, n_alive)
     assert 0 < n_alive < 80
     assert (front.constants[front.alive] == 0).all()
-    scale, shift = musicnn.affine(weights, 1)
+    scale, shift = musicnn_weights.affine(weights, 1)
     expected = np.maximum(weights["conv2d/bias"], 0) * scale + shift
     np.testing.assert_allclose(front.constants[~front.alive], expected[~front.alive], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("positions", "block"), [(59, 8), (30, 10), (187, 11), (5, 5)])
 def test_windows_cover_every_position(positions, block):
-    starts = prune.window_starts(positions, block)
+    starts = fast_musicnn.window_starts(positions, block)
     covered = {start + offset for start in starts for offset in range(block)}
     assert covered == set(range(positions))
 
 
 def test_a_spread_kernel_is_the_filter_at_every_position():
     kernel = np.arange(1, 7, dtype=np.float32).reshape(1, 3, 2)
-    wide = prune.spread(kernel, 2).reshape(4, 2, 2)
+    wide = fast_musicnn.spread_kernel(kernel, 2).reshape(4, 2, 2)
     np.testing.assert_array_equal(wide[:3, 0], kernel[0])
     np.testing.assert_array_equal(wide[1:, 1], kernel[0])
     assert (wide[3, 0] == 0).all()
@@ -102,7 +102,7 @@ def test_a_spread_kernel_is_the_filter_at_every_position():
 
 
 def test_the_examples_in_the_documentation():
-    assert doctest.testmod(prune).failed == 0
+    assert doctest.testmod(fast_musicnn).failed == 0
 
 
 def test_a_wheel_that_is_none_is_refused(tmp_path):
@@ -111,4 +111,4 @@ def test_a_wheel_that_is_none_is_refused(tmp_path):
     (tmp_path / "musicnn.whl").write_bytes(b"no zip")
     for name in ("musicnn.whl", "missing.whl"):
         with pytest.raises(ModelError, match="no MSD_musicnn checkpoint"):
-            musicnn.read_weights(tmp_path / name)
+            musicnn_weights.read_weights(tmp_path / name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.plots import PANELS, Song, draw, read_song, save, write
+from genrify_tagger.training.song_plots import PANELS, SongAudio, draw_panels, read_song, save_figure, save_song_plots
 from tests import media
 from tests.workbench import need_library
 
@@ -20,12 +20,12 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from genrify_tagger.cli import plot as command  # noqa: E402 - with the libraries, as the command is used
 from genrify_tagger.training import report_plots  # noqa: E402
-from genrify_tagger.training.evaluation import Predictions, Track, evaluate  # noqa: E402
+from genrify_tagger.training.evaluation import Predictions, TrackPrediction, evaluate_predictions  # noqa: E402
 from genrify_tagger.training.report_plots import plot_history, plot_report  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def song() -> Song:
+def song() -> SongAudio:
     return read_song(str(media.JAZZ), title="Vibe Ace")
 
 
@@ -40,7 +40,7 @@ def test_the_command_offers_every_panel():
 
 
 def test_all_panels_in_one_picture(song, tmp_path):
-    (path,) = save(song, list(PANELS), tmp_path / "all.png")
+    (path,) = save_song_plots(song, list(PANELS), tmp_path / "all.png")
     image = pixels(path)
     assert image.shape[0] > 1000 and image.shape[1] > 1000
     red, green, blue = (image[:, :, channel].astype(float) for channel in range(3))
@@ -49,14 +49,14 @@ def test_all_panels_in_one_picture(song, tmp_path):
 
 
 def test_one_picture_for_each_panel(song, tmp_path):
-    paths = save(song, ["waveform", "timeline"], tmp_path / "song.svg", separate=True)
+    paths = save_song_plots(song, ["waveform", "timeline"], tmp_path / "song.svg", separate=True)
     assert [path.name for path in paths] == ["song-waveform.svg", "song-timeline.svg"]
     for path in paths:
         assert ET.parse(path).getroot().tag.endswith("svg")
 
 
 def test_the_timeline_names_the_genres_and_marks_the_likeliest(song):
-    figure = draw(song, ["timeline"])
+    figure = draw_panels(song, ["timeline"])
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == list(song.labels)
     marks = axes.collections[-1].get_offsets()
@@ -66,14 +66,14 @@ def test_the_timeline_names_the_genres_and_marks_the_likeliest(song):
 
 
 def test_a_long_song_makes_no_larger_picture():
-    song = Song("hour", np.zeros(22050 * 600, np.float32))
+    song = SongAudio("hour", np.zeros(22050 * 600, np.float32))
     assert len(song.y) / song.hop_length < 2000
 
 
 def test_a_title_is_shown_as_it_is_and_whole(song, tmp_path):
     title = r"A$AP - bad $\frac{ money$ " + "and a long name " * 12
-    figure = draw(replace(song, title=title), ["waveform"])
-    save(replace(song, title=title), ["waveform"], tmp_path / "song.png")
+    figure = draw_panels(replace(song, title=title), ["waveform"])
+    save_song_plots(replace(song, title=title), ["waveform"], tmp_path / "song.png")
     shown = figure.get_suptitle()
     assert shown.replace("\n", " ") == title.strip()
     figure.draw_without_rendering()
@@ -83,12 +83,12 @@ def test_a_title_is_shown_as_it_is_and_whole(song, tmp_path):
 
 def test_other_formats_are_refused(song, tmp_path):
     with pytest.raises(ConfigError, match="png or svg"):
-        save(song, ["waveform"], tmp_path / "song.gif")
+        save_song_plots(song, ["waveform"], tmp_path / "song.gif")
 
 
 def test_a_folder_that_is_not_there(song, tmp_path):
     with pytest.raises(ConfigError, match="cannot be written"):
-        save(song, ["waveform"], tmp_path / "nowhere/song.png")
+        save_song_plots(song, ["waveform"], tmp_path / "nowhere/song.png")
 
 
 def test_pictures_of_an_evaluation(tmp_path, monkeypatch):
@@ -100,10 +100,12 @@ def test_pictures_of_an_evaluation(tmp_path, monkeypatch):
     for number in range(60):
         scores = rng.dirichlet([0.5] * 3)
         clip = Clip("a", f"clip{number}", (labels[number % 3],), f"{number}")
-        tracks.append(Track(clip, scores[np.newaxis].astype(np.float32), scores, float(scores.max())))
-    report = evaluate(Predictions("model", "music", "", labels, tuple(tracks)))
+        tracks.append(TrackPrediction(clip, scores[np.newaxis].astype(np.float32), scores, float(scores.max())))
+    report = evaluate_predictions(Predictions("model", "music", "", labels, tuple(tracks)))
     drawn: list[Figure] = []
-    monkeypatch.setattr(report_plots, "write", lambda figure, path: (drawn.append(figure), write(figure, path))[1])
+    monkeypatch.setattr(
+        report_plots, "save_figure", lambda figure, path: (drawn.append(figure), save_figure(figure, path))[1]
+    )
     pictures = plot_report(report, tmp_path / "out")
     assert {path.name for path in pictures} == {
         "confusion.png",
@@ -118,7 +120,7 @@ def test_pictures_of_an_evaluation(tmp_path, monkeypatch):
 
 def test_the_picture_of_a_run(tmp_path):
     need_library("tensorflow")
-    from genrify_tagger.training.fitting import Epoch
+    from genrify_tagger.training.training_loop import EpochResult
 
-    history = [Epoch(2.0 / n, 1.5 / n + 0.02 * n, 0.1 * n) for n in range(1, 8)]
+    history = [EpochResult(2.0 / n, 1.5 / n + 0.02 * n, 0.1 * n) for n in range(1, 8)]
     assert pixels(plot_history(history, tmp_path / "history.png")).std() > 0.02

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genrify_tagger.training.seed_features import load_librosa
+from genrify_tagger.training.reference_study_features import load_librosa
 from tests.media import in_ci
 
 SAMPLE_RATE = 16000

@@ -15,9 +15,10 @@ from genrify_tagger.errors import ConfigError
 if TYPE_CHECKING:
     from genrify_tagger.training.evaluation import Predictions, Report
 
-SEED_MODELS = ("seed-logistic", "seed-cnn", "seed-dense")
+REFERENCE, FORMER_NAME = "reference-", "seed-"  # versions up to 0.1 called the models by the latter
+REFERENCE_MODELS = ("reference-logistic", "reference-cnn", "reference-dense")
 PROTOCOLS = ("segment", "track", "artist", "lists")
-_OF_SEED_MODELS = {
+_OF_REFERENCE_MODELS = {
     "--protocol": "protocols",
     "--train-list": "train_list",
     "--test-list": "test_list",
@@ -53,29 +54,30 @@ _OF_SEED_MODELS = {
 def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_format: str, **options: Any) -> int:
     """Evaluate a model on labelled music.
 
-    MODEL is "shipped", the folder or sidecar of a model, or a model of the reference study: seed-logistic, seed-cnn,
-    seed-dense, or seed-all. The study's models are trained for every split and tested on the rest; they also accept a
-    feature table as DATASET. A split by segment has pieces of one recording on both sides, so its scores are marked
-    "leaky".
+    MODEL is "shipped", the folder or sidecar of a model, or a model of the reference study: reference-logistic,
+    reference-cnn, reference-dense, or reference-all. The study's models are trained for every split and tested on the
+    rest; they also accept a feature table as DATASET. A split by segment has pieces of one recording on both sides, so
+    its scores are marked "leaky".
 
     \b
     Examples:
       genrify-tag evaluate shipped library:~/Music -o scores
       genrify-tag evaluate mymodel gtzan/ --only valid_filtered.txt
-      genrify-tag evaluate seed-all gtzan/ --protocol segment --protocol track --format markdown
+      genrify-tag evaluate reference-all gtzan/ --protocol segment --protocol track --format markdown
     """  # noqa: D301
-    from genrify_tagger.training.extra import require
+    from genrify_tagger.training.dependencies import require_libraries
 
-    require()
-    from genrify_tagger.training.evaluation import evaluate
+    require_libraries()
+    from genrify_tagger.training.evaluation import evaluate_predictions
 
     if options["output"]:
         need_writable_folder(options["output"])
-    if model.startswith("seed-"):
-        predictions = _reference(state, model, datasets, options)
+    if model.startswith((REFERENCE, FORMER_NAME)):
+        name = REFERENCE + model.removeprefix(FORMER_NAME).removeprefix(REFERENCE)
+        predictions = _reference(state, name, datasets, options)
     else:
         predictions = [_finished(state, model, datasets, options)]
-    reports = [evaluate(one, several=options["several"]) for one in predictions]
+    reports = [evaluate_predictions(one, several=options["several"]) for one in predictions]
     _print(reports, output_format)
     if options["output"]:
         _write(reports, Path(options["output"]))
@@ -83,25 +85,26 @@ def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_
 
 
 def _finished(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
-    from genrify_tagger.training.hearing import hear, sidecar_of
+    from genrify_tagger.training.inference import find_sidecar, predict_datasets
 
-    if given := [name for name, value in _OF_SEED_MODELS.items() if options[value]]:
+    if given := [name for name, value in _OF_REFERENCE_MODELS.items() if options[value]]:
         hint = "a finished model is tested on the whole dataset"
         raise ConfigError(f"{', '.join(given)}: only for the reference models", hint=hint)
-    sidecar = None if model == "shipped" else sidecar_of(model)
+    sidecar = None if model == "shipped" else find_sidecar(model)
     opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
     shown = state.shows_progress
-    return hear(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
+    return predict_datasets(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
 
 
 def _reference(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:
-    from genrify_tagger.training.baselines import make_protocol, run_baseline, unlearned
     from genrify_tagger.training.datasets import read_list
+    from genrify_tagger.training.reference_study_models import cross_validate_model, make_protocol, unlearned
 
-    names = SEED_MODELS if model == "seed-all" else (model,)
-    if not set(names) <= set(SEED_MODELS):
+    names = REFERENCE_MODELS if model == "reference-all" else (model,)
+    if not set(names) <= set(REFERENCE_MODELS):
         raise ConfigError(
-            f"no such model: {model!r}", hint=f"the reference models are {', '.join(SEED_MODELS)}, or seed-all"
+            f"no such model: {model!r}",
+            hint=f"the reference models are {', '.join(REFERENCE_MODELS)}, or reference-all",
         )
     lists = None
     if options["train_list"] and options["test_list"]:
@@ -115,19 +118,19 @@ def _reference(state: CliContext, model: str, datasets: tuple[str, ...], options
             if missing := unlearned(rows, split):
                 genres = ", ".join(missing)
                 state.console.print(f"split by {split.name}: some fold has no training data for {genres}")
-        usable = [name for name in names if rows.mfcc is not None or name != "seed-cnn" or len(names) == 1]
+        usable = [name for name in names if rows.mfcc is not None or name != "reference-cnn" or len(names) == 1]
         for name in usable:
             for split in splits:
                 state.console.print(f"{name} on {rows.dataset}, split by {split.name}")
-                found.append(run_baseline(name, rows, split, seed=options["seed"]))
+                found.append(cross_validate_model(name, rows, split, seed=options["seed"]))
     return found
 
 
 def _rows(state: CliContext, source: str, options: dict[str, Any]) -> Any:
     """Read a feature table, or compute the features of a dataset."""
-    from genrify_tagger.training.baselines import rows_of_clips, rows_of_table
-    from genrify_tagger.training.feature_table import describe_clips, is_table, read_table
-    from genrify_tagger.training.labels import acceptable_genres
+    from genrify_tagger.training.feature_table import compute_features, is_table, read_table
+    from genrify_tagger.training.genre_labels import acceptable_genres
+    from genrify_tagger.training.reference_study_models import rows_of_clips, rows_of_table
 
     if is_table(source):
         return rows_of_table(Path(source).stem, read_table(source))
@@ -135,31 +138,31 @@ def _rows(state: CliContext, source: str, options: dict[str, Any]) -> Any:
     single = [clip for clip in dataset.clips if len(clip.labels) == 1]
     if options["only_ten"]:
         single = [clip for clip in single if acceptable_genres(clip.labels)]
-    described, problems = describe_clips(single, jobs=options["jobs"], progress=state.shows_progress)
+    described, problems = compute_features(single, jobs=options["jobs"], progress=state.shows_progress)
     return rows_of_clips(dataset.name, described, [*dataset.problems, *problems])
 
 
 def _print(reports: list[Report], output_format: str) -> None:
-    from genrify_tagger.training.evaluation import to_json
-    from genrify_tagger.training.tables import markdown, text
+    from genrify_tagger.training.evaluation import report_json
+    from genrify_tagger.training.report_text import markdown_table, report_lines
 
     if output_format == "markdown":
-        write_text(markdown(reports))
+        write_text(markdown_table(reports))
     elif output_format == "json":
         for report in reports:
-            write_text(to_json(report))
+            write_text(report_json(report))
     else:
         for report in reports:
-            for line in text(report):
+            for line in report_lines(report):
                 write_line(line)
 
 
 def _write(reports: list[Report], folder: Path) -> None:
-    from genrify_tagger.training.evaluation import to_json
+    from genrify_tagger.training.evaluation import report_json
     from genrify_tagger.training.report_plots import plot_report
 
     for report in reports:
         parts = [report.model, report.dataset, report.protocol] if len(reports) > 1 else []
         own = folder.joinpath(*("".join(c if c.isalnum() or c in "-." else "_" for c in part) for part in parts))
         plot_report(report, own)
-        (own / "scores.json").write_text(to_json(report), encoding="utf-8")
+        (own / "scores.json").write_text(report_json(report), encoding="utf-8")

@@ -39,17 +39,17 @@ def command(
       genrify-tag features gtzan/ -o features_3_sec.csv
       genrify-tag features gtzan/ --seconds 30 -o features_30_sec.csv --compare published.csv
     """  # noqa: D301
-    from genrify_tagger.training.extra import require
+    from genrify_tagger.training.dependencies import require_libraries
 
-    require("librosa")
-    from genrify_tagger.training.feature_table import describe_clips, read_table, tabulate, write_table
+    require_libraries("librosa")
+    from genrify_tagger.training.feature_table import build_table, compute_features, read_table, write_table
 
     if output:
         need_writable_file(output)
     published = read_table(compare) if compare else None
     (opened,) = open_datasets([dataset], options, any_label=True)
-    described, problems = describe_clips(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
-    found = tabulate(described, seconds=int(seconds))
+    described, problems = compute_features(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
+    found = build_table(described, seconds=int(seconds))
     if output:
         with open(output, "w", encoding="utf-8", newline="") as file:
             write_table(found, file)
@@ -62,9 +62,9 @@ def command(
 
 
 def _compare(found: FeatureTable, published: FeatureTable) -> None:
-    from genrify_tagger.training.feature_table import compare
+    from genrify_tagger.training.feature_table import compare_tables
 
-    n, columns = compare(found, published)
+    n, columns = compare_tables(found, published)
     write_line(f"{n} clips in both tables; differences are in standard deviations of the published column")
     rows = [[one.column, f"{one.correlation:.4f}", f"{one.median:.4f}", f"{one.high:.4f}"] for one in columns]
     headers = ("column", "correlation", "median", "95%")

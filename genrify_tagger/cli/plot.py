@@ -49,19 +49,19 @@ def command(
       genrify-tag plot song.mp3 --panels waveform,timeline -o a.svg
       genrify-tag plot song.mp3 --separate                         song-waveform.png, song-spectrogram.png, ...
     """  # noqa: D301
-    from genrify_tagger.training.extra import require
+    from genrify_tagger.training.dependencies import require_libraries
 
-    require("librosa", "matplotlib")
-    from genrify_tagger.training.hearing import sidecar_of
-    from genrify_tagger.training.plots import read_song, save
-    from genrify_tagger.training.seed_features import load_librosa
+    require_libraries("librosa", "matplotlib")
+    from genrify_tagger.training.inference import find_sidecar
+    from genrify_tagger.training.reference_study_features import load_librosa
+    from genrify_tagger.training.song_plots import read_song, save_song_plots
 
     chosen = _chosen(panels)
     target = Path(output or f"{Path(file).stem}.png")
     title = display_path(Path(file).name)
-    song = read_song(file, title=title, sidecar_path=sidecar_of(model) if model else None, vocabulary=vocabulary)
+    song = read_song(file, title=title, sidecar_path=find_sidecar(model) if model else None, vocabulary=vocabulary)
     load_librosa()
-    for path in save(song, chosen, target, separate=separate):
+    for path in save_song_plots(song, chosen, target, separate=separate):
         write_line(str(path))
 
 

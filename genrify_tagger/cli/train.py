@@ -72,26 +72,26 @@ def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> 
       genrify-tag train library:~/Music -o mymodel --labels own
       genrify-tag evaluate mymodel library:~/Other --vocabulary own
     """  # noqa: D301
-    from genrify_tagger.training.extra import load_tensorflow, require
+    from genrify_tagger.training.dependencies import load_tensorflow, require_libraries
 
-    require("tensorflow", "matplotlib")
+    require_libraries("tensorflow", "matplotlib")
     folder = need_writable_folder(options["output"])
     load_tensorflow()
-    from genrify_tagger.training.retraining import train
+    from genrify_tagger.training.user_model import train_user_model
 
     opened = open_datasets(datasets, options, any_label=options["vocabulary"] == "own")
     plan, how = _plan(options, progress=state.shows_progress)
-    trained = train(opened, folder, plan, how, tell=state.console.print)
+    trained = train_user_model(opened, folder, plan, how, tell=state.console.print)
     write_line(f"{trained.folder}: Keras and LiteRT agree within {trained.agreement:.1e}")
     return report_skipped(state, trained.problems)
 
 
 def _plan(options: dict[str, Any], *, progress: bool) -> tuple[Any, Any]:
     """Split the options into the training plan and the fitting options."""
-    from genrify_tagger.training.augmentation import NOTHING, Recipe
+    from genrify_tagger.training.augmentation import NO_AUGMENTATION, Augmentation
     from genrify_tagger.training.datasets import read_list
-    from genrify_tagger.training.fitting import Options
-    from genrify_tagger.training.retraining import TrainingPlan
+    from genrify_tagger.training.training_loop import TrainingOptions
+    from genrify_tagger.training.user_model import TrainingPlan
 
     validation, weights, cache = (options[name] for name in ("validation_list", "weights", "cache"))
     plan = TrainingPlan(
@@ -105,4 +105,4 @@ def _plan(options: dict[str, Any], *, progress: bool) -> tuple[Any, Any]:
         progress=progress,
     )
     same = {name: options[name] for name in ("epochs", "steps", "batch", "learning_rate", "patience", "seed")}
-    return plan, Options(**same, recipe=NOTHING if options["no_augmentation"] else Recipe())
+    return plan, TrainingOptions(**same, augmentation=NO_AUGMENTATION if options["no_augmentation"] else Augmentation())

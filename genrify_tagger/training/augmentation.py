@@ -1,7 +1,7 @@
-"""Making one segment sound like many: level, tone, bandwidth, codec; and masks and mixtures of spectrograms.
+"""Augmentation of training audio: gain, equaliser, bandwidth, codec; SpecAugment and mixup for spectrograms.
 
-What a genre is must not hang on how a file was made. Every training segment may be turned up or down, equalised,
-band-limited, and sent through a lossy codec at a random rate (MP3, AAC, Opus), each with a probability of its own.
+A genre must not depend on how a file was made. Every training segment may be amplified, equalised, band-limited, and
+encoded with a lossy codec at a random bit rate (MP3, AAC, Opus), each with its own probability.
 
 References
 ----------
@@ -35,19 +35,19 @@ CODECS: dict[str, tuple[str, int, tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How often each change is made (0 never, 1 always) and how far it goes.
+class Augmentation:
+    """Probability and strength of each kind of augmentation.
 
     Attributes
     ----------
     gain, equaliser, bandwidth, codec : float
-        Probabilities.
+        Probabilities, 0 to 1.
     gain_db, equaliser_db : float
-        Largest change either way.
+        Largest change, up or down.
     lowest_cutoff : float
-        Hertz; band limits are drawn from there to 7.5 kHz.
+        Hertz; cutoffs are drawn between this and 7.5 kHz.
     masks : int
-        Masks in time and in frequency, each.
+        Number of masks in time, and as many in frequency.
     mixup : float
         Parameter of the Beta distribution mixtures are drawn from; 0 for none.
     """
@@ -63,32 +63,32 @@ class Recipe:
     mixup: float = 0.2
 
 
-NOTHING = Recipe(gain=0, equaliser=0, bandwidth=0, codec=0, masks=0, mixup=0)
+NO_AUGMENTATION = Augmentation(gain=0, equaliser=0, bandwidth=0, codec=0, masks=0, mixup=0)
 
 
-def augment(y: FloatArray, recipe: Recipe, rng: Generator) -> FloatArray:
-    """Change the sound of one segment (samples at 16 kHz, any length) as chance has it."""
-    if rng.random() < recipe.equaliser:
-        y = equalise(y, rng.uniform(-recipe.equaliser_db, recipe.equaliser_db, 4))
-    if rng.random() < recipe.bandwidth:
-        y = limit_band(y, float(rng.uniform(recipe.lowest_cutoff, 7500.0)))
-    if rng.random() < recipe.gain:
-        y = y * np.float32(10 ** (rng.uniform(-recipe.gain_db, recipe.gain_db) / 20))
-    if rng.random() < recipe.codec:
+def augment_segment(y: FloatArray, options: Augmentation, rng: Generator) -> FloatArray:
+    """Augment one segment (samples at 16 kHz, any length) at random."""
+    if rng.random() < options.equaliser:
+        y = equalise(y, rng.uniform(-options.equaliser_db, options.equaliser_db, 4))
+    if rng.random() < options.bandwidth:
+        y = limit_band(y, float(rng.uniform(options.lowest_cutoff, 7500.0)))
+    if rng.random() < options.gain:
+        y = y * np.float32(10 ** (rng.uniform(-options.gain_db, options.gain_db) / 20))
+    if rng.random() < options.codec:
         codec = list(CODECS)[int(rng.integers(len(CODECS)))]
         y = recode(y, codec, int(rng.choice(CODECS[codec][2])))
     return y
 
 
 def equalise(y: FloatArray, gains_db: npt.NDArray[np.float64]) -> FloatArray:
-    """Turn bands up or down (dB at 100, 600, 2500 and 6000 Hz, linear in between over log frequency)."""
+    """Apply an equaliser: gains in dB at 100, 600, 2500 and 6000 Hz, interpolated over log frequency."""
     frequencies = np.fft.rfftfreq(len(y), 1 / SAMPLE_RATE)
     curve = np.interp(np.log(np.maximum(frequencies, 1.0)), np.log([100, 600, 2500, 6000]), gains_db)
     return _filtered(y, 10 ** (curve / 20))
 
 
 def limit_band(y: FloatArray, cutoff: float) -> FloatArray:
-    """Take away everything above a frequency (Hertz), as a low sample rate does; the edge is 100 Hz wide."""
+    """Apply a low-pass filter (cutoff in Hertz), as a low sample rate does; the transition is 100 Hz wide."""
     frequencies = np.fft.rfftfreq(len(y), 1 / SAMPLE_RATE)
     return _filtered(y, np.clip((cutoff - frequencies) / 100 + 0.5, 0, 1))
 
@@ -99,7 +99,7 @@ def _filtered(y: FloatArray, response: npt.NDArray[np.float64]) -> FloatArray:
 
 
 def recode(y: FloatArray, codec: str, kbits: int) -> FloatArray:
-    """Send a segment through a lossy codec and back.
+    """Encode a segment with a lossy codec and decode it again.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def recode(y: FloatArray, codec: str, kbits: int) -> FloatArray:
     Returns
     -------
     ndarray, shape (n,)
-        Delayed by the codec's own few milliseconds, where its container does not say how many.
+        Delayed by a few milliseconds where the container does not state the codec's delay.
     """
     import av
 
@@ -135,8 +135,8 @@ def recode(y: FloatArray, codec: str, kbits: int) -> FloatArray:
     return np.pad(decoded, (0, max(0, len(y) - len(decoded))))[: len(y)].astype(np.float32)
 
 
-def mask(mel: FloatArray, masks: int, rng: Generator) -> FloatArray:
-    """Blank stretches of time (up to a fifth) and of frequency (up to an eighth) of spectrograms (n, frames, bands)."""
+def mask_spectrograms(mel: FloatArray, masks: int, rng: Generator) -> FloatArray:
+    """Zero random spans of time (up to a fifth) and frequency (up to an eighth) of spectrograms (n, frames, bands)."""
     masked = mel.copy()
     for one in masked:
         for _ in range(masks):
@@ -147,7 +147,9 @@ def mask(mel: FloatArray, masks: int, rng: Generator) -> FloatArray:
     return masked
 
 
-def mix(mel: FloatArray, targets: FloatArray, alpha: float, rng: Generator) -> tuple[FloatArray, FloatArray]:
+def mix_spectrograms(
+    mel: FloatArray, targets: FloatArray, alpha: float, rng: Generator
+) -> tuple[FloatArray, FloatArray]:
     """Mix every spectrogram with another of the batch.
 
     Parameters
@@ -162,7 +164,7 @@ def mix(mel: FloatArray, targets: FloatArray, alpha: float, rng: Generator) -> t
     -------
     mel : ndarray, shape (n, frames, bands)
     targets : ndarray, shape (n, 2 * n_classes + 1)
-        Both partners' targets and the share of the first: sets of allowed classes cannot be averaged.
+        The targets of both and the share of the first: sets of allowed classes cannot be averaged.
     """
     order = rng.permutation(len(mel))
     share = rng.beta(alpha, alpha, len(mel)).astype(np.float32) if alpha > 0 else np.ones(len(mel), np.float32)

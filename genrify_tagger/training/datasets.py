@@ -1,11 +1,10 @@
-"""Labelled music on disk: which files there are, what they are, and what belongs together.
+"""Labelled music on disk: the clips of a dataset with their labels and groups.
 
 Four layouts are read:
 
 * *folders*: a folder for each genre with its clips in it, as GTZAN is published;
-* *fma*: `tracks.csv` as the Free Music Archive dataset publishes it (see `training.fma`);
-* *csv*: a table of files and labels, several labels separated by ";", with an optional column that says which files
-  belong together (the artist);
+* *fma*: `tracks.csv` as the Free Music Archive dataset publishes it (see `fma_tables`);
+* *csv*: a table of files and labels, several labels separated by ";", with an optional column for the group (artist);
 * *library*: any folder of tagged music; the genres are read from the files.
 
 References
@@ -22,8 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrify_tagger.errors import ConfigError, TagError
-from genrify_tagger.training.fma import read_tracks, tracks_csv
-from genrify_tagger.training.labels import GENRES, acceptable_genres, normalise_label
+from genrify_tagger.training.fma_tables import read_tracks, tracks_csv
+from genrify_tagger.training.genre_labels import GENRES, acceptable_genres, normalise_label
 
 LAYOUTS = ("folders", "fma", "csv", "library")
 AUDIO_SUFFIXES = frozenset(
@@ -63,11 +62,11 @@ class Clip:
     ----------
     path : str
     name : str
-        How lists and reports call it: its path within the dataset, with slashes and without suffix.
+        Its name in lists and reports: the path within the dataset, with slashes and without suffix.
     labels : tuple of str
-        In the spelling of `labels.normalise_label`; the first tells most.
+        In the spelling of `genre_labels.normalise_label`; the first is the main one.
     group : str
-        What belongs together and must not be on both sides of a split (the artist); the clip's own name if unknown.
+        Clips of one group (the artist) must be on one side of a split; the clip's own name if unknown.
     """
 
     path: str
@@ -78,7 +77,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was left out, and why."""
+    """A file that is left out, and why."""
 
     path: str
     reason: str
@@ -86,14 +85,14 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips, and what was left out."""
+    """Clips, and the files that are left out."""
 
     name: str
     clips: tuple[Clip, ...]
     problems: tuple[SkippedFile, ...] = ()
 
     def only(self, names: Iterable[str]) -> Dataset:
-        """Return the dataset with only the clips named (see `Clip.name`; suffixes are ignored)."""
+        """Return the dataset with the named clips only (see `Clip.name`; suffixes are ignored)."""
         wanted = {without_suffix(name) for name in names}
         return replace(self, clips=tuple(clip for clip in self.clips if clip.name in wanted))
 
@@ -115,19 +114,19 @@ def open_dataset(
     Parameters
     ----------
     source : str
-        A path, with the layout before it if it cannot be told from what is there: ``fma:~/fma``, ``library:~/Music``.
+        A path, with the layout before it where it cannot be detected: ``fma:~/fma``, ``library:~/Music``.
     columns : Columns or None
         For the layout *csv*.
     subset : str or None
         For the layout *fma*: small, medium or large; None for all.
     any_label : bool
-        For the layout *library*: also take files whose genre is none of the ten. What people write there ("Alternative
-        Rock") often does not lie outside the ten, so it must not be learned or judged as if it did.
+        For the layout *library*: include files whose genre is none of the ten. Such a genre ("Alternative Rock") may
+        well be one of the ten by another name, so it must not be trained on or tested as if it were outside.
 
     Raises
     ------
     ConfigError
-        If there is nothing, or nothing of that layout.
+        If there is no dataset, or none of that layout.
     """
     layout, path = _layout(source)
     if layout == "fma":
@@ -137,12 +136,12 @@ def open_dataset(
     else:
         dataset = _folders(path) if layout == "folders" else _library(path, any_label=any_label)
     if not dataset.clips:
-        raise ConfigError("no labelled audio in it", path=str(path), hint=_explain(layout))
+        raise ConfigError("has no labelled audio", path=str(path), hint=_explain(layout))
     return dataset
 
 
 def without_suffix(name: str) -> str:
-    """Return a path with slashes and without a suffix of audio: `blues/blues.00001.wav` is `blues/blues.00001`."""
+    """Return a path with slashes and without an audio suffix: `blues/blues.00001` for `blues/blues.00001.wav`."""
     stem, suffix = os.path.splitext(name.strip().replace(os.sep, "/"))
     return stem if suffix.casefold() in AUDIO_SUFFIXES else name.strip().replace(os.sep, "/")
 
@@ -154,7 +153,7 @@ def read_list(path: str) -> list[str]:
     except OSError as error:
         raise ConfigError(f"cannot read the list: {error.strerror}", path=path) from error
     except UnicodeDecodeError as error:
-        raise ConfigError("no list of names: it is not text in UTF-8", path=path) from error
+        raise ConfigError("not a list of names: it is not text in UTF-8", path=path) from error
     return [without_suffix(line) for line in lines if line.strip()]
 
 
@@ -183,7 +182,7 @@ def _guess(path: Path) -> str:
 
 
 def _explain(layout: str) -> str:
-    return f"read as {layout!r}; say another layout before the path, such as {LAYOUTS[0]}:PATH ({', '.join(LAYOUTS)})"
+    return f"read as {layout!r}; put another layout before the path, such as {LAYOUTS[0]}:PATH ({', '.join(LAYOUTS)})"
 
 
 def _folders(root: Path) -> Dataset:
@@ -196,7 +195,7 @@ def _folders(root: Path) -> Dataset:
 
 
 def audio_files(root: Path) -> list[Path]:
-    """Return every file below a folder whose suffix is one of audio, sorted."""
+    """Return all files below a folder that have an audio suffix, sorted."""
     found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names if not name.startswith("."))
     return sorted(path for path in found if path.suffix.casefold() in AUDIO_SUFFIXES)
 
@@ -222,7 +221,7 @@ def _table(path: Path, columns: Columns) -> Dataset:
 
 
 def _read_csv(table: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
-    """Return the names of the columns and the rows; what a row leaves out is empty."""
+    """Return the column names and the rows; missing fields are empty."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -231,7 +230,7 @@ def _read_csv(table: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     except OSError as error:
         raise ConfigError(f"cannot read the table: {error.strerror}", path=str(table)) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError("no table of files and labels: it is not CSV in UTF-8", path=str(table)) from error
+        raise ConfigError("not a table of files and labels: it is not CSV in UTF-8", path=str(table)) from error
 
 
 def _optional_column(header: Sequence[str], wanted: str | None, usual: Sequence[str], table: Path) -> str | None:
@@ -245,12 +244,12 @@ def _column(header: Sequence[str], wanted: str | None, usual: Sequence[str], tab
     for name in candidates:
         if name in header:
             return name
-    there = ", ".join(header) or "none at all"
-    raise ConfigError(f"no column {' or '.join(candidates)} in it; there is {there}", path=str(table))
+    columns = ", ".join(header) or "none"
+    raise ConfigError(f"has no column {' or '.join(candidates)}; its columns: {columns}", path=str(table))
 
 
 def _group(artist: str) -> str:
-    """Return an artist's name as something to compare: the same whatever its case and punctuation."""
+    """Return an artist's name without case and punctuation, for comparison."""
     return "".join(letter for letter in artist.casefold() if letter.isalnum())
 
 
@@ -271,7 +270,7 @@ def _library(root: Path, *, any_label: bool) -> Dataset:
         genres, reason = _genres_in(path)
         labels = tuple(normalise_label(genre) for genre in genres)
         name = without_suffix(str(path.relative_to(root)))
-        # By the usual layout Artist/Album/song, the first folder is what belongs together.
+        # With the usual layout Artist/Album/song the first folder is the artist.
         group = name.split("/")[0] if "/" in name else name
         if acceptable_genres(labels) or (labels and any_label):
             clips.append(Clip(str(path), name, labels, group))
@@ -281,7 +280,7 @@ def _library(root: Path, *, any_label: bool) -> Dataset:
 
 
 def _lacking(labels: Sequence[str]) -> str:
-    return f"none of the ten genres: {'; '.join(labels)}" if labels else "no genre in it"
+    return f"none of the ten genres: {'; '.join(labels)}" if labels else "has no genre"
 
 
 def _genres_in(path: Path) -> tuple[tuple[str, ...], str | None]:

@@ -1,9 +1,8 @@
-"""The one way any model is judged: the shipped one, one of your own, and the seed's baselines alike.
+"""Evaluation, the same for every model: the shipped one, a user's own, and those of the reference study.
 
-A model gives `Predictions`; `evaluate` turns them into a `Report`. A clip is judged if its labels say one thing
-(several only if asked); where a label leaves several genres open ("Pop/Rock"), any of them is right, and the *groups*
-(pop, rock and metal count as one) give the confusion matrix and macro figure. Clips outside the vocabulary are not
-judged but counted: how many of them would have got a genre all the same.
+A model's `Predictions` become a `Report`. A clip is included if it has one label (several only if asked). Where a label
+leaves several genres open ("Pop/Rock"), any of them is right, and the *groups* (pop, rock and metal are one) give the
+confusion matrix and the macro figure. For clips outside the vocabulary the report counts how many would get a genre.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import numpy.typing as npt
 
 from genrify_tagger.training import metrics
 from genrify_tagger.training.datasets import Clip, SkippedFile
-from genrify_tagger.training.labels import genre_group, genres_of_label
-from genrify_tagger.training.metrics import Array, Bin, GenreFigures, Interval, Operating
+from genrify_tagger.training.genre_labels import genre_group, genres_of_label
+from genrify_tagger.training.metrics import Array, ConfidenceBin, GenreFigures, Interval, OperatingPoint
 
 SCHEMA = 1
 WORST = 25
@@ -28,8 +27,8 @@ DEFAULT_THRESHOLD = 0.6
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
-    """What a model made of one clip.
+class TrackPrediction:
+    """A model's prediction for one clip.
 
     Attributes
     ----------
@@ -37,9 +36,9 @@ class Track:
     segments : ndarray, shape (n_segments, n_labels)
         Scores of each segment.
     scores : ndarray, shape (n_labels,)
-        Scores of the whole.
+        Scores of the whole clip.
     confidence : float
-        Claimed probability that the best label is right.
+        The probability, as claimed by the model, that the best label is right.
     """
 
     clip: Clip
@@ -50,29 +49,29 @@ class Track:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model made of a dataset.
+    """A model's predictions for a dataset.
 
     Attributes
     ----------
     model : str
     dataset : str
     protocol : str
-        How trained and judged music were kept apart; empty if the model came as it is.
+        How training and test music were separated; empty for a finished model.
     labels : tuple of str
     tracks : tuple of Track
     min_confidence : float
-        From which on the model would write a genre.
+        The confidence from which the model writes a genre.
     problems : tuple of Problem
-        Files that could not be heard.
+        Files that could not be analysed.
     trained_on : frozenset of str or None
-        Names of the clips the model was trained on; None if nobody wrote them down.
+        Names of the clips the model was trained on; None if unknown.
     """
 
     model: str
     dataset: str
     protocol: str
     labels: tuple[str, ...]
-    tracks: tuple[Track, ...]
+    tracks: tuple[TrackPrediction, ...]
     min_confidence: float = DEFAULT_THRESHOLD
     problems: tuple[SkippedFile, ...] = ()
     trained_on: frozenset[str] | None = None
@@ -80,7 +79,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A track that was named wrongly."""
+    """A track whose best label is wrong."""
 
     file: str
     truth: tuple[str, ...]
@@ -89,16 +88,16 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Outside:
-    """Clips none of the labels fits, and the share of them that would have got one."""
+class OutsideFigures:
+    """The number of clips that no label fits, and the share of them that would get one."""
 
     n: int
     written: float
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """Figures with pop, rock and metal as one, over tracks of exactly one group."""
+class GroupFigures:
+    """Figures with pop, rock and metal as one group, over tracks of exactly one group."""
 
     n: int
     micro: Interval
@@ -110,9 +109,9 @@ class Grouped:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything said about a model on a dataset; intervals are 95%, over tracks.
+    """The figures of a model on a dataset; intervals are 95%, over tracks.
 
-    `n_trained_on` of the tracks judged were trained on, which makes the figures worthless; None if it is not known.
+    `n_trained_on` of the test tracks were trained on, which makes the figures worthless; None if unknown.
     """
 
     model: str
@@ -129,30 +128,30 @@ class Report:
     macro_recall: Interval
     genres: dict[str, GenreFigures]
     confusion: list[list[int]]
-    grouped: Grouped
+    grouped: GroupFigures
     calibration_error: float
-    reliability: list[Bin]
-    coverage: list[Operating]
-    at_default: Operating
-    outside: Outside
+    reliability: list[ConfidenceBin]
+    coverage: list[OperatingPoint]
+    at_default: OperatingPoint
+    outside: OutsideFigures
     worst: list[Mistake]
     problems: list[SkippedFile]
 
 
 def answers_of(clip: Clip, labels: Sequence[str]) -> frozenset[str]:
-    """Return which labels of a vocabulary are right for a clip; none if it lies outside."""
+    """Return the labels of a vocabulary that are right for a clip; none if it lies outside."""
     found = [frozenset({label}) if label in labels else genres_of_label(label) & set(labels) for label in clip.labels]
     return frozenset[str]().union(*found)
 
 
-def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
-    """Judge a model.
+def evaluate_predictions(predictions: Predictions, *, several: bool = False) -> Report:
+    """Compute the figures of a model.
 
     Parameters
     ----------
     predictions : Predictions
     several : bool
-        Also judge clips with more than one label; any of them is right.
+        Include clips with more than one label; any of them is right.
     """
     labels = predictions.labels
     eligible = [track for track in predictions.tracks if several or len(track.clip.labels) == 1]
@@ -161,7 +160,7 @@ def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
     answers = _truths([answers_of(track.clip, labels) for track in inside], labels)
     scores = np.array([track.scores for track in inside], np.float64).reshape(-1, len(labels))
     confidence = np.array([track.confidence for track in inside])
-    hits = metrics.hits(scores, answers)
+    hits = metrics.best_is_right(scores, answers)
     matrix, macro = _single(scores, answers)
     bins = metrics.reliability(confidence, hits)
     return Report(
@@ -174,7 +173,7 @@ def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
         n_ambiguous=len(predictions.tracks) - len(eligible),
         n_trained_on=_met(inside, predictions.trained_on),
         segment_accuracy=metrics.segment_accuracy(*_segments_right(inside, answers)),
-        track_accuracy=metrics.accuracy(hits),
+        track_accuracy=metrics.track_accuracy(hits),
         n_labelled=int(matrix.sum()),
         macro_recall=macro,
         genres=dict(zip(labels, metrics.genre_figures(matrix), strict=True)),
@@ -190,8 +189,8 @@ def evaluate(predictions: Predictions, *, several: bool = False) -> Report:
     )
 
 
-def to_json(report: Report) -> str:
-    """Return a report as JSON; what cannot be said is null."""
+def report_json(report: Report) -> str:
+    """Return a report as JSON; undefined figures are null."""
     return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -205,7 +204,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _met(tracks: Sequence[Track], trained_on: frozenset[str] | None) -> int | None:
+def _met(tracks: Sequence[TrackPrediction], trained_on: frozenset[str] | None) -> int | None:
     return None if trained_on is None else sum(track.clip.name in trained_on for track in tracks)
 
 
@@ -213,7 +212,7 @@ def _truths(answers: Sequence[frozenset[str]], labels: Sequence[str]) -> metrics
     return np.array([[label in right for label in labels] for right in answers], bool).reshape(-1, len(labels))
 
 
-def _segments_right(tracks: Sequence[Track], answers: metrics.Truths) -> tuple[list[int], list[int]]:
+def _segments_right(tracks: Sequence[TrackPrediction], answers: metrics.Truths) -> tuple[list[int], list[int]]:
     rights = [int(right[np.argmax(track.segments, axis=1)].sum()) for track, right in zip(tracks, answers, strict=True)]
     return rights, [len(track.segments) for track in tracks]
 
@@ -221,21 +220,21 @@ def _segments_right(tracks: Sequence[Track], answers: metrics.Truths) -> tuple[l
 def _single(scores: Array, answers: metrics.Truths) -> tuple[metrics.Indices, Interval]:
     """Return confusions and macro recall over the tracks of exactly one right label."""
     one = answers.sum(axis=1) == 1
-    truth, said = np.argmax(answers[one], axis=1), metrics.best(scores[one])
+    truth, said = np.argmax(answers[one], axis=1), metrics.best_columns(scores[one])
     n_labels = answers.shape[1]
-    return metrics.confusion(truth, said, n_labels), metrics.macro_recall(truth, said, n_labels)
+    return metrics.confusion_matrix(truth, said, n_labels), metrics.macro_recall(truth, said, n_labels)
 
 
-def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> Grouped:
+def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> GroupFigures:
     names = tuple(dict.fromkeys(genre_group(label) for label in labels))
     member = np.array([[genre_group(label) == name for name in names] for label in labels], np.float64)
     in_groups = (answers.astype(np.float64) @ member) > 0
     one = in_groups.sum(axis=1) == 1
-    truth, said = np.argmax(in_groups[one], axis=1), metrics.best((scores @ member)[one])
-    matrix = metrics.confusion(truth, said, len(names))
-    return Grouped(
+    truth, said = np.argmax(in_groups[one], axis=1), metrics.best_columns((scores @ member)[one])
+    matrix = metrics.confusion_matrix(truth, said, len(names))
+    return GroupFigures(
         n=int(one.sum()),
-        micro=metrics.accuracy(truth == said),
+        micro=metrics.track_accuracy(truth == said),
         macro=metrics.macro_recall(truth, said, len(names)),
         labels=names,
         confusion=matrix.tolist(),
@@ -243,12 +242,12 @@ def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> G
     )
 
 
-def _outside(tracks: Sequence[Track], threshold: float) -> Outside:
+def _outside(tracks: Sequence[TrackPrediction], threshold: float) -> OutsideFigures:
     written = [track.confidence >= threshold for track in tracks]
-    return Outside(len(tracks), float(np.mean(written)) if written else float("nan"))
+    return OutsideFigures(len(tracks), float(np.mean(written)) if written else float("nan"))
 
 
-def _worst(tracks: Sequence[Track], labels: Sequence[str], hits: metrics.Truths) -> list[Mistake]:
+def _worst(tracks: Sequence[TrackPrediction], labels: Sequence[str], hits: metrics.Truths) -> list[Mistake]:
     """Return the most confident mistakes."""
     wrong = [track for track, hit in zip(tracks, hits, strict=True) if not hit]
     wrong.sort(key=lambda track: (-track.confidence, track.clip.name))

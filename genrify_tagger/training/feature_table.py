@@ -1,4 +1,4 @@
-"""The seed's feature table: made from a dataset, written and read as CSV, held against the published one."""
+"""The feature table of the reference study: computed from a dataset, written and read as CSV, compared with another."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Clip, SkippedFile, without_suffix
-from genrify_tagger.training.parallel import each
-from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, Described, describe_file, load_librosa
+from genrify_tagger.training.process_map import map_in_processes
+from genrify_tagger.training.reference_study_features import (
+    FEATURES,
+    SEGMENT_SAMPLES,
+    ClipFeatures,
+    features_of_file,
+    load_librosa,
+)
 
 COLUMNS = ("filename", "length", *FEATURES, "label")
 
@@ -41,11 +47,10 @@ class FeatureTable:
 
 
 @dataclass(frozen=True)
-class Closeness:
-    """How close a column is to the published one: correlation, and median and 95th percentile of the difference.
+class ColumnAgreement:
+    """Agreement of a column with the published one: correlation, median and 95th percentile of the difference.
 
-    Differences are relative to the published column's standard deviation over the clips, since several columns have
-    their values around zero.
+    Differences are in standard deviations of the published column, since several columns vary around zero.
     """
 
     column: str
@@ -54,24 +59,26 @@ class Closeness:
     high: float
 
 
-def describe_clips(
+def compute_features(
     clips: Sequence[Clip], *, seconds: int = 3, jobs: int = 0, progress: bool = True
-) -> tuple[list[tuple[Clip, Described]], list[SkippedFile]]:
+) -> tuple[list[tuple[Clip, ClipFeatures]], list[SkippedFile]]:
     """Compute the features of every clip, of its 3-second segments or of its whole.
 
     Returns
     -------
     described : list of (Clip, Described)
-        In the order of the clips, without the broken ones.
-    problems : list of Problem
+        In the order of the clips, without those that failed.
+    problems : list of SkippedFile
     """
     load_librosa()
     size = SEGMENT_SAMPLES if seconds == 3 else None
     tasks = [(clip.path, size) for clip in clips]
     title = "Computing features" if progress else ""
-    found: list[tuple[Clip, Described]] = []
+    found: list[tuple[Clip, ClipFeatures]] = []
     problems = []
-    for clip, (_, described, reason) in zip(clips, each(describe_file, tasks, jobs=jobs, title=title), strict=True):
+    for clip, (_, described, reason) in zip(
+        clips, map_in_processes(features_of_file, tasks, jobs=jobs, title=title), strict=True
+    ):
         if described is None:
             problems.append(SkippedFile(clip.path, reason or "no result"))
         else:
@@ -79,8 +86,8 @@ def describe_clips(
     return found, problems
 
 
-def tabulate(described: Sequence[tuple[Clip, Described]], *, seconds: int = 3) -> FeatureTable:
-    """Lay the features of clips out as one table; a clip's label is its first."""
+def build_table(described: Sequence[tuple[Clip, ClipFeatures]], *, seconds: int = 3) -> FeatureTable:
+    """Return the features of clips as one table, with the first label of each clip."""
     rows = [(clip, number, one) for clip, one in described for number in range(len(one.lengths))]
     return FeatureTable(
         files=tuple(_file_name(clip, number, seconds) for clip, number, _ in rows),
@@ -104,12 +111,12 @@ def write_table(table: FeatureTable, file: TextIO) -> None:
 
 
 def read_table(path: str) -> FeatureTable:
-    """Read a table, ours or the published one.
+    """Read a table of these features.
 
     Raises
     ------
     ConfigError
-        If it cannot be read or has other columns.
+        If it cannot be read or lacks columns.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -117,14 +124,14 @@ def read_table(path: str) -> FeatureTable:
     except OSError as error:
         raise ConfigError(f"cannot read the table: {error.strerror}", path=path) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError("no table of the seed's features: it is not CSV in UTF-8", path=path) from error
+        raise ConfigError("not a feature table: it is not CSV in UTF-8", path=path) from error
     if not rows or not set(COLUMNS) <= set(rows[0]):
-        raise ConfigError("no table of the seed's features", path=path)
+        raise ConfigError("not a feature table: columns are missing", path=path)
     try:
         lengths = np.array([int(row["length"]) for row in rows])
         values = np.array([[float(row[name]) for name in FEATURES] for row in rows])
     except (TypeError, ValueError) as error:  # a row that ends early has None
-        raise ConfigError("damaged: a row of the table has no number where one belongs", path=path) from error
+        raise ConfigError("damaged: a row of the table lacks a number", path=path) from error
     return FeatureTable(
         files=tuple(row["filename"] for row in rows),
         lengths=lengths,
@@ -141,13 +148,13 @@ def is_table(path: str) -> bool:
         return set(COLUMNS) <= set(file.readline().strip().split(","))
 
 
-def compare(ours: FeatureTable, published: FeatureTable) -> tuple[int, list[Closeness]]:
-    """Hold the clips that both tables have against each other, column by column.
+def compare_tables(computed: FeatureTable, published: FeatureTable) -> tuple[int, list[ColumnAgreement]]:
+    """Compare the clips that are in both tables, column by column.
 
     Returns
     -------
     n : int
-        Number of clips in both.
+        Number of clips in both tables.
     columns : list of Closeness
 
     Raises
@@ -155,9 +162,11 @@ def compare(ours: FeatureTable, published: FeatureTable) -> tuple[int, list[Clos
     ConfigError
         If fewer than three clips are in both.
     """
-    theirs = {without_suffix(name): row for name, row in zip(published.files, published.values, strict=True)}
-    names = [without_suffix(name) for name in ours.files]
-    both = [(row, theirs[name]) for name, row in zip(names, ours.values, strict=True) if name in theirs]
+    published_rows = {without_suffix(name): row for name, row in zip(published.files, published.values, strict=True)}
+    names = [without_suffix(name) for name in computed.files]
+    both = [
+        (row, published_rows[name]) for name, row in zip(names, computed.values, strict=True) if name in published_rows
+    ]
     if len(both) < 3:
         raise ConfigError(
             "fewer than three clips are in both tables", hint="compare tables of whole clips: --seconds 30"
@@ -166,8 +175,8 @@ def compare(ours: FeatureTable, published: FeatureTable) -> tuple[int, list[Clos
     return len(both), [_closeness(name, x[:, at], y[:, at]) for at, name in enumerate(FEATURES)]
 
 
-def _closeness(name: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Closeness:
+def _closeness(name: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> ColumnAgreement:
     difference = np.abs(x - y) / max(float(y.std()), 1e-12)
     constant = x.std() == 0 or y.std() == 0
     correlation = float("nan") if constant else float(np.corrcoef(x, y)[0, 1])
-    return Closeness(name, correlation, float(np.median(difference)), float(np.percentile(difference, 95)))
+    return ColumnAgreement(name, correlation, float(np.median(difference)), float(np.percentile(difference, 95)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genrify_tagger.classifier import model_id
-from genrify_tagger.training.musicnn import BANDS, FRAMES
+from genrify_tagger.training.musicnn_weights import BANDS, FRAMES
 
 FLATBUFFER, SIDECAR = "genrify.tflite", "genrify.json"
 

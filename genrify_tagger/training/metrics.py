@@ -1,7 +1,8 @@
-"""Figures about decisions: intervals, confusions, calibration, coverage. Arrays in, plain values out.
+"""Accuracy, confusion, calibration and coverage, with bootstrap intervals. Arrays in, plain values out.
 
-Conventions: `answers` is a boolean array (n_tracks, n_labels), every label that counts as right; `scores` has the same
-shape; `hits` (n_tracks,) says whether the best label is right; `confidence` (n_tracks,) is the probability claimed.
+Conventions: `answers` is a boolean array (n_tracks, n_labels), true for every label that counts as right; `scores` has
+the same shape; `hits` (n_tracks,) says whether the best label is right; `confidence` (n_tracks,) is the claimed
+probability.
 
 References
 ----------
@@ -40,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class GenreFigures:
-    """How one label fares; `n` is the number of tracks it is right for. NaN where nothing can be said."""
+    """Precision, recall and F1 of one label, NaN where undefined; `n` is the number of tracks it is right for."""
 
     precision: float
     recall: float
@@ -49,8 +50,8 @@ class GenreFigures:
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Tracks whose confidence lies in [low, high): how sure the model was on average, and how often right."""
+class ConfidenceBin:
+    """Tracks whose confidence lies in [low, high): their mean confidence and the share that is right."""
 
     low: float
     high: float
@@ -60,8 +61,8 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Operating:
-    """What a threshold gives: the share of tracks decided, how many of those are right, and the share of wrong ones."""
+class OperatingPoint:
+    """What a threshold gives: share of tracks decided, share of these that is right, share of all that is wrong."""
 
     threshold: float
     coverage: float
@@ -69,7 +70,7 @@ class Operating:
     wrong: float
 
 
-def bootstrap(n: int, statistic: Callable[[Indices], float], *, seed: int = 0, draws: int = DRAWS) -> Interval:
+def bootstrap_interval(n: int, statistic: Callable[[Indices], float], *, seed: int = 0, draws: int = DRAWS) -> Interval:
     """Return a statistic of `n` tracks with its 95% percentile interval.
 
     Parameters
@@ -79,24 +80,24 @@ def bootstrap(n: int, statistic: Callable[[Indices], float], *, seed: int = 0, d
         From indices (with repetitions) of tracks to a number; NaN results are left out.
     """
     rng = np.random.default_rng(seed)
-    everyone = np.arange(n)
+    all_tracks = np.arange(n)
     drawn = np.array([statistic(rng.integers(n, size=n)) for _ in range(draws)]) if n else np.array([np.nan])
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return Interval(float("nan"), float("nan"), float("nan"))
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(statistic(everyone), float(low), float(high))
+    return Interval(statistic(all_tracks), float(low), float(high))
 
 
-def accuracy(hits: Truths) -> Interval:
+def track_accuracy(hits: Truths) -> Interval:
     """Return the share of tracks that are right."""
-    return bootstrap(len(hits), lambda chosen: float(hits[chosen].mean()))
+    return bootstrap_interval(len(hits), lambda chosen: float(hits[chosen].mean()))
 
 
 def segment_accuracy(right: Sequence[int], total: Sequence[int]) -> Interval:
     """Return the share of segments that are right; tracks are drawn, since segments of one track go together."""
     rights, totals = np.array(right), np.array(total)
-    return bootstrap(len(rights), lambda chosen: float(rights[chosen].sum() / totals[chosen].sum()))
+    return bootstrap_interval(len(rights), lambda chosen: float(rights[chosen].sum() / totals[chosen].sum()))
 
 
 def macro_recall(truth: Indices, said: Indices, n_labels: int) -> Interval:
@@ -109,21 +110,21 @@ def macro_recall(truth: Indices, said: Indices, n_labels: int) -> Interval:
         present = counts > 0
         return float((rights[present] / counts[present]).mean())
 
-    return bootstrap(len(truth), statistic)
+    return bootstrap_interval(len(truth), statistic)
 
 
-def best(scores: Array) -> Indices:
+def best_columns(scores: Array) -> Indices:
     """Return the column of each track's highest score."""
     return np.asarray(np.argmax(scores, axis=1))
 
 
-def hits(scores: Array, answers: Truths) -> Truths:
+def best_is_right(scores: Array, answers: Truths) -> Truths:
     """Return for every track whether the best label is among the answers."""
-    chosen: Truths = answers[np.arange(len(scores)), best(scores)]
+    chosen: Truths = answers[np.arange(len(scores)), best_columns(scores)]
     return chosen
 
 
-def confusion(truth: Indices, said: Indices, n_labels: int) -> Indices:
+def confusion_matrix(truth: Indices, said: Indices, n_labels: int) -> Indices:
     """Count tracks: a row for each true label, a column for each label said."""
     matrix = np.zeros((n_labels, n_labels), np.int64)
     np.add.at(matrix, (truth, said), 1)
@@ -131,7 +132,7 @@ def confusion(truth: Indices, said: Indices, n_labels: int) -> Indices:
 
 
 def genre_figures(matrix: Indices) -> list[GenreFigures]:
-    """Return precision, recall and F1 of every label of a confusion matrix."""
+    """Return the figures of every label of a confusion matrix."""
     rows = []
     for at in range(len(matrix)):
         right, said, n = int(matrix[at, at]), int(matrix[:, at].sum()), int(matrix[at].sum())
@@ -141,11 +142,11 @@ def genre_figures(matrix: Indices) -> list[GenreFigures]:
     return rows
 
 
-def reliability(confidence: Array, hits: Truths, *, bins: int = BINS) -> list[Bin]:
-    """Sort tracks into equal bins of confidence; empty bins are left out."""
+def reliability(confidence: Array, hits: Truths, *, bins: int = BINS) -> list[ConfidenceBin]:
+    """Group tracks by confidence into bins of equal width; empty bins are left out."""
     at = np.minimum((confidence * bins).astype(int), bins - 1)
     return [
-        Bin(
+        ConfidenceBin(
             low=int(number) / bins,
             high=(int(number) + 1) / bins,
             n=int((at == number).sum()),
@@ -156,16 +157,16 @@ def reliability(confidence: Array, hits: Truths, *, bins: int = BINS) -> list[Bi
     ]
 
 
-def calibration_error(bins: Sequence[Bin]) -> float:
-    """Return the expected calibration error: how far confidence and accuracy lie apart, on average over tracks."""
+def calibration_error(bins: Sequence[ConfidenceBin]) -> float:
+    """Return the expected calibration error: the mean difference of confidence and accuracy, weighted by tracks."""
     total = sum(one.n for one in bins)
     return sum(one.n * abs(one.confidence - one.accuracy) for one in bins) / total if total else float("nan")
 
 
-def operating_point(confidence: Array, hits: Truths, threshold: float) -> Operating:
-    """Return what comes of deciding only from `threshold` on."""
+def operating_point(confidence: Array, hits: Truths, threshold: float) -> OperatingPoint:
+    """Return what deciding only at `threshold` and above gives."""
     decided = confidence >= threshold
-    return Operating(
+    return OperatingPoint(
         threshold=float(threshold),
         coverage=float(decided.mean()) if len(decided) else float("nan"),
         precision=float(hits[decided].mean()) if decided.any() else float("nan"),
@@ -173,6 +174,6 @@ def operating_point(confidence: Array, hits: Truths, threshold: float) -> Operat
     )
 
 
-def coverage_curve(confidence: Array, hits: Truths) -> list[Operating]:
-    """Return the operating points over the whole range of thresholds."""
+def coverage_curve(confidence: Array, hits: Truths) -> list[OperatingPoint]:
+    """Return the operating points at all thresholds."""
     return [operating_point(confidence, hits, float(threshold)) for threshold in THRESHOLDS]

@@ -1,4 +1,4 @@
-"""Pictures of a training run and of an evaluation, readable without colour."""
+"""Plots of a training run and of an evaluation, readable without colour."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genrify_tagger.training.plots import GREYS, new_figure, write
+from genrify_tagger.training.song_plots import GREYS, new_figure, save_figure
 
 if TYPE_CHECKING:
     from genrify_tagger.training.evaluation import Report
-    from genrify_tagger.training.fitting import Epoch
+    from genrify_tagger.training.training_loop import EpochResult
 
 
-def plot_history(history: Sequence[Epoch], path: Path) -> Path:
-    """Draw losses and validation accuracy over the epochs, the best one marked."""
+def plot_history(history: Sequence[EpochResult], path: Path) -> Path:
+    """Plot losses and validation accuracy over the epochs, with the best epoch marked."""
     figure = new_figure(7.5, 4.0)
     losses, shares = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2, 1]})
     epochs = np.arange(1, len(history) + 1)
@@ -31,11 +31,11 @@ def plot_history(history: Sequence[Epoch], path: Path) -> Path:
     shares.set_ylabel("% right")
     shares.set_xlabel("epoch")
     shares.xaxis.get_major_locator().set_params(integer=True)
-    return write(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_report(report: Report, folder: Path) -> list[Path]:
-    """Draw confusion matrices, reliability and coverage into a folder."""
+    """Plot confusion matrices, reliability and coverage into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = []
     if report.n_labelled:
@@ -51,7 +51,7 @@ def plot_report(report: Report, folder: Path) -> list[Path]:
 
 
 def plot_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title: str, path: Path) -> Path:
-    """Draw a confusion matrix: true label down, label said across, counts in the cells, rows shaded by their shares."""
+    """Plot a confusion matrix: rows are true labels, columns predicted ones; shades are shares of the row."""
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = new_figure(1.5 + 0.55 * len(labels), 1.3 + 0.5 * len(labels), title)
@@ -63,13 +63,13 @@ def plot_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]], title
             axes.text(column, row, str(count), ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(labels)), list(labels), rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), list(labels))
-    axes.set_xlabel("said")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    return write(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_reliability(report: Report, path: Path) -> Path:
-    """Draw how often the model is right against how sure it is; numbers are tracks."""
+    """Plot accuracy against confidence; the numbers count tracks."""
     title = f"{_title(report)}\nexpected calibration error {report.calibration_error:.3f}"
     figure = new_figure(4.6, 4.4, title)
     axes = figure.subplots()
@@ -88,16 +88,16 @@ def plot_reliability(report: Report, path: Path) -> Path:
         axes.text((one.low + one.high) / 2, 0.02, str(one.n), ha="center", fontsize=7)
     axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(fontsize=8, loc="upper left")
-    return write(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_coverage(report: Report, path: Path) -> Path:
-    """Draw the precision of what is written against how much is written; labels are thresholds."""
+    """Plot precision against coverage; the labels are thresholds."""
     figure = new_figure(5.2, 4.0, _title(report))
     axes = figure.subplots()
     points = [point for point in report.coverage if point.coverage > 0]
     axes.plot([point.coverage for point in points], [point.precision for point in points], "k-o", markersize=3)
-    # Thresholds nothing lies between share a point: only the highest of them is written there.
+    # Thresholds with no track between them share a point, which is labelled with the highest.
     for at, point in {(one.coverage, one.precision): one for one in points[::2]}.items():
         axes.annotate(f"{point.threshold:.1f}", at, xytext=(4, 4), textcoords="offset points", fontsize=7)
     default = report.at_default
@@ -106,7 +106,7 @@ def plot_coverage(report: Report, path: Path) -> Path:
         axes.plot([default.coverage], [default.precision], "k*", markersize=13, markerfacecolor="white", label=label)
         axes.legend(fontsize=8, loc="lower left")
     axes.set(xlabel="share of tracks that get a genre", ylabel="share of those that is right", xlim=(0, 1.05))
-    return write(figure, path)
+    return save_figure(figure, path)
 
 
 def _title(report: Report) -> str:
@@ -115,5 +115,5 @@ def _title(report: Report) -> str:
 
 def _heading(report: Report) -> str:
     protocol = f", split by {report.protocol}" if report.protocol else ""
-    met = f" ({report.n_trained_on} met in training)" if report.n_trained_on else ""
+    met = f" ({report.n_trained_on} trained on)" if report.n_trained_on else ""
     return f"{report.model} on {report.dataset}{protocol}{met}"

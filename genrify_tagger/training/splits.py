@@ -1,10 +1,9 @@
-"""Who is trained on and who is judged.
+"""Splits into training and test data: by segment, by track, by artist, by lists.
 
-Music cut into segments can be split in ways that differ by forty points in what they promise. A split *by segment*
-puts pieces of one recording on both sides; it measures how well a recording is recognised, not its genre, and is
-called leaky here wherever its number is printed. A split by track keeps recordings together, one by group keeps
-artists together, and given lists can do more still (GTZAN's fault-filtered lists leave out repetitions and wrong
-labels).
+Segments of music can be split in ways whose accuracies differ by forty points. A split *by segment* puts segments
+of one recording on both sides. It measures how well a recording is recognised, not its genre; wherever its figures are
+printed they are called leaky. A split by track keeps recordings together, a split by group keeps artists together, and
+given lists can do more (GTZAN's fault-filtered lists leave out repetitions and wrong labels).
 
 References
 ----------
@@ -39,7 +38,7 @@ class Protocol:
     name : str
         As in tables: "segment (leaky)", "track", "artist", "lists".
     folds : tuple of (train, test)
-        Row numbers; every row is tested at most once.
+        Row numbers; every row is in at most one test set.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Protocol:
 
 
 def by_segment(labels: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
-    """Split single rows, as the seed did: leaky.
+    """Split single rows, as the reference study did: leaky.
 
     Raises
     ------
@@ -69,17 +68,17 @@ def by_segment(labels: Sequence[str], *, folds: int = 5, seed: int = 0) -> Proto
 
 
 def by_track(labels: Sequence[str], tracks: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
-    """Split so that a recording is on one side only."""
+    """Split so that all rows of a recording are on one side."""
     return Protocol("track", _grouped(labels, tracks, folds, seed))
 
 
 def by_group(labels: Sequence[str], groups: Sequence[str], *, folds: int = 5, seed: int = 0) -> Protocol:
-    """Split so that an artist is on one side only."""
+    """Split so that all rows of an artist are on one side."""
     return Protocol("artist", _grouped(labels, groups, folds, seed))
 
 
 def by_lists(tracks: Sequence[str], train: Sequence[str], test: Sequence[str]) -> Protocol:
-    """Split as given lists say; rows of tracks on neither are left out.
+    """Split by given lists; rows of tracks on neither list are left out.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def by_lists(tracks: Sequence[str], train: Sequence[str], test: Sequence[str]) -
     names = np.array(tracks)
     parts = [np.flatnonzero(np.isin(names, list(part))) for part in (train, test)]
     if not all(len(part) for part in parts):
-        raise ConfigError("a list names none of the dataset's clips", hint="names are paths within the dataset")
+        raise ConfigError("one of the lists names no clip of the dataset", hint="names are paths within the dataset")
     return Protocol("lists", ((parts[0], parts[1]),))
 
 
@@ -116,7 +115,7 @@ def _need_rows(labels: Sequence[str], folds: int) -> None:
 
 @contextlib.contextmanager
 def _rare_labels() -> Iterator[None]:
-    """Let a rare label be in some folds only: so small data is, and the figures say how many tracks there are."""
+    """Allow labels that are in some folds only, as in small datasets; the figures state the number of tracks."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
         yield

@@ -12,9 +12,9 @@ from cross_validation import cross_validate_broad, cross_validate_genres, song_m
 from embeddings import read_embeddings
 from fast_vgg import VGG_SIZE
 from genre_head import train_genre_head
-from genrify_tagger.training.musicnn import read_tags, read_weights
-from genrify_tagger.training.prune import tag_probabilities
-from recipe_options import HEADS, PREDICTIONS, parse_options, report
+from genrify_tagger.training.fast_musicnn import tag_probabilities
+from genrify_tagger.training.musicnn_weights import read_tags, read_weights
+from recipe_options import HEADS, PREDICTIONS, parse_options, print_figures
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     genre_head = train_genre_head(clips, training.of_clips(labelled), seed=options.seed)
     broad_head = train_broad_head(clips, training, seed=options.seed)
     (options.work / HEADS).write_bytes(pickle.dumps((genre_head, broad_head)))
-    report(cross_validations=options.repeats, clips_trained_on=int(labelled.sum()))
+    print_figures(cross_validations=options.repeats, clips_trained_on=int(labelled.sum()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from calibration_songs import ALIKE, gather_songs, library_weights, sharpened
 from clips import read_clips
 from genrify_tagger.training.calibration import choose_threshold, confidences, fit_confidence
 from operating_figures import broad_calibration, inside_weights
-from recipe_options import CALIBRATION, PREDICTIONS, parse_options, report, write_json
+from recipe_options import CALIBRATION, PREDICTIONS, parse_options, print_figures, write_figures
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
         "gtzan": {"calibration": genres, "min_confidence": threshold},
         "broad": {"calibration": broad, "min_confidence": broad_threshold},
     }
-    write_json(options.work / CALIBRATION, found)
-    report(**found)
+    write_figures(options.work / CALIBRATION, found)
+    print_figures(**found)
 
 
 if __name__ == "__main__":

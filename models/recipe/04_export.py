@@ -9,12 +9,12 @@ from broad_head import TAGGED
 from clips import NO_MUSIC, read_clips
 from genrify_tagger.training.datasets import without_suffix
 from genrify_tagger.training.flatbuffer import convert, write_model
-from genrify_tagger.training.hearing import write_trained_on
-from genrify_tagger.training.musicnn import read_licence, read_tags, read_weights
+from genrify_tagger.training.inference import write_trained_on
+from genrify_tagger.training.musicnn_weights import read_licence, read_tags, read_weights
 from network_checks import runtime_differences, sample_mel
 from quantization import quantize_convolutions
-from recipe_options import CALIBRATION, HEADS, MODELS, parse_options, report
-from shipped_network import feature_network, shipped_network
+from recipe_options import CALIBRATION, HEADS, MODELS, parse_options, print_figures
+from shipped_network import build_shipped_network, feature_network
 from sidecar import sidecar_content
 
 VERSION = "1.3"
@@ -29,15 +29,15 @@ def main() -> None:
     weights, vgg_weights = (read_weights(options.wheel, name) for name in ("MSD_musicnn", "MSD_vgg"))
     genre_head, broad_head = pickle.loads((options.work / HEADS).read_bytes())
     columns = [tags.index(label) for label in TAGGED]
-    network = shipped_network(feature_network(weights, vgg_weights), genre_head, broad_head, columns)
+    network = build_shipped_network(feature_network(weights, vgg_weights), genre_head, broad_head, columns)
     flatbuffer = quantize_convolutions(convert(network))
-    report(quantised=runtime_differences(network, flatbuffer, sample_mel(clips, options.shared)))
+    print_figures(quantised=runtime_differences(network, flatbuffer, sample_mel(clips, options.shared)))
     content = sidecar_content(tags, **calibration)
     model = write_model(MODELS, flatbuffer, version=VERSION, description=content)
     music = (clip for clip in clips if clip.part not in NO_MUSIC)
     write_trained_on(MODELS, (without_suffix(clip.path.partition("/")[2]) for clip in music))
     (MODELS / LICENCE).write_text(read_licence(options.wheel), encoding="utf-8")
-    report(model=model, bytes=len(flatbuffer))
+    print_figures(model=model, bytes=len(flatbuffer))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from calibration_songs import sharpened
 from clips import read_clips
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.training.flatbuffer import SIDECAR
-from operating_figures import broad_figures, operating_figures
-from recipe_options import MODELS, PREDICTIONS, SCORES, parse_options, report, rounded, write_json
+from operating_figures import broad_figures, genre_operating_figures
+from recipe_options import MODELS, PREDICTIONS, SCORES, parse_options, print_figures, rounded, write_figures
 
 SCHEMA = 1
 
@@ -28,12 +28,12 @@ def main() -> None:
         "model": sidecar.id,
         "accuracy": accuracy_figures(clips, runs),
         "threshold": gtzan.min_confidence,
-        "operating": operating_figures(clips, runs, options.seeds),
+        "operating": genre_operating_figures(clips, runs, options.seeds),
         "broad": broad_figures(clips, broad_runs, tagged, broad.calibration, broad.min_confidence),
     }
     scores = rounded(scores)
-    write_json(MODELS / SCORES, scores)
-    report(**scores)
+    write_figures(MODELS / SCORES, scores)
+    print_figures(**scores)
 
 
 if __name__ == "__main__":

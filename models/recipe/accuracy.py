@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from clips import OUTSIDE, SourceClip
-from genrify_tagger.training.labels import GENRES, POP_ROCK
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.genre_labels import GENRES, POP_ROCK
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 GROUPS = ("blues", "country", "hiphop", "jazz", "reggae", "pop/rock")
 DRAWS = 2000

@@ -17,8 +17,8 @@ from clips import SourceClip
 from embeddings import SegmentEmbeddings
 from genre_head import HeadOptions, layers_of, net_logits
 from genrify_tagger.decision import log_odds
-from genrify_tagger.training.labels import ALLMUSIC, GENRES, POP_ROCK
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.genre_labels import ALLMUSIC, GENRES, POP_ROCK
+from genrify_tagger.training.musicnn_weights import FloatArray
 from shipped_network import Head
 
 # Label to AllMusic's name. Its Avant-Garde, Easy Listening, Holiday, Religious and Children's have too few artists

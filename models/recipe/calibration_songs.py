@@ -17,8 +17,8 @@ from genrify_tagger.training.calibration import (
     confidences,
     fit_confidence,
 )
-from genrify_tagger.training.labels import GENRES, POP_ROCK
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.genre_labels import GENRES, POP_ROCK
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 # The share of songs outside the ten genres. There are more of them among the clips; unweighted, they would make the
 # confidence in every song of the ten too low.

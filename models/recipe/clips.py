@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 import synthetic_sounds
 import synthetic_speech
-from genrify_tagger.training.labels import ALLMUSIC, GENRES
+from genrify_tagger.training.genre_labels import ALLMUSIC, GENRES
 
 OUTSIDE = "outside"
 CLASSES = (*GENRES, OUTSIDE)

@@ -11,7 +11,7 @@ from broad_head import TRAINED, broad_probabilities, train_broad_head
 from clips import CLASSES, SourceClip
 from embeddings import SegmentEmbeddings
 from genre_head import HeadOptions, genre_probabilities, train_genre_head
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 FOLDS = 5
 NEVER_TRAINED_ON = ("gtzan_valid", "slivers_valid")

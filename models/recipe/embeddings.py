@@ -16,7 +16,7 @@ import synthetic_speech
 from clips import SourceClip
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.spectrogram import FRONT_END_ID, log_mel
-from genrify_tagger.training.musicnn import FloatArray, Weights
+from genrify_tagger.training.musicnn_weights import FloatArray, Weights
 from shipped_network import feature_network
 
 TRAINING_HOP = SEGMENT_SAMPLES // 2

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights, affine
-from genrify_tagger.training.prune import ALIVE
+from genrify_tagger.training.fast_musicnn import ALIVE
+from genrify_tagger.training.musicnn_weights import BANDS, FRAMES, FloatArray, Weights, affine
 
 GRAPH_NAME = "vgg"  # names its part of the graph, so that quantisation finds it
 VGG_SIZE = 256

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from clips import CLASSES, SourceClip, class_table
 from embeddings import SegmentEmbeddings
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 from shipped_network import Head, Layers
 
 CLASS_WEIGHT_CAP = 5.0

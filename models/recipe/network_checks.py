@@ -11,7 +11,7 @@ import numpy as np
 from clips import NO_MUSIC, SourceClip
 from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
 from genrify_tagger.spectrogram import FRONT_END, log_mel
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 TAGGRAMS = "data/taggrams/gtzan_train_filtered_msd_musicnn.npz"
 # The published hop of "one second", in samples, after librosa's rounding to frames.

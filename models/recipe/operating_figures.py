@@ -19,7 +19,7 @@ from clips import NO_MUSIC, SourceClip
 from cross_validation import fold_numbers
 from genrify_tagger.training.calibration import choose_threshold
 from genrify_tagger.training.metrics import calibration_error, reliability
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 FEWEST = 10
 BROAD_PRECISION = 0.9
@@ -33,7 +33,9 @@ def inside_weights(clips: Sequence[SourceClip], runs: Sequence[FloatArray]) -> n
     return np.tile(populations(clips)["one genre, of the ten"][known].astype(float), len(runs))
 
 
-def operating_figures(clips: Sequence[SourceClip], runs: Sequence[FloatArray], seeds: Sequence[int]) -> dict[str, Any]:
+def genre_operating_figures(
+    clips: Sequence[SourceClip], runs: Sequence[FloatArray], seeds: Sequence[int]
+) -> dict[str, Any]:
     """Compute what the threshold writes, for every population of clips.
 
     Returns
@@ -180,12 +182,3 @@ def _share(values: FloatArray) -> Figure:
 
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
-
-
-def rounded(value: Any) -> Any:
-    """Return values with four digits; what is no number is null."""
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, float):
-        return float(f"{value:.4g}") if np.isfinite(value) else None
-    return value

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 from fast_vgg import POOLING, VGG_SIZE
-from genrify_tagger.training.musicnn import BANDS, FRAMES, Weights, affine
-from genrify_tagger.training.prune import embed, tag_probabilities
+from genrify_tagger.training.fast_musicnn import musicnn_embedding, tag_probabilities
+from genrify_tagger.training.musicnn_weights import BANDS, FRAMES, Weights, affine
 
 
-def published_musicnn(weights: Weights) -> Any:
+def build_published_musicnn(weights: Weights) -> Any:
     """Build MSD_musicnn as published.
 
     Returns
@@ -60,18 +60,18 @@ def published_musicnn(weights: Weights) -> Any:
     return keras.Model(mel, {"tags": tags, "embedding": embedding}, name="msd_musicnn")
 
 
-def fast_musicnn(weights: Weights) -> Any:
-    """Build the fast form of MSD_musicnn by itself: input and outputs as of `published_musicnn`."""
+def build_fast_musicnn(weights: Weights) -> Any:
+    """Build the fast form of MSD_musicnn by itself: input and outputs as of `build_published_musicnn`."""
     import keras
 
     mel = keras.Input((FRAMES, BANDS), name="mel")
-    embedding = embed(mel, weights)
+    embedding = musicnn_embedding(mel, weights)
     return keras.Model(
         mel, {"tags": tag_probabilities(embedding, weights), "embedding": embedding}, name="fast_musicnn"
     )
 
 
-def published_vgg(weights: Weights) -> Any:
+def build_published_vgg(weights: Weights) -> Any:
     """Build MSD_vgg as published, up to its last pooling: log-mel (n, 187, 96) to (n, 256)."""
     import keras
     from keras import ops

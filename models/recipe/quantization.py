@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from fast_vgg import GRAPH_NAME
-from genrify_tagger.training import prune
+from genrify_tagger.training import fast_musicnn
 
 OPERATIONS = ("CONV_2D", "FULLY_CONNECTED")
 
@@ -27,7 +27,7 @@ def quantize_convolutions(flatbuffer: bytes) -> bytes:
         path = Path(folder) / "float.tflite"
         path.write_bytes(flatbuffer)
         worker = quantizer.Quantizer(str(path))
-        for part in (prune.FRONT_END, GRAPH_NAME):
+        for part in (fast_musicnn.FRONT_END, GRAPH_NAME):
             for operation in OPERATIONS:
                 worker.add_dynamic_config(
                     regex=f".*/{part}[_/].*", operation_name=qtyping.TFLOperationName(operation), num_bits=8

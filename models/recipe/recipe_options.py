@@ -33,12 +33,12 @@ def parse_options(description: str | None) -> argparse.Namespace:
     return options
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_figures(path: Path, value: Any) -> None:
     """Write JSON as the model's files have it."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def report(**values: Any) -> None:
+def print_figures(**values: Any) -> None:
     """Print figures with four digits."""
     print(json.dumps(rounded(values)), flush=True)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fast_vgg import VGG_SIZE, embed_vgg
-from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights
-from genrify_tagger.training.prune import embed, tag_probabilities
+from genrify_tagger.training.fast_musicnn import musicnn_embedding, tag_probabilities
+from genrify_tagger.training.musicnn_weights import BANDS, FRAMES, FloatArray, Weights
 
 EMBEDDING_SIZE = 200 + VGG_SIZE
 
@@ -42,13 +42,13 @@ def feature_network(weights: Weights, vgg_weights: Weights) -> Any:
     from keras import ops
 
     mel = keras.Input((FRAMES, BANDS), name="mel")
-    hidden = embed(mel, weights)
+    hidden = musicnn_embedding(mel, weights)
     embedding = ops.concatenate([hidden, embed_vgg(mel, vgg_weights)], axis=1)
     outputs = {"embedding": embedding, "tags": tag_probabilities(hidden, weights)}
     return keras.Model(mel, outputs, name="features")
 
 
-def shipped_network(body: Any, genre_head: Head, broad_head: Head, tagged: Sequence[int]) -> Any:
+def build_shipped_network(body: Any, genre_head: Head, broad_head: Head, tagged: Sequence[int]) -> Any:
     """Build the whole network that is shipped.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 
 from broad_head import LABELS, broad_names
 from genrify_tagger.spectrogram import FRONT_END
-from genrify_tagger.training.labels import GENRES, POP_ROCK
+from genrify_tagger.training.genre_labels import GENRES, POP_ROCK
 from shipped_network import EMBEDDING_SIZE
 
 WRITTEN = {genre: genre.capitalize() for genre in GENRES} | {"hiphop": "Hip-Hop"}

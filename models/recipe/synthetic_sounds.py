@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.audio import SAMPLE_RATE, SEGMENT_SAMPLES
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 VERSION = "sounds 1"  # part of the key of stored embeddings: change it with anything below
 N_SEGMENTS = 4

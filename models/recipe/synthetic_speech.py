@@ -13,7 +13,7 @@ import numpy as np
 
 from genrify_tagger.audio import SAMPLE_RATE, SEGMENT_SAMPLES
 from genrify_tagger.errors import DecodeError
-from genrify_tagger.training.musicnn import FloatArray
+from genrify_tagger.training.musicnn_weights import FloatArray
 
 VOICES = ("awb", "kal16", "rms", "slt")
 CLIPS_OF_A_VOICE = 12

@@ -49,8 +49,8 @@ if wheel:
     from genrify_tagger.training.flatbuffer import convert
     from genrify_tagger.training.musicnn import read_weights
     sys.path.insert(0, "models/recipe")
-    from published_networks import published_musicnn
-    interpreter = Interpreter(model_content=convert(published_musicnn(read_weights(wheel))), num_threads=1)
+    from published_networks import build_published_musicnn
+    interpreter = Interpreter(model_content=convert(build_published_musicnn(read_weights(wheel))), num_threads=1)
     given = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(given, [4, 187, 96]); interpreter.allocate_tensors()
     def predict(mel):

@@ -1,17 +1,17 @@
 """MSD_musicnn in an equivalent form that runs ten times faster on one core.
 
-Three things make it fast, none of which changes what comes out:
+Three changes make it fast; none changes the output:
 
-* Of the 561 front-end filters only 64 are alive; training drove the kernels of the rest to zero, so that each emits a
-  constant. What the constants add to the pooled vector goes into the bias of the dense layer after it; what they add
-  to the mid-end convolution becomes the kernel of one added channel of ones (it meets the zero padding as the
-  constants did, so the borders stay exact).
-* A batch norm after ReLU commutes with the maximum over frequency where its scale is positive; where it is negative
+* Of the 561 front-end filters only 64 are alive. Training drove the kernels of the rest to zero, so that each emits a
+  constant. What the constants add to the pooled vector is folded into the bias of the dense layer after it. What they
+  add to the mid-end convolution becomes the kernel of one added channel of ones, which meets the zero padding as the
+  constants did, so that the borders stay exact.
+* A batch norm after ReLU commutes with the maximum over frequency where its scale is positive. Where it is negative,
   the maximum becomes a minimum, which is a maximum again once the filter's sign is flipped. So ReLU and batch norm run
   on the pooled channels only.
-* A one-channel convolution with a dozen filters makes poor use of a matrix multiply. The axis it slides over is cut
-  into overlapping windows; a window's samples become input channels, and each filter stands in the kernel once for
-  every position it takes within the window.
+* A one-channel convolution with a dozen filters is a poor matrix multiplication. The axis it slides over is cut into
+  overlapping windows; the samples of a window become input channels, and each filter is in the kernel once for every
+  position it takes within the window.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from genrify_tagger.training.musicnn import BANDS, FRAMES, FloatArray, Weights, affine
+from genrify_tagger.training.musicnn_weights import BANDS, FRAMES, FloatArray, Weights, affine
 
 ALIVE = 1e-3
-FRONT_END = "front_end"  # of the part of the graph, by which it is found when weights are made smaller
+FRONT_END = "front_end"  # names its part of the graph, so that quantisation finds it
 TIMBRAL_BLOCKS = (8, 10)
 TEMPORAL_BLOCK = 11
 TIME_PADDING = 3
 
 
 @dataclass(frozen=True)
-class Front:
-    """One front-end convolution, living filters only, signs made so that its maximum is what counts."""
+class FrontConvolution:
+    """A front-end convolution with its living filters only, their signs flipped so that the maximum is what counts."""
 
     kernel: FloatArray
     bias: FloatArray
@@ -44,15 +44,15 @@ class Front:
     constants: FloatArray
 
 
-def living(weights: Weights, number: int) -> Front:
-    """Sort the filters of front-end convolution `number` into living ones and the constants that the dead emit."""
+def split_dead_filters(weights: Weights, number: int) -> FrontConvolution:
+    """Split the filters of front-end convolution `number` into living ones and the constants that dead ones emit."""
     suffix = f"_{number}" if number else ""
     kernel, bias = weights[f"conv2d{suffix}/kernel"][:, :, 0, :], weights[f"conv2d{suffix}/bias"]
     scale, shift = affine(weights, number + 1)
     norms = np.sqrt((kernel**2).sum(axis=(0, 1)))
     alive = norms > ALIVE * norms.max()
     sign = np.where(scale < 0, -1.0, 1.0).astype(np.float32)
-    return Front(
+    return FrontConvolution(
         kernel=(kernel * sign)[:, :, alive],
         bias=(bias * sign)[alive],
         sign=sign[alive],
@@ -64,7 +64,7 @@ def living(weights: Weights, number: int) -> Front:
 
 
 def window_starts(positions: int, block: int) -> list[int]:
-    """Return where blocks of `block` positions begin so that they cover all; the last may overlap the one before.
+    """Return the starts of blocks that cover all positions; the last block may overlap the one before.
 
     >>> window_starts(30, 10), window_starts(19, 8)
     ([0, 10, 20], [0, 8, 11])
@@ -72,8 +72,8 @@ def window_starts(positions: int, block: int) -> list[int]:
     return [min(start, positions - block) for start in range(0, positions, block)]
 
 
-def spread(kernel: FloatArray, block: int) -> FloatArray:
-    """Lay a filter bank out once for each of `block` positions along its second axis.
+def spread_kernel(kernel: FloatArray, block: int) -> FloatArray:
+    """Repeat a filter bank at each of `block` positions along its second axis.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def spread(kernel: FloatArray, block: int) -> FloatArray:
     return wide.reshape(width, length + block - 1, block * filters)
 
 
-def _timbral(padded: Any, front: Front, block: int) -> Any:
+def _timbral(padded: Any, front: FrontConvolution, block: int) -> Any:
     """Slide over frequency in blocks: (n, FRAMES + 6, BANDS) to the maximum over frequency, (n, FRAMES, n_alive)."""
     from keras import ops
 
     _, length, filters = front.kernel.shape
-    kernel = spread(front.kernel, block)
+    kernel = spread_kernel(front.kernel, block)
     starts = window_starts(BANDS - length + 1, block)
     windows = [padded[:, :, start : start + kernel.shape[1]] for start in starts]
     peaks = [ops.conv(window, kernel, padding="valid") for window in windows]
@@ -106,12 +106,12 @@ def _timbral(padded: Any, front: Front, block: int) -> Any:
     return ops.max(ops.reshape(peak, (-1, FRAMES, block, filters)), axis=2) + front.bias
 
 
-def _temporal(transposed: Any, front: Front) -> Any:
+def _temporal(transposed: Any, front: FrontConvolution) -> Any:
     """Slide over time in blocks: (n, BANDS, FRAMES) to the maximum over frequency, (n, FRAMES, n_alive)."""
     from keras import ops
 
     length, _, filters = front.kernel.shape
-    kernel = spread(front.kernel.transpose(1, 0, 2), TEMPORAL_BLOCK)[0]
+    kernel = spread_kernel(front.kernel.transpose(1, 0, 2), TEMPORAL_BLOCK)[0]
     before = (length - 1) // 2
     padded = ops.pad(transposed, ((0, 0), (0, 0), (before, length - 1 - before)))
     starts = window_starts(FRAMES, TEMPORAL_BLOCK)
@@ -122,7 +122,7 @@ def _temporal(transposed: Any, front: Front) -> Any:
     return ops.reshape(peak, (-1, FRAMES, filters)) + front.bias
 
 
-def _finish(peak: Any, front: Front) -> Any:
+def _finish(peak: Any, front: FrontConvolution) -> Any:
     """ReLU and batch norm, after the maximum instead of before it."""
     from keras import ops
 
@@ -143,7 +143,7 @@ def first_mid_kernel(weights: Weights, alive: FloatArray, constants: FloatArray)
     return np.concatenate([kernel[:, alive, :], ones], axis=1).astype(np.float32)
 
 
-def dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def fold_dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fold the batch norm of the pooled vector and the dead channels into the dense layer after it.
 
     Returns
@@ -161,7 +161,7 @@ def dense(weights: Weights, alive: FloatArray, constants: FloatArray) -> tuple[F
     return for_max[kept], for_mean[kept], bias
 
 
-def _front_end(weights: Weights, fronts: Sequence[Front]) -> Any:
+def _front_end(weights: Weights, fronts: Sequence[FrontConvolution]) -> Any:
     """Return the front end as a network with a name: (n, 187, 96) to (n, 187, n_alive)."""
     import keras
     from keras import ops
@@ -177,12 +177,12 @@ def _front_end(weights: Weights, fronts: Sequence[Front]) -> Any:
     return keras.Model(mel, channels, name=FRONT_END)
 
 
-def channels(mel: Any, weights: Weights) -> Any:
+def front_end_channels(mel: Any, weights: Weights) -> Any:
     """Compute what the living front-end filters say: (n, 187, 96) to (n, 187, 64)."""
-    return _front_end(weights, [living(weights, number) for number in range(5)])(mel)
+    return _front_end(weights, [split_dead_filters(weights, number) for number in range(5)])(mel)
 
 
-def middle(heard: Any, weights: Weights) -> Any:
+def mid_end(heard: Any, weights: Weights) -> Any:
     """Compute what is pooled, the living front-end channels and three layers behind: (n, 187, 64) to (n, 187, 256)."""
     from keras import ops
 
@@ -194,21 +194,21 @@ def middle(heard: Any, weights: Weights) -> Any:
     return ops.concatenate([heard, mid1, mid2, mid3], axis=2)
 
 
-def pool(features: Any) -> Any:
+def pool_features(features: Any) -> Any:
     """Compute maximum and mean over time: (n, 187, 256) to (n, 512)."""
     from keras import ops
 
     return ops.concatenate([ops.max(features, axis=1), ops.mean(features, axis=1)], axis=1)
 
 
-def embed(mel: Any, weights: Weights) -> Any:
-    """Compute the penultimate layer of MSD_musicnn, the fast way.
+def musicnn_embedding(mel: Any, weights: Weights) -> Any:
+    """Compute the penultimate layer of MSD_musicnn in its fast form.
 
     Parameters
     ----------
     mel : keras tensor, shape (n, 187, 96)
     weights : mapping
-        As `musicnn.read_weights` gives them.
+        From `musicnn_weights.read_weights`.
 
     Returns
     -------
@@ -216,8 +216,8 @@ def embed(mel: Any, weights: Weights) -> Any:
     """
     from keras import ops
 
-    pooled = pool(middle(channels(mel, weights), weights))
-    for_max, for_mean, bias = dense(weights, *dead_and_alive(weights))
+    pooled = pool_features(mid_end(front_end_channels(mel, weights), weights))
+    for_max, for_mean, bias = fold_dense(weights, *dead_and_alive(weights))
     hidden = ops.relu(ops.matmul(pooled, np.concatenate([for_max, for_mean])) + bias)
     scale, shift = affine(weights, 10)
     return hidden * scale + shift
@@ -225,7 +225,7 @@ def embed(mel: Any, weights: Weights) -> Any:
 
 def dead_and_alive(weights: Weights) -> tuple[FloatArray, FloatArray]:
     """Return which of the 561 front-end channels are alive, and the constants that the others emit."""
-    fronts = [living(weights, number) for number in range(5)]
+    fronts = [split_dead_filters(weights, number) for number in range(5)]
     return np.concatenate([front.alive for front in fronts]), np.concatenate([front.constants for front in fronts])
 
 

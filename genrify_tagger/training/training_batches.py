@@ -1,6 +1,6 @@
-"""What the network gets to hear in an epoch: segments drawn evenly over labels and artists, changed as chance has it.
+"""The batches of an epoch: segments drawn evenly over labels and artists, augmented at random.
 
-Everything about an epoch follows from the seed and the epoch's number, so that a resumed run goes on as it would have.
+An epoch depends only on the seed and its number, so that a resumed run is the same as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy.typing as npt
 
 from genrify_tagger.spectrogram import log_mel
 from genrify_tagger.training import augmentation
-from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut
+from genrify_tagger.training.decoded_cache import SEGMENT_SAMPLES, DecodedClip, cut_segment
 
 FloatArray = npt.NDArray[np.float32]
 
 
-class Batches:
+class EpochBatches:
     """The batches of one epoch.
 
     Parameters
     ----------
     entries : sequence of Decoded
     targets : ndarray, shape (n_entries, n_classes)
-        Which classes each clip's label leaves open, ones and zeros.
-    recipe : augmentation.Recipe
+        The classes that each clip's label leaves open, ones and zeros.
+    augmentation_options : augmentation.Augmentation
     batch, steps : int
         Segments in a batch, batches in the epoch.
     seed, epoch : int
@@ -35,22 +35,22 @@ class Batches:
 
     def __init__(
         self,
-        entries: Sequence[Decoded],
+        entries: Sequence[DecodedClip],
         targets: FloatArray,
-        recipe: augmentation.Recipe,
+        augmentation_options: augmentation.Augmentation,
         *,
         batch: int,
         steps: int,
         seed: int,
         epoch: int,
     ) -> None:
-        self._entries, self._targets, self._recipe = entries, targets, recipe
+        self._entries, self._targets, self._augmentation = entries, targets, augmentation_options
         self._batch, self._steps = batch, steps
         self._key = (seed, epoch)
-        self._drawn = draw(entries, targets, batch * steps, np.random.default_rng(self._key))
+        self._drawn = draw_clips(entries, targets, batch * steps, np.random.default_rng(self._key))
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Give the batches in turn, each made while the one before it is trained on."""
+        """Yield the batches in turn, each made in a thread while the one before it is trained on."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
             coming = ahead.submit(self.batch, 0)
             for index in range(self._steps):
@@ -60,25 +60,27 @@ class Batches:
                 yield ready
 
     def batch(self, index: int) -> tuple[Any, Any]:
-        """Make one batch: log-mel segments (n, 187, 96) and what `networks.open_label_loss` wants to know of them."""
+        """Make one batch: log-mel segments (n, 187, 96) and targets for `trainable_networks.open_label_loss`."""
         rng = np.random.default_rng((*self._key, index))
         chosen = self._drawn[index * self._batch : (index + 1) * self._batch]
-        sounds = [augmentation.augment(self._segment(at, rng), self._recipe, rng) for at in chosen]
-        mel = augmentation.mask(log_mel(np.stack(sounds)), self._recipe.masks, rng)
-        return augmentation.mix(mel, self._targets[chosen], self._recipe.mixup, rng)
+        sounds = [augmentation.augment_segment(self._segment(at, rng), self._augmentation, rng) for at in chosen]
+        mel = augmentation.mask_spectrograms(log_mel(np.stack(sounds)), self._augmentation.masks, rng)
+        return augmentation.mix_spectrograms(mel, self._targets[chosen], self._augmentation.mixup, rng)
 
     def _segment(self, at: int, rng: np.random.Generator) -> FloatArray:
         y = self._entries[at].load()
-        return cut(y, int(rng.integers(max(1, len(y) - SEGMENT_SAMPLES + 1))))
+        return cut_segment(y, int(rng.integers(max(1, len(y) - SEGMENT_SAMPLES + 1))))
 
 
-def draw(entries: Sequence[Decoded], targets: FloatArray, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw clips: first what the label leaves open, then an artist, then one of the artist's clips, each evenly."""
+def draw_clips(
+    entries: Sequence[DecodedClip], targets: FloatArray, n: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw clips evenly over sets of open classes, then over artists, then over the artist's clips."""
     by_label: dict[bytes, dict[str, list[int]]] = {}
     for at, (entry, open_classes) in enumerate(zip(entries, targets, strict=True)):
         by_label.setdefault(open_classes.tobytes(), {}).setdefault(entry.clip.group, []).append(at)
     pools = [[by_group[name] for name in sorted(by_group)] for _, by_group in sorted(by_label.items())]
-    # As many of each label as of any other, within one; in random order.
+    # Equally many of each, give or take one, in random order.
     order = rng.permutation(np.arange(n) % len(pools))
     drawn = np.empty(n, np.int64)
     for position, number in enumerate(order):

@@ -1,4 +1,4 @@
-"""The seed's hand-made features: 57 numbers for 3 or 30 seconds of music, computed with librosa.
+"""The hand-crafted features of the reference study: 57 numbers for 3 or 30 seconds of music, computed with librosa.
 
 The table published with GTZAN on Kaggle was made this way: 22,050 Hz, librosa's defaults (frames of 2048 samples every
 512), mean and variance over the frames; `harmony` and `perceptr` are mean and variance of the samples of the harmonic
@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from genrify_tagger.errors import DecodeError
-from genrify_tagger.training.extra import compiling_alone
+from genrify_tagger.training.dependencies import numba_cache_lock
 
 SAMPLE_RATE = 22050
 SEGMENT_SAMPLES = 66149  # as in the published table of 3-second segments: a tenth of a clip of 30 seconds
 N_FFT, HOP, N_MFCC = 2048, 512, 20
 SMALL_MFCC = 13
 SMALL_FRAMES = 130
-SHORTEST = SAMPLE_RATE  # samples; tempo and separation mean nothing below a second
+SHORTEST = SAMPLE_RATE  # samples; tempo and separation are meaningless below a second
 MEDIAN = 31  # frames, or frequency bins: librosa's default for harmonic and percussive part
 
 _SPECTRAL = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
@@ -43,17 +43,17 @@ FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Described:
-    """The segments of one clip, as the seed's models see them.
+class ClipFeatures:
+    """The features of a clip's segments.
 
     Attributes
     ----------
     lengths : ndarray of int, shape (n,)
         Samples at 22,050 Hz.
     table : ndarray, shape (n, 57)
-        One column for each of `FEATURES`.
+        A column for each of `FEATURES`.
     mfcc : ndarray, shape (n, 130, 13)
-        The first 13 MFCC frame by frame, for the models that look at those; repeated or cut to 130 frames (3 s).
+        The first 13 MFCC, frame by frame, repeated or cut to 130 frames (3 s).
     """
 
     lengths: npt.NDArray[np.int64]
@@ -62,16 +62,16 @@ class Described:
 
 
 def load_librosa() -> None:
-    """Have librosa compile all that is used of it, before several processes do so at once (see `compiling_alone`).
+    """Make librosa compile the functions used here, before several processes do so at once (see `numba_cache_lock`).
 
-    The first time that takes a quarter of a minute.
+    The first time this takes a quarter of a minute.
     """
-    with compiling_alone():
-        describe_segment(np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32))
+    with numba_cache_lock():
+        features_of_segment(np.random.default_rng(0).standard_normal(SAMPLE_RATE).astype(np.float32))
 
 
-def describe_file(task: tuple[str, int | None]) -> Described:
-    """Decode a file and describe its segments; runs in a process of its own.
+def features_of_file(task: tuple[str, int | None]) -> ClipFeatures:
+    """Decode a file and compute the features of its segments; runs in a process of its own.
 
     Parameters
     ----------
@@ -84,19 +84,19 @@ def describe_file(task: tuple[str, int | None]) -> Described:
         If it cannot be decoded or lasts less than a second.
     """
     path, segment_samples = task
-    y = decode_at(path, SAMPLE_RATE)
+    y = decode_at_rate(path, SAMPLE_RATE)
     if len(y) < SHORTEST:
-        raise DecodeError("less than a second of audio in it", path=path)
-    return describe(y, segment_samples)
+        raise DecodeError("has less than a second of audio", path=path)
+    return features_of_clip(y, segment_samples)
 
 
-def decode_at(path: str, sample_rate: int) -> FloatArray:
-    """Decode a whole file to mono at a sample rate of choice; the tagger's own decoder knows only 16 kHz.
+def decode_at_rate(path: str, sample_rate: int) -> FloatArray:
+    """Decode a whole file to mono at any sample rate; the tagger's own decoder is limited to 16 kHz.
 
     Raises
     ------
     DecodeError
-        If there is no audio in it that can be decoded.
+        If it has no audio that can be decoded.
     """
     import av
 
@@ -109,26 +109,26 @@ def decode_at(path: str, sample_rate: int) -> FloatArray:
                 pieces += [out.to_ndarray()[0] for out in resampler.resample(frame)]
             pieces += [out.to_ndarray()[0] for out in resampler.resample(None)]
     except (av.FFmpegError, OSError, IndexError) as error:
-        reason = getattr(error, "strerror", None) or "there is no audio in it"
+        reason = getattr(error, "strerror", None) or "it has no audio"
         raise DecodeError(f"cannot be decoded: {reason}", path=path) from error
     if not pieces:
-        raise DecodeError("no audio in it can be decoded", path=path)
+        raise DecodeError("has no audio that can be decoded", path=path)
     return np.concatenate(pieces)
 
 
-def describe(y: FloatArray, segment_samples: int | None = SEGMENT_SAMPLES) -> Described:
-    """Cut a clip (samples at 22,050 Hz) into segments and describe each; a rest shorter than a segment is dropped."""
+def features_of_clip(y: FloatArray, segment_samples: int | None = SEGMENT_SAMPLES) -> ClipFeatures:
+    """Cut a clip (samples at 22,050 Hz) into segments and compute their features; a shorter rest is dropped."""
     size = min(segment_samples or len(y), len(y))
     segments = [y[start : start + size] for start in range(0, len(y) - size + 1, size)]
-    rows = [describe_segment(segment) for segment in segments]
-    return Described(
+    rows = [features_of_segment(segment) for segment in segments]
+    return ClipFeatures(
         lengths=np.full(len(segments), size),
         table=np.array([[row[name] for name in FEATURES] for row, _ in rows]),
         mfcc=np.stack([mfcc for _, mfcc in rows]),
     )
 
 
-def describe_segment(y: FloatArray) -> tuple[Mapping[str, float], FloatArray]:
+def features_of_segment(y: FloatArray) -> tuple[Mapping[str, float], FloatArray]:
     """Compute the 57 features of one segment by name, and its first 13 MFCC, shape (130, 13)."""
     import librosa
 
@@ -136,7 +136,7 @@ def describe_segment(y: FloatArray) -> tuple[Mapping[str, float], FloatArray]:
     power = magnitude**2
     mel = librosa.feature.melspectrogram(S=power, sr=SAMPLE_RATE)
     mfcc = librosa.feature.mfcc(S=librosa.power_to_db(mel), n_mfcc=N_MFCC)
-    harmonic, percussive = (part * phase for part in separate(magnitude))
+    harmonic, percussive = (part * phase for part in separate_harmonic(magnitude))
     centroid = librosa.feature.spectral_centroid(S=magnitude, sr=SAMPLE_RATE)
     series = {
         "chroma_stft": _chroma(power),
@@ -155,11 +155,11 @@ def describe_segment(y: FloatArray) -> tuple[Mapping[str, float], FloatArray]:
     return found, _frames(mfcc[:SMALL_MFCC].T)
 
 
-def separate(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Part a magnitude spectrogram into a harmonic and a percussive one, to the bit as `librosa.decompose.hpss` does.
+def separate_harmonic(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Split a magnitude spectrogram into a harmonic and a percussive one, bit by bit like `librosa.decompose.hpss`.
 
-    In a sixth of the time: SciPy's median filter has a fast form, but only for one dimension, and librosa calls it with
-    two. The medians were nine tenths of the work on a table.
+    It takes a sixth of the time: SciPy's median filter is fast in one dimension only, and librosa calls it in two. The
+    medians took nine tenths of the time of a feature table.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def separate(magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _row_medians(x: FloatArray) -> FloatArray:
-    """Return the running median of each row, which is reflected at its ends."""
+    """Return the running median of each row, reflected at its ends."""
     from scipy.ndimage import median_filter
 
     half = MEDIAN // 2
@@ -194,7 +194,7 @@ def _chroma(power: FloatArray) -> FloatArray:
     import librosa
 
     with warnings.catch_warnings():
-        # Of silence: librosa warns that it has no tuning, and takes 0.
+        # For silence librosa warns that there is no tuning, and uses 0.
         warnings.filterwarnings("ignore", message="Trying to estimate tuning from empty frequency set")
         chroma: FloatArray = librosa.feature.chroma_stft(S=power, sr=SAMPLE_RATE)
     return chroma
@@ -203,8 +203,8 @@ def _chroma(power: FloatArray) -> FloatArray:
 def _tempo(mel: FloatArray) -> float:
     import librosa
 
-    # The median over bands, as librosa's beat tracker takes it: so the published table was made. With the mean every
-    # third clip gets another tempo.
+    # The published table was made with the median over bands, as in librosa's beat tracker. With the mean every third
+    # clip gets another tempo.
     onsets = librosa.onset.onset_strength(
         S=librosa.power_to_db(mel), sr=SAMPLE_RATE, hop_length=HOP, aggregate=np.median
     )
@@ -212,6 +212,6 @@ def _tempo(mel: FloatArray) -> float:
 
 
 def _frames(mfcc: FloatArray) -> FloatArray:
-    """Bring MFCC (n, 13) to 130 frames, by repeating a shorter segment."""
+    """Bring MFCC (n, 13) to 130 frames, repeating those of a shorter segment."""
     repeats = -(-SMALL_FRAMES // len(mfcc))
     return np.tile(mfcc, (repeats, 1))[:SMALL_FRAMES].astype(np.float32)

@@ -1,7 +1,7 @@
-"""The networks that can be trained: MSD_musicnn carried on, or a small CNN from scratch; log-mel in, genres out.
+"""The networks that `train` can train: MSD_musicnn, fine-tuned, or a small CNN; log-mel in, genre probabilities out.
 
-A clip's label may leave several classes open, so the loss is the negative logarithm of the probability given to all of
-them together (Jin and Ghahramani, "Learning with multiple labels", NIPS 2002).
+A clip's label may leave several classes open, so the loss is the negative logarithm of their total probability (Jin and
+Ghahramani, "Learning with multiple labels", NIPS 2002).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from genrify_tagger.training.musicnn import BANDS, EPSILON, FRAMES, FloatArray, Weights, affine
-from genrify_tagger.training.prune import living
+from genrify_tagger.training.fast_musicnn import split_dead_filters
+from genrify_tagger.training.musicnn_weights import BANDS, EPSILON, FRAMES, FloatArray, Weights, affine
 
 Tune = Literal["head", "mid", "all"]
 TUNES: tuple[Tune, ...] = ("head", "mid", "all")
@@ -25,18 +25,18 @@ SCRATCH_FILTERS = (24, 48, 72, 96)
 _TRAINED_WITH: Mapping[str, tuple[Tune, ...]] = {"front": ("all",), "mid": ("mid", "all"), "dense": ("mid", "all")}
 
 
-@keras.saving.register_keras_serializable("genrify")
+@keras.saving.register_keras_serializable("genrify")  # files hold this name and the class's
 class Musicnn(layers.Layer):  # type: ignore[misc]  # Keras has no type information
     """MSD_musicnn up to its penultimate layer, with only the front-end filters that are alive.
 
     Parameters
     ----------
     shapes : mapping of str to list of int
-        Of every array, by name.
+        Shape of every array, by name.
     order : list of int
-        Where each of the published front-end channels is among the living ones and then the dead.
+        Position of each published front-end channel in the list of living channels followed by the dead ones.
     tune : {"head", "mid", "all"}
-        Which part is trained: none of it, mid-end and dense layer, or everything.
+        Which part is trained: none, mid-end and dense layer, or all.
     """
 
     def __init__(self, shapes: Mapping[str, Sequence[int]], order: Sequence[int], tune: Tune, **options: Any) -> None:
@@ -45,7 +45,7 @@ class Musicnn(layers.Layer):  # type: ignore[misc]  # Keras has no type informat
         self.arrays: dict[str, Any] = {}
 
     def build(self, _: Any) -> None:
-        """Make room for every array."""
+        """Create the variables."""
         for name, shape in self.shapes.items():
             trained = self.tune in _TRAINED_WITH.get(name.split("_")[0], ())
             self.arrays[name] = self.add_weight(shape=tuple(shape), name=name, trainable=trained)
@@ -67,7 +67,7 @@ class Musicnn(layers.Layer):  # type: ignore[misc]  # Keras has no type informat
         return self._affine(hidden, "norm_10")
 
     def get_config(self) -> dict[str, Any]:
-        """Return what it takes to build the layer again."""
+        """Return the arguments of the constructor."""
         own = {"shapes": self.shapes, "order": self.order, "tune": self.tune}
         return {**super().get_config(), **own}
 
@@ -84,8 +84,8 @@ class Musicnn(layers.Layer):  # type: ignore[misc]  # Keras has no type informat
         return self._affine(ops.relu(y + self.arrays[f"mid_{number}_bias"]), f"mid_{number}")
 
 
-def musicnn(weights: Weights, tune: Tune) -> Musicnn:
-    """Set the layer up with published weights (as `training.musicnn.read_weights` gives them)."""
+def musicnn_layer(weights: Weights, tune: Tune) -> Musicnn:
+    """Return the layer with published weights (from `musicnn_weights.read_weights`)."""
     arrays, order = _plain_arrays(weights)
     layer = Musicnn({name: list(values.shape) for name, values in arrays.items()}, order, tune, name="trunk")
     layer.build((None, FRAMES, BANDS))
@@ -94,12 +94,12 @@ def musicnn(weights: Weights, tune: Tune) -> Musicnn:
     return layer
 
 
-def published_form(layer: Musicnn, weights: Weights) -> dict[str, FloatArray]:
-    """Write what was trained back into weights in their published form, for the fast network to be built from."""
+def published_weights(layer: Musicnn, weights: Weights) -> dict[str, FloatArray]:
+    """Return the trained weights in their published form, from which the fast network is built."""
     trained = {name: np.asarray(ops.convert_to_numpy(values)) for name, values in layer.arrays.items()}
     found = {name: values.copy() for name, values in weights.items()}
     for number in FRONTS:
-        alive, suffix = living(weights, number).alive, f"_{number}" if number else ""
+        alive, suffix = split_dead_filters(weights, number).alive, f"_{number}" if number else ""
         found[f"conv2d{suffix}/kernel"][..., alive] = trained[f"front_{number}_kernel"]
         found[f"conv2d{suffix}/bias"][alive] = trained[f"front_{number}_bias"]
         _set_affine(found, number + 1, trained, f"front_{number}", alive)
@@ -114,7 +114,7 @@ def published_form(layer: Musicnn, weights: Weights) -> dict[str, FloatArray]:
 def from_musicnn(weights: Weights, n_classes: int, tune: Tune) -> Any:
     """Build MSD_musicnn with a fresh head: log-mel segments (n, 187, 96) to class probabilities (n, n_classes)."""
     mel = keras.Input((FRAMES, BANDS), name="mel")
-    embedding = musicnn(weights, tune)(mel)
+    embedding = musicnn_layer(weights, tune)(mel)
     return keras.Model(mel, _head(embedding.shape[1], n_classes)(embedding), name="from_musicnn")
 
 
@@ -167,7 +167,7 @@ def _plain_arrays(weights: Weights) -> tuple[dict[str, FloatArray], list[int]]:
     arrays: dict[str, FloatArray] = {}
     alive, constants = [], []
     for number in FRONTS:
-        front, suffix = living(weights, number), f"_{number}" if number else ""
+        front, suffix = split_dead_filters(weights, number), f"_{number}" if number else ""
         arrays[f"front_{number}_kernel"] = weights[f"conv2d{suffix}/kernel"][..., front.alive]
         arrays[f"front_{number}_bias"] = weights[f"conv2d{suffix}/bias"][front.alive]
         scale, shift = affine(weights, number + 1)

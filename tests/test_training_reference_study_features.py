@@ -15,21 +15,21 @@ from genrify_tagger.errors import ConfigError, DecodeError
 from genrify_tagger.training.datasets import open_dataset
 from genrify_tagger.training.feature_table import (
     COLUMNS,
-    compare,
-    describe_clips,
+    build_table,
+    compare_tables,
+    compute_features,
     is_table,
     read_table,
-    tabulate,
     write_table,
 )
-from genrify_tagger.training.seed_features import (
+from genrify_tagger.training.reference_study_features import (
     FEATURES,
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
-    decode_at,
-    describe,
-    describe_segment,
-    separate,
+    decode_at_rate,
+    features_of_clip,
+    features_of_segment,
+    separate_harmonic,
 )
 from tests import media
 from tests.workbench import need_library, tones, write_wav
@@ -54,7 +54,7 @@ def test_columns_are_as_published():
 
 
 def test_features_of_a_sine_are_what_they_must_be():
-    found, mfcc = describe_segment(sine(1000.0))
+    found, mfcc = features_of_segment(sine(1000.0))
     assert found["rms_mean"] == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
     assert found["spectral_centroid_mean"] == pytest.approx(1000, rel=0.05)
     assert found["zero_crossing_rate_mean"] == pytest.approx(2 * 1000 / SAMPLE_RATE, rel=0.03)
@@ -67,7 +67,7 @@ def test_features_of_a_sine_are_what_they_must_be():
 def test_percussion_is_percussive():
     clicks = np.zeros(3 * SAMPLE_RATE, np.float32)
     clicks[:: SAMPLE_RATE // 2] = 1.0
-    found, _ = describe_segment(clicks)
+    found, _ = features_of_segment(clicks)
     assert found["perceptr_var"] > 10 * found["harmony_var"]
     assert found["tempo"] == pytest.approx(120, rel=0.03)
 
@@ -75,8 +75,8 @@ def test_percussion_is_percussive():
 def test_the_same_numbers_as_librosa_one_by_one():
     import librosa
 
-    y = decode_at(str(media.JAZZ), SAMPLE_RATE)[:SEGMENT_SAMPLES]
-    found, _ = describe_segment(y)
+    y = decode_at_rate(str(media.JAZZ), SAMPLE_RATE)[:SEGMENT_SAMPLES]
+    found, _ = features_of_segment(y)
     expected = {
         "chroma_stft_mean": librosa.feature.chroma_stft(y=y, sr=SAMPLE_RATE).mean(),
         "spectral_bandwidth_mean": librosa.feature.spectral_bandwidth(y=y, sr=SAMPLE_RATE).mean(),
@@ -93,40 +93,40 @@ def test_the_same_numbers_as_librosa_one_by_one():
 def test_separation_is_librosas_to_the_bit(samples):
     import librosa
 
-    spectrum = librosa.stft(decode_at(str(media.JAZZ), SAMPLE_RATE)[:samples])
+    spectrum = librosa.stft(decode_at_rate(str(media.JAZZ), SAMPLE_RATE)[:samples])
     magnitude, phase = librosa.magphase(spectrum)
     expected = librosa.decompose.hpss(spectrum)
-    for ours, theirs in zip(separate(magnitude), expected, strict=True):
+    for ours, theirs in zip(separate_harmonic(magnitude), expected, strict=True):
         assert np.array_equal(ours * phase, theirs)
 
 
 def test_silence_has_features_too():
-    found, _ = describe_segment(np.zeros(SEGMENT_SAMPLES, np.float32))
+    found, _ = features_of_segment(np.zeros(SEGMENT_SAMPLES, np.float32))
     assert np.isfinite(list(found.values())).all()
 
 
 def test_segments_of_a_clip():
-    described = describe(sine(440.0, 7.0))
+    described = features_of_clip(sine(440.0, 7.0))
     assert described.table.shape == (2, 57) and described.mfcc.shape == (2, 130, 13)
     assert described.lengths.tolist() == [SEGMENT_SAMPLES, SEGMENT_SAMPLES]
-    assert describe(sine(440.0, 7.0), None).lengths.tolist() == [7 * SAMPLE_RATE]
+    assert features_of_clip(sine(440.0, 7.0), None).lengths.tolist() == [7 * SAMPLE_RATE]
 
 
 def test_decoding_at_another_rate(tmp_path):
     path = write_wav(tmp_path / "tone.wav", sine(1000.0, 2.0), SAMPLE_RATE)
-    y = decode_at(str(path), 8000)
+    y = decode_at_rate(str(path), 8000)
     assert len(y) == pytest.approx(16000, abs=8)
     with pytest.raises(DecodeError):
-        decode_at(str(tmp_path / "nothing.wav"), 8000)
+        decode_at_rate(str(tmp_path / "nothing.wav"), 8000)
 
 
 def test_a_table_of_a_dataset(tmp_path):
     root = tones(tmp_path / "set", labels=("jazz", "rock"), clips=2, seconds=4.0)
     (root / "jazz/jazz.00054.wav").write_bytes(b"RIFF, but not really")
     clips = open_dataset(str(root)).clips
-    described, problems = describe_clips(clips, jobs=1, progress=False)
+    described, problems = compute_features(clips, jobs=1, progress=False)
     assert [problem.path.rpartition("/")[2] for problem in problems] == ["jazz.00054.wav"]
-    table = tabulate(described)
+    table = build_table(described)
     assert table.files[0] == "jazz.00000.0.wav" and set(table.labels) == {"jazz", "rock"}
     text = io.StringIO()
     write_table(table, text)
@@ -140,15 +140,15 @@ def test_a_table_of_a_dataset(tmp_path):
 
 def test_comparing_tables(tmp_path):
     root = tones(tmp_path / "set", labels=("jazz", "rock"), clips=2, seconds=2.0)
-    described, _ = describe_clips(open_dataset(str(root)).clips, seconds=30, jobs=1, progress=False)
-    table = tabulate(described, seconds=30)
+    described, _ = compute_features(open_dataset(str(root)).clips, seconds=30, jobs=1, progress=False)
+    table = build_table(described, seconds=30)
     assert table.files[0] == "jazz.00000.wav"
-    n, columns = compare(table, table)
+    n, columns = compare_tables(table, table)
     assert n == 4 and all(column.median == 0 for column in columns)
     centroid = next(column for column in columns if column.column == "spectral_centroid_mean")
     assert centroid.correlation == pytest.approx(1)
     with pytest.raises(ConfigError, match="fewer than three"):
-        compare(table, tabulate(described[:1], seconds=30))
+        compare_tables(table, build_table(described[:1], seconds=30))
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match="no table"):
         read_table(str(tmp_path / "other.csv"))
@@ -179,4 +179,4 @@ s.describe_file(({str(path)!r}, None)); s.describe_file(({str(path)!r}, s.SEGMEN
 def test_a_table_is_begun_when_librosa_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(write_wav(tmp_path / "a_file", sine(440.0)) / "below"))
     with pytest.raises(ConfigError, match=r"nothing can be kept there.*NUMBA_CACHE_DIR"):
-        describe_clips([])
+        compute_features([])

@@ -1,4 +1,4 @@
-"""What a network is to tell apart, and what each clip's labels leave open of it."""
+"""The classes that a network is trained to distinguish, and the classes that each clip's labels leave open."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy.typing as npt
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Clip
 from genrify_tagger.training.evaluation import answers_of
-from genrify_tagger.training.labels import GENRES
+from genrify_tagger.training.genre_labels import GENRES
 
 GTZAN, OWN = "gtzan", "own"
 CHOICES = (GTZAN, OWN)
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetClasses:
     """The classes of a network.
 
     Attributes
     ----------
     name : str
-        Of the vocabulary.
+        Name of the vocabulary.
     labels : tuple of str
     outside : bool
-        Whether one more class, the last, stands for "none of them".
+        Whether there is one more class, the last, for "none of them".
     """
 
     name: str
@@ -36,7 +36,7 @@ class Target:
 
     @property
     def n_classes(self) -> int:
-        """How many probabilities the network gives."""
+        """Number of classes, the one for "none of them" included."""
         return len(self.labels) + self.outside
 
     def written(self) -> dict[str, str]:
@@ -45,9 +45,9 @@ class Target:
         return {label: special.get(label, label.title().replace("/", " ")) for label in self.labels}
 
     def open_classes(self, clip: Clip) -> frozenset[str]:
-        """Return which labels a clip leaves open; none if it lies outside.
+        """Return the labels that a clip leaves open; none if it lies outside.
 
-        Of several labels the first tells: with all of them open a network learns to hedge.
+        Of several labels only the first counts: with all of them open a network learns to hedge.
         """
         return answers_of(clip, self.labels) and answers_of(first_label(clip), self.labels)
 
@@ -57,27 +57,27 @@ def first_label(clip: Clip) -> Clip:
     return Clip(clip.path, clip.name, clip.labels[:1], clip.group)
 
 
-def choose(name: str, clips: Sequence[Clip]) -> Target:
-    """Return the ten genres, or whatever labels the clips have.
+def choose_classes(name: str, clips: Sequence[Clip]) -> TargetClasses:
+    """Return the ten genres, or the labels of the clips.
 
     Raises
     ------
     ConfigError
-        If fewer than two labels would be left.
+        If there are fewer than two labels.
     """
     if name == GTZAN:
         outside = any(not answers_of(clip, GENRES) for clip in clips)
-        return Target(GTZAN, GENRES, outside)
+        return TargetClasses(GTZAN, GENRES, outside)
     labels = tuple(sorted({clip.labels[0] for clip in clips}))
     if len(labels) < 2:
-        raise ConfigError("there is only one label in this music, nothing to tell apart")
-    return Target(OWN, labels, False)
+        raise ConfigError("the datasets have only one label, and training needs two")
+    return TargetClasses(OWN, labels, False)
 
 
-def open_table(target: Target, clips: Sequence[Clip]) -> tuple[list[int], npt.NDArray[np.float32]]:
-    """Return which clips can be trained on, and what their labels leave open.
+def open_class_table(target: TargetClasses, clips: Sequence[Clip]) -> tuple[list[int], npt.NDArray[np.float32]]:
+    """Return which clips can be trained on, and the classes that their labels leave open.
 
-    A clip whose first label lies outside but a further one does not teaches neither and is left out.
+    A clip whose first label lies outside and a later one inside is left out.
 
     Returns
     -------

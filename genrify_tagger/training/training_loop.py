@@ -1,7 +1,7 @@
-"""The training run: epochs, validation, checkpoints, early stopping; goes on where it was stopped.
+"""The training loop: epochs, validation, checkpoints, early stopping, resuming.
 
-A run lives in a folder: `last.keras` and `run.json` after every epoch (what to go on from), `best.keras` whenever the
-validation loss is the lowest so far.
+A run lives in a folder: `last.keras` and `run.json` are written after every epoch (to resume from), `best.keras`
+whenever the validation loss is the lowest so far.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.spectrogram import log_mel
-from genrify_tagger.training.augmentation import Recipe
-from genrify_tagger.training.batches import Batches
-from genrify_tagger.training.decoded import SEGMENT_SAMPLES, Decoded, cut
-from genrify_tagger.training.networks import open_label_loss
+from genrify_tagger.training.augmentation import Augmentation
+from genrify_tagger.training.decoded_cache import SEGMENT_SAMPLES, DecodedClip, cut_segment
+from genrify_tagger.training.trainable_networks import open_label_loss
+from genrify_tagger.training.training_batches import EpochBatches
 
 VALIDATION_SEGMENTS = 4
 LAST, BEST, STATE = "last.keras", "best.keras", "run.json"
@@ -32,20 +32,19 @@ FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to train.
+class TrainingOptions:
+    """Options of a training run.
 
     Attributes
     ----------
     epochs, steps, batch : int
-        At most so many epochs, of so many batches, of so many segments.
+        Largest number of epochs, batches in an epoch, segments in a batch.
     learning_rate, weight_decay : float
         Of AdamW.
     patience : int
-        Epochs without a lower validation loss after which to stop.
+        Number of epochs without a lower validation loss after which training stops.
     seed : int
-    recipe : Recipe
-        Augmentation.
+    augmentation : Augmentation
     """
 
     epochs: int = 30
@@ -55,12 +54,12 @@ class Options:
     weight_decay: float = 1e-4
     patience: int = 6
     seed: int = 0
-    recipe: Recipe = field(default_factory=Recipe)
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """How an epoch went: mean training loss, validation loss, share of validation clips that are right."""
+class EpochResult:
+    """Mean training loss, validation loss, and share of validation clips that are right."""
 
     loss: float
     validation_loss: float
@@ -68,41 +67,42 @@ class Epoch:
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """Clips with what their labels leave open, shape (n_clips, n_classes)."""
+class LabelledClips:
+    """Clips with the classes their labels leave open, shape (n_clips, n_classes)."""
 
-    entries: Sequence[Decoded]
+    entries: Sequence[DecodedClip]
     targets: FloatArray
 
 
-def fit(
+def run_training(
     build: Callable[[], Any],
-    training: Material,
-    validation: Material,
-    options: Options,
+    training: LabelledClips,
+    validation: LabelledClips,
+    options: TrainingOptions,
     folder: Path,
     *,
     network: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> tuple[Any, list[Epoch]]:
-    """Train a network, or go on with a run that was stopped.
+) -> tuple[Any, list[EpochResult]]:
+    """Train a network, or resume a run that was interrupted.
 
     Parameters
     ----------
     build : callable
-        Makes the network afresh.
+        Returns the network, untrained.
     training, validation : Material
     options : Options
     folder : Path
     network : mapping or None
-        What else must be the same for a run to be gone on with: what `build` makes, by the names of options.
+        What determines the network that `build` returns, by the names of the options. It must be the same for a run
+        to be resumed.
     tell : callable
-        Gets a line about every epoch.
+        Receives a line about every epoch.
 
     Returns
     -------
     model : keras.Model
-        The best one.
+        The one with the lowest validation loss.
     history : list of Epoch
 
     Raises
@@ -118,7 +118,7 @@ def fit(
     mel, owner = validation_mel(validation.entries)
     for epoch in range(len(history), options.epochs):
         if _stale(history) >= options.patience:
-            tell(f"no better since epoch {len(history) - options.patience}; stopped")
+            tell(f"no improvement since epoch {len(history) - options.patience}; stopped")
             break
         history.append(_epoch(model, training, validation, (mel, owner), options, epoch))
         _write_state(folder, identity, history, model)
@@ -130,14 +130,14 @@ def fit(
     return keras.models.load_model(folder / BEST), history
 
 
-def validation_mel(entries: Sequence[Decoded]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def validation_mel(entries: Sequence[DecodedClip]) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Return evenly spaced segments of every clip, (n, 187, 96), and the number of the clip each is of, (n,)."""
     segments, owner = [], []
     for number, entry in enumerate(entries):
         y = entry.load()
         n = max(1, min(VALIDATION_SEGMENTS, len(y) // SEGMENT_SAMPLES))
         for start in np.linspace(0, max(0, len(y) - SEGMENT_SAMPLES), n + 2, dtype=int)[1:-1]:
-            segments.append(cut(y, int(start)))
+            segments.append(cut_segment(y, int(start)))
             owner.append(number)
     return np.concatenate([log_mel(one[np.newaxis]) for one in segments]), np.array(owner)
 
@@ -149,16 +149,16 @@ def clip_means(values: FloatArray, owner: npt.NDArray[np.int64]) -> FloatArray:
 
 def _epoch(
     model: Any,
-    training: Material,
-    validation: Material,
-    heard: tuple[FloatArray, npt.NDArray[np.int64]],
-    options: Options,
+    training: LabelledClips,
+    validation: LabelledClips,
+    segments: tuple[FloatArray, npt.NDArray[np.int64]],
+    options: TrainingOptions,
     epoch: int,
-) -> Epoch:
-    batches = Batches(
+) -> EpochResult:
+    batches = EpochBatches(
         training.entries,
         training.targets,
-        options.recipe,
+        options.augmentation,
         batch=options.batch,
         steps=options.steps,
         seed=options.seed,
@@ -166,58 +166,58 @@ def _epoch(
     )
     _reseed(model, options.seed, epoch)
     loss = _train(model, batches)
-    means = clip_means(np.asarray(model.predict(heard[0], verbose=0)), heard[1])
+    means = clip_means(np.asarray(model.predict(segments[0], verbose=0)), segments[1])
     right = validation.targets[np.arange(len(means)), means.argmax(axis=1)] > 0
     open_mass = (means * validation.targets).sum(axis=1)
-    return Epoch(float(loss), float(-np.log(open_mass + 1e-7).mean()), float(right.mean()))
+    return EpochResult(float(loss), float(-np.log(open_mass + 1e-7).mean()), float(right.mean()))
 
 
-def _train(model: Any, batches: Batches) -> float:
+def _train(model: Any, batches: EpochBatches) -> float:
     """Train on an epoch's batches and return the mean loss.
 
-    Not by Keras's `fit`: interrupted, that goes on waiting for its own threads for up to a minute.
+    Keras's `fit` is not used because it waits for its own threads for up to a minute when interrupted.
     """
     losses = []
     for mel, targets in batches:
-        model.reset_metrics()  # or, with some versions of Keras, what comes is the mean of all batches so far
+        model.reset_metrics()  # some versions of Keras return the mean over all batches so far
         losses.append(float(model.train_on_batch(mel, targets)))
     return float(np.mean(losses))
 
 
 def _reseed(model: Any, seed: int, epoch: int) -> None:
-    """Start the randomness of dropout anew, so that an epoch is the same wherever the run was stopped before."""
+    """Reset the random state of dropout, so that an epoch does not depend on where the run was interrupted."""
     states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
     for number, state in enumerate(states):
         state.assign(np.array([seed + 1000 * epoch + number, 0], np.uint32))
 
 
-def _compiled(model: Any, options: Options) -> Any:
+def _compiled(model: Any, options: TrainingOptions) -> Any:
     optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay, clipnorm=1.0)
     model.compile(optimizer=optimizer, loss=open_label_loss)
     return model
 
 
-def _stale(history: Sequence[Epoch]) -> int:
-    """Return for how many epochs the validation loss has not been lower than before."""
+def _stale(history: Sequence[EpochResult]) -> int:
+    """Return the number of epochs since the lowest validation loss."""
     losses = [epoch.validation_loss for epoch in history]
     return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
 
-def _identity(training: Material, validation: Material, options: Options) -> dict[str, Any]:
-    """Return what must be the same for a run to be gone on with; it may be given more epochs or patience."""
+def _identity(training: LabelledClips, validation: LabelledClips, options: TrainingOptions) -> dict[str, Any]:
+    """Return what must be the same for a run to be resumed; epochs and patience may change."""
     same = {key: value for key, value in asdict(options).items() if key not in ("epochs", "patience")}
-    parts = {"music to train on": training, "music to validate on": validation}
+    parts = {"training music": training, "validation music": validation}
     return {**same, **{name: _fingerprint(part) for name, part in parts.items()}}
 
 
-def _fingerprint(part: Material) -> str:
-    """Return what is another for other clips or labels."""
+def _fingerprint(part: LabelledClips) -> str:
+    """Return a fingerprint of clips and labels."""
     digest = hashlib.blake2b(part.targets.tobytes(), digest_size=8)
     digest.update("\n".join(entry.clip.name for entry in part.entries).encode("utf-8", "surrogateescape"))
     return f"{len(part.entries)} clips, {digest.hexdigest()}"
 
 
-def _read_state(folder: Path, identity: dict[str, Any]) -> list[Epoch]:
+def _read_state(folder: Path, identity: dict[str, Any]) -> list[EpochResult]:
     if not (folder / STATE).exists():
         return []
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
@@ -226,11 +226,11 @@ def _read_state(folder: Path, identity: dict[str, Any]) -> list[Epoch]:
         raise ConfigError(
             f"holds a run with another {', '.join(differing)}", path=str(folder), hint="name another folder"
         )
-    return [Epoch(**epoch) for epoch in state["history"]]
+    return [EpochResult(**epoch) for epoch in state["history"]]
 
 
-def _write_state(folder: Path, identity: dict[str, Any], history: Sequence[Epoch], model: Any) -> None:
-    """Save the model, then what says that it was saved; each appears whole or not at all."""
+def _write_state(folder: Path, identity: dict[str, Any], history: Sequence[EpochResult], model: Any) -> None:
+    """Save the model, then the state that refers to it; each is replaced atomically."""
     if not _stale(history):
         _save(model, folder / BEST)
     _save(model, folder / LAST)

@@ -1,6 +1,6 @@
-"""Pictures of one song: waveform, spectrogram, mel-spectrogram, MFCC, chroma, and what the model hears when.
+"""Plots of one song: waveform, spectrogram, mel-spectrogram, MFCC, chroma, and the model's scores over time.
 
-All are drawn so that they can be read without colour: grey scales, markers and words.
+All can be read without colour: grey scales, markers and words.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 22050
 N_FFT = 2048
-COLUMNS = 1500  # about as many points in time as a picture has pixels
+COLUMNS = 1500  # about the width of a picture in pixels
 GREYS = "gray_r"
 WIDTH, PANEL_HEIGHT = 11.0, 2.3  # inches
-TITLE_SIZE, TITLE_CHARACTERS = 10, 12  # points, and how many letters of that size fit into an inch
+TITLE_SIZE, TITLE_CHARACTERS = 10, 12  # points, and characters of that size to an inch
 FORMATS = ("png", "svg")
 
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Song:
-    """What the pictures are made of.
+class SongAudio:
+    """The data of the plots.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Song:
     y : ndarray, shape (samples,)
         At 22,050 Hz.
     labels : tuple of str
-        What the model tells apart, as written; empty without a model.
+        Written names of the model's labels; empty without a model.
     activations : ndarray, shape (n_segments, n_labels)
     intervals : ndarray, shape (n_segments, 2)
         Seconds.
@@ -55,7 +55,7 @@ class Song:
 
     @property
     def hop_length(self) -> int:
-        """Samples between two columns of a picture."""
+        """Samples between two columns of a spectrogram."""
         return max(512, 1 << int(np.ceil(np.log2(max(1, len(self.y) / COLUMNS)))))
 
     @property
@@ -64,8 +64,8 @@ class Song:
         return len(self.y) / SAMPLE_RATE
 
 
-def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabulary: str = "gtzan") -> Song:
-    """Decode a song and let the model hear all of it, segment after segment.
+def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabulary: str = "gtzan") -> SongAudio:
+    """Decode a song and analyse all of its segments.
 
     Raises
     ------
@@ -75,11 +75,11 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
     from genrify_tagger.audio import SEGMENT_SECONDS, decode_all
     from genrify_tagger.classifier import Classifier
     from genrify_tagger.spectrogram import log_mel
-    from genrify_tagger.training.decoded import tile
-    from genrify_tagger.training.seed_features import decode_at
+    from genrify_tagger.training.decoded_cache import cut_segments
+    from genrify_tagger.training.reference_study_features import decode_at_rate
 
-    y = decode_at(path, SAMPLE_RATE)
-    segments = tile(decode_all(path).astype(np.float16))
+    y = decode_at_rate(path, SAMPLE_RATE)
+    segments = cut_segments(decode_all(path).astype(np.float16))
     classifier = Classifier(sidecar_path)
     if vocabulary not in classifier.sidecar.vocabularies:
         raise ConfigError(
@@ -87,7 +87,7 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
         )
     chosen = classifier.sidecar.vocabularies[vocabulary]
     starts = np.arange(len(segments), dtype=np.float32) * SEGMENT_SECONDS
-    return Song(
+    return SongAudio(
         title=title,
         y=y,
         labels=tuple(chosen.names[label] for label in chosen.labels),
@@ -96,8 +96,8 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
     )
 
 
-def draw(song: Song, panels: Sequence[str]) -> Figure:
-    """Draw panels below one another, on one time axis."""
+def draw_panels(song: SongAudio, panels: Sequence[str]) -> Figure:
+    """Draw panels below one another on a common time axis."""
     heights = [_height(song, panel) for panel in panels]
     figure = new_figure(WIDTH, sum(heights) + 0.5, song.title)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -121,8 +121,8 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     return figure
 
 
-def save(song: Song, panels: Sequence[str], path: Path, *, separate: bool = False) -> list[Path]:
-    """Write one picture with all panels, or one for each (named after it).
+def save_song_plots(song: SongAudio, panels: Sequence[str], path: Path, *, separate: bool = False) -> list[Path]:
+    """Write one picture of all panels, or one for each panel (named after it).
 
     Raises
     ------
@@ -132,11 +132,11 @@ def save(song: Song, panels: Sequence[str], path: Path, *, separate: bool = Fals
     if path.suffix.lower().lstrip(".") not in FORMATS:
         raise ConfigError(f"pictures are written as {' or '.join(FORMATS)}", path=str(path))
     if not separate:
-        return [write(draw(song, panels), path)]
-    return [write(draw(song, [panel]), path.with_stem(f"{path.stem}-{panel}")) for panel in panels]
+        return [save_figure(draw_panels(song, panels), path)]
+    return [save_figure(draw_panels(song, [panel]), path.with_stem(f"{path.stem}-{panel}")) for panel in panels]
 
 
-def write(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format of its suffix."""
     try:
         figure.savefig(path, dpi=120)
@@ -145,12 +145,12 @@ def write(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _height(song: Song, panel: str) -> float:
+def _height(song: SongAudio, panel: str) -> float:
     return max(PANEL_HEIGHT, 0.26 * len(song.labels) + 0.4) if panel == "timeline" else PANEL_HEIGHT
 
 
-def _waveform(song: Song, axes: Axes) -> None:
-    """Draw the span of the samples in every column, so that no peak is lost."""
+def _waveform(song: SongAudio, axes: Axes) -> None:
+    """Draw the range of the samples in every column, so that no peak is lost."""
     size = max(1, len(song.y) // COLUMNS)
     blocks = song.y[: len(song.y) // size * size].reshape(-1, size)
     times = (np.arange(len(blocks)) + 0.5) * size / SAMPLE_RATE
@@ -159,7 +159,7 @@ def _waveform(song: Song, axes: Axes) -> None:
     axes.set_ylabel("amplitude")
 
 
-def _spectrogram(song: Song, axes: Axes) -> None:
+def _spectrogram(song: SongAudio, axes: Axes) -> None:
     import librosa
 
     magnitude = np.abs(librosa.stft(song.y, n_fft=N_FFT, hop_length=song.hop_length))
@@ -167,7 +167,7 @@ def _spectrogram(song: Song, axes: Axes) -> None:
     axes.set_ylabel("frequency (kHz)")
 
 
-def _mel(song: Song, axes: Axes) -> None:
+def _mel(song: SongAudio, axes: Axes) -> None:
     import librosa
 
     mel = librosa.feature.melspectrogram(y=song.y, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=song.hop_length)
@@ -178,17 +178,17 @@ def _mel(song: Song, axes: Axes) -> None:
     axes.set_ylabel("mel band (Hz)")
 
 
-def _mfcc(song: Song, axes: Axes) -> None:
+def _mfcc(song: SongAudio, axes: Axes) -> None:
     import librosa
 
     mfcc = librosa.feature.mfcc(y=song.y, sr=SAMPLE_RATE, n_mfcc=20, hop_length=song.hop_length)
-    # The first is loudness and would drown the others; each is shown in units of its own spread.
+    # The first coefficient is loudness and much larger than the others, so each is standardised.
     scaled = (mfcc - mfcc.mean(axis=1, keepdims=True)) / (mfcc.std(axis=1, keepdims=True) + 1e-9)
     _image(song, axes, np.clip(scaled, -3, 3), (0.5, 20.5), "deviations")
     axes.set_ylabel("coefficient")
 
 
-def _chroma(song: Song, axes: Axes) -> None:
+def _chroma(song: SongAudio, axes: Axes) -> None:
     import librosa
 
     power = np.abs(librosa.stft(song.y, n_fft=N_FFT, hop_length=song.hop_length)) ** 2
@@ -198,14 +198,14 @@ def _chroma(song: Song, axes: Axes) -> None:
     axes.set_ylabel("pitch class")
 
 
-def _timeline(song: Song, axes: Axes) -> None:
-    """Draw a box for every segment and label, the darker the likelier, with a ring on the likeliest of each segment."""
+def _timeline(song: SongAudio, axes: Axes) -> None:
+    """Draw a cell for every segment and label, darker for higher scores, with a ring on the highest per segment."""
     if song.activations is None or song.intervals is None:
         raise ConfigError("the timeline needs a model")
     edges = np.append(song.intervals[:, 0], song.intervals[-1, 1])
     rows = np.arange(len(song.labels) + 1) - 0.5
     image = axes.pcolormesh(edges, rows, song.activations.T, cmap=GREYS, vmin=0, vmax=1)
-    _bar(axes, image, "probability")
+    _bar(axes, image, "score")
     best = song.activations.argmax(axis=1)
     shades = song.activations.max(axis=1)
     axes.scatter(
@@ -219,7 +219,7 @@ def _timeline(song: Song, axes: Axes) -> None:
     axes.set_ylim(len(song.labels) - 0.5, -0.5)
 
 
-def _image(song: Song, axes: Axes, values: FloatArray, span: tuple[float, float], unit: str) -> None:
+def _image(song: SongAudio, axes: Axes, values: FloatArray, span: tuple[float, float], unit: str) -> None:
     extent = (0.0, song.duration, *span)
     low = values.max() - 80 if unit == "dB" else None
     image = axes.imshow(values, origin="lower", aspect="auto", cmap=GREYS, extent=extent, vmin=low)
@@ -231,7 +231,7 @@ def _bar(axes: Axes, image: Any, unit: str) -> None:
     axes.figure.colorbar(image, ax=axes, label=unit, pad=0.01, aspect=12)
 
 
-PANELS: Mapping[str, Callable[[Song, Any], None]] = {
+PANELS: Mapping[str, Callable[[SongAudio, Any], None]] = {
     "waveform": _waveform,
     "spectrogram": _spectrogram,
     "mel-spectrogram": _mel,

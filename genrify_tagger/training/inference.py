@@ -1,4 +1,4 @@
-"""A finished model (flatbuffer and sidecar) hears a dataset the way the tagger would."""
+"""Predictions of a finished model (flatbuffer and sidecar) for a dataset, made the way the tagger makes them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.decision import decide
 from genrify_tagger.errors import ConfigError, ModelError
 from genrify_tagger.training.datasets import Dataset, SkippedFile, read_list
-from genrify_tagger.training.evaluation import Predictions, Track
-from genrify_tagger.training.parallel import each
+from genrify_tagger.training.evaluation import Predictions, TrackPrediction
+from genrify_tagger.training.process_map import map_in_processes
 
 if TYPE_CHECKING:
     from genrify_tagger.classifier import Classifier
@@ -29,15 +29,15 @@ FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """A clip's segments as a model hears them: activations by output, intervals (s) and levels (dBFS)."""
+class ClipOutputs:
+    """A model's outputs for the segments of a clip, by name, with their intervals (s) and levels (dBFS)."""
 
     outputs: dict[str, FloatArray]
     intervals: FloatArray
     levels: FloatArray
 
 
-def hear(
+def predict_datasets(
     datasets: Sequence[Dataset],
     sidecar_path: str | None,
     *,
@@ -45,7 +45,7 @@ def hear(
     jobs: int = 0,
     progress: bool = True,
 ) -> Predictions:
-    """Let a model hear datasets.
+    """Predict the clips of datasets with a finished model.
 
     Parameters
     ----------
@@ -72,15 +72,15 @@ def hear(
     problems = [problem for dataset in datasets for problem in dataset.problems]
     tracks = []
     tasks = [(clip.path, sidecar_path) for clip in clips]
-    for clip, (_, heard, reason) in zip(
-        clips, each(hear_file, tasks, jobs=jobs, title="Listening" if progress else ""), strict=True
+    for clip, (_, analysed, reason) in zip(
+        clips, map_in_processes(analyse_clip, tasks, jobs=jobs, title="Analysing" if progress else ""), strict=True
     ):
-        if heard is None:
+        if analysed is None:
             problems.append(SkippedFile(clip.path, reason or "no result"))
             continue
-        decision = decide(heard.outputs, heard.levels, chosen)
+        decision = decide(analysed.outputs, analysed.levels, chosen)
         scores = np.array([decision.scores[label] for label in chosen.labels])
-        tracks.append(Track(clip, heard.outputs[chosen.output], scores, decision.confidence))
+        tracks.append(TrackPrediction(clip, analysed.outputs[chosen.output], scores, decision.confidence))
     return Predictions(
         model=sidecar.id,
         dataset=" + ".join(dataset.name for dataset in datasets),
@@ -93,20 +93,20 @@ def hear(
     )
 
 
-def hear_file(task: tuple[str, str | None], segments: int = SEGMENTS) -> Heard:
-    """Hear one file with the model of a sidecar (None for the shipped one); runs in a process of its own."""
+def analyse_clip(task: tuple[str, str | None], segments: int = SEGMENTS) -> ClipOutputs:
+    """Analyse one file with a model (None for the shipped one); runs in a process of its own."""
     from genrify_tagger.audio import load_segments
     from genrify_tagger.spectrogram import log_mel
 
     path, sidecar_path = task
-    heard = load_segments(path, n_segments=segments)
-    outputs = _classifier(sidecar_path).predict(log_mel(heard.y))
-    power = np.mean(np.square(heard.y, dtype=np.float64), axis=1)
-    return Heard(outputs, heard.intervals, (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32))
+    loaded = load_segments(path, n_segments=segments)
+    outputs = _classifier(sidecar_path).predict(log_mel(loaded.y))
+    power = np.mean(np.square(loaded.y, dtype=np.float64), axis=1)
+    return ClipOutputs(outputs, loaded.intervals, (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32))
 
 
-def sidecar_of(path: str) -> str:
-    """Return the sidecar of a model named by its sidecar or its folder.
+def find_sidecar(path: str) -> str:
+    """Return the sidecar of a model given by its sidecar or folder.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def sidecar_of(path: str) -> str:
         If there is none.
     """
     if not os.path.exists(path):
-        hint = '"shipped", a folder or sidecar that `genrify-tag train` wrote, or seed-logistic, seed-cnn, seed-dense'
+        hint = 'give "shipped", a folder or sidecar that `genrify-tag train` wrote, or a reference model'
         raise ModelError("no such model", path=path, hint=hint)
     if not os.path.isdir(path):
         return path
@@ -125,13 +125,13 @@ def sidecar_of(path: str) -> str:
 
 
 def trained_on(sidecar_path: str | None) -> frozenset[str] | None:
-    """Return the names of the clips a model was trained on, if a list of them lies beside its sidecar."""
+    """Return the names of the clips a model was trained on, if there is a list of them beside its sidecar."""
     path = os.path.join(os.path.dirname(load_sidecar(sidecar_path).flatbuffer), TRAINED_ON)
     return frozenset(read_list(path)) if os.path.exists(path) else None
 
 
 def write_trained_on(folder: Path, names: Iterable[str]) -> None:
-    """Write down which clips (see `datasets.Clip.name`) a model was trained on, where `trained_on` looks for them."""
+    """Write the names (`datasets.Clip.name`) of the clips a model was trained on, for `trained_on` to read."""
     (folder / TRAINED_ON).write_text("\n".join(sorted(set(names))) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
-"""The tables of the Free Music Archive dataset as published.
+"""The tables of the Free Music Archive dataset, as published.
 
-`tracks.csv` has a header of two rows (group, column) and a third that only names the index. Audio lies in
+`tracks.csv` has a header of two rows (group, column) and a third that only names the index. Audio is at
 `000/000002.mp3`, in the folder itself or in one named after the subset.
 
 References
@@ -23,8 +23,8 @@ METADATA = "fma_metadata"
 
 
 @dataclass(frozen=True)
-class Track:
-    """One track with a top genre; `path` is None if its audio is not there."""
+class FmaTrack:
+    """A track with a top genre; `path` is None if its audio is missing."""
 
     id: int
     genre: str
@@ -33,20 +33,20 @@ class Track:
 
 
 def tracks_csv(root: Path) -> Path | None:
-    """Return where a dataset's table is, None if there is none."""
+    """Return the path of a dataset's table, or None."""
     for path in (root / "tracks.csv", root / METADATA / "tracks.csv", root.parent / METADATA / "tracks.csv"):
         if path.is_file() and (path.parent != root.parent / METADATA or root.name.startswith("fma_")):
             return path
     return None
 
 
-def read_tracks(root: Path, subset: str | None = None) -> list[Track]:
+def read_tracks(root: Path, subset: str | None = None) -> list[FmaTrack]:
     """Return the tracks of a subset (None for all three) that have a top genre.
 
     Raises
     ------
     ConfigError
-        If the table is missing or of another kind, or the subset unknown.
+        If the table is missing or lacks a column, or the subset is unknown.
     """
     table = tracks_csv(root)
     if table is None:
@@ -61,7 +61,7 @@ def read_tracks(root: Path, subset: str | None = None) -> list[Track]:
         )
         folders = _audio_folders(root)
         return [
-            Track(int(row[0]), row[at_genre], row[at_artist], _audio(folders, int(row[0])))
+            FmaTrack(int(row[0]), row[at_genre], row[at_artist], _audio(folders, int(row[0])))
             for row in rows
             if len(row) == len(header) and row[0].isdigit() and row[at_genre] and row[at_subset] in wanted
         ]
@@ -77,7 +77,7 @@ def _subsets(subset: str | None) -> Sequence[str]:
 
 def _index(header: Sequence[tuple[str, str]], key: tuple[str, str], table: Path) -> int:
     if key not in header:
-        raise ConfigError(f"no column {'/'.join(key)} in it", path=str(table), hint="take tracks.csv as published")
+        raise ConfigError(f"has no column {'/'.join(key)}", path=str(table), hint="use tracks.csv as published")
     return header.index(key)
 
 

@@ -11,18 +11,24 @@ import numpy as np
 import pytest
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training import baselines
-from genrify_tagger.training.baselines import Rows, make_protocol, rows_of_table, run_baseline, unlearned
+from genrify_tagger.training import reference_study_models
 from genrify_tagger.training.datasets import Clip
-from genrify_tagger.training.evaluation import evaluate
+from genrify_tagger.training.evaluation import evaluate_predictions
 from genrify_tagger.training.feature_table import FeatureTable
-from genrify_tagger.training.seed_features import FEATURES
+from genrify_tagger.training.reference_study_features import FEATURES
+from genrify_tagger.training.reference_study_models import (
+    SegmentRows,
+    cross_validate_model,
+    make_protocol,
+    rows_of_table,
+    unlearned,
+)
 from tests.workbench import need_library
 
 TRACKS_OF_LABEL, SEGMENTS = 12, 5
 
 
-def rows(*, signal: float, seed: int = 0) -> Rows:
+def rows(*, signal: float, seed: int = 0) -> SegmentRows:
     """Make up segments whose features are those of their recording, and a little of their label."""
     rng = np.random.default_rng(seed)
     clips, table = [], []
@@ -35,37 +41,37 @@ def rows(*, signal: float, seed: int = 0) -> Rows:
             table += [of_track + 0.1 * rng.standard_normal(57) for _ in range(SEGMENTS)]
     values = np.array(table)
     mfcc = np.repeat(values[:, None, :13], 130, axis=1).astype(np.float32)
-    return Rows("made up", tuple(clips), values, mfcc)
+    return SegmentRows("made up", tuple(clips), values, mfcc)
 
 
 def accuracy(name, material, protocol, lists=None):
     split = make_protocol(protocol, material, lists=lists, seed=0)
-    return evaluate(run_baseline(name, material, split)).segment_accuracy.value
+    return evaluate_predictions(cross_validate_model(name, material, split)).segment_accuracy.value
 
 
 def test_the_leaky_protocol_rewards_knowing_the_recording():
     """Features that say nothing of the genre: honest splits give chance, the leaky one near certainty."""
     material = rows(signal=0.0)
-    assert accuracy("seed-logistic", material, "segment") > 0.9
-    assert accuracy("seed-logistic", material, "track") < 0.6
-    assert accuracy("seed-logistic", material, "artist") < 0.6
+    assert accuracy("reference-logistic", material, "segment") > 0.9
+    assert accuracy("reference-logistic", material, "track") < 0.6
+    assert accuracy("reference-logistic", material, "artist") < 0.6
 
 
 def test_every_track_is_judged_once_by_a_model_that_did_not_meet_it():
     material = rows(signal=2.0)
     split = make_protocol("artist", material, lists=None, seed=0)
-    predictions = run_baseline("seed-logistic", material, split)
+    predictions = cross_validate_model("reference-logistic", material, split)
     assert len(predictions.tracks) == 3 * TRACKS_OF_LABEL
     assert all(track.segments.shape == (SEGMENTS, 3) for track in predictions.tracks)
     assert predictions.labels == ("blues", "jazz", "rock")
-    assert evaluate(predictions).track_accuracy.value > 0.8
+    assert evaluate_predictions(predictions).track_accuracy.value > 0.8
 
 
 def test_lists_say_who_is_judged():
     material = rows(signal=2.0)
     names = sorted({clip.name for clip in material.clips})
     split = make_protocol("lists", material, lists=(names[::2], names[1::4]), seed=0)
-    judged = {track.clip.name for track in run_baseline("seed-logistic", material, split).tracks}
+    judged = {track.clip.name for track in cross_validate_model("reference-logistic", material, split).tracks}
     assert judged == set(names[1::4]) and unlearned(material, split) == []
     without_rock = [name for name in names[::2] if not name.startswith("rock")]
     assert unlearned(material, make_protocol("lists", material, lists=(without_rock, names[1::4]), seed=0)) == ["rock"]
@@ -87,29 +93,31 @@ def test_a_feature_table_knows_tracks_but_no_artists():
     with pytest.raises(ConfigError, match="artists"):
         make_protocol("artist", material, lists=None, seed=0)
     with pytest.raises(ConfigError, match="MFCC frames"):
-        run_baseline("seed-cnn", material, make_protocol("track", material, lists=None, seed=0))
+        cross_validate_model("reference-cnn", material, make_protocol("track", material, lists=None, seed=0))
 
 
 def test_too_little_music_to_learn_from():
-    one = Rows("one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None)
+    one = SegmentRows(
+        "one", tuple(Clip(f"jazz/{n}", f"jazz/{n}", ("jazz",), "x") for n in range(9)), np.zeros((9, 57)), None
+    )
     with pytest.raises(ConfigError, match="only one label"):
-        run_baseline("seed-logistic", one, make_protocol("segment", one, lists=None, seed=0))
+        cross_validate_model("reference-logistic", one, make_protocol("segment", one, lists=None, seed=0))
     with pytest.raises(ConfigError, match="no label has the 5 clips or segments"):
         make_protocol("segment", replace(one, clips=one.clips[:4]), lists=None, seed=0)
 
 
-@pytest.mark.parametrize("name", ["seed-dense", "seed-cnn"])
+@pytest.mark.parametrize("name", ["reference-dense", "reference-cnn"])
 def test_the_networks_learn(name, monkeypatch):
     need_library("tensorflow")
-    monkeypatch.setattr(baselines, "DENSE_EPOCHS", 8)
-    monkeypatch.setattr(baselines, "CNN_EPOCHS", 20)
-    monkeypatch.setattr(baselines, "BATCH", 16)
+    monkeypatch.setattr(reference_study_models, "DENSE_EPOCHS", 8)
+    monkeypatch.setattr(reference_study_models, "CNN_EPOCHS", 20)
+    monkeypatch.setattr(reference_study_models, "BATCH", 16)
     material = rows(signal=2.0)
     names = sorted({clip.name for clip in material.clips})
     lists = (names[::2], names[1::2])
     first = accuracy(name, material, "lists", lists)
     assert first > 0.5  # chance is a third
-    if name == "seed-dense":  # once is enough to see that everything left to chance is seeded
+    if name == "reference-dense":  # once is enough to see that everything left to chance is seeded
         assert accuracy(name, material, "lists", lists) == first
 
 
@@ -123,8 +131,8 @@ def test_the_dense_network_is_the_seeds():
         return lambda rows: rows
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "_fit_keras", keep)
-        baselines.fit_dense(x, np.zeros(8, int), 10, 0)
+        patch.setattr(reference_study_models, "_fit_keras", keep)
+        reference_study_models.fit_dense(x, np.zeros(8, int), 10, 0)
     (network,) = captured
     units = [layer.units for layer in network.layers if hasattr(layer, "units")]
     assert units == [512, 256, 128, 128, 10]

@@ -1,4 +1,4 @@
-"""Whether the libraries of the extra `train` are there; asked before anything imports them."""
+"""The libraries of the extra `train`: whether they are installed, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ INSTALL = "pip install 'genrify-tagger[train]'"
 LIBRARIES = ("librosa", "matplotlib", "tensorflow")
 
 
-def missing(libraries: Sequence[str] = LIBRARIES) -> list[str]:
+def missing_libraries(libraries: Sequence[str] = LIBRARIES) -> list[str]:
     """Return which of the libraries are not installed."""
     return [name for name in libraries if importlib.util.find_spec(name) is None]
 
 
-def require(*libraries: str) -> None:
-    """See that libraries are there.
+def require_libraries(*libraries: str) -> None:
+    """Check that libraries are installed.
 
     Raises
     ------
     ConfigError
-        In one line, with what to install.
+        If one is missing, with the command that installs it.
     """
-    absent = missing(libraries or LIBRARIES)
+    absent = missing_libraries(libraries or LIBRARIES)
     if absent:
         raise ConfigError(f"this needs {' and '.join(absent)}", hint=INSTALL)
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow without its remarks about graphics cards and instruction sets, which no setting stops."""
+    """Import TensorFlow without its messages about graphics cards and instruction sets, which no setting stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every fold's network being a new one
-    with quietly():
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that every fold has a new network
+    with silence_stderr():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
 
 
 @contextlib.contextmanager
-def compiling_alone() -> Iterator[None]:
-    """Let no other process load librosa meanwhile, which compiles parts of itself the first time.
+def numba_cache_lock() -> Iterator[None]:
+    """Hold a lock that keeps other processes from compiling parts of librosa at the same time.
 
-    Numba keeps what it compiled beside librosa and does not expect two processes to do so at once: they die, and may
-    leave behind what every later one dies of. So it is kept in a folder of our own, and written one by one.
+    Numba keeps what it has compiled beside librosa and does not support two processes doing so at once: they crash, and
+    may leave files behind on which every later process crashes. So the cache is in a folder of its own, with a lock.
 
     Raises
     ------
     ConfigError
-        If nothing can be kept there.
+        If the folder cannot be written.
     """
     from genrify_tagger.user_folders import user_folder
 
@@ -70,8 +70,10 @@ def compiling_alone() -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "genrify.lock").open("w")
     except OSError as error:
-        hint = "set NUMBA_CACHE_DIR to a folder that can be written"
-        raise ConfigError(f"nothing can be kept there: {error.strerror}", path=str(folder), hint=hint) from error
+        hint = "set NUMBA_CACHE_DIR to a writable folder"
+        raise ConfigError(
+            f"the cache of compiled code cannot be written: {error.strerror}", path=str(folder), hint=hint
+        ) from error
     with lock:
         if _HAS_LOCKS:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -79,8 +81,8 @@ def compiling_alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Send what C code prints to stderr nowhere."""
+def silence_stderr() -> Iterator[None]:
+    """Discard what C code prints to stderr."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

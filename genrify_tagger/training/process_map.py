@@ -1,4 +1,4 @@
-"""The same work on many files, in processes that may die, with progress on stderr."""
+"""A function applied to many files in processes that may crash, with progress on stderr."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(
+def map_in_processes(
     work: Callable[[T], R], items: Sequence[T], *, jobs: int = 0, time_limit: float = 120.0, title: str = ""
 ) -> Iterator[tuple[T, R | None, str | None]]:
-    """Do `work` on every item, in order of the items.
+    """Call `work` on every item, and yield the results in the order of the items.
 
     Parameters
     ----------
     work : callable
-        A function of a module, so that it can be named to another process.
+        A module-level function, since it is pickled.
     items : sequence
     jobs : int
-        Number of processes; 0 for one on each core.
+        Number of processes; 0 for one per core.
     time_limit : float
-        Seconds for one item.
+        Seconds for each item.
     title : str
-        What the progress line says; empty for no progress.
+        Text of the progress line; empty for none.
 
     Yields
     ------
     item, result, reason
-        `result` is None where `reason` says why there is none.
+        `result` is None where the call failed; `reason` then says why.
     """
     from rich.console import Console
     from rich.progress import track
@@ -57,7 +57,7 @@ def each(
 
 
 def _single_threaded() -> None:
-    """One thread for each process: the processes are the parallelism."""
+    """Limit each process to one thread, since the processes are the parallelism."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[variable] = "1"
 
@@ -66,5 +66,5 @@ def _reason(error: Any, time_limit: float) -> str:
     if isinstance(error, TimeoutError):
         return f"took longer than {time_limit:g} s"
     if isinstance(error, ProcessExpired):
-        return "the process died on it"
+        return "the process crashed on it"
     return str(error) or type(error).__name__

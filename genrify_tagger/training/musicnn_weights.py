@@ -1,6 +1,6 @@
-"""MSD_musicnn rebuilt in Keras from the checkpoint that the PyPI wheel `musicnn` 0.1.0 carries.
+"""The weights of MSD_musicnn and MSD_vgg, read from the checkpoints in the PyPI wheel `musicnn` 0.1.0.
 
-The wheel is read as a zip file (it needs TensorFlow 1 to be run); its licence is ISC, kept as `models/LICENSE-musicnn`.
+The wheel is read as a zip file (running it needs TensorFlow 1); its licence is ISC, kept as `models/LICENSE-musicnn`.
 Get it with ``pip download --no-deps musicnn==0.1.0``.
 
 References
@@ -32,7 +32,7 @@ _CHECKPOINT = (".index", ".data-00000-of-00001")
 
 
 def read_weights(wheel: str | Path, network: str = "MSD_musicnn") -> dict[str, FloatArray]:
-    """Read every trained variable of a network out of the wheel.
+    """Read the trained variables of a network from the wheel.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def read_weights(wheel: str | Path, network: str = "MSD_musicnn") -> dict[str, F
                     (Path(folder) / f"model{part}").write_bytes(archive.read(f"musicnn/{network}/{part}"))
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise ModelError(
-                f"no {network} checkpoint in it", path=str(wheel), hint="pip download --no-deps musicnn==0.1.0"
+                f"has no {network} checkpoint", path=str(wheel), hint="pip download --no-deps musicnn==0.1.0"
             ) from error
         reader = tf.train.load_checkpoint(str(Path(folder) / "model"))
         names = [n for n in reader.get_variable_to_shape_map() if "Adam" not in n and not n.startswith("beta")]
@@ -67,7 +67,7 @@ def read_tags(wheel: str | Path) -> list[str]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MSD_LABELS":
             return [str(tag) for tag in ast.literal_eval(node.value)]
-    raise ModelError("no tag names in it", path=str(wheel))
+    raise ModelError("has no tag names", path=str(wheel))
 
 
 def read_licence(wheel: str | Path) -> str:
@@ -77,7 +77,7 @@ def read_licence(wheel: str | Path) -> str:
 
 
 def affine(weights: Weights, number: int) -> tuple[FloatArray, FloatArray]:
-    """Return batch norm `number` (0 is the input's) as the scale and shift it amounts to once trained."""
+    """Return the scale and shift that batch norm `number` (0 is the input's) applies in inference."""
     name = f"batch_normalization_{number}" if number else "batch_normalization"
     scale = weights[f"{name}/gamma"] / np.sqrt(weights[f"{name}/moving_variance"] + EPSILON)
     return scale, weights[f"{name}/beta"] - weights[f"{name}/moving_mean"] * scale

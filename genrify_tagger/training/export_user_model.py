@@ -1,4 +1,4 @@
-"""From a trained network to the files the tagger runs: flatbuffer and sidecar, with proof that they say the same."""
+"""Export of a user's trained network: the tagger's flatbuffer and sidecar, calibrated, and checked against Keras."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from keras import ops
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.errors import ModelError
 from genrify_tagger.spectrogram import FRONT_END
-from genrify_tagger.training import calibration, flatbuffer, musicnn, prune
-from genrify_tagger.training.networks import published_form
-from genrify_tagger.training.vocabularies import Target
+from genrify_tagger.training import calibration, fast_musicnn, flatbuffer, musicnn_weights
+from genrify_tagger.training.target_classes import TargetClasses
+from genrify_tagger.training.trainable_networks import published_weights
 
 TOLERANCE = 1e-3
-FEWEST = 20  # clips that calibration can be fitted on
+MIN_CLIPS = 20  # for fitting the calibration
 DEFAULT_CONFIDENCE = 0.6
 
 FloatArray = npt.NDArray[np.float32]
 
 
-def assemble(model: Any, target: Target, weights: musicnn.Weights | None) -> Any:
-    """Give a trained network the outputs the tagger expects, and MSD_musicnn's part its fast form.
+def build_tagger_network(model: Any, target: TargetClasses, weights: musicnn_weights.Weights | None) -> Any:
+    """Build the network that the tagger runs from a trained one, with MSD_musicnn in its fast form.
 
     Parameters
     ----------
     model : keras.Model
-        Of `networks.from_musicnn` or `networks.from_scratch`.
+        From `trainable_networks.from_musicnn` or `from_scratch`.
     target : Target
     weights : mapping or None
-        The published weights it was begun with; None if from scratch.
+        The published weights that training started from; None if from scratch.
     """
-    mel = keras.Input((musicnn.FRAMES, musicnn.BANDS), name="mel")
+    mel = keras.Input((musicnn_weights.FRAMES, musicnn_weights.BANDS), name="mel")
     if weights is None:
         embedding = keras.Model(model.input, model.get_layer("trunk").output)(mel)
     else:
-        trained = published_form(model.get_layer("trunk"), weights)
-        embedding = prune.embed(mel, trained)
+        trained = published_weights(model.get_layer("trunk"), weights)
+        embedding = fast_musicnn.musicnn_embedding(mel, trained)
     joint = model.get_layer("head")(embedding)
     inside = joint[:, : len(target.labels)]
     outputs = {target.name: inside, "embedding": embedding}
     if target.outside:
         outputs[target.name] = inside / ops.sum(inside, axis=1, keepdims=True)
         outputs["outside"] = joint[:, -1:]
-    # The sidecar always lists tags; a network from scratch has none but its labels.
-    outputs["tags"] = inside * 1.0 if weights is None else prune.tag_probabilities(embedding, weights)
+    # The sidecar must list tags; for a network trained from scratch these are its labels.
+    outputs["tags"] = inside * 1.0 if weights is None else fast_musicnn.tag_probabilities(embedding, weights)
     return keras.Model(mel, outputs, name="genrify")
 
 
-def frozen(model: Any) -> Callable[[Any], Any]:
-    """Return a network as a function whose weights are constants, since the runtime has no variables."""
+def freeze_weights(model: Any) -> Callable[[Any], Any]:
+    """Return a network as a function whose weights are constants, since LiteRT has no variables."""
     trained = [variable.numpy() for variable in model.trainable_variables]
     other = [variable.numpy() for variable in model.non_trainable_variables]
 
@@ -66,10 +66,14 @@ def frozen(model: Any) -> Callable[[Any], Any]:
     return call
 
 
-def describe(
-    target: Target, tags: Sequence[str] | None, embedding_size: int, calibration: Mapping[str, float], threshold: float
+def user_sidecar_content(
+    target: TargetClasses,
+    tags: Sequence[str] | None,
+    embedding_size: int,
+    calibration: Mapping[str, float],
+    threshold: float,
 ) -> dict[str, Any]:
-    """Return what the sidecar holds beside the flatbuffer's name and hash."""
+    """Return the sidecar's content, except for name and hash of the flatbuffer."""
     vocabulary = {
         "kind": "single",
         "labels": list(target.labels),
@@ -87,8 +91,10 @@ def describe(
     }
 
 
-def fit_calibration(means: FloatArray, open_classes: FloatArray, target: Target) -> tuple[dict[str, float], float]:
-    """Fit calibration and threshold on clips the network had not met.
+def calibrate_on_clips(
+    means: FloatArray, open_classes: FloatArray, target: TargetClasses
+) -> tuple[dict[str, float], float]:
+    """Fit calibration and threshold on clips that the network was not trained on.
 
     Parameters
     ----------
@@ -100,7 +106,7 @@ def fit_calibration(means: FloatArray, open_classes: FloatArray, target: Target)
     Returns
     -------
     calibration : dict
-        Numbers for `decision.decide`; neutral ones if there are too few clips, or none of them is wrong.
+        For `decision.decide`; neutral if there are too few clips, or all of them are right or all wrong.
     threshold : float
     """
     n_labels = len(target.labels)
@@ -108,7 +114,7 @@ def fit_calibration(means: FloatArray, open_classes: FloatArray, target: Target)
     answers = open_classes[:, :n_labels] > 0
     inside = joint[:, :n_labels].sum(axis=1)
     hits = answers[np.arange(len(joint)), joint[:, :n_labels].argmax(axis=1)]
-    if len(joint) < FEWEST or hits.all() or not hits.any():
+    if len(joint) < MIN_CLIPS or hits.all() or not hits.any():
         return {"temperature": 1.0, "bias": 0.0, "top": 1.0, "inside": float(target.outside)}, DEFAULT_CONFIDENCE
     songs = calibration.CalibrationSongs(joint[:, :n_labels] / inside[:, np.newaxis], inside, answers, hits)
     weights = np.ones(len(joint))
@@ -117,23 +123,23 @@ def fit_calibration(means: FloatArray, open_classes: FloatArray, target: Target)
     return fitted, calibration.choose_threshold(confidence, hits, weights)
 
 
-def check(model: Any, target: Target, folder: Path, mel: FloatArray) -> float:
-    """Hold what was written against the network it was made from.
+def check_runtime(model: Any, target: TargetClasses, folder: Path, mel: FloatArray) -> float:
+    """Compare the written model, run by LiteRT, with the trained network.
 
     Parameters
     ----------
     model : keras.Model
-        The trained network, not the assembled one, so that assembly is checked too.
+        The trained network itself, so that `build_tagger_network` is checked too.
     target : Target
     folder : Path
-        Where flatbuffer and sidecar are.
+        The folder with flatbuffer and sidecar.
     mel : ndarray, shape (n, 187, 96)
-        Segments to compare on.
+        Segments to compare them on.
 
     Returns
     -------
     float
-        Largest difference of any class probability.
+        The largest difference in any class probability.
 
     Raises
     ------

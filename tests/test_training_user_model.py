@@ -19,20 +19,20 @@ import keras  # noqa: E402 - skipped above if it is missing
 from genrify_tagger.classifier import Classifier  # noqa: E402
 from genrify_tagger.errors import ConfigError, ModelError  # noqa: E402
 from genrify_tagger.spectrogram import log_mel  # noqa: E402
-from genrify_tagger.training import fitting, networks, packing, retraining  # noqa: E402
-from genrify_tagger.training.batches import Batches, draw  # noqa: E402
+from genrify_tagger.training import export_user_model, trainable_networks, training_loop, user_model  # noqa: E402
 from genrify_tagger.training.datasets import Clip, open_dataset  # noqa: E402
-from genrify_tagger.training.decoded import Decoded, decode  # noqa: E402
-from genrify_tagger.training.evaluation import evaluate  # noqa: E402
-from genrify_tagger.training.fitting import Options  # noqa: E402
-from genrify_tagger.training.hearing import hear, sidecar_of  # noqa: E402
-from genrify_tagger.training.retraining import TrainingPlan, share_out, train  # noqa: E402
-from genrify_tagger.training.vocabularies import choose  # noqa: E402
+from genrify_tagger.training.decoded_cache import DecodedClip, decode_clips  # noqa: E402
+from genrify_tagger.training.evaluation import evaluate_predictions  # noqa: E402
+from genrify_tagger.training.inference import find_sidecar, predict_datasets  # noqa: E402
+from genrify_tagger.training.target_classes import choose_classes  # noqa: E402
+from genrify_tagger.training.training_batches import EpochBatches, draw_clips  # noqa: E402
+from genrify_tagger.training.training_loop import TrainingOptions  # noqa: E402
+from genrify_tagger.training.user_model import TrainingPlan, split_validation, train_user_model  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(KERAS_WARNING)
 
-RECIPE = augmentation.Recipe(codec=0.05)
-QUICK = Options(epochs=3, steps=4, batch=8, learning_rate=3e-3, recipe=RECIPE)
+AUGMENTATION = augmentation.Augmentation(codec=0.05)
+QUICK = TrainingOptions(epochs=3, steps=4, batch=8, learning_rate=3e-3, augmentation=AUGMENTATION)
 
 
 def noise(seconds=3.0, seed=0):
@@ -66,22 +66,22 @@ def test_a_band_limit_and_an_equaliser():
 
 def test_nothing_is_changed_unless_asked():
     rng = np.random.default_rng(0)
-    assert (augmentation.augment(noise(), augmentation.NOTHING, rng) == noise()).all()
-    everything = augmentation.Recipe(gain=1, equaliser=1, bandwidth=1, codec=1)
-    assert np.abs(augmentation.augment(noise(), everything, rng) - noise()).max() > 0.01
+    assert (augmentation.augment_segment(noise(), augmentation.NO_AUGMENTATION, rng) == noise()).all()
+    everything = augmentation.Augmentation(gain=1, equaliser=1, bandwidth=1, codec=1)
+    assert np.abs(augmentation.augment_segment(noise(), everything, rng) - noise()).max() > 0.01
 
 
 def test_masks_and_mixtures():
     rng = np.random.default_rng(0)
     mel = np.ones((6, 187, 96), np.float32)
-    masked = augmentation.mask(mel, 2, rng)
+    masked = augmentation.mask_spectrograms(mel, 2, rng)
     assert 0 < (masked == 0).mean() < 0.7 and (mel == 1).all()
     targets = np.eye(6, dtype=np.float32)
-    mixed, both = augmentation.mix(np.arange(6, dtype=np.float32)[:, None, None] * mel, targets, 0.5, rng)
+    mixed, both = augmentation.mix_spectrograms(np.arange(6, dtype=np.float32)[:, None, None] * mel, targets, 0.5, rng)
     first, second, share = both[:, :6], both[:, 6:12], both[:, 12]
     expected = share * first.argmax(axis=1) + (1 - share) * second.argmax(axis=1)
     assert mixed[:, 0, 0] == pytest.approx(expected, abs=1e-5)
-    assert (share >= 0.5).all() and (augmentation.mix(mel, targets, 0, rng)[1][:, 12] == 1).all()
+    assert (share >= 0.5).all() and (augmentation.mix_spectrograms(mel, targets, 0, rng)[1][:, 12] == 1).all()
 
 
 def test_labels_and_artists_are_drawn_evenly():
@@ -89,7 +89,7 @@ def test_labels_and_artists_are_drawn_evenly():
     groups = ["miles"] * 80 + [f"other {n}" for n in range(10)] + [f"band {n}" for n in range(10)]
     clips = [Clip("x", str(n), (label,), group) for n, (label, group) in enumerate(zip(names, groups, strict=True))]
     targets = np.array([[label == "jazz", label == "rock"] for label in names], np.float32)
-    drawn = draw([Decoded(clip, Path("x")) for clip in clips], targets, 2200, np.random.default_rng(0))
+    drawn = draw_clips([DecodedClip(clip, Path("x")) for clip in clips], targets, 2200, np.random.default_rng(0))
     assert np.mean([names[at] == "rock" for at in drawn]) == 0.5
     of_miles = np.mean([groups[at] == "miles" for at in drawn if names[at] == "jazz"])
     assert of_miles == pytest.approx(1 / 11, abs=0.03)
@@ -113,14 +113,14 @@ def plan(folder) -> TrainingPlan:
 @pytest.fixture(scope="module")
 def trained(folder, dataset, plan):
     lines: list[str] = []
-    return train([dataset], folder / "model", plan, QUICK, tell=lines.append), lines
+    return train_user_model([dataset], folder / "model", plan, QUICK, tell=lines.append), lines
 
 
 def test_a_network_from_scratch_learns_to_tell_tones(trained):
     model, lines = trained
     assert model.history[-1].loss < model.history[0].loss
     assert len([line for line in lines if line.startswith("epoch")]) == QUICK.epochs
-    assert model.agreement < packing.TOLERANCE
+    assert model.agreement < export_user_model.TOLERANCE
 
 
 def test_everything_is_written(trained):
@@ -134,39 +134,39 @@ def test_everything_is_written(trained):
 
 def test_what_is_written_runs_in_the_tagger(trained, dataset):
     model, _ = trained
-    classifier = Classifier(sidecar_of(str(model.folder)))
+    classifier = Classifier(find_sidecar(str(model.folder)))
     mel = log_mel(noise()[np.newaxis])
     outputs = classifier.predict(mel)
     assert outputs["own"].shape == (1, 3) and outputs["own"].sum() == pytest.approx(1, abs=1e-4)
     again = keras.models.load_model(model.folder / "model.keras").predict(mel, verbose=0)
-    assert np.abs(again - outputs["own"]).max() < packing.TOLERANCE
+    assert np.abs(again - outputs["own"]).max() < export_user_model.TOLERANCE
     vocabulary = classifier.sidecar.vocabularies["own"]
     assert vocabulary.names == {"classical": "Classical", "metal": "Metal", "reggae": "Reggae"}
 
 
 def test_it_can_be_evaluated_and_says_that_it_met_these(trained, dataset):
     model, _ = trained
-    predictions = hear([dataset], sidecar_of(str(model.folder)), vocabulary="own", jobs=1, progress=False)
-    report = evaluate(predictions)
+    predictions = predict_datasets([dataset], find_sidecar(str(model.folder)), vocabulary="own", jobs=1, progress=False)
+    report = evaluate_predictions(predictions)
     assert (report.n_tracks, report.n_trained_on) == (18, 18)
 
 
 def test_the_card_counts_only_what_was_heard(folder, plan):
     music = tones(folder / "broken", clips=6)
     (music / "metal/metal.00054.wav").write_bytes(b"RIFF")
-    model = train([open_dataset(str(music))], folder / "of-broken", plan, QUICK, tell=lambda _: None)
+    model = train_user_model([open_dataset(str(music))], folder / "of-broken", plan, QUICK, tell=lambda _: None)
     assert [Path(problem.path).name for problem in model.problems] == ["metal.00054.wav"]
     assert "| metal | 6 |" in (model.folder / "MODEL_CARD.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def material(dataset, plan):
-    entries, _ = decode(dataset.clips, plan.cache, jobs=1, progress=False)
-    return share_out(entries, choose("own", dataset.clips), None, seed=0)
+    entries, _ = decode_clips(dataset.clips, plan.cache, jobs=1, progress=False)
+    return split_validation(entries, choose_classes("own", dataset.clips), None, seed=0)
 
 
 def fit(material, folder, options, tell=lambda _: None):
-    return fitting.fit(lambda: networks.from_scratch(3), *material, options, folder, tell=tell)
+    return training_loop.run_training(lambda: trainable_networks.from_scratch(3), *material, options, folder, tell=tell)
 
 
 def test_a_run_that_was_stopped_goes_on_as_it_would_have(material, folder):
@@ -181,22 +181,24 @@ def test_a_run_that_was_stopped_goes_on_as_it_would_have(material, folder):
 def test_another_run_is_not_gone_on_with(trained, dataset, plan):
     model, _ = trained
     with pytest.raises(ConfigError, match="another learning_rate"):
-        train([dataset], model.folder, plan, replace(QUICK, learning_rate=0.1), tell=lambda _: None)
+        train_user_model([dataset], model.folder, plan, replace(QUICK, learning_rate=0.1), tell=lambda _: None)
 
 
 def test_another_network_or_other_music_is_not_gone_on_with(trained, dataset, plan):
     model, _ = trained
     with pytest.raises(ConfigError, match="another labels"):
-        train([dataset], model.folder, replace(plan, vocabulary="gtzan"), QUICK, tell=lambda _: None)
+        train_user_model([dataset], model.folder, replace(plan, vocabulary="gtzan"), QUICK, tell=lambda _: None)
     turned = dict(zip(("classical", "metal", "reggae"), ("metal", "reggae", "classical"), strict=True))
     clips = tuple(replace(clip, labels=(turned[clip.labels[0]],)) for clip in dataset.clips)
     with pytest.raises(ConfigError, match="another music to train on, music to validate on"):
-        train([replace(dataset, clips=clips)], model.folder, plan, QUICK, tell=lambda _: None)
+        train_user_model([replace(dataset, clips=clips)], model.folder, plan, QUICK, tell=lambda _: None)
 
 
 def test_training_stops_when_nothing_gets_better(material, folder):
     lines: list[str] = []
-    hopeless = replace(QUICK, epochs=6, steps=1, learning_rate=0.0, patience=1, recipe=augmentation.NOTHING)
+    hopeless = replace(
+        QUICK, epochs=6, steps=1, learning_rate=0.0, patience=1, augmentation=augmentation.NO_AUGMENTATION
+    )
     _, history = fit(material, folder / "hopeless", hopeless, lines.append)
     assert len(history) < 6
     assert any("stopped" in line for line in lines)
@@ -210,20 +212,20 @@ def test_no_artist_is_on_both_sides(material):
 
 def test_a_file_of_another_model_is_found_out(trained, folder):
     model, _ = trained
-    other = networks.from_scratch(3)
+    other = trainable_networks.from_scratch(3)
     with pytest.raises(ModelError, match="differ by"):
-        packing.check(other, model.target, model.folder, log_mel(noise()[np.newaxis]))
+        export_user_model.check_runtime(other, model.target, model.folder, log_mel(noise()[np.newaxis]))
 
 
 def test_too_little_music(folder, dataset, plan):
     few = dataset.only([clip.name for clip in dataset.clips[:2]])
     with pytest.raises(ConfigError, match="only one label"):
-        train([few], folder / "few", plan, QUICK, tell=lambda _: None)
+        train_user_model([few], folder / "few", plan, QUICK, tell=lambda _: None)
     scarce = dataset.only([clip.name for number, clip in enumerate(dataset.clips) if number % 6 < 4])
     with pytest.raises(ConfigError, match="no label has the 5 clips"):
-        train([scarce], folder / "few", plan, QUICK, tell=lambda _: None)
+        train_user_model([scarce], folder / "few", plan, QUICK, tell=lambda _: None)
     with pytest.raises(ConfigError, match="validate"):
-        train([dataset], folder / "few", replace(plan, validation=["nobody"]), QUICK, tell=lambda _: None)
+        train_user_model([dataset], folder / "few", replace(plan, validation=["nobody"]), QUICK, tell=lambda _: None)
 
 
 def random_weights():
@@ -253,52 +255,52 @@ def random_weights():
 
 def test_musicnn_is_carried_on_as_published():
     """The trainable form says what the published form says, and goes back into it unchanged."""
-    from genrify_tagger.training import musicnn
+    from genrify_tagger.training import musicnn_weights
 
     weights = random_weights()
-    model = networks.from_musicnn(weights, 11, "mid")
+    model = trainable_networks.from_musicnn(weights, 11, "mid")
     mel = log_mel(noise(6.0).reshape(2, 48000))
     ours = keras.Model(model.input, model.get_layer("trunk").output).predict(mel, verbose=0)
-    theirs = musicnn.build(weights).predict(mel, verbose=0)["embedding"]
+    theirs = musicnn_weights.build(weights).predict(mel, verbose=0)["embedding"]
     assert ours == pytest.approx(theirs, abs=2e-4)
-    back = networks.published_form(model.get_layer("trunk"), weights)
+    back = trainable_networks.published_weights(model.get_layer("trunk"), weights)
     assert all(np.abs(back[name] - values).max() < 1e-5 for name, values in weights.items())
 
 
 def test_what_is_tuned_is_what_was_asked_for():
     weights = random_weights()
     parts = {}
-    for tune in networks.TUNES:
-        layer = networks.musicnn(weights, tune)
+    for tune in trainable_networks.TUNES:
+        layer = trainable_networks.musicnn_layer(weights, tune)
         parts[tune] = {variable.name.split("_")[0] for variable in layer.trainable_variables}
     assert parts == {"head": set(), "mid": {"mid", "dense"}, "all": {"front", "mid", "dense"}}
 
 
 def test_training_from_musicnn(folder, dataset, plan, monkeypatch):
     """Tuned, packed into the fast form, and still the same network within the tolerance."""
-    monkeypatch.setattr(retraining, "published", lambda *_: (random_weights(), [f"tag {n}" for n in range(50)]))
+    monkeypatch.setattr(user_model, "published", lambda *_: (random_weights(), [f"tag {n}" for n in range(50)]))
     carried_on = replace(plan, scratch=False, vocabulary="gtzan", tune="mid")
     quick = replace(QUICK, epochs=1, steps=2, batch=4)
-    model = train([dataset], folder / "carried-on", carried_on, quick, tell=lambda _: None)
-    assert model.agreement < packing.TOLERANCE
+    model = train_user_model([dataset], folder / "carried-on", carried_on, quick, tell=lambda _: None)
+    assert model.agreement < export_user_model.TOLERANCE
     sidecar = json.loads((model.folder / "genrify.json").read_text())
     assert len(sidecar["tags"]) == 50 and sidecar["embedding_size"] == 200
-    outputs = Classifier(sidecar_of(str(model.folder))).predict(log_mel(noise()[np.newaxis]))
+    outputs = Classifier(find_sidecar(str(model.folder))).predict(log_mel(noise()[np.newaxis]))
     assert outputs["gtzan"].shape == (1, 10) and outputs["tags"].shape == (1, 50)
 
 
 def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ModelError, match="cannot be fetched"):
-        retraining.published(TrainingPlan(cache=tmp_path / "cache"), lambda _: None)
+        user_model.load_published_musicnn(TrainingPlan(cache=tmp_path / "cache"), lambda _: None)
 
 
 def test_batches_follow_from_the_seed(folder, dataset, plan):
-    entries, _ = decode(dataset.clips, plan.cache, jobs=1, progress=False)
+    entries, _ = decode_clips(dataset.clips, plan.cache, jobs=1, progress=False)
     targets = np.ones((len(entries), 3), np.float32)
 
     def first(epoch):
-        return Batches(entries, targets, RECIPE, batch=4, steps=2, seed=7, epoch=epoch).batch(0)
+        return EpochBatches(entries, targets, AUGMENTATION, batch=4, steps=2, seed=7, epoch=epoch).batch(0)
 
     (mel, aim), (again, _), (other, _) = first(0), first(0), first(1)
     assert mel.shape == (4, 187, 96) and aim.shape == (4, 7)

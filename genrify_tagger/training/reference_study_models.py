@@ -1,12 +1,11 @@
-"""The seed's models, by name, under its own protocol and under honest ones.
+"""The models of the reference study, cross-validated by the study's own protocol and by honest ones.
 
-* `seed-logistic`: multinomial logistic regression on mean and variance of 13 MFCC;
-* `seed-cnn`: a small convolutional network on 13 MFCC frame by frame;
-* `seed-dense`: 512-256-128-128 units on the scaled table of 57 features, ReLU, dropout 0.2, softmax, sparse categorical
-  cross-entropy: the one its report gives 92.4% for.
+* `reference-logistic`: multinomial logistic regression on mean and variance of 13 MFCC;
+* `reference-cnn`: a small convolutional network on 13 MFCC frame by frame;
+* `reference-dense`: 512-256-128-128 units on the scaled table of 57 features, ReLU, dropout 0.2, softmax, sparse
+  categorical cross-entropy: the one for which the study reports 92.4%.
 
-Each is trained anew for every fold of a protocol and judged on what the fold leaves out, by the code that judges any
-other model.
+Each is trained for every fold of a protocol, and its predictions for the rest are evaluated like any other model's.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ import numpy.typing as npt
 
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Clip, SkippedFile, without_suffix
-from genrify_tagger.training.evaluation import Predictions, Track
-from genrify_tagger.training.extra import load_tensorflow
+from genrify_tagger.training.dependencies import load_tensorflow
+from genrify_tagger.training.evaluation import Predictions, TrackPrediction
 from genrify_tagger.training.feature_table import FeatureTable
-from genrify_tagger.training.seed_features import FEATURES, SEGMENT_SAMPLES, SMALL_MFCC, Described
+from genrify_tagger.training.reference_study_features import FEATURES, SEGMENT_SAMPLES, SMALL_MFCC, ClipFeatures
 from genrify_tagger.training.splits import Protocol, by_group, by_lists, by_segment, by_track
 
 DENSE_UNITS = (512, 256, 128, 128)
@@ -42,17 +41,17 @@ _SMALL_COLUMNS = [FEATURES.index(f"mfcc{n}_{s}") for n in range(1, SMALL_MFCC + 
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Segments to learn from.
+class SegmentRows:
+    """Segments with their features.
 
     Attributes
     ----------
     dataset : str
     clips : tuple of Clip
-        The clip each row is of.
+        The clip of each row.
     table : ndarray, shape (n, 57)
     mfcc : ndarray, shape (n, 130, 13), or None
-        None if only the table is at hand.
+        None for a feature table.
     problems : tuple of Problem
     """
 
@@ -69,13 +68,13 @@ class Rows:
 
 
 def rows_of_clips(
-    dataset: str, described: Sequence[tuple[Clip, Described]], problems: Sequence[SkippedFile] = ()
-) -> Rows:
-    """Lay described clips out row by row; clips of several labels are left out, since the seed knows one."""
+    dataset: str, described: Sequence[tuple[Clip, ClipFeatures]], problems: Sequence[SkippedFile] = ()
+) -> SegmentRows:
+    """Return the segments of clips as rows; clips of several labels are left out, since the study's models give one."""
     chosen = [(clip, one) for clip, one in described if len(clip.labels) == 1]
     if not chosen:
         raise ConfigError("no clip with exactly one label", path=dataset)
-    return Rows(
+    return SegmentRows(
         dataset=dataset,
         clips=tuple(clip for clip, one in chosen for _ in one.lengths),
         table=np.concatenate([one.table for _, one in chosen]),
@@ -84,30 +83,32 @@ def rows_of_clips(
     )
 
 
-def rows_of_table(dataset: str, table: FeatureTable) -> Rows:
-    """Lay a feature table out, ours or the published one; in a table of segments their number is not part of a name."""
+def rows_of_table(dataset: str, table: FeatureTable) -> SegmentRows:
+    """Return the rows of a feature table; in a table of segments the clip's name excludes the segment's number."""
     of_segments = len(table.lengths) > 0 and table.lengths.max() <= SEGMENT_SAMPLES
     clips = []
     for file, label in zip(table.files, table.labels, strict=True):
         name = f"{label}/{_recording(file) if of_segments else without_suffix(file)}"
         clips.append(Clip(file, name, (label,), name))
-    return Rows(dataset, tuple(clips), table.values, None)
+    return SegmentRows(dataset, tuple(clips), table.values, None)
 
 
 def _recording(segment: str) -> str:
-    """Return what a segment is of: `song` of `song.12.mp3`, but `blues.00012` of the clip so named."""
+    """Return the clip of a segment: `song` for `song.12.mp3`, but `blues.00012` for the clip of that name."""
     stem = without_suffix(segment)
     recording, _, number = stem.rpartition(".")
     return recording if recording and number.isdecimal() and number == str(int(number)) else stem
 
 
-def make_protocol(name: str, rows: Rows, *, lists: tuple[Sequence[str], Sequence[str]] | None, seed: int) -> Protocol:
+def make_protocol(
+    name: str, rows: SegmentRows, *, lists: tuple[Sequence[str], Sequence[str]] | None, seed: int
+) -> Protocol:
     """Split rows by one of `PROTOCOLS`.
 
     Raises
     ------
     ConfigError
-        If the lists, or artists, are not known.
+        If lists or artists are needed and not known.
     """
     tracks = [clip.name for clip in rows.clips]
     groups = [clip.group for clip in rows.clips]
@@ -124,20 +125,20 @@ def make_protocol(name: str, rows: Rows, *, lists: tuple[Sequence[str], Sequence
     return by_lists(tracks, *lists)
 
 
-def unlearned(rows: Rows, protocol: Protocol) -> list[str]:
-    """Return the labels that are judged in some fold that has nothing to learn them from; they cannot be right."""
+def unlearned(rows: SegmentRows, protocol: Protocol) -> list[str]:
+    """Return the labels that some fold tests without having any training rows for them."""
     labels = np.array(rows.labels)
     missing = [set(labels[test]) - set(labels[train]) for train, test in protocol.folds]
     return sorted(str(label) for label in set[str]().union(*missing))
 
 
-def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) -> Predictions:
-    """Train a baseline on each fold and let it predict what the fold leaves out.
+def cross_validate_model(name: str, rows: SegmentRows, protocol: Protocol, *, seed: int = 0) -> Predictions:
+    """Train a model on each fold and predict the rows that the fold leaves out.
 
     Parameters
     ----------
     name : str
-        One of `BASELINES`.
+        One of `REFERENCE_MODELS`.
     rows : Rows
     protocol : Protocol
     seed : int
@@ -145,17 +146,17 @@ def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) ->
     Raises
     ------
     ConfigError
-        If the baseline looks at MFCC frames and only a table is at hand, or a fold has only one label to learn.
+        If the model needs MFCC frames and there is only a table, or a fold has only one label.
     """
-    baseline = BASELINES[name]
-    x = baseline.inputs(rows)
+    model = REFERENCE_MODELS[name]
+    x = model.inputs(rows)
     names = tuple(sorted(set(rows.labels)))
     y = np.array([names.index(label) for label in rows.labels])
     if any(len(np.unique(y[train])) < 2 for train, _ in protocol.folds):
-        raise ConfigError("too little music: there is only one label to learn", path=rows.dataset)
+        raise ConfigError("too little music: there is only one label", path=rows.dataset)
     scores = np.full((len(y), len(names)), np.nan, np.float32)
     for train, test in protocol.folds:
-        scores[test] = baseline.fit(x[train], y[train], len(names), seed)(x[test])
+        scores[test] = model.fit(x[train], y[train], len(names), seed)(x[test])
     tested = np.unique(np.concatenate([test for _, test in protocol.folds]))
     return Predictions(
         model=name,
@@ -167,15 +168,15 @@ def run_baseline(name: str, rows: Rows, protocol: Protocol, *, seed: int = 0) ->
     )
 
 
-def _tracks(rows: Rows, scores: FloatArray, tested: Indices) -> tuple[Track, ...]:
-    """Gather segments into tracks; a track's score is the mean of its segments', its confidence the highest of them."""
+def _tracks(rows: SegmentRows, scores: FloatArray, tested: Indices) -> tuple[TrackPrediction, ...]:
+    """Group segments into tracks; its scores are means over segments, its confidence the highest score."""
     members: dict[str, list[int]] = {}
     for row in tested:
         members.setdefault(rows.clips[row].name, []).append(int(row))
     found = []
     for of_track in members.values():
         mean = scores[of_track].mean(axis=0, dtype=np.float64)
-        found.append(Track(rows.clips[of_track[0]], scores[of_track], mean, float(mean.max())))
+        found.append(TrackPrediction(rows.clips[of_track[0]], scores[of_track], mean, float(mean.max())))
     return tuple(found)
 
 
@@ -230,11 +231,11 @@ def fit_cnn(x: FloatArray, y: Indices, n_labels: int, seed: int) -> Predict:
 
 
 def _load_tensorflow_on_one_core() -> None:
-    """Let TensorFlow add up in the same order on every machine, or with more cores a table would have other figures."""
+    """Make TensorFlow sum in the same order on every machine, so that results do not depend on the number of cores."""
     load_tensorflow()
     import tensorflow as tf
 
-    with contextlib.suppress(RuntimeError):  # it is at work already
+    with contextlib.suppress(RuntimeError):  # it is running already
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
@@ -249,29 +250,31 @@ def _fit_keras(network: object, x: FloatArray, y: Indices, epochs: int) -> Predi
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """What a baseline looks at, and how it is fitted."""
+class ReferenceModel:
+    """The input of a model, and how it is fitted."""
 
-    inputs: Callable[[Rows], FloatArray]
+    inputs: Callable[[SegmentRows], FloatArray]
     fit: Fit
 
 
-def _small_table(rows: Rows) -> FloatArray:
+def _small_table(rows: SegmentRows) -> FloatArray:
     return rows.table[:, _SMALL_COLUMNS].astype(np.float32)
 
 
-def _whole_table(rows: Rows) -> FloatArray:
+def _whole_table(rows: SegmentRows) -> FloatArray:
     return rows.table.astype(np.float32)
 
 
-def _mfcc(rows: Rows) -> FloatArray:
+def _mfcc(rows: SegmentRows) -> FloatArray:
     if rows.mfcc is None:
-        raise ConfigError("seed-cnn looks at MFCC frames", path=rows.dataset, hint="give it the audio, not a table")
+        raise ConfigError(
+            "reference-cnn needs MFCC frames", path=rows.dataset, hint="give it audio, not a feature table"
+        )
     return rows.mfcc
 
 
-BASELINES: Mapping[str, Baseline] = {
-    "seed-logistic": Baseline(_small_table, fit_logistic),
-    "seed-cnn": Baseline(_mfcc, fit_cnn),
-    "seed-dense": Baseline(_whole_table, fit_dense),
+REFERENCE_MODELS: Mapping[str, ReferenceModel] = {
+    "reference-logistic": ReferenceModel(_small_table, fit_logistic),
+    "reference-cnn": ReferenceModel(_mfcc, fit_cnn),
+    "reference-dense": ReferenceModel(_whole_table, fit_dense),
 }

@@ -1,4 +1,4 @@
-"""Reports as words and as rows of a table."""
+"""Evaluation reports as plain text and as rows of a Markdown table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HEADER = (
 SHOWN_MISTAKES = 10
 
 
-def markdown(reports: Iterable[Report]) -> str:
-    """Return reports as a table, a row each; where the split is leaky, tracks are not judged."""
+def markdown_table(reports: Iterable[Report]) -> str:
+    """Return reports as a table, a row each; a leaky split has no figures for tracks."""
     return "\n".join([*HEADER, *(_row(report) for report in reports)])
 
 
@@ -36,21 +36,23 @@ def _row(report: Report) -> str:
 
 
 def _kept_apart(report: Report) -> str:
-    """Say how trained and judged music were kept apart where no split did it."""
+    """Say whether the test music was trained on, for a model that was not trained here."""
     if report.n_trained_on is None:
         return "not known"
-    return f"*{report.n_trained_on} met in training*" if report.n_trained_on else "none met"
+    return f"*{report.n_trained_on} trained on*" if report.n_trained_on else "none trained on"
 
 
-def text(report: Report) -> list[str]:
-    """Return a report as lines for people."""
+def report_lines(report: Report) -> list[str]:
+    """Return a report as lines of plain text."""
     lines = [f"{report.model} on {report.dataset}" + (f", split by {report.protocol}" if report.protocol else "")]
     leaky = f" ({LEAKY})" if LEAKY in report.protocol else ""
     if report.n_trained_on:
-        met = f"{report.n_trained_on} of these tracks were trained or validated on"
-        lines.append(f"  {met}: the figures promise nothing")
+        known = f"{report.n_trained_on} of these tracks were in the model's training or validation set"
+        lines.append(f"  {known}: the figures say nothing about new music")
     elif report.n_trained_on is None and not report.protocol:
-        lines.append("  what this model was trained on is not known: of music it has met the figures promise nothing")
+        lines.append(
+            "  what this model was trained on is not known: for music of its training set the figures say nothing"
+        )
     lines += [
         f"  segments right   {report.segment_accuracy} of {report.n_segments}{leaky}",
         f"  tracks right     {report.track_accuracy} of {report.n_tracks}{leaky}",
@@ -63,13 +65,13 @@ def text(report: Report) -> list[str]:
     default = report.at_default
     lines += [
         f"  calibration error {report.calibration_error:.3f}{leaky}",
-        f"  from confidence {default.threshold:.2f} on: {100 * default.coverage:.0f}% of tracks get a genre, "
-        f"{_percent(default.precision)} of those is right; {100 * default.wrong:.1f}% get a wrong one",
+        f"  at confidence {default.threshold:.2f} and above: {100 * default.coverage:.0f}% of tracks get a genre, "
+        f"{_percent(default.precision)} of these are right; {100 * default.wrong:.1f}% get a wrong one",
     ]
     if report.outside.n:
         lines.append(f"  {_percent(report.outside.written)} of {report.outside.n} clips outside the labels get one")
     if report.n_ambiguous:
-        lines.append(f"  {report.n_ambiguous} clips with several labels were not judged")
+        lines.append(f"  {report.n_ambiguous} clips with several labels were left out")
     figures = report.genres if report.n_labelled else report.grouped.genres
     lines += [
         "",
