@@ -115,7 +115,7 @@ def test_ctrl_c_ends_training_at_once_and_the_same_command_goes_on(program, tmp_
     assert process.returncode == 130 and told.splitlines()[-1] == "genrify-tag: interrupted"
     done = len(json.loads((out / "run.json").read_text())["history"])
     again = program(*command, "--steps", "30", "--epochs", str(done + 1), "--patience", "100000")
-    assert "no clip to learn blues, country, disco" in again.stderr
+    assert "no training clip for blues, country, disco" in again.stderr
     assert f"epoch {done + 1}/{done + 1}" in again.stderr and "epoch 1/" not in again.stderr
     assert {"model.keras", "genrify.tflite", "genrify.json", "MODEL_CARD.md"} <= {path.name for path in out.iterdir()}
 

@@ -71,7 +71,7 @@ def test_rows_that_stop_early(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"\xff\xfefile,genre", "not CSV in UTF-8"), (b"", "there is none at all")]
+    ("content", "reason"), [(b"\xff\xfefile,genre", "not CSV in UTF-8"), (b"", "its columns: none")]
 )
 def test_a_table_that_is_none(tmp_path, content, reason):
     (tmp_path / "x.csv").write_bytes(content)
@@ -135,7 +135,7 @@ def test_a_tagged_library(tmp_path):
     ]
     reasons = {problem.path.rpartition("/")[2]: problem.reason for problem in dataset.problems}
     assert reasons["third.opus"] == "none of the ten genres: polka"
-    assert reasons["untagged.flac"] == "no genre in it" and len(reasons) == 3
+    assert reasons["untagged.flac"] == "has no genre" and len(reasons) == 3
     everything = open_dataset(f"library:{tmp_path}", any_label=True)
     assert [clip.labels for clip in everything.clips] == [("jazz",), ("jazz",), ("polka",)]
 
@@ -213,7 +213,7 @@ def test_splits_by_lists():
     assert (train.tolist(), test.tolist()) == (list(range(8)), [8, 9, 10, 11])
     with pytest.raises(ConfigError, match="both lists"):
         splits.by_lists(TRACKS, ["track0"], ["track0"])
-    with pytest.raises(ConfigError, match="lists none"):
+    with pytest.raises(ConfigError, match="names no clip"):
         splits.by_lists(TRACKS, ["track0"], ["elsewhere"])
 
 

@@ -141,9 +141,9 @@ def test_what_was_trained_on_is_told():
     assert not any("trained on" in line for line in report_lines(judged(*tracks, protocol="artist")))
     report = judged(*tracks, trained_on=frozenset({"a"}))
     assert report.n_trained_on == 1
-    assert any("1 of these tracks were trained or validated on" in line for line in report_lines(report))
-    assert "*1 met in training*" in markdown_table([report])
-    assert "none met" in markdown_table([judged(*tracks, trained_on=frozenset({"c"}))])
+    assert any("1 of these tracks were in the model's training" in line for line in report_lines(report))
+    assert "*1 trained on*" in markdown_table([report])
+    assert "none trained on" in markdown_table([judged(*tracks, trained_on=frozenset({"c"}))])
 
 
 def test_the_shipped_model_says_what_it_was_trained_on():

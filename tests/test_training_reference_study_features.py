@@ -1,4 +1,4 @@
-"""The seed's feature table."""
+"""The feature table of the reference study."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_comparing_tables(tmp_path):
     with pytest.raises(ConfigError, match="fewer than three"):
         compare_tables(table, build_table(described[:1], seconds=30))
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ConfigError, match="no table"):
+    with pytest.raises(ConfigError, match="not a feature table"):
         read_table(str(tmp_path / "other.csv"))
 
 
@@ -158,7 +158,7 @@ def test_two_processes_that_begin_at_once_both_get_features_and_compile_nothing_
     """Slow (a quarter of a minute), since librosa is compiled anew: what two do at once some die of."""
     compiled = tmp_path / "compiled"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(compiled)}
-    begin = "from genrify_tagger.training import seed_features as s; s.load_librosa()"
+    begin = "from genrify_tagger.training import reference_study_features as s; s.load_librosa()"
     command = [sys.executable, "-c", begin]
     both = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert [one.wait(timeout=300) for one in both] == [0, 0]
@@ -169,7 +169,7 @@ def test_two_processes_that_begin_at_once_both_get_features_and_compile_nothing_
     describing = [
         sys.executable,
         "-c",
-        f"from genrify_tagger.training import seed_features as s; \
+        f"from genrify_tagger.training import reference_study_features as s; \
 s.describe_file(({str(path)!r}, None)); s.describe_file(({str(path)!r}, s.SEGMENT_SAMPLES // 2))",
     ]
     subprocess.run(describing, env=environment, check=True, timeout=300)
@@ -178,5 +178,5 @@ s.describe_file(({str(path)!r}, None)); s.describe_file(({str(path)!r}, s.SEGMEN
 
 def test_a_table_is_begun_when_librosa_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(write_wav(tmp_path / "a_file", sine(440.0)) / "below"))
-    with pytest.raises(ConfigError, match=r"nothing can be kept there.*NUMBA_CACHE_DIR"):
+    with pytest.raises(ConfigError, match=r"cannot be written.*NUMBA_CACHE_DIR"):
         compute_features([])

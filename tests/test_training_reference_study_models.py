@@ -1,4 +1,4 @@
-"""The seed's models, under leaky and honest protocols."""
+"""The models of the reference study, under leaky and honest protocols."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_networks_learn(name, monkeypatch):
         assert accuracy(name, material, "lists", lists) == first
 
 
-def test_the_dense_network_is_the_seeds():
+def test_the_dense_network_is_that_of_the_study():
     need_library("tensorflow")
     captured = []
     x = np.zeros((8, len(FEATURES)), np.float32)
@@ -148,11 +148,11 @@ def test_the_figures_do_not_hang_on_the_number_of_cores():
 import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
 import numpy as np
-from genrify_tagger.training import baselines
-baselines.CNN_EPOCHS = 2
+from genrify_tagger.training import reference_study_models as models
+models.CNN_EPOCHS = 2
 rng = np.random.default_rng(0)
 x, y = rng.standard_normal((400, 130, 13)).astype(np.float32), rng.integers(0, 3, 400)
-print(baselines.fit_cnn(x, y, 3, 0)(x[:5]).tobytes().hex())
+print(models.fit_cnn(x, y, 3, 0)(x[:5]).tobytes().hex())
 """
     told = [
         subprocess.run([sys.executable, "-c", fitting, cores], check=True, capture_output=True, text=True).stdout

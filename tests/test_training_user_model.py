@@ -184,13 +184,13 @@ def test_another_run_is_not_gone_on_with(trained, dataset, plan):
         train_user_model([dataset], model.folder, plan, replace(QUICK, learning_rate=0.1), tell=lambda _: None)
 
 
-def test_another_network_or_other_music_is_not_gone_on_with(trained, dataset, plan):
+def test_a_run_with_another_network_or_other_music_is_not_resumed(trained, dataset, plan):
     model, _ = trained
     with pytest.raises(ConfigError, match="another labels"):
         train_user_model([dataset], model.folder, replace(plan, vocabulary="gtzan"), QUICK, tell=lambda _: None)
     turned = dict(zip(("classical", "metal", "reggae"), ("metal", "reggae", "classical"), strict=True))
     clips = tuple(replace(clip, labels=(turned[clip.labels[0]],)) for clip in dataset.clips)
-    with pytest.raises(ConfigError, match="another music to train on, music to validate on"):
+    with pytest.raises(ConfigError, match="another training music, validation music"):
         train_user_model([replace(dataset, clips=clips)], model.folder, plan, QUICK, tell=lambda _: None)
 
 
@@ -224,7 +224,7 @@ def test_too_little_music(folder, dataset, plan):
     scarce = dataset.only([clip.name for number, clip in enumerate(dataset.clips) if number % 6 < 4])
     with pytest.raises(ConfigError, match="no label has the 5 clips"):
         train_user_model([scarce], folder / "few", plan, QUICK, tell=lambda _: None)
-    with pytest.raises(ConfigError, match="validate"):
+    with pytest.raises(ConfigError, match="validation set"):
         train_user_model([dataset], folder / "few", replace(plan, validation=["nobody"]), QUICK, tell=lambda _: None)
 
 
@@ -253,16 +253,16 @@ def random_weights():
     return {name: np.asarray(values, np.float32) for name, values in weights.items()}
 
 
-def test_musicnn_is_carried_on_as_published():
-    """The trainable form says what the published form says, and goes back into it unchanged."""
-    from genrify_tagger.training import musicnn_weights
+def test_the_trainable_musicnn_equals_the_published_one():
+    """And goes back into the published form unchanged."""
+    from published_networks import build_published_musicnn
 
     weights = random_weights()
     model = trainable_networks.from_musicnn(weights, 11, "mid")
     mel = log_mel(noise(6.0).reshape(2, 48000))
     ours = keras.Model(model.input, model.get_layer("trunk").output).predict(mel, verbose=0)
-    theirs = musicnn_weights.build(weights).predict(mel, verbose=0)["embedding"]
-    assert ours == pytest.approx(theirs, abs=2e-4)
+    expected = build_published_musicnn(weights).predict(mel, verbose=0)["embedding"]
+    assert ours == pytest.approx(expected, abs=2e-4)
     back = trainable_networks.published_weights(model.get_layer("trunk"), weights)
     assert all(np.abs(back[name] - values).max() < 1e-5 for name, values in weights.items())
 
@@ -278,7 +278,8 @@ def test_what_is_tuned_is_what_was_asked_for():
 
 def test_training_from_musicnn(folder, dataset, plan, monkeypatch):
     """Tuned, packed into the fast form, and still the same network within the tolerance."""
-    monkeypatch.setattr(user_model, "published", lambda *_: (random_weights(), [f"tag {n}" for n in range(50)]))
+    tags = [f"tag {n}" for n in range(50)]
+    monkeypatch.setattr(user_model, "load_published_musicnn", lambda *_: (random_weights(), tags))
     carried_on = replace(plan, scratch=False, vocabulary="gtzan", tune="mid")
     quick = replace(QUICK, epochs=1, steps=2, batch=4)
     model = train_user_model([dataset], folder / "carried-on", carried_on, quick, tell=lambda _: None)
@@ -289,9 +290,9 @@ def test_training_from_musicnn(folder, dataset, plan, monkeypatch):
     assert outputs["gtzan"].shape == (1, 10) and outputs["tags"].shape == (1, 50)
 
 
-def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
+def test_weights_that_cannot_be_downloaded(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(ModelError, match="cannot be fetched"):
+    with pytest.raises(ModelError, match="cannot be downloaded"):
         user_model.load_published_musicnn(TrainingPlan(cache=tmp_path / "cache"), lambda _: None)
 
 

@@ -34,7 +34,7 @@ def readme_section(scores: Scores) -> str:
     weak = min(GROUPS, key=lambda name: found[name]["value"])
     broad = scores["broad"]["AllMusic"]
     return f"""
-Measured on songs whose artist the judging network had never met (five-fold cross-validation, {int(ten["right"]["n"])} \
+Measured on songs of artists that the network was not trained on (five-fold cross-validation, {int(ten["right"]["n"])} \
 clips of one genre;
 95% intervals in brackets, wide because the sets are small), model `{scores["model"]}`:
 
@@ -46,19 +46,19 @@ clips of one genre;
 | songs of the ten that get a genre, by default | {format_interval(ten["written"])} |
 | songs of the ten that get a wrong one | {format_interval(ten["wrong"])} |
 | of the genres written, right | {format_interval(ten["precision"])} |
-| songs of other genres (electronic, Latin, R&B ...) that get one of the ten all the same | \
+| songs of other genres (electronic, Latin, R&B ...) that get one of the ten anyway | \
 {format_interval(outside["written"])} |
 | speech that gets one | {format_interval(speech["written"])} |
 
-What disappoints: {display_label(weak)} is right in {percent(found[weak]["value"])} of \
+Weak spots: {display_label(weak)} is right in {percent(found[weak]["value"])} of \
 {int(found[weak]["n"])} clips; music \
 of other genres is too often given one of
-the ten; disco, metal, pop and rock are told apart by GTZAN's few clips alone, so do not expect much there.
+the ten; disco, metal, pop and rock are distinguished by GTZAN's few clips only, so expect little there.
 `--vocabulary broad` names more genres (Electronic, R&B, Folk, Punk, Spoken Word ...) but fewer songs:
 {format_interval(broad["written"])} of AllMusic's clips get one, \
 {format_interval(broad["precision"])} of these an acceptable one.
 
-All figures, the protocol and the known weak spots: [models/MODEL_CARD.md](models/MODEL_CARD.md),
+All figures, the protocol and the known weaknesses: [models/MODEL_CARD.md](models/MODEL_CARD.md),
 [models/scores.json](models/scores.json).
 
 """
@@ -164,8 +164,8 @@ def _broad(scores: Scores) -> list[str]:
     return [
         f"At the default threshold of `broad`, {found['threshold']}: {format_interval(whole['written'])} of AllMusic's "
         f"{int(whole['written']['n'])} clips get a label, {format_interval(whole['precision'])} of these",
-        f"an acceptable one; of passages read by a voice not trained on, {percent(spoken)} get Spoken Word; of sounds",
-        f"that are no music, of a kind not trained on, {percent(noise)} get some label.",
+        f"an acceptable one; of passages read by a voice not trained on, {percent(spoken)} get Spoken Word; of",
+        f"non-musical sounds of a kind not trained on, {percent(noise)} get some label.",
         "",
         "| Label | positives | AUROC | average precision | at the threshold: right/given |",
         "|---|---|---|---|---|",
