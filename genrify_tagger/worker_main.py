@@ -75,7 +75,7 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr: int | No
     sidecar : str or None
         Path of the model's sidecar; None for the shipped model.
     segments : int
-        Segments to listen to in each song.
+        Number of segments to analyse per song.
     limits : Limits
         What the process may use from here on.
     stderr : int or None
@@ -150,7 +150,7 @@ def outcome(task: Callable[[], T]) -> T | Exception:
     except GenrifyError as error:
         return error
     except Exception as error:  # noqa: BLE001
-        # Whatever a library raises on somebody's file is that file's failure and no reason to stop a run.
+        # Whatever a library raises on a file is that file's failure and no reason to stop a run.
         return WorkerError(f"could not be analysed ({type(error).__name__}: {error})")
 
 

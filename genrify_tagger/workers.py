@@ -1,12 +1,12 @@
-"""Listening in processes that may die: decoding, features and the network never run in the parent.
+"""A pool of worker processes: decoding, features and the network never run in the parent.
 
-A decoder is C code fed with other people's files. A crash, a hang or a memory bomb must cost one file, so each task
+A decoder is C code fed with untrusted files. A crash, a hang or a memory bomb must cost one file only, so each task
 runs in a spawned process with a time limit and a memory limit; a process that breaks one is killed and replaced while
 the others go on.
 
-Each process has a pipe of its own and is used by one thread at a time. Pools with a common queue (`pebble`,
-`concurrent.futures`) cannot kill one process for sure: it may have taken the next task, or hold a lock that the others
-wait for: an interrupted scan hung now and then, with the proof of a write in hand never answered.
+Each process has its own pipe and is used by one thread at a time. Pools with a shared queue (`pebble`,
+`concurrent.futures`) cannot kill one process safely: it may have taken the next task, or hold a lock that the others
+wait for. With them an interrupted scan sometimes hung while it verified a write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from genrify_tagger.errors import (
     WorkerStartError,
     WorkerTimeoutError,
 )
-from genrify_tagger.process import DiedError, NotStartedError, Process
+from genrify_tagger.worker_process import DiedError, NotStartedError, WorkerProcess
 
 if TYPE_CHECKING:
     from genrify_tagger.tags.mutagen_check import Comparison
@@ -43,7 +43,7 @@ STARTS = 2
 
 
 class Workers:
-    """Listening processes, started as files come and ended when none came for a while.
+    """Worker processes, started on demand and ended after an idle time.
 
     Safe to use from several threads; each call blocks until its file is done.
 
@@ -52,7 +52,7 @@ class Workers:
     jobs : int
         Number of processes at most.
     segments : int
-        Segments to listen to in each song.
+        Number of segments to analyse per song.
     sidecar : str or None
         Path of the model's sidecar; None for the shipped model.
     limits : Limits
@@ -75,8 +75,8 @@ class Workers:
         self._setup = (sidecar, segments, self._limits)
         self._idle_seconds = idle_seconds
         self._changed = threading.Condition()
-        self._resting: list[Process] = []
-        self._listening: set[Process] = set()
+        self._resting: list[WorkerProcess] = []
+        self._interruptible: set[WorkerProcess] = set()
         self._busy = 0
         self._urgent = 0  # threads that wait for a process and must have one
         self._stopping = False
@@ -101,7 +101,7 @@ class Workers:
         return self._call(path, functools.partial(worker_main.probe, path), interruptible=True)
 
     def analyse(self, path: str, *, duration: float) -> Analysis:
-        """Listen to a file; errors are those of `probe`."""
+        """Analyse a file; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.analyse, path, duration), interruptible=True)
 
     def audio_key(self, path: str) -> str:
@@ -130,10 +130,10 @@ class Workers:
         return self._call(path, functools.partial(worker_main.render_pictures, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
-        """End all listening at once; identities wanted by a write in hand are still answered."""
+        """End all analyses at once; audio keys that a current write asks for are still answered."""
         with self._changed:
             self._stopping = True
-            for process in self._listening:
+            for process in self._interruptible:
                 process.kill()
             self._changed.notify_all()
 
@@ -151,11 +151,6 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def processes(self) -> int:
-        """Return how many processes there are."""
-        with self._changed:
-            return self._busy + len(self._resting)
 
     def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
         # Every process that rests may have been killed meanwhile.
@@ -181,14 +176,14 @@ class Workers:
         raise WorkerStartError("the worker processes do not start", path=path, hint="see --verbose")
 
     @contextlib.contextmanager
-    def _borrowed(self, path: str, *, interruptible: bool) -> Iterator[Process]:
+    def _borrowed(self, path: str, *, interruptible: bool) -> Iterator[WorkerProcess]:
         process = self._take(path, interruptible=interruptible)
         try:
             yield process
         finally:
             with self._changed:
                 self._busy -= 1
-                self._listening.discard(process)
+                self._interruptible.discard(process)
                 self._last_used = time.monotonic()
                 if process.is_usable and not self._closed.is_set():
                     self._resting.append(process)
@@ -196,7 +191,7 @@ class Workers:
                     process.kill()
                 self._changed.notify_all()
 
-    def _take(self, path: str, *, interruptible: bool) -> Process:
+    def _take(self, path: str, *, interruptible: bool) -> WorkerProcess:
         """Wait for a process of one's own: one that rests, or a new one while there are fewer than `jobs`."""
         with self._changed:
             self._urgent += not interruptible
@@ -207,7 +202,7 @@ class Workers:
             process = self._resting.pop() if self._resting else self._started()
             self._busy += 1
             if interruptible:
-                self._listening.add(process)
+                self._interruptible.add(process)
             return process
 
     def _may_take(self, *, interruptible: bool) -> bool:
@@ -215,12 +210,12 @@ class Workers:
             return self._closed.is_set() or self._stopping
         return bool(self._resting) or self._busy < self.jobs
 
-    def _started(self) -> Process:
+    def _started(self) -> WorkerProcess:
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
             self._watcher.start()
         try:
-            return self._starter.submit(Process, *self._setup).result()
+            return self._starter.submit(WorkerProcess, *self._setup).result()
         except OSError as error:  # no memory, no descriptors, no room for what it prints
             log.debug("a worker process cannot be started: %s", error)
             raise NotStartedError from error
@@ -237,7 +232,7 @@ class Workers:
                 self._end_resting()
 
     def _crash(self, path: str, died: DiedError) -> WorkerCrashedError:
-        if died.words:
-            log.debug("worker %s on %r said: %s", died.pid, path, died.words)
+        if died.stderr:
+            log.debug("worker %s on %r printed: %s", died.pid, path, died.stderr)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
         return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)

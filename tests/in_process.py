@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from genrify_tagger import cli, workers
-from genrify_tagger.process import Process
+from genrify_tagger.worker_process import WorkerProcess
 from tests.program import Program
 
 
 class WarmWorkers(workers.Workers):
     """Real worker processes that outlive the run that started them, for the next run with the same setup."""
 
-    _kept: ClassVar[dict[object, list[Process]]] = {}
+    _kept: ClassVar[dict[object, list[WorkerProcess]]] = {}
     _common_starter: ClassVar[ThreadPoolExecutor | None] = None  # a process dies with the thread that started it
 
     def __init__(self, **options) -> None:

@@ -1,4 +1,4 @@
-"""What a file sounds like: identify the song, analyse it (or remember the analysis), decide its genres.
+"""What a file holds: its titles, which song it is, the song's analysis (new or from the store), the decided genres.
 
 The reading half of the engine; nothing is written but the analysis cache.
 """
@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from genrify_tagger.analysis import Analysis
 from genrify_tagger.decision import Decision, decide
+from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord
+
+Titles = tuple[str, str, str]  # title, artist and album
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,27 @@ class AnalysedFile:
     analysis: Analysis
     cached: bool
     decision: Decision
+
+
+def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Titles:
+    """Return title, artist and album, "" for what the file lacks or what cannot be read.
+
+    They are not read again if the store has them of the same file (`stat`).
+
+    Raises
+    ------
+    InterruptedScanError
+        If the run was stopped meanwhile.
+    """
+    if record is not None and record.stat == stat and record.title is not None:
+        return record.title, record.artist or "", record.album or ""
+    try:
+        found = session.workers.read_titles(path)
+    except InterruptedScanError:
+        raise
+    except GenrifyError:
+        found = {}
+    return found.get("title", ""), found.get("artist", ""), found.get("album", "")
 
 
 def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:

@@ -26,18 +26,25 @@ from genrify_tagger.errors import (
 )
 from genrify_tagger.files import FileStat
 from genrify_tagger.library import is_audio
-from genrify_tagger.pipeline.analyse_file import AnalysedFile, Identity, analyse_file, exceeds_max_length, identify
+from genrify_tagger.pipeline.analyse_file import (
+    AnalysedFile,
+    Identity,
+    Titles,
+    analyse_file,
+    exceeds_max_length,
+    identify,
+    titles_of,
+)
 from genrify_tagger.pipeline.incomplete import why_incomplete
 from genrify_tagger.pipeline.journalled_write import provenance_of
 from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.titles import Titles, titles_of
 from genrify_tagger.pipeline.write_policy import Provenance, decide_write, meaningful, stricter
 from genrify_tagger.store import FileRecord, Sighting
 from genrify_tagger.tags import Snapshot
 
-# Errors that pass by themselves. Missing permissions do not: each retry would cost a look at every such file.
+# Errors that pass by themselves. Missing permissions do not: each scan would open every such file again.
 _PASSING = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN),

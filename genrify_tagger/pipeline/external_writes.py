@@ -73,7 +73,7 @@ def confirm_write(session: Session, change: int) -> Callable[[], None]:
     -------
     callable
         Journals the change as done, with the bytes that were found, or as failed if the genre was not written. It
-        takes a while, because it recognises the audio once more, and may be called from another thread; a process that
+        takes a while, because it identifies the audio once more, and may be called from another thread; a process that
         is killed before leaves the change to the next start.
 
     Raises
@@ -100,7 +100,7 @@ def _finish(session: Session, record: ChangeRecord, stat: FileStat, snapshot: Sn
 
 
 def _key_now(session: Session, record: ChangeRecord) -> str | None:
-    """Return the audio's identity after the write; should it be unreadable now, the former one."""
+    """Return the audio key after the write; the former one if the file cannot be read now."""
     try:
         return session.workers.audio_key(record.path)
     except GenrifyError:
@@ -108,7 +108,7 @@ def _key_now(session: Session, record: ChangeRecord) -> str | None:
 
 
 def standing_change(session: Session, change: ChangeRecord) -> ChangeRecord | None:
-    """Return the change that stands: a change itself, or if it took another one back, what had been before that one."""
+    """Return the change that is in force: the change itself, or if it is an undo, the one before the undone one."""
     standing: ChangeRecord | None = change
     while standing is not None and standing.origin == "undo":
         fallen = session.store.change(standing.undoes) if standing.undoes is not None else None
@@ -119,7 +119,7 @@ def standing_change(session: Session, change: ChangeRecord) -> ChangeRecord | No
 
 
 def change_reverted_by(session: Session, path: str, genres: Sequence[str]) -> ChangeRecord | None:
-    """Return another program's change that stands in a file and that it takes back if it writes these genres now.
+    """Return another program's change of a file that it would undo by writing these genres now.
 
     Raises
     ------

@@ -76,7 +76,7 @@ def undo_changes(
 
 
 def _named_run(session: Session, change: ChangeRecord, path: str) -> GenrifyError | None:
-    """Return the refusal that names the later run whose genre is in the file, if it is one of ours."""
+    """Return the refusal that names the later run whose genre is in the file, if it was one of this program."""
     later = session.store.last_change(path, change.audio_key, field=change.field)
     if later is None or later.id <= change.id or not tags.same_genre(later.after, _raw_now(path, change)):
         return None

@@ -28,17 +28,17 @@ class NotStartedError(Exception):
 
 
 class DiedError(Exception):
-    """The process ended over its task; `words` is what C libraries printed last."""
+    """The process ended during its task; `stderr` is what C libraries printed last."""
 
-    def __init__(self, pid: int, status: int, words: str) -> None:
+    def __init__(self, pid: int, status: int, stderr: str) -> None:
         super().__init__()
         self.pid = pid
         self.status = status
-        self.words = words
+        self.stderr = stderr
 
 
-class Process:
-    """One listening process and the pipe to it."""
+class WorkerProcess:
+    """One worker process and the pipe to it."""
 
     def __init__(self, sidecar: str | None, segments: int, limits: worker_main.Limits) -> None:
         context = _CleanSpawnContext()
@@ -93,9 +93,9 @@ class Process:
         except (EOFError, ConnectionError):
             self.is_usable = False
             self._process.join()
-            raise DiedError(self._process.pid or 0, self._process.exitcode or 0, self._last_words()) from None
+            raise DiedError(self._process.pid or 0, self._process.exitcode or 0, self._stderr_tail()) from None
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         self._stderr.seek(0)
         return self._stderr.read()[-2000:].decode("utf-8", "replace").strip()
 
