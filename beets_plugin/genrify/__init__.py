@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from beets.library import Item, Library
 
     from genrify_tagger.pipeline import Summary
-    from genrify_tagger.pipeline.engine import Outcome
+    from genrify_tagger.pipeline.file_task import Outcome
 
     from .item_tagger import ItemTagger
     from .options import RunOptions

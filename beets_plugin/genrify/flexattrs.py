@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from beets.library import Album
 
     from genrify_tagger.pipeline import Result
-    from genrify_tagger.pipeline.engine import Outcome
+    from genrify_tagger.pipeline.file_task import Outcome
     from genrify_tagger.pipeline.write_policy import Provenance
 
 CONFIDENCE: Final = "genrify_confidence"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from beets.logging import BeetsLogger
 
     from genrify_tagger.pipeline import Summary
-    from genrify_tagger.pipeline.engine import Outcome
+    from genrify_tagger.pipeline.file_task import Outcome
 
     from .genre_rules import GenreRules
     from .lazy_session import LazySession

@@ -5,7 +5,7 @@ library -> workers -> decision -> store -> tags. What only one door uses, it imp
 
 from genrify_tagger.pipeline.container_names import container_name
 from genrify_tagger.pipeline.embedding_index import EmbeddingIndex, Neighbour
-from genrify_tagger.pipeline.engine import ScanOptions
+from genrify_tagger.pipeline.file_task import ScanOptions
 from genrify_tagger.pipeline.manual import set_genres
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary
 from genrify_tagger.pipeline.run_record import run_record

@@ -13,7 +13,8 @@ from itertools import chain, islice
 from genrify_tagger.config import LibrarySettings
 from genrify_tagger.files import FileStat, is_inside
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
-from genrify_tagger.pipeline.engine import FileTask, ScanOptions, is_unchanged
+from genrify_tagger.pipeline.file_state import is_unchanged
+from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
 from genrify_tagger.pipeline.scan_folders import BATCH, discovered
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord

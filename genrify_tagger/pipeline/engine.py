@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
 
 from genrify_tagger import tags
 from genrify_tagger.decision import Decision
@@ -35,13 +33,14 @@ from genrify_tagger.pipeline.analyse_file import (
     identify,
     titles_of,
 )
+from genrify_tagger.pipeline.file_state import record_of
+from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer, WriteRequest
 from genrify_tagger.pipeline.incomplete import why_incomplete
 from genrify_tagger.pipeline.journalled_write import provenance_of
 from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance, decide_write, meaningful, stricter
-from genrify_tagger.store import FileRecord, Sighting
 from genrify_tagger.tags import Snapshot
 
 # Errors that pass by themselves. Missing permissions do not: each scan would open every such file again.
@@ -49,114 +48,6 @@ _PASSING = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN),
 }
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """What to do beyond the settings.
-
-    Attributes
-    ----------
-    force : bool
-        Write even where a genre that we wrote was undone, removed or changed since.
-    reanalyse : bool
-        Analyse everything again, and let that replace what we wrote ourselves.
-    retry_failed : bool
-        Try files again that failed before and have not changed since.
-    """
-
-    force: bool = False
-    reanalyse: bool = False
-    retry_failed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileTask:
-    """A file for the engine.
-
-    Attributes
-    ----------
-    path, target : str
-        The file as it was found, and its real path with all symbolic links resolved.
-    stat : FileStat
-        Its fingerprint when it was found.
-    record : FileRecord or None
-        What the store remembers of `target`.
-    present : tuple of str or None
-        What another program's library takes for the genre; None: what the file says counts.
-    provenance : Provenance
-        What that program knows of how the genre came to be.
-    """
-
-    path: str
-    target: str
-    stat: FileStat
-    record: FileRecord | None = None
-    present: tuple[str, ...] | None = None
-    provenance: Provenance = Provenance.NOT_WRITTEN
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a file.
-
-    Attributes
-    ----------
-    result : Result
-        For people and programs. If another program writes, "tagged" means that `after` should become the genre.
-    stat : FileStat or None
-        The file's fingerprint after the write; None if the file was never looked at.
-    identity : Identity or None
-        Which song it is; None if that was not found out.
-    genres_in_file : tuple of str
-        The genres in the file before the write.
-    titles : Titles
-        Title, artist and album, if they were read.
-    is_recorded : bool
-        Whether another run has changed the file, and stores what became of it.
-    """
-
-    result: Result
-    stat: FileStat | None = None
-    identity: Identity | None = None
-    genres_in_file: tuple[str, ...] = ()
-    titles: Titles | None = None
-    is_recorded: bool = False
-
-    @property
-    def audio_key(self) -> str | None:
-        """The song's audio key, if it is known."""
-        return self.identity.audio_key if self.identity else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class WriteRequest:
-    """A genre to be written: `result` as it will be if the write succeeds, into a file that was like `snapshot`."""
-
-    task: FileTask
-    snapshot: Snapshot
-    audio_key: str
-    result: Result
-
-
-class Writer(Protocol):
-    """Who writes the genre that was decided on."""
-
-    @property
-    def remembers(self) -> bool:
-        """Whether the engine stores the outcome. A dry run stores none; another program's file may be moved first."""
-
-    def names(self, session: Session, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
-        """Return the names to write for labels, best first, given the genres that are present."""
-
-    def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
-        """Write a genre, or plan it; return what became of it and the file's fingerprint then.
-
-        Raises
-        ------
-        GenrifyError, OSError
-            If nothing was written.
-        """
 
 
 def process_file(session: Session, task: FileTask, writer: Writer, options: ScanOptions) -> Outcome:
@@ -189,63 +80,6 @@ def _left_to_other_run(session: Session, task: FileTask, outcome: Outcome) -> Ou
     if change is None:
         return outcome
     return replace(outcome, result=left_to_other_run(outcome.result, change), is_recorded=True)
-
-
-def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
-    """Tell whether a file need not be opened: the same file, the same settings, the same model as last time."""
-    if options.force or options.reanalyse or record.stat != stat:
-        return False
-    if record.status == "failed":
-        return has_failed_before(session, record, stat, options)
-    if record.title is None:
-        return False  # remembered by a version, or by another door, that did not read titles
-    if record.settings_key != session.settings_key:
-        return False
-    return record.model == session.sidecar.id or record.status != "unsure"
-
-
-def has_failed_before(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
-    """Tell whether the same file failed with the same model, and shall not be tried again."""
-    again = options.force or options.reanalyse or options.retry_failed
-    return record.status == "failed" and record.stat == stat and record.model == session.sidecar.id and not again
-
-
-def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat | None) -> FileRecord:
-    """Return what the store is to remember of a file.
-
-    Parameters
-    ----------
-    session : Session
-    target : str
-        The file's real path.
-    outcome : Outcome
-    stat : FileStat or None
-        The file's fingerprint; None if the next scan shall try it again.
-    """
-    result, identity = outcome.result, outcome.identity
-    title, artist, album = outcome.titles or (None, None, None)
-    return FileRecord(
-        path=target,
-        stat=stat,
-        audio_key=outcome.audio_key,
-        status=result.status,
-        reason=result.reason,
-        error=result.error,
-        genres=result.genres,
-        confidence=result.confidence,
-        scores=result.scores,
-        before=result.before,
-        after=result.after,
-        vocabulary=session.vocabulary.name,
-        model=session.sidecar.id,
-        settings_key=session.settings_key,
-        duration=result.duration,
-        container=identity.container if identity else None,
-        seen_at=datetime.now(UTC),
-        title=title,
-        artist=artist,
-        album=album,
-    )
 
 
 @dataclass

@@ -13,8 +13,9 @@ from itertools import islice
 from genrify_tagger import tags
 from genrify_tagger.files import file_stat
 from genrify_tagger.pipeline.analyse_file import Titles
-from genrify_tagger.pipeline.engine import FileTask, Outcome, ScanOptions, has_failed_before, record_of
 from genrify_tagger.pipeline.file_pool import FilePool
+from genrify_tagger.pipeline.file_state import has_failed_before, record_of
+from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.scan_folders import BATCH
 from genrify_tagger.pipeline.session import Session

@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from genrify_tagger.errors import InterruptedScanError
-from genrify_tagger.pipeline.engine import FileTask, Outcome, ScanOptions, Writer, process_file
+from genrify_tagger.pipeline.engine import process_file
+from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
 from genrify_tagger.pipeline.session import Session
 
 WINDOW = 16  # files per worker that are under way, or done and waiting for one before them

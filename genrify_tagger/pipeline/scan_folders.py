@@ -8,8 +8,9 @@ from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
 from genrify_tagger.library import Candidate, UnreadablePath, discover
-from genrify_tagger.pipeline.engine import FileTask, Outcome, ScanOptions, Writer, is_unchanged
 from genrify_tagger.pipeline.file_pool import FilePool
+from genrify_tagger.pipeline.file_state import is_unchanged
+from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, InterruptedScanError
 from genrify_tagger.files import FileStat
-from genrify_tagger.pipeline.engine import WriteRequest
+from genrify_tagger.pipeline.file_task import WriteRequest
 from genrify_tagger.pipeline.journalled_write import check_writable, write_journalled
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session

@@ -1,0 +1,67 @@
+"""What the store remembers of a file, and whether that still holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.file_task import Outcome, ScanOptions
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.store import FileRecord, Sighting
+
+
+def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
+    """Tell whether a file need not be opened: the same file, the same settings, the same model as last time."""
+    if options.force or options.reanalyse or record.stat != stat:
+        return False
+    if record.status == "failed":
+        return has_failed_before(session, record, stat, options)
+    if record.title is None:
+        return False  # remembered by a version, or by another door, that did not read titles
+    if record.settings_key != session.settings_key:
+        return False
+    return record.model == session.sidecar.id or record.status != "unsure"
+
+
+def has_failed_before(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
+    """Tell whether the same file failed with the same model, and shall not be tried again."""
+    again = options.force or options.reanalyse or options.retry_failed
+    return record.status == "failed" and record.stat == stat and record.model == session.sidecar.id and not again
+
+
+def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat | None) -> FileRecord:
+    """Return what the store is to remember of a file.
+
+    Parameters
+    ----------
+    session : Session
+    target : str
+        The file's real path.
+    outcome : Outcome
+    stat : FileStat or None
+        The file's fingerprint; None if the next scan shall try it again.
+    """
+    result, identity = outcome.result, outcome.identity
+    title, artist, album = outcome.titles or (None, None, None)
+    return FileRecord(
+        path=target,
+        stat=stat,
+        audio_key=outcome.audio_key,
+        status=result.status,
+        reason=result.reason,
+        error=result.error,
+        genres=result.genres,
+        confidence=result.confidence,
+        scores=result.scores,
+        before=result.before,
+        after=result.after,
+        vocabulary=session.vocabulary.name,
+        model=session.sidecar.id,
+        settings_key=session.settings_key,
+        duration=result.duration,
+        container=identity.container if identity else None,
+        seen_at=datetime.now(UTC),
+        title=title,
+        artist=artist,
+        album=album,
+    )
