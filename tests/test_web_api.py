@@ -337,6 +337,28 @@ def test_each_genre_of_the_vocabulary_has_a_colour_and_no_other_has(own):
         assert '<span class="tag ">Polka<' in shown
 
 
+def test_a_song_in_two_places_is_queued_and_answered_once(tmp_path):
+    program, music = Program(tmp_path / "home"), tmp_path / "music"
+    (tmp_path / "home").mkdir()
+    copies = [media.make("mp3-v2.3", music / name, "song") for name in ("incoming", "library")]
+    other = media.make("flac", music, "other")
+    program.scan(music, "--min-confidence", "1")
+    with serving(program) as page:
+        queue = page.get("/api/tracks", status="unsure", order="confidence").json
+        assert queue["total"] == page.get("/api/service").json["counts"]["unsure"] == 2
+        assert [track["folder"] for track in queue["tracks"] if track["name"] == "song.mp3"] == [str(copies[0].parent)]
+        assert page.get("/api/tracks").json["total"] == 3
+        key = next(track["id"] for track in queue["tracks"] if track["name"] == "song.mp3")
+        answered = page.post("/api/genres", {"ids": [key], "genres": ["Blues"]})
+        assert answered["changed"] == 2
+        assert [genres_in(path) for path in (*copies, other)] == [["Blues"], ["Blues"], []]
+        left = page.get("/api/tracks", status="unsure").json
+        assert [track["name"] for track in left["tracks"]] == ["other.flac"] and left["total"] == 1
+        accepted = page.post("/api/accept", {"ids": [left["tracks"][0]["id"]]})
+        assert accepted["changed"] == 1
+        assert page.get("/api/tracks", status="unsure").json["total"] == 0
+
+
 def test_removing_a_genre_can_be_undone(own):
     _, music, page = own
     song = music / "Brahms/tagged.opus"

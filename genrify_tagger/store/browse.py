@@ -20,9 +20,12 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     LargeBinary,
+    Select,
     Text,
     and_,
+    case,
     cast,
+    distinct,
     func,
     literal_column,
     or_,
@@ -64,6 +67,8 @@ class TrackFilter:
         An absolute path: this file, or files below this folder.
     suffixes : sequence of str
         Any of these name suffixes (".mp3").
+    one_per_song : bool
+        Of several files with the same audio, only the first one by path.
     """
 
     words: str = ""
@@ -73,6 +78,7 @@ class TrackFilter:
     high: float | None = None
     folder: str | None = None
     suffixes: Sequence[str] = ()
+    one_per_song: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,8 @@ class Browse(Files):
         limit : int
         """
         key = _sort_key(order)
-        hits = select(FILES.c.path, key.label("key")).where(self._condition(wanted)).cte("hits")
+        matches = select(FILES.c.path, key.label("key")).where(self._condition(wanted))
+        hits = (_first_of_each_song(matches) if wanted.one_per_song else matches).cte("hits")
         if self.is_sqlite:
             hits = hits.prefix_with("MATERIALIZED")
         falling = descending != backwards
@@ -229,6 +236,12 @@ class Browse(Files):
         with self.read() as connection:
             return int(connection.execute(select(func.count()).select_from(ANALYSES).where(analysed)).scalar_one())
 
+    def count_songs(self, status: str) -> int:
+        """Return the number of songs in files of a status; files with the same audio are one song."""
+        songs = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))
+        with self.read() as connection:
+            return int(connection.execute(select(songs).where(STATUS.in_([status]))).scalar_one())
+
     def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
         """Return the existing files with any of these audio keys."""
         return self._records(and_(FILES.c.audio_key.in_(audio_keys), PRESENT))
@@ -273,6 +286,13 @@ class Browse(Files):
             return AFTER == "[]"
         find = func.instr if self.is_sqlite else func.strpos
         return find(AFTER, json.dumps(genre)) > 0
+
+
+def _first_of_each_song(matches: Select[Any]) -> Select[Any]:
+    """Return the files of which there is no copy at a path before."""
+    copy = func.row_number().over(partition_by=FILES.c.audio_key, order_by=FILES.c.path)
+    ranked = matches.add_columns(FILES.c.audio_key, copy.label("copy")).subquery()
+    return select(ranked.c.path, ranked.c.key).where(or_(ranked.c.copy == 1, ranked.c.audio_key.is_(None)))
 
 
 def _sort_key(order: Order) -> ColumnElement[Any]:

@@ -224,4 +224,9 @@ def _string_list(body: dict[str, Any], key: str, *, least: int, most: int) -> li
 
 
 def _requested_tracks(body: dict[str, Any]) -> list[FileRecord]:
-    return tracks(_string_list(body, "ids", least=1, most=MAX_IDS)) or abort(404, "no such tracks in the library")
+    """Return the tracks asked for, and the unsure copies of those that are unsure: the queue has a song once."""
+    found = tracks(_string_list(body, "ids", least=1, most=MAX_IDS)) or abort(404, "no such tracks in the library")
+    unsure = [record.audio_key for record in found if record.status == "unsure" and record.audio_key]
+    copies = app_context().session.store.files_of_songs(unsure) if unsure else []
+    more = {record.path: record for record in copies if record.status == "unsure"}
+    return list({**{record.path: record for record in found}, **more}.values())

@@ -58,7 +58,7 @@ def service_status(session: Session, stats: LibraryStats) -> Json:
     """Return what is running, and the counts by status."""
     last = session.store.last_run()
     return {
-        "counts": stats.current()["statuses"],
+        "counts": {**stats.current()["statuses"], "unsure": stats.current()["unsure_songs"]},
         "last_run": last and {"run": last.id, "command": last.command, "status": last.status},
         "running": last is not None and last.status == RUNNING,
         "service": _describe_service(service_state(session.settings)),
@@ -93,6 +93,7 @@ def _collect(session: Session) -> Json:
     days = session.store.changes_by_day(utc_now() - timedelta(days=DAYS))
     return {
         "statuses": session.store.counts(),
+        "unsure_songs": session.store.count_songs("unsure"),
         "genres": [{"name": name, "files": files} for name, files in seen.genres.items() if name != NO_GENRE],
         "without_genre": seen.genres.get(NO_GENRE, 0),
         "confidence": seen.confidence,

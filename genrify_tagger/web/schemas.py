@@ -134,6 +134,7 @@ SCHEMAS: Json = {
     "Changes": _object(run=_COUNT, changes=_list(_ref("Change"))),
     "Overview": _object(
         statuses=_COUNTS,
+        unsure_songs=_COUNT,
         genres=_list(_object(name=_TEXT, files=_COUNT)),
         without_genre=_COUNT,
         confidence=_list(_COUNT),
