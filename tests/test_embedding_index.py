@@ -42,7 +42,9 @@ def add(session, number: int, embedding, *, there: bool = True) -> None:
     key = f"{number:032x}"
     session.store.save_analysis(key, session.sidecar.id, session.front_end, analysis(embedding))
     if there:
-        session.store.save_files([FileRecord(path=f"/music/{number:04}.mp3", status="kept", audio_key=key)])
+        path = Path(session.store.file).with_name(f"{number:04}.mp3")
+        path.touch()
+        session.store.save_files([FileRecord(path=str(path), status="kept", audio_key=key)])
 
 
 def test_the_search_is_exact(session):

@@ -19,7 +19,7 @@ from sqlalchemy import insert, literal, select
 from genrify_tagger.analysis import Analysis
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
-from genrify_tagger.store import FileRecord, Store, as_stored, check, open_store, utc_now
+from genrify_tagger.store import FileRecord, Move, Store, as_stored, check, open_store, utc_now
 from genrify_tagger.store.models import ANALYSES, CHANGES
 from tests.store_databases import BACKENDS, ROOT, new_url
 
@@ -209,10 +209,12 @@ class TestFiles:
         store.mark_missing(["/d"])
         assert list(store.failures().items()) == [("no audio", 2), ("too slow", 1)]
 
-    def test_paths_of_one_song(self, store: Store) -> None:
+    def test_locations_of_one_song(self, store: Store) -> None:
         store.save_files([record("/b", audio_key="k"), record("/a", audio_key="k"), record("/c", audio_key="other")])
         store.mark_missing(["/b"])
-        assert store.find_paths_by_audio_key("k") == ["/a", "/b"]
+        run = store.start_run("scan")
+        changed(store, run, "/pruned", audio_key="k")
+        assert sorted(place.path for place in store.locations("k")) == ["/a", "/b", "/pruned"]
 
 
 class TestAnalyses:
@@ -390,19 +392,35 @@ class TestJournal:
         assert (by_field.id, last.id) == (first, grouping)
         assert store.last_change("/b") is None
 
-    def test_history_follows_a_moved_file_but_not_a_copy(self, store: Store, tmp_path: Path) -> None:
+    def test_a_song_moves_with_its_record_and_its_own_changes(self, store: Store) -> None:
         run = store.start_run("scan")
-        here, gone, moved_to = tmp_path / "here", tmp_path / "gone", str(tmp_path / "moved")
-        here.touch()
-        before_move = changed(store, run, str(gone), audio_key="k")
-        changed(store, run, str(here), audio_key="k")
-        found = store.last_change(moved_to, "k")
+        stored = record("/old", audio_key="k")
+        store.save_files([stored])
+        other = changed(store, run, "/old", audio_key="a song that was there before")
+        first = changed(store, run, "/old", audio_key="k")
+        pending = begin(store, run, "/old", audio_key="k")
+        store.move_songs([Move("/old", "/new", "k")])
+        store.move_songs([Move("/new", "/newer", "k")])
+        assert store.files(["/old", "/new", "/newer"]) == {"/newer": replace(stored, path="/newer")}
+        found = store.last_change("/newer", "k")
         assert found is not None
-        assert found.id == before_move
-        gone.touch()
-        assert store.last_change(moved_to, "k") is None
-        assert store.last_change(moved_to, "k", gone=lambda path: True) is not None
-        assert store.last_change(moved_to) is None
+        assert (found.id, found.made_at) == (first, "/old")
+        assert {change.id for change in store.changes(path="/old")} == {other, pending}
+        assert store.last_change("/old", "k") is None
+        assert store.paths_moved_from("/old") == ["/newer"]
+        assert store.paths_moved_from("/newer") == []
+
+    def test_a_song_moves_onto_a_path_that_is_known(self, store: Store) -> None:
+        here = record("/new", audio_key="another")
+        store.save_files([record("/old", audio_key="k"), here])
+        store.move_songs([Move("/old", "/new", "k")])
+        assert store.files(["/old", "/new"]) == {"/new": here}
+
+    def test_files_by_fingerprint(self, store: Store) -> None:
+        stored = record("/a", audio_key="k", stat=FileStat(1, 2, 3, 2**64 - 1))
+        store.save_files([stored, record("/b", stat=FileStat(1, 2, 3, 4))])
+        ((place, key),) = store.files_like([FileStat(1, 2, 3, 2**64 - 1), FileStat(9, 9, 9, 9)])
+        assert (place.path, place.stat, key) == ("/a", stored.stat, "k")
 
     def test_undo_redo_undo(self, store: Store) -> None:
         run = store.start_run("scan")

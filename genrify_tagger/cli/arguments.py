@@ -51,6 +51,7 @@ def known_path(store: Store, path: str | None) -> str | None:
         return None
     real = os.path.realpath(path)
     is_known = os.path.lexists(path) or any(store.paths_under(real)) or any(store.changes(under=real, limit=1))
+    is_known = is_known or bool(store.paths_moved_from(real, limit=1))
     if not is_known:
         raise GenrifyError("no such file or folder, neither on disk nor in the database", path=path)
     return real

@@ -49,11 +49,13 @@ def command(state: CliContext, folder: str | None, output_format: str) -> None:
       genrify-tag export > library.csv
       genrify-tag export ~/Music/New --format jsonl
     """  # noqa: D301
+    from genrify_tagger.pipeline.moves import MoveTracker
+
     with readable_store(state) as store:
         under = known_path(store, folder)
         if output_format == "csv":
             _write_row(FIELDS)
-        for record in store.files_under(under):
+        for record in MoveTracker(store).present(store.files_under(under)):
             fields = _fields(record)
             if output_format == "jsonl":
                 write_json({"schema": 1, **fields, "scores": dict(record.scores)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from genrify_tagger.cli.arguments import RUN, known_path, readable_store
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import display_path
 
 if TYPE_CHECKING:
     from genrify_tagger.store import ChangeRecord, RunRecord, Store
@@ -37,17 +39,24 @@ def command(
       genrify-tag history 17
       genrify-tag history --path ~/Music/Abba
     """  # noqa: D301
+    from genrify_tagger.pipeline.moves import MoveTracker
+
     with readable_store(state) as store:
         if run is None and path is None:
             _print_runs(store, limit, output_format, all_runs=all_runs)
             return
         if run is not None and store.run(run) is None:
             raise GenrifyError(f"there is no run {run}", hint="see 'genrify-tag history --all'")
+        moves = MoveTracker(store)
+        if path is not None:
+            moves.follow_below(path)
         changes = list(store.changes(run=run, under=known_path(store, path), limit=limit))
         for change in changes:
             _print_change(change, output_format)
         if not changes and output_format == "text":
-            write_line("No changes there." if run is None else f"Run {run} changed nothing there.")
+            new = None if path is None else moves.moved_to(os.path.realpath(path))
+            moved = f" The songs have moved to {display_path(new)}." if new else ""
+            write_line(("No changes there." if run is None else f"Run {run} changed nothing there.") + moved)
 
 
 def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:

@@ -16,6 +16,7 @@ import click
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.files import counted
 
 if TYPE_CHECKING:
     from genrify_tagger.cli.progress import Progress
@@ -175,6 +176,10 @@ class _Report:
 
         seconds = time.monotonic() - self.started
         self._print_message(report.summary(counts, seconds=seconds, analysed=self.analysed, dry_run=self.dry_run))
+        if moved := self.session.moves.number:
+            self._print_message(
+                f"{counted(moved, 'song has', 'songs have')} moved to a new path; their history moved along."
+            )
         for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):
             self._print_message(line)
 

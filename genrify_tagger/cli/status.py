@@ -115,10 +115,13 @@ def _health(service: dict[str, Any] | None, output_format: str) -> int:
 
 def _list(state: CliContext, folder: str | None, status: str, output_format: str) -> None:
     from genrify_tagger.files import json_path
+    from genrify_tagger.pipeline.moves import MoveTracker
+    from genrify_tagger.store import MISSING
 
     names = _names(state)
     with readable_store(state) as store:
-        for record in store.files_under(known_path(store, folder), [status]):
+        listed = store.files_under(known_path(store, folder), [status])
+        for record in listed if status == MISSING else MoveTracker(store).present(listed):
             if output_format == "json":
                 fields = {"status": record.status, "reason": record.reason, "error": record.error}
                 analysed = {"confidence": record.confidence, "scores": record.scores}

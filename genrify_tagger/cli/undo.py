@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from genrify_tagger.cli.arguments import RUN
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import display_path
 
 if TYPE_CHECKING:
     from genrify_tagger.pipeline import Session
@@ -63,7 +66,9 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
 
     if path is not None:
         found = changes_under(session, path)
-        nothing = GenrifyError("there is nothing to undo", path=path)
+        new = session.moves.moved_to(os.path.realpath(path))
+        hint = f"the songs have moved; undo --path {shlex.quote(display_path(new))}" if new else None
+        nothing = GenrifyError("there is nothing to undo", path=path, hint=hint)
     else:
         chosen = last_changing_run(session) if run is None else run
         found = changes_of_run(session, chosen) if chosen is not None else []

@@ -6,18 +6,19 @@ It costs one `stat` and a few columns of the database a file, and memory for a b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.files import FileStat, is_inside
+from genrify_tagger.files import is_inside
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
-from genrify_tagger.pipeline.scan_folders import BATCH, discovered
+from genrify_tagger.pipeline.moves import is_same_file
+from genrify_tagger.pipeline.scan_folders import BATCH, discovered, moved_records
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.store import FileRecord
+from genrify_tagger.store import FileRecord, Move
 
 
 class PathFilter:
@@ -52,16 +53,12 @@ class PathFilter:
         return None
 
 
-def _nothing_is_away() -> Collection[str]:
-    return ()
-
-
 def find_changed(
     session: Session,
     paths: Sequence[str],
     options: ScanOptions,
     *,
-    away: Callable[[], Collection[str]] = _nothing_is_away,
+    away: Callable[[], Collection[str]] | None = None,
 ) -> Iterator[Candidate | UnreadablePath | None]:
     """Compare the audio files under `paths` with what the store remembers of them.
 
@@ -94,6 +91,7 @@ def find_changed(
         candidates = [item for item in batch if isinstance(item, Candidate) and item.taggable]
         any_files = any_files or bool(candidates)
         known = session.store.sightings([item.target for item in candidates])
+        known |= session.store.sightings(moved_records(session, candidates, known, dry_run=False))
         back = [path for path, sighting in known.items() if sighting.missing_since is not None]
         if back:
             session.store.mark_found(back)
@@ -105,26 +103,7 @@ def find_changed(
                 yield item
         yield None
     if any_files and sum(map(session.store.number_under, inside)) > remembered:
-        yield from mark_gone(session, inside, away=away)
-
-
-def mark_gone(
-    session: Session, paths: Iterable[str], *, away: Callable[[], Collection[str]] = _nothing_is_away
-) -> Iterator[None]:
-    """Mark the files at or under `paths` (real ones) that are gone as missing; analyses and journal are kept.
-
-    Yields
-    ------
-    None
-        After each batch.
-    """
-    for path in paths:
-        known = chain([path], session.store.paths_under(path))
-        missing = (candidate for candidate in known if not os.path.lexists(candidate))
-        while batch := list(islice(missing, BATCH)):
-            out_of_reach = away()  # asked after the files were looked up, since the file system may have gone meanwhile
-            session.store.mark_missing(p for p in batch if not is_inside(p, out_of_reach))
-            yield None
+        yield from session.moves.mark_gone(inside, away=away)
 
 
 def task_for(session: Session, path: str, options: ScanOptions, *, came_from: str | None = None) -> FileTask | None:
@@ -169,14 +148,9 @@ def _known(session: Session, item: Candidate, came_from: str | None) -> FileReco
     if record is not None and record.missing_since is not None:
         session.store.mark_found([item.target])
     moved = known.get(former) if former and former != item.target else None
-    if moved is None or not _is_same_file(moved.stat, item.stat) or os.path.lexists(moved.path):
-        return record
+    if moved is None or not is_same_file(moved.stat, item.stat) or os.path.lexists(moved.path):
+        return record or moved_records(session, [item], (), dry_run=False).get(item.target)
+    session.store.move_songs([Move(moved.path, item.target, moved.audio_key)])
     carried = replace(moved, path=item.target, stat=item.stat, missing_since=None)
     session.store.save_files([carried])
-    session.store.forget([moved.path])
     return carried
-
-
-def _is_same_file(before: FileStat | None, now: FileStat) -> bool:
-    """Tell whether a moved file is otherwise as it was: a move changes nothing but the inode's time."""
-    return before is not None and replace(before, ctime_ns=now.ctime_ns) == now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ class EmbeddingIndex:
         similarity = {keys[row]: float(cosines[row]) for row in best if keys[row] != but_not}
         found: dict[str, FileRecord] = {}
         for record in self._session.store.files_of_songs(list(similarity)):
-            found.setdefault(record.audio_key or "", record)
+            key = record.audio_key or ""
+            if key not in found and os.path.lexists(record.path):
+                found[key] = record
         ranked = sorted(found.items(), key=lambda item: (-similarity[item[0]], item[1].path))
         return [Neighbour(record, similarity[key]) for key, record in ranked[:count]]
 

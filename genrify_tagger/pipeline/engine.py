@@ -198,7 +198,8 @@ class _FileRun:
 
     def _journal_provenance(self, snapshot: Snapshot, audio_key: str) -> Provenance:
         field = self.session.settings.tagging.field
-        change = self.session.store.last_change(self.task.target, audio_key, field=field)
+        known_at = self.session.moves.follow(self.task.target, audio_key, dry_run=not self.writer.remembers)
+        change = self.session.store.last_change(known_at, audio_key, field=field)
         return provenance_of(change, snapshot, audio_key)
 
     def _write(self, snapshot: Snapshot, result: Result) -> tuple[Result, FileStat]:

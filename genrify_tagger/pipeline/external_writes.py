@@ -151,7 +151,8 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     record = session.store.files([target]).get(target)
     key = identify(session, target, stat, record).audio_key
     field = session.settings.tagging.field
-    change = session.store.last_change(target, key, field=field)
+    known_at = session.moves.follow(target, key, dry_run=True)
+    change = session.store.last_change(known_at, key, field=field)
     return change, provenance_of(change, tags.read(target, field=field), key)
 
 

@@ -124,6 +124,7 @@ def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) 
     It is journalled once only: a second entry would hide the change that an undo is meant for.
     """
     key = session.workers.audio_key(plan.target)
+    session.moves.follow(plan.target, key)
     last = session.store.last_change(plan.target, key, field=session.settings.tagging.field)
     is_known = provenance_of(last, plan.before, key) is not Provenance.NOT_WRITTEN
     if last is not None and last.origin == origin and is_known and tags.same_genre(last.after, plan.before.raw):
@@ -137,6 +138,7 @@ def begin_change(
     session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
 ) -> int:
     """Journal a plan as pending and return the change's number."""
+    session.moves.follow(plan.target, audio_key)  # or the former path would keep the older changes
     return session.store.begin_change(
         run=run,
         path=plan.target,

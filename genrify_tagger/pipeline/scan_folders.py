@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
@@ -56,18 +57,22 @@ def _found(
 ) -> Iterator[FileTask | Outcome]:
     """Yield the files to be processed, and the outcomes of those that need not be."""
     found = discovered(session.settings.library, paths)
+    if writer.remembers:
+        session.moves.remember_mounts(paths)
     files = 0
     while batch := list(islice(found, BATCH)):
         candidates = [item for item in batch if isinstance(item, Candidate)]
         files += len(candidates)
         known = session.store.files([item.target for item in candidates])
+        known |= moved_records(session, candidates, known, dry_run=not writer.remembers)
         back = [path for path, record in known.items() if record.missing_since is not None]
         if back and writer.remembers:
             session.store.mark_found(back)
         for item in batch:
             yield _unreadable(item) if isinstance(item, UnreadablePath) else _task(session, item, known, options)
     if files and writer.remembers:
-        _mark_missing(session, paths)
+        for _ in session.moves.mark_gone(map(os.path.realpath, paths)):
+            pass  # batch by batch
 
 
 def _task(session: Session, item: Candidate, known: dict[str, FileRecord], options: ScanOptions) -> FileTask | Outcome:
@@ -105,9 +110,17 @@ def _remembered(session: Session, path: str, record: FileRecord) -> Result:
     )
 
 
-def _mark_missing(session: Session, paths: Sequence[str]) -> None:
-    """Remember which files of the scanned folders are gone; never called where nothing was found (a lost mount)."""
-    for root in paths:
-        gone = (path for path in session.store.paths_under(os.path.realpath(root)) if not os.path.lexists(path))
-        while batch := list(islice(gone, BATCH)):
-            session.store.mark_missing(batch)
+def moved_records(
+    session: Session, candidates: Iterable[Candidate], known: Collection[str], *, dry_run: bool
+) -> dict[str, FileRecord]:
+    """Return the records of those candidates that are known from another path and otherwise unchanged.
+
+    The songs move to their new paths, unless in a dry run.
+    """
+    unknown = {item.target: item.stat for item in candidates if item.target not in known}
+    former = session.moves.follow_files(unknown, dry_run=dry_run) if unknown else {}
+    if not dry_run:
+        return session.store.files(former)
+    records = session.store.files(former.values())
+    moved = {new: records[old] for new, old in former.items() if old in records}
+    return {path: replace(record, path=path, missing_since=None) for path, record in moved.items()}

@@ -18,6 +18,7 @@ from genrify_tagger.config import Settings
 from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
+from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.recovery import reconcile
 from genrify_tagger.store import Store
 from genrify_tagger.worker_main import Limits
@@ -49,6 +50,11 @@ class Session:
     workers: Workers
     sidecar: Sidecar
     stop: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def moves(self) -> MoveTracker:
+        """Finds songs that have moved."""
+        return MoveTracker(self.store)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

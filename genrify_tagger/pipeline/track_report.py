@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import SILENCE, Analysis
@@ -66,8 +66,10 @@ def inspect_file(session: Session, path: str) -> TrackReport:
     target = os.path.realpath(path)
     record = session.store.files([target]).get(target)
     snapshot = tags.read(path, field=session.settings.tagging.field)
-    changes = tuple(session.store.changes(path=target))
-    return _report(session, path, snapshot, record=record, changes=changes)
+    report = _report(session, path, snapshot, record=record)
+    known_at = session.moves.follow(target, report.identity.audio_key, dry_run=True)
+    record = record or session.store.files([known_at]).get(known_at)
+    return replace(report, record=record, changes=tuple(session.store.changes(path=known_at)))
 
 
 def inspect_one_off(session: Session, path: str) -> TrackReport:
@@ -91,7 +93,6 @@ def _report(
     snapshot: Snapshot,
     *,
     record: FileRecord | None = None,
-    changes: tuple[ChangeRecord, ...] = (),
     remember: bool = True,
 ) -> TrackReport:
     identity = identify(session, path, file_stat(path), record)
@@ -105,7 +106,6 @@ def _report(
         decision=analysed.decision,
         timeline=_timeline(session, analysed.analysis),
         record=record,
-        changes=changes,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
-from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError, StoreError
+from genrify_tagger.errors import ChangedMeanwhileError, DecodeError, GenrifyError, StoreError, WorkerError
+from genrify_tagger.library import Candidate
 from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
 from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
 from genrify_tagger.pipeline.results import Result, error_text
+from genrify_tagger.pipeline.scan_folders import discovered
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord
 
@@ -26,12 +29,27 @@ def last_changing_run(session: Session) -> int | None:
 
 
 def changes_under(session: Session, path: str) -> list[ChangeRecord]:
-    """Return, for a file or each file below a folder, our newest change that was not undone."""
+    """Return, for a file or each file below a folder, our newest change that was not undone.
+
+    Songs that were moved there since the last scan are found as well.
+    """
+    session.moves.follow_below(path)
+    _follow_by_audio(session, path)
     newest: dict[str, ChangeRecord] = {}
     for change in session.store.changes(under=os.path.realpath(path)):
         if _is_standing(change) and change.origin != "undo":
             newest.setdefault(change.path, change)
     return list(newest.values())
+
+
+def _follow_by_audio(session: Session, path: str) -> None:
+    """Identify the unknown files at or below a path by their audio: they may have been renamed one by one."""
+    found = [item.target for item in discovered(session.settings.library, [path]) if isinstance(item, Candidate)]
+    known = session.store.sightings(found)
+    for target in found:
+        if target not in known:
+            with contextlib.suppress(DecodeError, WorkerError):
+                session.moves.follow(target, session.workers.audio_key(target))
 
 
 def undo_changes(
@@ -62,7 +80,7 @@ def undo_changes(
     for change in changes:
         if session.stop.is_set():
             return
-        path = _current_path(session, change)
+        path = change.path
         try:
             yield _undo_one(session, run, change, path, dry_run=dry_run)
         except StoreError:
@@ -100,19 +118,6 @@ def _is_standing(change: ChangeRecord) -> bool:
     return change.state == "done" and change.undone_by is None
 
 
-def _current_path(session: Session, change: ChangeRecord) -> str:
-    """Return where the changed file is now: it may have been moved since."""
-    if os.path.lexists(change.path) or change.audio_key is None:
-        return change.path
-    for path in session.store.find_paths_by_audio_key(change.audio_key):
-        try:
-            if tags.same_genre(tags.read(path, field=change.field).raw, change.after):
-                return path
-        except (GenrifyError, OSError):
-            continue
-    return change.path
-
-
 def _standing_after(change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
     """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew."""
     if change.origin == "set":
@@ -133,6 +138,8 @@ def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
 
 def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dry_run: bool) -> Result:
     _refuse_beets(session, change, path)
+    if not os.path.lexists(path):
+        raise GenrifyError("the file is gone", path=path, hint="if it was moved, scan its new folder, then undo again")
     plan = tags.plan_restore(path, change.before, field=change.field, expected=change.after)
     if dry_run:
         check_writable(session, plan)

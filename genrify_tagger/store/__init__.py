@@ -17,6 +17,7 @@ from genrify_tagger.store.connect import create_folder, database_file, parse_url
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
+from genrify_tagger.store.moves import Location, Move, Moves
 from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, ObservedTag, RunRecord, Sighting, utc_now
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 
@@ -32,6 +33,8 @@ __all__ = [
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
+    "Location",
+    "Move",
     "ObservedTag",
     "Order",
     "Overview",
@@ -49,7 +52,7 @@ __all__ = [
 ]
 
 
-class Store(Browse, Analyses, Runs, Journal, Maintenance):
+class Store(Browse, Analyses, Runs, Journal, Moves, Maintenance):
     """An open database, from `open_store`; leaving the `with` block closes it."""
 
     def __enter__(self) -> Store:

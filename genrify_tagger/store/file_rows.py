@@ -69,15 +69,6 @@ class Files(Database):
             yield from page
             place = _rest_within(folder, page[-1])
 
-    def find_paths_by_audio_key(self, audio_key: str) -> list[str]:
-        """Return the paths of the files with this audio, including missing ones."""
-        with self.read() as connection:
-            return list(
-                connection.execute(
-                    select(FILES.c.path).where(FILES.c.audio_key == audio_key).order_by(FILES.c.path)
-                ).scalars()
-            )
-
     def number_under(self, folder: str) -> int:
         """Return the number of files below a folder, without those marked missing."""
         with self.read() as connection:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
@@ -18,10 +17,6 @@ from genrify_tagger.store.sql import PAGE, below, in_batches
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
 ID = CHANGES.c.id
-
-
-def _nothing_there(path: str) -> bool:
-    return not os.path.lexists(path)
 
 
 class Journal(Database):
@@ -123,41 +118,28 @@ class Journal(Database):
         return found[0] if found else None
 
     def last_change(
-        self,
-        path: str,
-        audio_key: str | None = None,
-        *,
-        field: str | None = None,
-        before: int | None = None,
-        gone: Callable[[str], bool] = _nothing_there,
+        self, path: str, audio_key: str | None = None, *, field: str | None = None, before: int | None = None
     ) -> ChangeRecord | None:
-        """Return the last finished change of a song, wherever it was then.
-
-        That is the last one at `path`; if there is none, the last one of the same audio at a path that is `gone`, which
-        is how a moved or renamed file keeps its history, while a copy beside its original begins anew.
+        """Return the last finished change of the song at a path.
 
         Parameters
         ----------
         path : str
         audio_key : str or None
+            Only changes of this song: the path may have belonged to another one.
         field : str or None
             Only changes of this field.
         before : int or None
             Only changes older than the one of this id.
-        gone : callable
-            Tells of a journalled path whether its file is no longer there.
         """
-        kind = CHANGES.c.state == DONE
+        conditions = [CHANGES.c.path == path, CHANGES.c.state == DONE]
+        if audio_key is not None:
+            conditions.append(CHANGES.c.audio_key == audio_key)
         if field is not None:
-            kind &= CHANGES.c.field == field
+            conditions.append(CHANGES.c.field == field)
         if before is not None:
-            kind &= CHANGES.c.id < before
-        for change in self._newest_first(kind & (CHANGES.c.path == path)):
-            return change
-        if audio_key is None:
-            return None
-        moved = self._newest_first(kind & (CHANGES.c.audio_key == audio_key))
-        return next((change for change in moved if gone(change.path)), None)
+            conditions.append(CHANGES.c.id < before)
+        return next(self._newest_first(*conditions, limit=1), None)
 
     def changes(
         self,

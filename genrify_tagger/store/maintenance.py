@@ -16,7 +16,7 @@ from genrify_tagger.store.db_errors import describe_db_error
 from genrify_tagger.store.file_rows import PRESENT, Files
 from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.migrate import HEAD, stored_revision
-from genrify_tagger.store.models import ANALYSES, FILES
+from genrify_tagger.store.models import ANALYSES, FILES, MOUNTS
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
 
@@ -47,7 +47,7 @@ class Maintenance(Files):
         ----------
         places : sequence of str or None
             Only files at or below these paths are deleted; there, a file that does not exist now counts as missing
-            as well.
+            as well, and mount points there are forgotten.
         dry_run : bool
             Only count what would be deleted.
 
@@ -67,6 +67,8 @@ class Maintenance(Files):
                 connection.execute(mark)
             analyses = connection.execute(delete(ANALYSES).where(unused)).rowcount
             files = connection.execute(delete(FILES).where(wanted)).rowcount
+            for place in places or ():
+                connection.execute(delete(MOUNTS).where(or_(MOUNTS.c.point == place, below(MOUNTS.c.point, place))))
             if dry_run:
                 changes.rollback()
         if not dry_run:

@@ -35,7 +35,7 @@ class File(Base):
 
     path: Mapped[str] = mapped_column(PathType, primary_key=True)
     status: Mapped[str]
-    stat: Mapped[FileStat | None] = mapped_column(StatType)
+    stat: Mapped[FileStat | None] = mapped_column(StatType, index=True)
     audio_key: Mapped[str | None] = mapped_column(index=True)
     reason: Mapped[str | None] = mapped_column(PlainText)
     error: Mapped[str | None] = mapped_column(PlainText)
@@ -118,6 +118,17 @@ class Change(Base):
     backup: Mapped[str | None] = mapped_column(PathType)
     error: Mapped[str | None] = mapped_column(PlainText)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    made_at: Mapped[str | None] = mapped_column(
+        PathType, index=True, doc="the path at that time, if the song has moved"
+    )
+
+
+class Mount(Base):
+    """A mount point at which files of the library were seen: while nothing is mounted there, they are not gone."""
+
+    __tablename__ = "mounts"
+
+    point: Mapped[str] = mapped_column(PathType, primary_key=True)
 
 
 def _table(model: type[Base]) -> Table:
@@ -131,3 +142,4 @@ FILES = _table(File)
 ANALYSES = _table(StoredAnalysis)
 RUNS = _table(Run)
 CHANGES = _table(Change)
+MOUNTS = _table(Mount)

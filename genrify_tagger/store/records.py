@@ -146,6 +146,10 @@ class ChangeRecord:
         The change that reverted this one, unless that was reverted itself.
     backup : str or None
         Path of a full copy of the file, kept until an in-place write is verified.
+    path : str
+        Where the song is now, as far as known.
+    made_at : str or None
+        The path at which the change was made, if the song has moved since.
     """
 
     id: int
@@ -166,3 +170,4 @@ class ChangeRecord:
     backup: str | None
     error: str | None
     created_at: datetime
+    made_at: str | None = None

@@ -21,7 +21,7 @@ from genrify_tagger.watch.lock import server_lock, service_lock
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.run_batches import RunBatches
 from genrify_tagger.watch.sd_notify import Notifier
-from genrify_tagger.watch.service_state import LOST, STOPPING, remembered_mounts, state_path, write_state
+from genrify_tagger.watch.service_state import LOST, STOPPING, state_path, write_state
 from genrify_tagger.watch.service_stats import ServiceStats
 from genrify_tagger.watch.signals import ControlFlags
 
@@ -99,7 +99,6 @@ class Service:
         """
         url = self.settings.database.url
         with self.flags.handle_signals(), service_lock(url), ExitStack() as stack:
-            self._expected = set(remembered_mounts(url))
             stack.callback(self._publish_stopping)
             stack.callback(self._hook.close)
             pause = MIN_PAUSE
@@ -125,6 +124,7 @@ class Service:
     def _watch(self, session: Session) -> None:
         """Watch until the service stops or its settings have been reloaded."""
         self.flags.restart = False
+        self._expected |= set(session.store.known_mounts())
         self._hook.action = session.settings.watch.after_batch
         batches = RunBatches(session, self._arguments, self._hook.fire)
         paths = self._paths or list(self.settings.library.roots)
@@ -197,7 +197,6 @@ class Service:
             "roots": [root.as_json() for root in loop.roots],
             "queue": loop.queue_length,
             **self.stats.as_json(),
-            "mounts": sorted(self._expected),
         }
 
     def _publish(self, state: dict[str, Any]) -> None:

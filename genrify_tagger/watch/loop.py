@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from genrify_tagger.files import display_path
 from genrify_tagger.library import Candidate, UnreadablePath
 from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
-from genrify_tagger.pipeline.changes import find_changed, mark_gone, task_for
+from genrify_tagger.pipeline.changes import find_changed, task_for
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.recovery import reconcile
 from genrify_tagger.watch.clock import has_slept, read_clocks
@@ -229,7 +229,7 @@ class Loop:
             return
         folders, self._changed_folders = outermost(self._changed_folders), {}
         there = [folder for folder in folders if os.path.isdir(folder)]
-        for _ in mark_gone(self.session, map(os.path.realpath, set(folders) - set(there)), away=self._away):
+        for _ in self.session.moves.mark_gone(map(os.path.realpath, set(folders) - set(there)), away=self._away):
             self.tick(self)
         if there:
             self._rescans.appendleft(self._new_rescan(None, there))
@@ -260,7 +260,7 @@ class Loop:
                 log.warning("%s: %s", display_path(settled.path), error.strerror or error)
             if not self.pool.has_room or len(gone) >= 500:
                 break
-        for _ in mark_gone(self.session, gone, away=self._away):
+        for _ in self.session.moves.mark_gone(gone, away=self._away):
             self.tick(self)
 
     def _collect_results(self) -> Iterator[Result]:

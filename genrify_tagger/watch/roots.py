@@ -95,6 +95,7 @@ class Root:
         if self.watching == LOST and self.reason is not None:
             log.info("%s is back", display_path(self.path))
         self.real = state.real
+        self._session.moves.remember_mounts([self.real])
         self._expected |= {*related_mounts(self.real), *configured_mounts(self.real)}
         self.polled = self._folders_to_poll()
         self.schedule_poll(self._settings.poll_seconds)

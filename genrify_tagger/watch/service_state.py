@@ -44,7 +44,6 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
     try:
         with open(state_path(settings.database.url), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
-        found.pop("mounts", None)
         ended = found["phase"] == STOPPING or is_gone(found.pop("owner"), datetime.fromisoformat(found["updated"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):  # the last: no home folder
         return None
@@ -102,12 +101,3 @@ def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
-
-
-def remembered_mounts(url: str) -> list[str]:
-    """Return the mount points that the last service of this database saw, whether it still runs or not."""
-    try:
-        with open(state_path(url), encoding="utf-8") as file:
-            return [str(point) for point in json.load(file).get("mounts", [])]
-    except (OSError, ValueError, AttributeError, TypeError, ConfigError):
-        return []

@@ -77,7 +77,16 @@ class TrackQuery:
         )
 
     def find(self) -> ResultPage:
-        """Return the page."""
+        """Return the page; files found to be gone are marked as missing first."""
+        page, moves = self._browse(), app_context().session.moves
+        gone = [record.path for record in page.files if not os.path.lexists(record.path)]
+        if not gone or self.status == MISSING:
+            return page
+        for _ in moves.mark_gone(gone):
+            pass
+        return self._browse()
+
+    def _browse(self) -> ResultPage:
         place = self.after or self.before
         return app_context().session.store.browse(
             self.filter(),

@@ -1,0 +1,296 @@
+"""A moved song keeps its record and its journal; a copy is a song of its own; an unmounted disk is not gone."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from mediafile import MediaFile
+
+from genrify_tagger.files import FileStat, file_stat
+from genrify_tagger.pipeline import moves
+from genrify_tagger.pipeline.moves import MoveTracker
+from genrify_tagger.store import FileRecord, open_store
+from tests import media
+from tests.watching import genre, query, until, watching
+
+SURE = ("--min-confidence", "0.1")
+
+
+@pytest.fixture
+def library(command_line, tmp_path) -> Path:
+    """Four songs, scanned: two tagged, one set by hand, one undone."""
+    folder = tmp_path / "lib"
+    songs = {
+        "jazz": media.make("flac", folder / "A", "jazz"),
+        "classical": media.make("mp3-v2.4", folder / "A", "classical", source=media.CLASSICAL),
+        "set": media.make("opus", folder / "B", "set"),
+        "undone": media.make("m4a-aac", folder / "B", "undone", source=media.CLASSICAL),
+    }
+    command_line.scan(folder, *SURE)
+    command_line("set", songs["set"], "Polka")
+    command_line("undo", "--path", songs["undone"])
+    return folder
+
+
+def known(program) -> dict[str, bool]:
+    """Return the paths in the database and whether they are there."""
+    rows = query(program.database, "SELECT path, missing_since FROM files")
+    return {os.fsdecode(path): missing is None for path, missing in rows}
+
+
+def statuses(results) -> dict[str, str]:
+    return {Path(result["path"]).stem: f"{result['status']} {result['reason']}" for result in results}
+
+
+def history(program, path) -> list[str]:
+    lines = program("history", "--path", path, "--format", "jsonl").stdout.splitlines()
+    return [json.loads(line)["origin"] for line in lines]
+
+
+def rename(old: Path, new: Path) -> None:
+    old.rename(new)
+
+
+def copy_and_delete(old: Path, new: Path) -> None:
+    """Move as between two disks: other inodes, other times."""
+    shutil.copytree(old, new)
+    shutil.rmtree(old)
+
+
+def copy_and_retag(old: Path, new: Path) -> None:
+    copy_and_delete(old, new)
+    for song in new.rglob("*.*"):
+        tagged = MediaFile(song)
+        tagged.title = "Another title"
+        tagged.save()
+
+
+@pytest.mark.parametrize("move", [rename, copy_and_delete, copy_and_retag])
+def test_a_moved_library_is_the_same_library(command_line, library, tmp_path, move):
+    new = tmp_path / "elsewhere" / "new"
+    new.parent.mkdir()
+    move(library, new)
+    done = command_line("scan", new, *SURE)
+    assert "4 songs have moved" in done.stderr
+    assert sorted(known(command_line)) == sorted(str(path) for path in new.rglob("*.*"))
+    assert all(known(command_line).values())
+    counts = json.loads(command_line("status", "--format", "json").stdout)["counts"]
+    assert sum(counts.values()) == 4 and "missing" not in counts
+    assert history(command_line, new / "B" / "set.opus") == ["set", "scan"]
+    assert genre(new / "B" / "set.opus") == ["Polka"] and genre(new / "B" / "undone.m4a") == []
+    again = statuses(command_line.scan(new, *SURE, "--reanalyse"))
+    assert again["set"] == "kept set by hand" and "undone since" in again["undone"]
+    assert "moved" not in command_line("scan", new, *SURE).stderr
+    command_line("undo", "1", status=1)  # the songs set by hand and undone since are refused
+    assert genre(new / "A" / "jazz.flac") == genre(new / "A" / "classical.mp3") == []
+
+
+def test_a_renamed_folder_is_not_read_again(command_line, library, tmp_path):
+    new = tmp_path / "new"
+    library.rename(new)
+    before = known(command_line)
+    assert {status.split()[0] for status in statuses(command_line.scan(new, *SURE, "--dry-run")).values()} == {
+        "unchanged"
+    }
+    assert known(command_line) == before
+    assert {status.split()[0] for status in statuses(command_line.scan(new, *SURE)).values()} == {"unchanged"}
+
+
+def test_a_dry_run_knows_a_moved_song_and_remembers_nothing(command_line, library, tmp_path):
+    copy_and_delete(library, tmp_path / "new")
+    before = known(command_line)
+    told = statuses(command_line.scan(tmp_path / "new", *SURE, "--dry-run"))
+    assert told["set"] == "kept set by hand" and "undone since" in told["undone"]
+    assert known(command_line) == before
+
+
+def test_the_same_song_at_two_living_paths_is_two(command_line, library, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(library, copy)
+    done = command_line("scan", copy, *SURE)
+    assert "moved" not in done.stderr
+    assert len(known(command_line)) == 8
+    assert history(command_line, copy / "B" / "set.opus") == []
+    assert history(command_line, library / "B" / "set.opus") == ["set", "scan"]
+
+
+def test_a_hard_link_is_a_copy(command_line, library, tmp_path):
+    link = tmp_path / "links" / "jazz.flac"
+    link.parent.mkdir()
+    os.link(library / "A" / "jazz.flac", link)
+    command_line.scan(link.parent, *SURE)
+    assert history(command_line, link) == [] and len(known(command_line)) == 5
+
+
+def test_a_copy_inherits_the_history_of_an_original_that_is_deleted_later(command_line, library):
+    copy = library / "A" / "copy.opus"
+    shutil.copyfile(library / "B" / "set.opus", copy)
+    command_line.scan(library, *SURE)
+    assert history(command_line, copy) == []
+    (library / "B" / "set.opus").unlink()
+    command_line.scan(library, *SURE)
+    assert history(command_line, copy) == ["set", "scan"]
+    assert statuses(command_line.scan(copy, *SURE, "--reanalyse")) == {"copy": "kept set by hand"}
+
+
+def test_several_copies_of_a_song_keep_their_own_histories(command_line, tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    songs = [media.make("flac", old / name, "song") for name in ("one", "two", "three")]
+    command_line.scan(old, *SURE)
+    command_line("set", songs[1], "Polka")
+    old.rename(new)
+    (new / "three" / "song.flac").rename(new / "three" / "renamed.flac")
+    command_line.scan(new, *SURE, "--reanalyse")
+    assert history(command_line, new / "two") == ["set", "scan"]
+    assert history(command_line, new / "one") == history(command_line, new / "three") == ["scan"]
+    assert all(known(command_line).values()) and len(known(command_line)) == 3
+
+
+def test_renumbered_tracks_keep_their_own_histories(command_line, tmp_path):
+    album = tmp_path / "album"
+    one = media.make("flac", album, "01")
+    two = media.make("flac", album, "02", source=media.CLASSICAL)
+    command_line.scan(album, *SURE)
+    command_line("set", one, "Polka")
+    command_line("set", two, "Waltz")
+    two.rename(album / "03.flac")
+    one.rename(album / "02.flac")
+    told = statuses(command_line.scan(album, *SURE))
+    assert told == {"02": "kept set by hand", "03": "kept set by hand"}
+    command_line("undo", "--path", album / "02.flac")
+    assert genre(album / "02.flac") == ["Jazz"] and genre(album / "03.flac") == ["Waltz"]
+
+
+def test_a_change_of_case_only(command_line, library):
+    (library / "A").rename(library / "a")
+    command_line.scan(library, *SURE)
+    assert str(library / "a" / "jazz.flac") in known(command_line)
+    assert str(library / "A" / "jazz.flac") not in known(command_line)
+
+
+def test_a_link_to_the_library_is_the_library(command_line, library, tmp_path):
+    (tmp_path / "link").symlink_to(library)
+    told = statuses(command_line.scan(tmp_path / "link", *SURE))
+    assert {status.split()[0] for status in told.values()} == {"unchanged"}
+    assert len(known(command_line)) == 4
+
+
+def test_history_show_and_undo_follow_a_song_before_any_scan(command_line, library, tmp_path):
+    new = tmp_path / "new"
+    library.rename(new)
+    assert history(command_line, new / "A") == ["scan", "scan"]
+    single = (new / "A" / "jazz.flac").rename(tmp_path / "renamed.flac")  # by its audio: a rename changes the ctime
+    shown = json.loads(command_line("show", single, "--format", "json").stdout)
+    assert [change["origin"] for change in shown["journal"]] == ["scan"]
+    command_line("undo", "--path", single)
+    assert genre(single) == []
+
+
+def test_the_old_path_names_the_new_one(command_line, library, tmp_path):
+    new = tmp_path / "new"
+    library.rename(new)
+    command_line.scan(new, *SURE)
+    refused = command_line("undo", "--path", library, status=1).stderr
+    assert "there is nothing to undo" in refused and str(new) in refused
+    assert f"moved to {new}" in command_line("history", "--path", library).stdout
+    assert genre(new / "A" / "jazz.flac")
+
+
+def test_undo_of_a_run_before_the_new_place_is_scanned_says_so(command_line, library, tmp_path):
+    library.rename(tmp_path / "new")
+    done = command_line("undo", "1", status=1)
+    assert done.stdout.count("the file is gone; if it was moved, scan its new folder, then undo again") == 3
+    command_line.scan(tmp_path / "new", *SURE)
+    assert "is gone" not in command_line("undo", "1", status=1).stdout
+
+
+def test_undo_of_an_older_run_names_the_run_that_came_later(command_line, library):
+    done = command_line("undo", "1", status=1)
+    assert "run 2 set the genre since; undo run 2 first" in done.stdout
+    assert "someone else" not in done.stdout
+    assert genre(library / "B" / "set.opus") == ["Polka"]
+
+
+def test_nothing_that_is_gone_is_similar_or_exported(command_line, library, tmp_path):
+    (library / "A" / "jazz.flac").unlink()
+    shown = command_line("similar", library / "A" / "classical.mp3").stdout
+    assert "set.opus" in shown and "jazz.flac" not in shown
+    assert "jazz.flac" not in command_line("export", "--format", "csv").stdout
+    assert "jazz.flac" not in command_line("status", "--list", "tagged").stdout
+
+
+@pytest.mark.parametrize("settled", ["rename", "copy"])
+def test_the_service_follows_a_library_to_a_new_root(program, tmp_path, settled):
+    old, new = tmp_path / "old", tmp_path / "new"
+    song = media.make("flac", old / "A", "song")
+    program.scan(old, *SURE)
+    program("set", song, "Polka")
+    (rename if settled == "rename" else copy_and_delete)(old, new)
+    with watching(program, new) as service:
+        until(lambda: str(new / "A" / "song.flac") in service.files(), what=service.words)
+        service.rest()
+        assert service.files() == {str(new / "A" / "song.flac"): ("kept", True)}
+    assert history(program, new) == ["set", "scan"]
+
+
+def test_the_service_gives_a_slow_copy_the_history_once_its_original_goes(program, tmp_path):
+    old, new = tmp_path / "lib" / "old", tmp_path / "lib" / "new"
+    song = media.make("flac", old, "song")
+    program.scan(old, *SURE)
+    program("set", song, "Polka")
+    with watching(program, tmp_path / "lib") as service:
+        service.rest()
+        shutil.copytree(old, new)
+        until(lambda: str(new / "song.flac") in service.files(), what=service.words)
+        service.rest()
+        shutil.rmtree(old)
+        until(lambda: not service.files().get(str(song), ("", False))[1])
+        service.rest()
+    assert history(program, new) == ["set", "scan"]
+
+
+class TestTracker:
+    """What needs a mount table or another file system, by the tracker itself."""
+
+    STAT = FileStat(1, 2, 3, 4)
+
+    @pytest.fixture
+    def store(self, tmp_path):
+        with open_store(str(tmp_path / "library.db")) as store:
+            yield store
+
+    def test_an_unmounted_disk_is_unreachable_and_its_songs_stay(self, store, tmp_path, monkeypatch):
+        store.remember_mounts([str(tmp_path / "disk")])
+        store.save_files([FileRecord(path=str(tmp_path / "disk/a"), status="tagged", stat=self.STAT, audio_key="k")])
+        here = tmp_path / "a"
+        here.touch()
+        assert MoveTracker(store).follow(str(here), "k") == str(here)
+        for _ in MoveTracker(store).mark_gone([str(tmp_path / "disk")]):
+            pass
+        assert store.counts() == {"tagged": 1}
+        assert not MoveTracker(store).number
+
+    def test_the_same_file_through_another_mount_has_moved(self, store, tmp_path):
+        here = tmp_path / "a"
+        here.touch()
+        old = str(tmp_path / "container/a")
+        store.remember_mounts([str(tmp_path / "container")])
+        store.save_files([FileRecord(path=old, status="tagged", stat=file_stat(str(here)), audio_key="k")])
+        assert MoveTracker(store).follow(str(here), "k", dry_run=True) == old
+        MoveTracker(store).follow(str(here), "k")
+        assert list(store.files_under()) and store.files([old]) == {}
+
+    def test_where_case_does_not_matter_a_new_spelling_is_a_move(self, tmp_path, monkeypatch):
+        folder = tmp_path / "abba"
+        folder.mkdir()
+        assert moves._is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
+        assert not moves._is_respelled(str(folder / "a.mp3"), str(folder / "a.mp3"))
+        (tmp_path / "ABBA").mkdir()
+        assert not moves._is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
+
+    def test_pruning_a_place_forgets_its_mounts(self, store):
+        store.remember_mounts(["/mnt/old", "/mnt/new"])
+        store.prune(["/mnt/old"])
+        assert store.known_mounts() == ["/mnt/new"]
