@@ -153,7 +153,10 @@ def in_files(beets: Beets) -> dict[str, str]:
 def damaged(folder: Path, title: str) -> Path:
     """Make a file whose tags can be read but whose audio cannot."""
     path = song(folder, title, "flac")
-    path.write_bytes(path.read_bytes()[:9000] + bytes(3000))
+    data = bytearray(path.read_bytes()[:9000] + bytes(3000))
+    data[21] &= 0xF0  # STREAMINFO: the number of samples is unknown, so that it does not count as incomplete
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
     return path
 
 
