@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 MAX_BATCH: Final = 4  # segments; larger batches cost memory without being faster
+SIDECAR_NAME: Final = "genrify.json"
+_GIVE_ANOTHER: Final = "give the folder or the genrify.json that genrify-tag train wrote"
 _REINSTALL: Final = "reinstall Genrify Tagger, or restore the model's two files"
 
 
@@ -94,6 +96,8 @@ class Sidecar:
 
     Attributes
     ----------
+    path : str
+        Path of the sidecar itself.
     id : str
         Stored with every result. A hash of the whole sidecar, including the flatbuffer's hash, so that another
         calibration or threshold makes another model.
@@ -113,6 +117,7 @@ class Sidecar:
         Under which model's id analyses are stored: its own, or that of an earlier one with the same flatbuffer.
     """
 
+    path: str
     id: str
     version: str
     flatbuffer: str
@@ -144,38 +149,43 @@ def load_sidecar(path: str | None = None) -> Sidecar:
     Parameters
     ----------
     path : str or None
-        None for the shipped model.
+        The sidecar, or the folder that `genrify-tag train` wrote it to; None for the shipped model.
 
     Raises
     ------
     ModelError
         If it is missing, damaged or of another schema.
     """
-    path = path or os.fspath(cast("os.PathLike[str]", resources.files("genrify_tagger.models") / "genrify.json"))
+    hint = _REINSTALL if path is None else _GIVE_ANOTHER
+    path = path or os.fspath(cast("os.PathLike[str]", resources.files("genrify_tagger.models") / SIDECAR_NAME))
+    if os.path.isdir(path):
+        path = os.path.join(path, SIDECAR_NAME)
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
+    except FileNotFoundError as error:
+        raise ModelError("no such model", path=path, hint=hint) from error
     except OSError as error:
-        raise ModelError(
-            f"cannot read the model's description: {error.strerror}", path=path, hint=_REINSTALL
-        ) from error
+        raise ModelError(f"cannot read the model's description: {error.strerror}", path=path, hint=hint) from error
     except ValueError as error:
         raise ModelError("the model's description is damaged", path=path, hint=_REINSTALL) from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise ModelError(f"the model's description does not have schema {SCHEMA}", path=path, hint=_REINSTALL)
     try:
-        return _sidecar(content, os.path.dirname(path))
+        return _sidecar(content, path)
     except (KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"the model's description is wrong: {what}", path=path, hint=_REINSTALL) from error
 
 
-def _sidecar(content: Mapping[str, Any], folder: str) -> Sidecar:
+def _sidecar(content: Mapping[str, Any], path: str) -> Sidecar:
+    folder = os.path.dirname(path)
     vocabularies = {name: _vocabulary(name, entry, folder) for name, entry in _mapping(content, "vocabularies").items()}
     if not vocabularies:
         raise ValueError("no vocabulary")
     own_id = model_id(content)
     return Sidecar(
+        path=path,
         id=own_id,
         version=_text(content, "version"),
         flatbuffer=_beside(content, "flatbuffer", folder),

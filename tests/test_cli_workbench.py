@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,8 @@ from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.dependencies import INSTALL, missing_libraries, require_libraries
 from genrify_tagger.training.feature_table import COLUMNS
 from tests import media
-from tests.workbench import need_library, tones
+from tests.program import Program
+from tests.workbench import need_library, sound, tones, write_wav
 
 
 def test_a_missing_library_is_one_line_that_says_what_to_install():
@@ -137,3 +139,73 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(program, music, tm
         assert len(refused) == 1 and f"{tmp_path / 'file'}: is a file, not a folder" in refused[0]
     for option, value in (("--seed", "-1"), ("--learning-rate", "0")):
         assert option in program("train", music, "-o", tmp_path / "out", option, value, status=2).stderr
+
+
+@pytest.fixture(scope="module")
+def own_model(tmp_path_factory):
+    """A model of three labels, one of them outside the ten, trained for seconds."""
+    need_library("librosa", "tensorflow", "matplotlib")
+    folder = tmp_path_factory.mktemp("own")
+    music = tones(folder / "set", labels=("classical", "metal", "polka"), clips=6)
+    arguments = ["--labels", "own", "--from-scratch", "--no-augmentation", "--cache", folder / "cache", "-j", "1"]
+    quick = ["--epochs", "3", "--steps", "12", "--batch", "12", "--learning-rate", "0.003"]
+    Program(folder)("train", f"folders:{music}", "-o", folder / "model", *arguments, *quick)
+    return folder / "model"
+
+
+@pytest.fixture
+def library(tmp_path):
+    for label in ("classical", "metal", "polka"):
+        write_wav(tmp_path / "library" / f"{label}.wav", sound(label, 100))
+    return tmp_path / "library"
+
+
+def test_a_model_of_ones_own_tags_a_library(program, own_model, library, tmp_path):
+    sidecar = json.loads((own_model / "genrify.json").read_text())
+    ways = {
+        "folder": ("--model", own_model),
+        "sidecar": ("--model", own_model / "genrify.json", "--vocabulary", "own"),
+    }
+    for name, given in ways.items():
+        options = ("--min-confidence", "0", "--format", "jsonl", "--dry-run", "--database", tmp_path / f"{name}.db")
+        results = [json.loads(line) for line in program("scan", library, *given, *options).stdout.splitlines()]
+        assert [one["vocabulary"] for one in results] == ["own"] * 3
+        assert {one["model"] for one in results} == {sidecar["id"]}
+        assert all(set(one["scores"]) == {"classical", "metal", "polka"} for one in results)
+        guesses = {Path(one["path"]).stem: one["genres"] for one in results}
+        assert guesses == {"classical": ["Classical"], "metal": ["Metal"], "polka": ["Polka"]}
+    assert (
+        "analysis.vocabulary is 'own'; the model has"
+        in program("scan", library, "--vocabulary", "own", status=2).stderr
+    )
+    missing = program("scan", library, "--model", tmp_path / "nothing", status=1).stderr
+    assert "nothing: no such model; give the folder" in missing and len(missing.splitlines()) == 1
+
+
+def test_a_model_of_ones_own_by_setting_and_by_option_of_every_command(program, own_model, library, tmp_path):
+    song = library / "polka.wav"
+    config = tmp_path / "config.toml"
+    config.write_text(f"[analysis]\nmodel = {str(own_model)!r}\n")
+    program("scan", library, "--config", config)
+    for given in (("--config", config), ("--model", own_model)):
+        shown = json.loads(program("show", song, *given, "--format", "json").stdout)
+        assert shown["vocabulary"] == "own" and set(shown["scores"]) == {"classical", "metal", "polka"}
+        found = program("similar", song, *given, "--format", "jsonl").stdout.splitlines()
+        assert len(found) == 2
+        picture = tmp_path / f"{given[0].strip('-')}.svg"
+        program("plot", song, *given, "--panels", "timeline", "-o", picture)
+        assert "Polka" in picture.read_text() or picture.stat().st_size > 5000
+    for command in ("watch", "serve", "set"):
+        assert "--model PATH" in program(command, "--help").stdout
+
+
+def test_evaluate_knows_the_vocabulary_of_a_model(program, own_model):
+    music = own_model.parent / "set"
+    expected = json.loads(program("evaluate", own_model, f"folders:{music}", "--format", "json", "-j", "1").stdout)
+    assert expected["labels"] == ["classical", "metal", "polka"]
+    assert (expected["n_tracks"], expected["n_trained_on"], expected["outside"]["n"]) == (18, 18, 0)
+    assert expected["track_accuracy"]["value"] > 0.9
+    given = ("--model", own_model, "--vocabulary", "own", "--format", "json", "-j", "1")
+    assert json.loads(program("evaluate", f"folders:{music}", *given).stdout) == expected
+    refused = program("evaluate", own_model, f"folders:{music}", "--vocabulary", "gtzan", status=2).stderr
+    assert "has no vocabulary 'gtzan'; it has own" in refused

@@ -36,6 +36,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "prefer_specific": False,
     "title_case": True,
     "min_confidence": None,
+    "model": None,
     "vocabulary": None,
     "names": {},
     "existing": False,
@@ -47,6 +48,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 _SETTING_OF: Final = {
     "count": "tagging.max_genres",
     "min_confidence": "tagging.min_confidence",
+    "model": "analysis.model",
     "vocabulary": "analysis.vocabulary",
     "names": "tagging.names",
     "jobs": "analysis.jobs",
@@ -219,9 +221,10 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
 
     if not isinstance(view["names"].get() or {}, Mapping):
         raise UserError("genrify.names must be a mapping with a line such as `hiphop: Rap` for each label")
-    given = {name: view[key].get() for key, name in _SETTING_OF.items() if key != "database"}
+    given = {name: view[key].get() for key, name in _SETTING_OF.items() if key not in ("model", "database")}
     overrides = {
         **{name: value for name, value in given.items() if value != {}},
+        "analysis.model": _path_or_url(view["model"]),
         "database.url": _path_or_url(view["database"]),
         "tagging.existing": _existing(view),
         "tagging.field": "genre",  # which is what beets writes

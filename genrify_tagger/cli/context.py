@@ -28,6 +28,8 @@ class CliContext:
     ----------
     config_file, database : str or None
         The settings file and the database, if given.
+    model : str or None
+        Folder or sidecar of the model, if given.
     verbose, quiet : bool
         Print more, or errors only.
     log_format : {"text", "json"}
@@ -36,6 +38,7 @@ class CliContext:
 
     config_file: str | None = None
     database: str | None = None
+    model: str | None = None
     verbose: bool = False
     quiet: bool = False
     log_format: LogFormat = "text"
@@ -55,7 +58,7 @@ class CliContext:
         """
         from genrify_tagger.config import load_settings
 
-        given = {"database.url": self.database, **(overrides or {})}
+        given = {"database.url": self.database, "analysis.model": self.model, **(overrides or {})}
         return load_settings(config_file=self.config_file, overrides=given)
 
     def settings(self, overrides: Mapping[str, object] | None = None) -> Settings:
@@ -153,3 +156,8 @@ def _store_in_context(ctx: click.Context, parameter: click.Parameter, value: obj
 
 # These set the context and are not passed to the command; given after the command's name, they win.
 _STORED_IN_CONTEXT: dict[str, Any] = {"expose_value": False, "callback": _store_in_context}
+
+#: Of the commands that analyse music; as for the global options.
+model_option = click.option(
+    "--model", metavar="PATH", help="Folder or sidecar of another model than the shipped one.", **_STORED_IN_CONTEXT
+)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import write_line, write_text
 from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_writable_folder, open_datasets, report_skipped
 from genrify_tagger.errors import ConfigError
@@ -27,11 +27,12 @@ _OF_REFERENCE_MODELS = {
 
 
 @click.command()
-@click.argument("model")
-@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
+@click.argument("model_name", metavar="MODEL")
+@click.argument("datasets", nargs=-1, metavar="DATASET...")
 @click.option("--output", "-o", metavar="FOLDER", help="Save scores.json and plots in this folder.")
 @click.option("--several", is_flag=True, help="Include clips with several labels; any of them counts as correct.")
-@click.option("--vocabulary", default="gtzan", show_default=True, help="Vocabulary of the model to evaluate.")
+@model_option
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to evaluate; by default its first.")
 @click.option(
     "--protocol",
     "protocols",
@@ -51,13 +52,15 @@ _OF_REFERENCE_MODELS = {
 @dataset_options()
 @click.pass_obj
 @common_options
-def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_format: str, **options: Any) -> int:
+def command(
+    state: CliContext, /, model_name: str, datasets: tuple[str, ...], output_format: str, **options: Any
+) -> int:
     """Evaluate a model on labelled music.
 
-    MODEL is "shipped", the folder or sidecar of a model, or a model of the reference study: reference-logistic,
-    reference-cnn, reference-dense, or reference-all. The study's models are trained for every split and tested on the
-    rest; they also accept a feature table as DATASET. A split by segment has pieces of one recording on both sides, so
-    its scores are marked "leaky".
+    MODEL is "shipped", the folder or sidecar of a model (as after --model), or a model of the reference study:
+    reference-logistic, reference-cnn, reference-dense, or reference-all. The study's models are trained for every split
+    and tested on the rest; they also accept a feature table as DATASET. A split by segment has pieces of one recording
+    on both sides, so its scores are marked "leaky".
 
     \b
     Examples:
@@ -70,6 +73,11 @@ def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_
     require_libraries()
     from genrify_tagger.training.evaluation import evaluate_predictions
 
+    model = state.model or model_name
+    if state.model:
+        datasets = (model_name, *datasets)
+    if not datasets:
+        raise click.UsageError("Missing argument 'DATASET...'.")
     if options["output"]:
         need_writable_folder(options["output"])
     if model.startswith((REFERENCE, FORMER_NAME)):
@@ -85,15 +93,14 @@ def command(state: CliContext, /, model: str, datasets: tuple[str, ...], output_
 
 
 def _finished(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
-    from genrify_tagger.training.inference import find_sidecar, predict_datasets
+    from genrify_tagger.training.inference import open_model, predict_datasets
 
     if given := [name for name, value in _OF_REFERENCE_MODELS.items() if options[value]]:
         hint = "a finished model is tested on the whole dataset"
         raise ConfigError(f"{', '.join(given)}: only for the reference models", hint=hint)
-    sidecar = None if model == "shipped" else find_sidecar(model)
-    opened = open_datasets(datasets, options, any_label=options["vocabulary"] != "gtzan")
-    shown = state.shows_progress
-    return predict_datasets(opened, sidecar, vocabulary=options["vocabulary"], jobs=options["jobs"], progress=shown)
+    sidecar, vocabulary = open_model(None if model == "shipped" else model, options["vocabulary"])
+    opened = open_datasets(datasets, options, any_label=vocabulary.name != "gtzan")
+    return predict_datasets(opened, sidecar, vocabulary, jobs=options["jobs"], progress=state.shows_progress)
 
 
 def _reference(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> list[Predictions]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import write_line
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
@@ -25,8 +25,8 @@ PANELS = ("waveform", "spectrogram", "mel-spectrogram", "mfcc", "chroma", "timel
 )
 @click.option("--panels", metavar="NAMES", help=f"Panels to draw, separated by commas: {', '.join(PANELS)}.")
 @click.option("--separate", is_flag=True, help="Save one image for each panel.")
-@click.option("--model", metavar="PATH", help="Sidecar or folder of another model than the shipped one.")
-@click.option("--vocabulary", default="gtzan", show_default=True, help="Vocabulary of the model to show.")
+@model_option
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to show; by default its first.")
 @click.pass_obj
 @common_options
 def command(
@@ -35,8 +35,7 @@ def command(
     output: str | None,
     panels: str | None,
     separate: bool,
-    model: str | None,
-    vocabulary: str,
+    vocabulary: str | None,
 ) -> None:
     """Plot a song.
 
@@ -52,14 +51,14 @@ def command(
     from genrify_tagger.training.dependencies import require_libraries
 
     require_libraries("librosa", "matplotlib")
-    from genrify_tagger.training.inference import find_sidecar
     from genrify_tagger.training.reference_study_features import load_librosa
     from genrify_tagger.training.song_plots import read_song, save_song_plots
 
     chosen = _chosen(panels)
     target = Path(output or f"{Path(file).stem}.png")
     title = display_path(Path(file).name)
-    song = read_song(file, title=title, sidecar_path=find_sidecar(model) if model else None, vocabulary=vocabulary)
+    model = state.settings().analysis.model or None
+    song = read_song(file, title=title, sidecar_path=model, vocabulary=vocabulary)
     load_librosa()
     for path in save_song_plots(song, chosen, target, separate=separate):
         write_line(str(path))

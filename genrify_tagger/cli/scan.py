@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
 @click.option("--max-genres", type=int, metavar="N", help="Maximum number of genres per file.")
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
+@model_option
 @click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
 @click.option("--segments", type=int, metavar="N", help="Number of 3-second segments to analyse per song.")
 @click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import write_line
 from genrify_tagger.errors import GenrifyError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on; by default only this machine can connect.")
 @click.option("--port", "-p", type=int, metavar="N", help="Port to listen on; 0 picks a free one.")
+@model_option
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the web browser.")
 @click.pass_obj
 @common_options

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option
 
 
@@ -15,6 +15,7 @@ from genrify_tagger.cli.output import format_option
 @click.option("--none", "remove", is_flag=True, help="Remove the genre; give files only.")
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
 @click.option("--incomplete", is_flag=True, default=None, help="Also write into files that are cut off.")
+@model_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options

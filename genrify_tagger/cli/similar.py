@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json, write_line
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path())
 @click.option("--count", "-n", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of songs.")
 @click.option("--playlist", type=click.Path(dir_okay=False), metavar="FILE.m3u8", help="Also write a playlist.")
+@model_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options

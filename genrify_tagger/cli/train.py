@@ -70,7 +70,8 @@ def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> 
     Examples:
       genrify-tag train gtzan/ allmusic/labels.csv -o mymodel
       genrify-tag train library:~/Music -o mymodel --labels own
-      genrify-tag evaluate mymodel library:~/Other --vocabulary own
+      genrify-tag evaluate mymodel library:~/Other
+      genrify-tag scan ~/Music --model mymodel --dry-run
     """  # noqa: D301
     from genrify_tagger.training.dependencies import load_tensorflow, require_libraries
 

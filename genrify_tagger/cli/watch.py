@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 )
 @click.option("--poll", "poll_seconds", type=float, metavar="SECONDS", help="Interval between polls.")
 @click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
+@model_option
 @click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")
 @click.option("--serve", is_flag=True, help="Also serve the web page, as set in [web].")
 @click.pass_obj

@@ -72,10 +72,10 @@ class AnalysisSettings:
         "Memory limit per file, on top of what a worker needs at its start; a file that takes more fails.", 512, low=64
     )
     model: str = _setting(
-        "Path of the JSON sidecar of another model. Empty: the shipped model.",
+        "Folder or JSON sidecar of another model, as `train` writes it. Empty: the shipped model.",
         "",
         form="path",
-        example="~/models/mine.json",
+        example="~/models/mine",
     )
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from genrify_tagger import store as stores
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
-from genrify_tagger.config import Settings
+from genrify_tagger.config import AnalysisSettings, Settings
 from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
@@ -58,13 +58,15 @@ class Session:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The labels to decide by."""
-        wanted = self.settings.analysis.vocabulary
-        try:
-            return self.sidecar.vocabularies[wanted]
-        except KeyError:
-            known = ", ".join(sorted(self.sidecar.vocabularies))
-            raise ConfigError(f"analysis.vocabulary is {wanted!r}; the model has: {known}") from None
+        """The labels to decide by; a model with a single vocabulary needs no setting."""
+        wanted, vocabularies = self.settings.analysis.vocabulary, self.sidecar.vocabularies
+        if wanted == AnalysisSettings().vocabulary and len(vocabularies) == 1:
+            return next(iter(vocabularies.values()))
+        if wanted not in vocabularies:
+            known = ", ".join(sorted(vocabularies))
+            hint = None if self.settings.analysis.model else "analysis.model or --model chooses another model"
+            raise ConfigError(f"analysis.vocabulary is {wanted!r}; the model has: {known}", hint=hint)
+        return vocabularies[wanted]
 
     @cached_property
     def front_end(self) -> str:

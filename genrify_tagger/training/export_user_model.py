@@ -15,7 +15,7 @@ from keras import ops
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.errors import ModelError
 from genrify_tagger.spectrogram import FRONT_END
-from genrify_tagger.training import calibration, fast_musicnn, flatbuffer, musicnn_weights
+from genrify_tagger.training import calibration, fast_musicnn, musicnn_weights
 from genrify_tagger.training.target_classes import TargetClasses
 from genrify_tagger.training.trainable_networks import published_weights
 
@@ -147,7 +147,7 @@ def check_runtime(model: Any, target: TargetClasses, folder: Path, mel: FloatArr
         If it is above `TOLERANCE`.
     """
     expected = np.asarray(model.predict(mel, verbose=0))
-    outputs = Classifier(str(folder / flatbuffer.SIDECAR)).predict(mel)
+    outputs = Classifier(str(folder)).predict(mel)
     found = outputs[target.name]
     if target.outside:
         found = np.concatenate([found * (1 - outputs["outside"]), outputs["outside"]], axis=1)

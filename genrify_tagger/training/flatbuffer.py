@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genrify_tagger.classifier import model_id
+from genrify_tagger.classifier import SIDECAR_NAME, model_id
 from genrify_tagger.training.musicnn_weights import BANDS, FRAMES
 
-FLATBUFFER, SIDECAR = "genrify.tflite", "genrify.json"
+FLATBUFFER = "genrify.tflite"
 
 
 def convert(model: Any) -> bytes:
@@ -53,5 +53,5 @@ def write_model(folder: Path, flatbuffer: bytes, *, version: str, description: M
     (folder / FLATBUFFER).write_bytes(flatbuffer)
     identity = model_id(content)
     text = json.dumps({"id": identity, **content}, indent=1, ensure_ascii=False)
-    (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+    (folder / SIDECAR_NAME).write_text(text + "\n", encoding="utf-8")
     return identity

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from genrify_tagger.classifier import load_sidecar
+from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.decision import decide
-from genrify_tagger.errors import ConfigError, ModelError
+from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.datasets import Dataset, SkippedFile, read_list
 from genrify_tagger.training.evaluation import Predictions, TrackPrediction
 from genrify_tagger.training.process_map import map_in_processes
@@ -39,9 +39,9 @@ class ClipOutputs:
 
 def predict_datasets(
     datasets: Sequence[Dataset],
-    sidecar_path: str | None,
+    sidecar: Sidecar,
+    vocabulary: Vocabulary,
     *,
-    vocabulary: str = "gtzan",
     jobs: int = 0,
     progress: bool = True,
 ) -> Predictions:
@@ -50,51 +50,39 @@ def predict_datasets(
     Parameters
     ----------
     datasets : sequence of Dataset
-    sidecar_path : str or None
-        None for the shipped model.
-    vocabulary : str
+    sidecar : Sidecar
+    vocabulary : Vocabulary
+        One of the model's.
     jobs : int
-
-    Raises
-    ------
-    ModelError
-        If there is no such model.
-    ConfigError
-        If it has no such vocabulary.
+        Number of processes; 0 for one per core.
     """
-    sidecar = load_sidecar(sidecar_path)
-    if vocabulary not in sidecar.vocabularies:
-        raise ConfigError(
-            f"the model has no vocabulary {vocabulary!r}", hint=f"it has {', '.join(sidecar.vocabularies)}"
-        )
-    chosen = sidecar.vocabularies[vocabulary]
     clips = [clip for dataset in datasets for clip in dataset.clips]
     problems = [problem for dataset in datasets for problem in dataset.problems]
     tracks = []
-    tasks = [(clip.path, sidecar_path) for clip in clips]
+    tasks = [(clip.path, sidecar.path) for clip in clips]
     for clip, (_, analysed, reason) in zip(
         clips, map_in_processes(analyse_clip, tasks, jobs=jobs, title="Analysing" if progress else ""), strict=True
     ):
         if analysed is None:
             problems.append(SkippedFile(clip.path, reason or "no result"))
             continue
-        decision = decide(analysed.outputs, analysed.levels, chosen)
-        scores = np.array([decision.scores[label] for label in chosen.labels])
-        tracks.append(TrackPrediction(clip, analysed.outputs[chosen.output], scores, decision.confidence))
+        decision = decide(analysed.outputs, analysed.levels, vocabulary)
+        scores = np.array([decision.scores[label] for label in vocabulary.labels])
+        tracks.append(TrackPrediction(clip, analysed.outputs[vocabulary.output], scores, decision.confidence))
     return Predictions(
         model=sidecar.id,
         dataset=" + ".join(dataset.name for dataset in datasets),
         protocol="",
-        labels=chosen.labels,
+        labels=vocabulary.labels,
         tracks=tuple(tracks),
-        min_confidence=chosen.min_confidence,
-        trained_on=trained_on(sidecar_path),
+        min_confidence=vocabulary.min_confidence,
+        trained_on=trained_on(sidecar),
         problems=tuple(problems),
     )
 
 
-def analyse_clip(task: tuple[str, str | None], segments: int = SEGMENTS) -> ClipOutputs:
-    """Analyse one file with a model (None for the shipped one); runs in a process of its own."""
+def analyse_clip(task: tuple[str, str], segments: int = SEGMENTS) -> ClipOutputs:
+    """Analyse one file with the model of a sidecar; runs in a process of its own."""
     from genrify_tagger.audio import load_segments
     from genrify_tagger.spectrogram import log_mel
 
@@ -105,28 +93,31 @@ def analyse_clip(task: tuple[str, str | None], segments: int = SEGMENTS) -> Clip
     return ClipOutputs(outputs, loaded.intervals, (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32))
 
 
-def find_sidecar(path: str) -> str:
-    """Return the sidecar of a model given by its sidecar or folder.
+def open_model(path: str | None, vocabulary: str | None) -> tuple[Sidecar, Vocabulary]:
+    """Return the sidecar of a model (None for the shipped one) and its vocabulary, as of `choose_vocabulary`."""
+    sidecar = load_sidecar(path)
+    return sidecar, choose_vocabulary(sidecar, vocabulary)
+
+
+def choose_vocabulary(sidecar: Sidecar, name: str | None) -> Vocabulary:
+    """Return a model's vocabulary by name; None for its first, the only one of a model that `train` wrote.
 
     Raises
     ------
-    ModelError
-        If there is none.
+    ConfigError
+        If the model has no such vocabulary.
     """
-    if not os.path.exists(path):
-        hint = 'give "shipped", a folder or sidecar that `genrify-tag train` wrote, or a reference model'
-        raise ModelError("no such model", path=path, hint=hint)
-    if not os.path.isdir(path):
-        return path
-    found = os.path.join(path, "genrify.json")
-    if not os.path.exists(found):
-        raise ModelError("no model in this folder", path=path, hint="it should hold genrify.json and genrify.tflite")
-    return found
+    if name is None:
+        return next(iter(sidecar.vocabularies.values()))
+    if name not in sidecar.vocabularies:
+        hint = f"it has {', '.join(sidecar.vocabularies)}"
+        raise ConfigError(f"the model has no vocabulary {name!r}", path=sidecar.path, hint=hint)
+    return sidecar.vocabularies[name]
 
 
-def trained_on(sidecar_path: str | None) -> frozenset[str] | None:
+def trained_on(sidecar: Sidecar) -> frozenset[str] | None:
     """Return the names of the clips a model was trained on, if there is a list of them beside its sidecar."""
-    path = os.path.join(os.path.dirname(load_sidecar(sidecar_path).flatbuffer), TRAINED_ON)
+    path = os.path.join(os.path.dirname(sidecar.path), TRAINED_ON)
     return frozenset(read_list(path)) if os.path.exists(path) else None
 
 
@@ -136,7 +127,7 @@ def write_trained_on(folder: Path, names: Iterable[str]) -> None:
 
 
 @functools.cache
-def _classifier(sidecar_path: str | None) -> Classifier:
+def _classifier(sidecar_path: str) -> Classifier:
     from genrify_tagger.classifier import Classifier
 
     return Classifier(sidecar_path)

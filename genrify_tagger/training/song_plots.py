@@ -64,7 +64,7 @@ class SongAudio:
         return len(self.y) / SAMPLE_RATE
 
 
-def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabulary: str = "gtzan") -> SongAudio:
+def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabulary: str | None = None) -> SongAudio:
     """Decode a song and analyse all of its segments.
 
     Raises
@@ -76,16 +76,13 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
     from genrify_tagger.classifier import Classifier
     from genrify_tagger.spectrogram import log_mel
     from genrify_tagger.training.decoded_cache import cut_segments
+    from genrify_tagger.training.inference import choose_vocabulary
     from genrify_tagger.training.reference_study_features import decode_at_rate
 
     y = decode_at_rate(path, SAMPLE_RATE)
     segments = cut_segments(decode_all(path).astype(np.float16))
     classifier = Classifier(sidecar_path)
-    if vocabulary not in classifier.sidecar.vocabularies:
-        raise ConfigError(
-            f"the model has no vocabulary {vocabulary!r}", hint=f"it has {', '.join(classifier.sidecar.vocabularies)}"
-        )
-    chosen = classifier.sidecar.vocabularies[vocabulary]
+    chosen = choose_vocabulary(classifier.sidecar, vocabulary)
     starts = np.arange(len(segments), dtype=np.float32) * SEGMENT_SECONDS
     return SongAudio(
         title=title,

@@ -8,7 +8,6 @@ from accuracy import accuracy_figures
 from calibration_songs import sharpened
 from clips import read_clips
 from genrify_tagger.classifier import load_sidecar
-from genrify_tagger.training.flatbuffer import SIDECAR
 from operating_figures import broad_figures, genre_operating_figures
 from recipe_options import MODELS, PREDICTIONS, SCORES, parse_options, print_figures, rounded, write_figures
 
@@ -19,7 +18,7 @@ def main() -> None:
     """Run the step."""
     options = parse_options(__doc__)
     clips = read_clips(options.shared)
-    sidecar = load_sidecar(str(MODELS / SIDECAR))
+    sidecar = load_sidecar(str(MODELS))
     gtzan, broad = sidecar.vocabularies["gtzan"], sidecar.vocabularies["broad"]
     with np.load(options.work / PREDICTIONS) as stored:
         runs, broad_runs, tagged = [sharpened(run) for run in stored["genres"]], list(stored["broad"]), stored["tagged"]
