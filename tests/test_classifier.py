@@ -163,7 +163,7 @@ def test_a_model_elsewhere_is_two_files(model):
 
 
 def test_missing_sidecar(tmp_path):
-    with pytest.raises(ModelError, match="No such file") as caught:
+    with pytest.raises(ModelError, match="no such model") as caught:
         load_sidecar(str(tmp_path / "none.json"))
     assert caught.value.path == str(tmp_path / "none.json")
 

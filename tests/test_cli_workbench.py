@@ -174,10 +174,8 @@ def test_a_model_of_ones_own_tags_a_library(program, own_model, library, tmp_pat
         assert all(set(one["scores"]) == {"classical", "metal", "polka"} for one in results)
         guesses = {Path(one["path"]).stem: one["genres"] for one in results}
         assert guesses == {"classical": ["Classical"], "metal": ["Metal"], "polka": ["Polka"]}
-    assert (
-        "analysis.vocabulary is 'own'; the model has"
-        in program("scan", library, "--vocabulary", "own", status=2).stderr
-    )
+    other = program("scan", library, "--vocabulary", "own", status=2).stderr
+    assert "analysis.vocabulary is 'own'; the model has" in other and "--model chooses another" in other
     missing = program("scan", library, "--model", tmp_path / "nothing", status=1).stderr
     assert "nothing: no such model; give the folder" in missing and len(missing.splitlines()) == 1
 
@@ -194,7 +192,7 @@ def test_a_model_of_ones_own_by_setting_and_by_option_of_every_command(program, 
         assert len(found) == 2
         picture = tmp_path / f"{given[0].strip('-')}.svg"
         program("plot", song, *given, "--panels", "timeline", "-o", picture)
-        assert "Polka" in picture.read_text() or picture.stat().st_size > 5000
+        assert "<svg" in picture.read_text()
     for command in ("watch", "serve", "set"):
         assert "--model PATH" in program(command, "--help").stdout
 
