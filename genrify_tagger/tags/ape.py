@@ -97,10 +97,15 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
     return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), tail)
 
 
+def key_of(item: bytes) -> str:
+    """Return the key of an item."""
+    return item[8 : item.find(b"\0", 8)].decode("latin-1")
+
+
 def field_values(item: bytes, field: str) -> tuple[str, ...] | None:
     """Return the values of `field` that an item holds, None if it is another item."""
     nul = item.find(b"\0", 8)
-    if item[8:nul].decode("latin-1").casefold() != field.casefold():
+    if key_of(item).casefold() != field.casefold():
         return None
     check_bytes(len(item))
     value = item[nul + 1 :]

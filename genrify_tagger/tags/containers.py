@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 from genrify_tagger.errors import NotTaggableError, TagReadError
 from genrify_tagger.tags import asf
+from genrify_tagger.tags.dsf import open_dsf
 from genrify_tagger.tags.flac import open_flac
 from genrify_tagger.tags.model import TagState, check_bytes
 from genrify_tagger.tags.mp4 import open_mp4
+from genrify_tagger.tags.mpeg_frames import has_frame, is_frame
 from genrify_tagger.tags.ogg import open_ogg
+from genrify_tagger.tags.outer_tags import with_outer_tags
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.riff_iff import open_aiff, open_dsf, open_wav
+from genrify_tagger.tags.riff_iff import open_aiff, open_wav
 from genrify_tagger.tags.tagged_stream import front_tags, open_stream
 
 _APE_FIRST = {
@@ -40,7 +43,6 @@ _NO_PLACE = {
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _MPEG_SUFFIXES = {".mp3", ".mp2", ".mp1", ".mpga"}
 _SEARCH = 64 << 10
-_BITRATES_BAD, _RATES_BAD = 0xF0, 0x0C
 
 
 def open_state(view: PatchedFile, field: str, path: str) -> TagState:
@@ -89,9 +91,9 @@ def _by_magic(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState]
 def _streamed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
     """Return the opener of a container that may stand behind ID3 tags."""
     if head.startswith(b"fLaC"):
-        return lambda view, field: open_flac(view, field, start)
+        return lambda view, field: with_outer_tags(open_flac(view, field, start))
     if head.startswith(b"OggS"):
-        return lambda view, field: open_ogg(view, field, start)
+        return lambda view, field: with_outer_tags(open_ogg(view, field, start))
     name = next((name for magic, name in _APE_FIRST.items() if head.startswith(magic)), None)
     if name is not None:
         return lambda view, field: open_stream(view, field, name, primary="ape")
@@ -124,30 +126,8 @@ def _mpeg(view: PatchedFile, field: str, path: str, start: int, head: bytes, *, 
     if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:
         raise NotTaggableError("raw AAC files have no place for a genre that this program can write safely")
     suffix = os.path.splitext(path)[1].lower()
-    if _is_mpeg(head) or ((tagged or suffix in _MPEG_SUFFIXES) and _has_mpeg(view.at(start, _SEARCH))):
+    if is_frame(head) or ((tagged or suffix in _MPEG_SUFFIXES) and has_frame(view.at(start, _SEARCH))):
         return open_stream(view, field, "mp3", primary="id3")
     if suffix in _MPEG_SUFFIXES:
         raise TagReadError("there is no MPEG audio in the file")
     raise TagReadError("this is not an audio file of a known kind")
-
-
-def _is_mpeg(head: bytes) -> bool:
-    """Return whether these four bytes begin a frame of MPEG audio (layer I to III)."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer = head[1] & 0x18, head[1] & 0x06
-    return (
-        version != 0x08
-        and layer != 0
-        and head[2] & _BITRATES_BAD != _BITRATES_BAD
-        and head[2] & _RATES_BAD != _RATES_BAD
-    )
-
-
-def _has_mpeg(data: bytes) -> bool:
-    at = data.find(b"\xff")
-    while at >= 0:
-        if _is_mpeg(data[at : at + 4]):
-            return True
-        at = data.find(b"\xff", at + 1)
-    return False

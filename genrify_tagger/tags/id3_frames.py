@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from genrify_tagger.tags.id3 import UNSYNC, Tag, resync, syncsafe, unsync
 from genrify_tagger.tags.model import GENRE, JOIN, MAX_BYTES, check_bytes
 
 _MAX_INFLATED = 1 << 16
+_ALIAS = "GENRE"
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
@@ -22,6 +24,8 @@ def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
     TagReadError
         If it is the field's frame but encrypted or damaged.
     """
+    if field == GENRE and is_alias(frame, field):
+        return _alias_values(tag, frame)
     if not frame.startswith(_frame_id(tag.version, field)):
         return None
     if field == GENRE:
@@ -37,6 +41,24 @@ def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
     values = [value for value in values if value]
     named = resolve_id3(values) if field == GENRE else tuple(values)
     return named if tag.version == 4 else split_joined(named)
+
+
+def is_alias(frame: bytes, field: str) -> bool:
+    """Return whether a frame is of the kind that players may read in place of the genre frame (``TXXX:GENRE``)."""
+    return field == GENRE and frame.startswith(b"TXX")
+
+
+def _alias_values(tag: Tag, frame: bytes) -> tuple[str, ...] | None:
+    try:
+        return field_values(tag, frame, _ALIAS)
+    except TagReadError:
+        return None  # of whatever field it is
+
+
+def make_alias(tag: Tag, genres: Sequence[str], former: bytes) -> bytes:
+    """Return a frame of the alias that says `genres`, with the spelling of the one it replaces."""
+    encoding, text = _text(_content(tag, former))
+    return make_frame(tag, _split(text, encoding)[0], genres, former, described=True)
 
 
 def _frame_id(version: int, field: str) -> bytes:
@@ -107,7 +129,9 @@ def _split_wide(data: bytes) -> list[bytes]:
     return [*parts, data[start:]]
 
 
-def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
+def make_frame(
+    tag: Tag, field: str, genres: Sequence[str], former: bytes | None, *, described: bool | None = None
+) -> bytes:
     """Return a frame, as it stands in this tag, that says `genres`.
 
     Parameters
@@ -120,12 +144,15 @@ def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None
         Values; ID3v2.4 keeps them apart, earlier versions join them with "; ".
     former : bytes or None
         The frame it replaces, whose encoding (where it can hold the text), status flags and group are kept.
+    described : bool or None
+        Whether it is a TXXX frame with `field` as its description; left out, that depends on the field.
     """
+    described = field != GENRE if described is None else described
     values = list(genres) if tag.version == 4 else [JOIN.join(genres)]
-    texts = values if field == GENRE else [field, *values]
+    texts = [field, *values] if described else values
     encoding = _encoding_for(tag, "".join(texts), former)
     body = bytes((encoding,)) + _encode(texts, encoding, version=tag.version)
-    name = _frame_id(tag.version, field)
+    name = _frame_id(tag.version, _ALIAS if described else GENRE)
     if tag.version == 2:
         frame = name + len(body).to_bytes(3, "big") + body
         return unsync(frame) if tag.whole_unsync else frame
@@ -181,8 +208,11 @@ def _kept_flags(tag: Tag, former: bytes | None) -> tuple[int, int, bytes]:
 def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
     """Return what an ID3v1 block (128 bytes) says, but for its genre, as frames of ID3v2.4.
 
-    The same frames as mutagen shows for such a file, so that nothing changes for who reads it through mutagen.
+    The same frames as mutagen shows for such a file, so that nothing changes for who reads it through mutagen. None at
+    all if its text is not Latin-1: it would be shown wrongly.
     """
+    if not is_latin1(block[3:127]):
+        return ()
     texts = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93], b"TDRC": block[93:97]}
     comment = block[97:125] if block[125] == 0 and block[126] else block[97:127]
     bodies = {name: _v1_text(text) for name, text in texts.items()}
@@ -192,6 +222,14 @@ def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
     if len(comment) == 28:
         frames.append((b"TRCK", b"\0" + str(block[126]).encode("ascii")))
     return tuple(name + syncsafe(len(body)) + bytes(2) + body for name, body in frames)
+
+
+def is_latin1(text: bytes) -> bool:
+    """Return whether the text of an ID3v1 block is plausible as Latin-1, and not UTF-8, Cyrillic or East Asian.
+
+    Two accented letters in a row are rare in Latin-1; in other encodings whole words have the highest bit set.
+    """
+    return not any(0x80 <= byte < 0xA0 for byte in text) and not re.search(rb"[\x80-\xff]{2}", text)
 
 
 def _v1_text(field: bytes) -> bytes:

@@ -131,8 +131,8 @@ class _PatchedFileIO(io.BytesIO):
 
 def _is_id3_field(tags: Any, frame: bytes, field: str) -> bool:
     length = 3 if tags.version[1] == 2 else 4
-    if field == GENRE:
-        return frame[:length] in (b"TCO", b"TCON")
+    if field == GENRE and frame[:length] in (b"TCO", b"TCON"):
+        return True
     described = (field.encode("ascii"), field.encode("utf-16-le"))
     return frame[:3] == b"TXX" and any(name.lower() in frame.lower() for name in described)
 

@@ -1,156 +1,143 @@
 """Audio with tags before and behind it: MP3 and TTA (ID3v2), Monkey's Audio, WavPack, Musepack and others (APEv2).
 
-All places that have the genre say the same after a write: players differ in which one they believe. A tag that does
-not exist is only made where it is the container's own.
+All tags that have the genre say the same after a write: players differ in which one they believe. A tag that does not
+exist is only made where it is the container's own, and not where it would hide the fields of another one (`shadowing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from genrify_tagger.errors import TagReadError
 from genrify_tagger.tag_blocks import ID3_HEADER, V1_GENRE, V1_SIZE, TagBlock, id3_size, trailing_blocks
 from genrify_tagger.tags import ape, genre_names, id3, id3_frames
-from genrify_tagger.tags.model import GENRE, MAX_TAGS, Edit, Piece, check_count, insert_at, joined
+from genrify_tagger.tags.located_tag import LocatedTag
+from genrify_tagger.tags.model import GENRE, MAX_TAGS, Edit, Piece, check_count, joined
+from genrify_tagger.tags.mpeg_frames import has_frame
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.shadowing import Home, TagContent, choose_homes, refuse_hiding, v1_content
 
 # A tag made where none was: the version that mutagen, mediafile and Picard write by default.
 NEW_ID3 = 4
-
-
-@dataclass(frozen=True)
-class LocatedTag:
-    """A tag with its place in the file; a tag of no length is one that could be made there."""
-
-    name: str
-    start: int
-    end: int
-    tag: id3.Tag | ape.ApeTag
-
-    @property
-    def parts(self) -> tuple[bytes, ...]:
-        """The frames or items."""
-        return self.tag.frames if isinstance(self.tag, id3.Tag) else self.tag.items
-
-    def values(self, part: bytes, field: str) -> tuple[str, ...] | None:
-        """Return what `part` says of the field, None if it is about something else."""
-        if isinstance(self.tag, id3.Tag):
-            return id3_frames.field_values(self.tag, part, field)
-        return ape.field_values(part, field)
-
-    def make(self, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
-        """Return a frame or item that says `genres`."""
-        if isinstance(self.tag, id3.Tag):
-            return id3_frames.make_frame(self.tag, field, genres, former)
-        return ape.make_item(self.tag, field, genres, former)
-
-    def rebuilt(self, parts: Sequence[bytes]) -> list[bytes]:
-        """Return the tag's bytes, in pieces, with other parts; its size stays if it can."""
-        if isinstance(self.tag, id3.Tag):
-            return self.tag.with_frames(parts, size=self.end - self.start).build()
-        return self.tag.with_items(parts).build()
-
-
-def field_pieces(located: LocatedTag, field: str) -> list[tuple[Piece, tuple[str, ...]]]:
-    """Return the field's pieces in one tag, each with what it says."""
-    found = []
-    for index, part in enumerate(located.parts):
-        values = located.values(part, field)
-        if values is not None:
-            found.append((Piece(located.name, index, part), values))
-    return found
-
-
-def compose_piece(located: LocatedTag, field: str, genres: Sequence[str]) -> list[Piece]:
-    """Return the one piece that says `genres` in a tag, in the place of the first former one."""
-    if not genres:
-        return []
-    former = [piece for piece, _ in field_pieces(located, field)]
-    # No reader looks behind an unreadable stretch, and it must not be cut in two.
-    end = 0 if located.tag.tail else len(located.parts)
-    at = former[0].at if former else end
-    return [Piece(located.name, at, located.make(field, genres, former[0].data if former else None))]
+_V1 = "id3v1"
+_SEARCH = 64 << 10
 
 
 @dataclass(frozen=True)
 class TaggedStream:
-    """The genre field of a file made of tags, audio, tags."""
+    """The genre field of a file made of tags, audio, tags.
+
+    Attributes
+    ----------
+    primary : str
+        The container's own kind of tag, "id3" or "ape"; "none" if that is not among these tags.
+    appended : frozenset of str
+        Names of the ID3v2 tags behind the audio, which hardly any player reads.
+    v1 : int or None
+        Where the genre byte of ID3v1 stands.
+    """
 
     container: str
     view: PatchedFile
     field: str
     primary: str
     tags: tuple[LocatedTag, ...]
+    appended: frozenset[str]
     v1: int | None
-
-    @cached_property
-    def _found(self) -> list[tuple[LocatedTag, list[tuple[Piece, tuple[str, ...]]]]]:
-        return [(located, field_pieces(located, self.field)) for located in self.tags]
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """The field's frames and items, and ID3v1's genre byte if it is set."""
-        found = [piece for _, pieces in self._found for piece, _ in pieces]
+        found = [piece for located in self.tags for piece in located.pieces(self.field)]
         return (*found, *self._v1_piece())
 
     def _v1_piece(self) -> tuple[Piece, ...]:
         byte = self._v1_byte
-        return () if byte == genre_names.NO_GENRE else (Piece("id3v1", 0, bytes((byte,))),)
+        return () if byte == genre_names.NO_GENRE else (Piece(_V1, 0, bytes((byte,))),)
 
     @cached_property
     def _v1_byte(self) -> int:
         return genre_names.NO_GENRE if self.v1 is None or self.field != GENRE else self.view.at(self.v1, 1)[0]
 
     @property
+    def _v1_block(self) -> bytes:
+        return b"" if self.v1 is None else self.view.at(self.v1 - V1_GENRE, V1_SIZE)
+
+    @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What each tag says; ID3v1 counts only where nothing else does."""
-        ranked = sorted(self._found, key=lambda found: not found[0].name.startswith(self.primary))
-        said = tuple(tuple(name for _, values in pieces for name in values) for _, pieces in ranked if pieces)
+        ranked = sorted(self.tags, key=lambda located: not located.name.startswith(self.primary))
+        said = tuple(values for located in ranked for values in located.values(self.field))
         return said if any(said) or not self._v1_piece() else (*said, genre_names.from_v1(self._v1_byte))
 
-    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return one piece for the container's own tag, and for every other tag that exists."""
-        byte = genre_names.to_v1(genres) if self.v1 is not None and self.field == GENRE else genre_names.NO_GENRE
-        # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
-        enough = self.primary == "id3" and joined(genre_names.from_v1(byte)) == joined(genres)
-        wanted = [
-            located for located in self.tags if self._wanted(located) and not (enough and located.start == located.end)
-        ]
-        made = [piece for located in wanted for piece in compose_piece(located, self.field, genres)]
-        return (*made, *([] if byte == genre_names.NO_GENRE else [Piece("id3v1", 0, bytes((byte,)))]))
+    @property
+    def homes(self) -> list[Home]:
+        """The tags that may hold the field."""
+        homes = [self._home(located) for located in self.tags]
+        if self.v1 is not None:
+            usual = self.primary != "none" and self.field == GENRE
+            homes.append(Home(_V1, v1_content(self._v1_block), bool(self._v1_piece()), usual))
+        return homes
 
-    def _wanted(self, located: LocatedTag) -> bool:
-        if located.name.startswith(self.primary) and located.name.endswith(":0"):
-            return True
-        # The own kind's first tag and APEv2 beside ID3 get the genre; further tags only if they have it.
-        first_ape = located.name == "ape:0" and located.end > located.start
-        return first_ape or bool(field_pieces(located, self.field))
+    def _home(self, located: LocatedTag) -> Home:
+        first = located.name.endswith(":0")
+        usual = first and (
+            located.name.startswith(self.primary)
+            or (located.name.startswith("ape") and located.exists and self.primary != "none")
+        )
+        content = located.content(self.field)
+        if located.name in self.appended:
+            content = TagContent("id3", content.is_empty, content.is_shown, has_fields=False)
+        # A new ID3v2 tag begins with the frames that say what ID3v1 says.
+        carries = frozenset({_V1} if located.parts and not located.exists else ())
+        return Home(located.name, content, bool(located.pieces(self.field)), usual, carries)
+
+    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
+        """Return the pieces of the tags that get the genre."""
+        chosen = choose_homes(self.homes)
+        # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
+        if self._v1_says(genres) and self.primary == "id3":
+            chosen -= {located.name for located in self.tags if not located.exists}
+        return self.compose_in(chosen, genres)
+
+    def compose_in(self, chosen: Collection[str], genres: Sequence[str]) -> tuple[Piece, ...]:
+        """Return the pieces that say `genres` in the chosen homes.
+
+        Raises
+        ------
+        WriteRefusedError
+            If nothing but ID3v1 is chosen, and it has no number for them.
+        """
+        if _V1 in chosen and len(chosen) == 1 and genres and not self._v1_says(genres):
+            raise refuse_hiding("an ID3v1 block", genres)
+        made = [
+            piece for located in self.tags if located.name in chosen for piece in located.compose(self.field, genres)
+        ]
+        byte = genre_names.to_v1(genres) if _V1 in chosen and self.field == GENRE else genre_names.NO_GENRE
+        return (*made, *([] if byte == genre_names.NO_GENRE else [Piece(_V1, 0, bytes((byte,)))]))
+
+    def _v1_says(self, genres: Sequence[str]) -> bool:
+        if self.v1 is None or self.field != GENRE:
+            return False
+        return joined(genre_names.from_v1(genre_names.to_v1(genres))) == joined(genres)
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits, one for each tag that changes."""
-        edits = [edit for located in self.tags for edit in self._splice_tag(located, pieces)]
+        rebuilt = ((located, located.rebuilt(pieces, self.field)) for located in self.tags)
+        edits = [Edit(located.start, located.end, b"".join(parts)) for located, parts in rebuilt if parts is not None]
         if self.v1 is not None and self.field == GENRE:
-            byte = next((piece.data for piece in pieces if piece.place == "id3v1"), bytes((genre_names.NO_GENRE,)))
+            byte = next((piece.data for piece in pieces if piece.place == _V1), bytes((genre_names.NO_GENRE,)))
             if byte != self.view.at(self.v1, 1):
                 edits.append(Edit(self.v1, self.v1 + 1, byte))
         return edits
 
-    def _splice_tag(self, located: LocatedTag, pieces: Sequence[Piece]) -> list[Edit]:
-        wanted = [piece for piece in pieces if piece.place == located.name]
-        if wanted == [piece for piece, _ in field_pieces(located, self.field)]:
-            return []
-        others = [part for part in located.parts if located.values(part, self.field) is None]
-        return [Edit(located.start, located.end, b"".join(located.rebuilt(insert_at(others, wanted))))]
-
     def others(self) -> list[bytes]:
         """Return every other frame and item of the tags, and ID3v1 without its genre byte."""
-        kept = [part for located in self.tags for part in located.parts if located.values(part, self.field) is None]
+        kept = [part for located in self.tags for part in located.others(self.field)]
         kept += [located.tag.tail for located in self.tags if located.tag.tail]
-        if self.v1 is not None:
-            kept.append(self.view.at(self.v1 - V1_GENRE, V1_GENRE))
-        return kept
+        return [*kept, self._v1_block[:V1_GENRE]]
 
 
 def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
@@ -175,20 +162,40 @@ def trailing_tags(view: PatchedFile, audio: int) -> list[TagBlock]:
 
 
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:
-    """Find all tags of a file whose own kind of tag is `primary`: "id3" or "ape"."""
-    front = front_tags(view)
+    """Find all tags around the audio of a file.
+
+    Parameters
+    ----------
+    view : PatchedFile
+    field : str
+        "genre" or a custom name.
+    container : str
+    primary : str
+        The container's own kind of tag: "id3", "ape" or "none". One that does not exist is prepared to be made.
+    """
+    front = front_tags(view) or (_hidden_front_tag(view) if container == "mp3" else [])
     audio = front[-1][1] if front else 0
     behind = trailing_tags(view, audio)
     id3_spans = front + [(block.start, block.end) for block in behind if block.kind == "id3"]
     tags = [_id3_tag(view, span, index) for index, span in enumerate(id3_spans)]
-    v1 = next((block.start + V1_GENRE for block in reversed(behind) if block.kind == "v1"), None)
+    v1 = next((block.start for block in reversed(behind) if block.kind == "v1"), None)
     if not front and primary == "id3":
         tags = [replace(located, name=_named(located.tag, index + 1)) for index, located in enumerate(tags)]
-        known = () if v1 is None else id3_frames.frames_of_v1(view.at(v1 - V1_GENRE, V1_SIZE))
+        known = () if v1 is None else id3_frames.frames_of_v1(view.at(v1, V1_SIZE))
         fresh = replace(id3.empty_tag(NEW_ID3), frames=known)
         tags.insert(0, LocatedTag(_named(fresh, 0), 0, 0, fresh))
-    tags += _ape_tags(view, behind, audio, make=primary == "ape")
-    return TaggedStream(container, view, field, primary, tuple(tags), v1)
+    appended = frozenset(located.name for located in tags if located.exists and located.start >= audio)
+    tags += _ape_tags(view, behind, make=primary == "ape")
+    byte = None if v1 is None else v1 + V1_GENRE
+    return TaggedStream(container, view, field, primary, tuple(tags), appended, byte)
+
+
+def _hidden_front_tag(view: PatchedFile) -> list[tuple[int, int]]:
+    """Return the span of an ID3v2 tag that stands behind zeros or junk in front of the audio, as TagLib finds it."""
+    data = view.at(0, _SEARCH)
+    at = data.find(b"ID3")
+    size = id3_size(data[at : at + ID3_HEADER]) if at >= 0 else 0
+    return [(at, at + size)] if size and at + size <= view.size and not has_frame(data[:at]) else []
 
 
 def _named(tag: id3.Tag | ape.ApeTag, index: int) -> str:
@@ -200,7 +207,7 @@ def _id3_tag(view: PatchedFile, span: tuple[int, int], index: int) -> LocatedTag
     return LocatedTag(_named(tag, index), *span, tag)
 
 
-def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], audio: int, *, make: bool) -> list[LocatedTag]:
+def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], *, make: bool) -> list[LocatedTag]:
     found = [block for block in reversed(behind) if block.kind == "ape"]
     located = []
     for index, block in enumerate(found):

@@ -1,0 +1,232 @@
+"""Files whose title, artist and ReplayGain stand in another tag than the container's own, as players meet them."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests import media
+from tests.id3_bytes import frame, genre_frame, tag
+from tests.other_bytes import ape_item, ape_tag, chunk, comments, flac_block
+
+TITLE, ARTIST = b"A title", b"An artist"
+GAIN = b"\0replaygain_track_gain\0-3.00 dB"
+FRAMES = [frame(3, "TIT2", b"\0" + TITLE), frame(3, "TPE1", b"\0" + ARTIST)]
+TITLED = tag(3, FRAMES)
+TITLED_GAIN = tag(3, [*FRAMES, frame(3, "TXXX", GAIN)])
+EMPTY_ID3 = tag(3, [], padding=100)
+PICTURE_ID3 = tag(3, [frame(3, "APIC", b"\0image/png\0\3\0" + bytes(50))])
+ENCODER_ID3 = tag(3, [frame(3, "TSSE", b"\0Lavf")])
+APPENDED = tag(4, [frame(4, "TIT2", b"\0" + TITLE), frame(4, "TPE1", b"\0" + ARTIST)], footer=True)
+APE_ITEMS = [ape_item("Title", "A title"), ape_item("Artist", "An artist")]
+APE_GAIN = ape_item("replaygain_track_gain", "-3.00 dB")
+APE = ape_tag(APE_ITEMS)
+APE_WITH_GAIN = ape_tag([*APE_ITEMS, APE_GAIN])
+ONLY_GAIN = ape_tag([APE_GAIN])
+EMPTY_APE = ape_tag([])
+
+
+def v1(genre: int = 255, *, title: bytes = TITLE, artist: bytes = ARTIST) -> bytes:
+    return b"TAG" + title.ljust(30, b"\0") + artist.ljust(30, b"\0") + bytes(30) + b"1999" + bytes(30) + bytes((genre,))
+
+
+def with_genre(version: int = 3) -> bytes:
+    return tag(version, [*FRAMES, genre_frame(version, "Rock")])
+
+
+@dataclass(frozen=True)
+class PlayerCase:
+    """A file, and what it must be.
+
+    Attributes
+    ----------
+    name, suffix : str
+    build : callable
+        Makes the file's bytes.
+    genres : tuple of str
+        What a player shows as its genre before.
+    refused : str or None
+        A word of the refusal, None if the genre must be written.
+    """
+
+    name: str
+    suffix: str
+    build: Callable[[], bytes]
+    genres: tuple[str, ...] = ()
+    refused: str | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CASES: list[PlayerCase] = []
+
+
+def case(
+    name: str, suffix: str, build: Callable[[], bytes], genres: tuple[str, ...] = (), refused: str | None = None
+) -> None:
+    CASES.append(PlayerCase(name, suffix, build, genres, refused))
+
+
+# Audio without any tag
+
+
+@functools.cache
+def mp3() -> bytes:
+    return media.master("mp3-bare").read_bytes()
+
+
+@functools.cache
+def flac(*entries: bytes) -> bytes:
+    """Return a FLAC file with a comment block of these entries."""
+    data, at = media.master("flac").read_bytes(), 4
+    while True:
+        last, size = data[at] & 0x80, int.from_bytes(data[at + 1 : at + 4], "big")
+        at += 4 + size
+        if last:
+            break
+    info = data[4:42]
+    return b"fLaC" + info[:1] + info[1:] + flac_last(comments(list(entries))) + data[at:]
+
+
+def flac_last(data: bytes) -> bytes:
+    return bytes((0x84,)) + flac_block(4, data)[1:]
+
+
+@functools.cache
+def flac_without_comments() -> bytes:
+    data = flac()
+    return data[:4] + b"\x80" + data[5:42] + data[42 + len(flac_last(comments([]))) :]
+
+
+@functools.cache
+def untagged(kind: str) -> bytes:
+    """Return an APEv2 kind without its tag."""
+    data = media.master(kind).read_bytes()
+    at = data.find(b"APETAGEX")
+    return data if at < 0 else data[:at]
+
+
+@functools.cache
+def pcm() -> bytes:
+    return media.master("wav").read_bytes()[4096 : 4096 + 44_100 * 4 * 3]
+
+
+FMT = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 2, 44100, 176400, 4, 16))
+INFO_FIELDS = chunk(b"INAM", TITLE + b"\0") + chunk(b"IART", ARTIST + b"\0")
+SOFTWARE = chunk(b"ISFT", b"Lavf59\0")
+BEXT = chunk(b"bext", b"description".ljust(602, b"\0"))
+
+
+def info(*entries: bytes) -> bytes:
+    return chunk(b"LIST", b"INFO" + b"".join(entries))
+
+
+def wav(*chunks: bytes, behind: tuple[bytes, ...] = ()) -> bytes:
+    body = b"WAVE" + FMT + b"".join(chunks) + chunk(b"data", pcm()) + b"".join(behind)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+for _kind, _suffix in (("wavpack", ".wv"), ("musepack", ".mpc"), ("ape", ".ape")):
+    case(f"{_kind}-id3", _suffix, lambda k=_kind: TITLED + untagged(k))
+    case(f"{_kind}-id3-gain", _suffix, lambda k=_kind: TITLED_GAIN + untagged(k))
+    case(f"{_kind}-id3-genre", _suffix, lambda k=_kind: with_genre() + untagged(k), ("Rock",))
+    case(f"{_kind}-id3-empty-ape", _suffix, lambda k=_kind: TITLED + untagged(k) + EMPTY_APE)
+    case(f"{_kind}-id3-gain-ape", _suffix, lambda k=_kind: TITLED + untagged(k) + ONLY_GAIN)
+    case(f"{_kind}-v1", _suffix, lambda k=_kind: untagged(k) + v1())
+    case(f"{_kind}-v1-genre", _suffix, lambda k=_kind: untagged(k) + v1(17), ("Rock",))
+    case(f"{_kind}-v1-gain-ape", _suffix, lambda k=_kind: untagged(k) + ONLY_GAIN + v1())
+    case(f"{_kind}-id3-v1", _suffix, lambda k=_kind: TITLED + untagged(k) + v1())
+    case(f"{_kind}-ape-and-id3", _suffix, lambda k=_kind: TITLED + untagged(k) + APE)
+    case(f"{_kind}-plain", _suffix, lambda k=_kind: untagged(k))
+
+for _name, _base in (
+    ("empty", flac),
+    ("none", flac_without_comments),
+    ("encoder", lambda: flac(b"ENCODER=Lavf")),
+    ("gain", lambda: flac(b"REPLAYGAIN_TRACK_GAIN=-3.00 dB")),
+):
+    case(f"flac-{_name}-id3", ".flac", lambda b=_base: TITLED + b())
+    case(f"flac-{_name}-id3-gain", ".flac", lambda b=_base: TITLED_GAIN + b())
+    case(f"flac-{_name}-id3-genre", ".flac", lambda b=_base: with_genre() + b(), ("Rock",))
+    case(f"flac-{_name}-v1", ".flac", lambda b=_base: b() + v1())
+    case(f"flac-{_name}-v1-genre", ".flac", lambda b=_base: b() + v1(17), ("Rock",))
+    case(f"flac-{_name}-ape", ".flac", lambda b=_base: b() + APE)
+    case(f"flac-{_name}-id3-v1", ".flac", lambda b=_base: TITLED + b() + v1())
+    case(f"flac-{_name}-appended-id3", ".flac", lambda b=_base: b() + APPENDED)
+    case(f"flac-{_name}-plain", ".flac", lambda b=_base: b())
+case("flac-full-id3-genre", ".flac", lambda: with_genre() + flac(b"TITLE=A title", b"ARTIST=An artist"), ("Rock",))
+case("flac-full-v1-genre", ".flac", lambda: flac(b"TITLE=A title", b"ARTIST=An artist") + v1(17), ("Rock",))
+case("flac-full-id3", ".flac", lambda: TITLED + flac(b"TITLE=A title", b"ARTIST=An artist"))
+case("flac-empty-empty-id3", ".flac", lambda: EMPTY_ID3 + flac())
+
+case("mp3-ape", ".mp3", lambda: mp3() + APE)
+case("mp3-ape-gain", ".mp3", lambda: mp3() + APE_WITH_GAIN)
+case("mp3-ape-v1", ".mp3", lambda: mp3() + APE + v1())
+case("mp3-gain-ape-v1", ".mp3", lambda: mp3() + ONLY_GAIN + v1())
+case("mp3-gain-ape-id3", ".mp3", lambda: TITLED + mp3() + ONLY_GAIN)
+case("mp3-empty-ape-id3", ".mp3", lambda: TITLED + mp3() + EMPTY_APE)
+case("mp3-gain-ape", ".mp3", lambda: mp3() + ONLY_GAIN)
+case("mp3-empty-id3-ape", ".mp3", lambda: EMPTY_ID3 + mp3() + APE)
+case("mp3-picture-id3-ape", ".mp3", lambda: PICTURE_ID3 + mp3() + APE)
+case("mp3-encoder-id3-ape", ".mp3", lambda: ENCODER_ID3 + mp3() + APE)
+case("mp3-empty-id3-v1", ".mp3", lambda: EMPTY_ID3 + mp3() + v1())
+case("mp3-picture-id3-v1", ".mp3", lambda: PICTURE_ID3 + mp3() + v1())
+case("mp3-encoder-id3-v1", ".mp3", lambda: ENCODER_ID3 + mp3() + v1())
+case("mp3-zeros-id3", ".mp3", lambda: bytes(512) + TITLED + mp3())
+case("mp3-zeros-id3-genre", ".mp3", lambda: bytes(512) + with_genre() + mp3(), ("Rock",))
+case("mp3-junk-id3", ".mp3", lambda: b"junk" * 20 + TITLED + mp3())
+case("mp3-frames-id3", ".mp3", lambda: mp3()[:4180] + TITLED + mp3())
+case("mp3-empty-id3-id3", ".mp3", lambda: EMPTY_ID3 + TITLED + mp3())
+case("mp3-appended-id3", ".mp3", lambda: mp3() + APPENDED)
+case("mp3-v1", ".mp3", lambda: mp3() + v1())
+case("mp3-v1-latin1", ".mp3", lambda: mp3() + v1(title="Un café".encode("latin-1")))
+case("mp3-v1-utf8", ".mp3", lambda: mp3() + v1(title="Песня".encode()))
+case("mp3-v1-cp1251", ".mp3", lambda: mp3() + v1(title="Песня".encode("cp1251")))
+case("mp3-v1-sjis", ".mp3", lambda: mp3() + v1(title="日本の歌".encode("shift-jis")))
+case("mp3-plain", ".mp3", mp3)
+
+case("wav-plain", ".wav", lambda: wav())
+case("wav-info", ".wav", lambda: wav(info(INFO_FIELDS)))
+case("wav-info-behind", ".wav", lambda: wav(behind=(info(INFO_FIELDS),)))
+case("wav-info-software", ".wav", lambda: wav(info(SOFTWARE)))
+case("wav-info-software-id3", ".wav", lambda: wav(info(SOFTWARE), behind=(chunk(b"id3 ", TITLED),)))
+case("wav-info-empty-id3", ".wav", lambda: wav(info(INFO_FIELDS), behind=(chunk(b"id3 ", EMPTY_ID3),)))
+case("wav-info-encoder-id3", ".wav", lambda: wav(info(INFO_FIELDS), behind=(chunk(b"id3 ", ENCODER_ID3),)))
+case("wav-info-id3", ".wav", lambda: wav(info(INFO_FIELDS), behind=(chunk(b"id3 ", TITLED),)))
+case("wav-empty-info-id3", ".wav", lambda: wav(info(), behind=(chunk(b"id3 ", TITLED),)))
+case("wav-id3", ".wav", lambda: wav(behind=(chunk(b"id3 ", TITLED),)))
+case("wav-bext", ".wav", lambda: wav(BEXT))
+case("wav-bext-id3", ".wav", lambda: wav(BEXT, behind=(chunk(b"id3 ", TITLED),)))
+case("wav-bext-info", ".wav", lambda: wav(BEXT, info(INFO_FIELDS)))
+case(
+    "wav-two-infos",
+    ".wav",
+    lambda: wav(info(INFO_FIELDS), behind=(info(chunk(b"ICMT", b"odd\0"), chunk(b"IGNR", b"Rock\0")),)),
+    ("Rock",),
+)
+case(
+    "wav-two-infos-two-genres",
+    ".wav",
+    lambda: wav(info(INFO_FIELDS, chunk(b"IGNR", b"Pop\0")), behind=(info(chunk(b"IGNR", b"Rock\0")),)),
+    ("Pop",),
+)
+
+
+def iff(name: bytes, data: bytes) -> bytes:
+    return chunk(name, data, order="big")
+
+
+def aiff(*chunks: bytes) -> bytes:
+    sound = pcm()
+    comm = struct.pack(">HIH", 2, len(sound) // 4, 16) + b"\x40\x0e\xac\x44\0\0\0\0\0\0"
+    body = b"AIFF" + iff(b"COMM", comm) + b"".join(chunks) + iff(b"SSND", bytes(8) + sound)
+    return b"FORM" + len(body).to_bytes(4, "big") + body
+
+
+case("aiff-plain", ".aiff", lambda: aiff())
+case("aiff-name", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST)))
+case("aiff-name-empty-id3", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", EMPTY_ID3)))
+case("aiff-name-id3", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", TITLED)))
