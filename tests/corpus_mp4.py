@@ -78,7 +78,7 @@ def widened(moov: bytes) -> bytes:
 
 
 @functools.cache
-def _made(kind: str, *arguments: str) -> dict[bytes, bytes]:
+def audio_atoms(kind: str, *arguments: str) -> dict[bytes, bytes]:
     """Return the top-level atoms of a real file; moov without its udta."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out.m4a"
@@ -139,7 +139,7 @@ def add(
     """Register a file; offsets are made right for where mdat comes to stand."""
 
     def build() -> Built:
-        tops = _made(kind)
+        tops = audio_atoms(kind)
         payload = tops[b"mdat"][8:]
         mdat = atom(b"mdat", payload, long=long)
         if endless:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import struct
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests import media
+import mutagen
+
+from tests import corpus_mp4, media
 from tests.id3_bytes import frame, genre_frame, tag
-from tests.other_bytes import ape_item, ape_tag, chunk, comments, flac_block
+from tests.other_bytes import ape_item, ape_tag, atom, chunk, comments, flac_block, full
 
 TITLE, ARTIST = b"A title", b"An artist"
 GAIN = b"\0replaygain_track_gain\0-3.00 dB"
@@ -49,6 +54,8 @@ class PlayerCase:
         What a player shows as its genre before.
     refused : str or None
         A word of the refusal, None if the genre must be written.
+    blind : str or None
+        A reader that does not show this container's genre.
     """
 
     name: str
@@ -56,6 +63,7 @@ class PlayerCase:
     build: Callable[[], bytes]
     genres: tuple[str, ...] = ()
     refused: str | None = None
+    blind: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -65,9 +73,15 @@ CASES: list[PlayerCase] = []
 
 
 def case(
-    name: str, suffix: str, build: Callable[[], bytes], genres: tuple[str, ...] = (), refused: str | None = None
+    name: str,
+    suffix: str,
+    build: Callable[[], bytes],
+    genres: tuple[str, ...] = (),
+    refused: str | None = None,
+    *,
+    blind: str | None = None,
 ) -> None:
-    CASES.append(PlayerCase(name, suffix, build, genres, refused))
+    CASES.append(PlayerCase(name, suffix, build, genres, refused, blind))
 
 
 # Audio without any tag
@@ -227,6 +241,178 @@ def aiff(*chunks: bytes) -> bytes:
 
 
 case("aiff-plain", ".aiff", lambda: aiff())
-case("aiff-name", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST)))
-case("aiff-name-empty-id3", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", EMPTY_ID3)))
-case("aiff-name-id3", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", TITLED)))
+case("aiff-name", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST)), blind="mpd")
+case(
+    "aiff-name-empty-id3",
+    ".aiff",
+    lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", EMPTY_ID3)),
+    blind="mpd",
+)
+case(
+    "aiff-name-id3", ".aiff", lambda: aiff(iff(b"NAME", TITLE), iff(b"AUTH", ARTIST), iff(b"ID3 ", TITLED)), blind="mpd"
+)
+
+
+@functools.cache
+def ogg(kind: str, *entries: bytes) -> bytes:
+    """Return an Ogg file whose comment has just these entries."""
+    path = media.master(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(path, folder))
+        made = mutagen.File(copy)
+        made.tags.clear()
+        for entry in entries:
+            key, _, value = entry.decode().partition("=")
+            made[key] = value
+        made.save()
+        return copy.read_bytes()
+
+
+for _kind, _suffix in (("ogg-vorbis", ".ogg"), ("opus", ".opus"), ("ogg-flac", ".oga"), ("ogg-speex", ".spx")):
+    case(f"{_kind}-plain", _suffix, lambda k=_kind: ogg(k))
+    case(f"{_kind}-id3", _suffix, lambda k=_kind: TITLED + ogg(k))
+    case(f"{_kind}-id3-genre", _suffix, lambda k=_kind: with_genre() + ogg(k), ("Rock",))
+    case(f"{_kind}-v1", _suffix, lambda k=_kind: ogg(k) + v1())
+    case(f"{_kind}-ape", _suffix, lambda k=_kind: ogg(k) + APE)
+    case(f"{_kind}-encoder-id3", _suffix, lambda k=_kind: TITLED + ogg(k, b"ENCODER=Lavf"))
+    case(f"{_kind}-full-id3-genre", _suffix, lambda k=_kind: with_genre() + ogg(k, b"TITLE=A title"), ("Rock",))
+
+
+@functools.cache
+def tta() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tta"
+        media.ffmpeg("-i", media.JAZZ, "-t", "3", "-map_metadata", "-1", "-c:a", "tta", path)
+        data = path.read_bytes()
+        return data[data.index(b"TTA1") : data.find(b"APETAGEX")]
+
+
+case("tta-plain", ".tta", tta)
+case("tta-ape", ".tta", lambda: tta() + APE)
+case("tta-v1", ".tta", lambda: tta() + v1())
+case("tta-id3-gain-ape", ".tta", lambda: TITLED + tta() + ONLY_GAIN)
+case("tta-empty-id3-ape", ".tta", lambda: EMPTY_ID3 + tta() + APE)
+
+for _version in (2, 3, 4):
+    _name = "TXX" if _version == 2 else "TXXX"
+    _title = frame(_version, "TT2" if _version == 2 else "TIT2", b"\0" + TITLE)
+    for _key in (b"GENRE", b"genre"):
+        _alias = tag(_version, [_title, frame(_version, _name, b"\0" + _key + b"\0Rock")])
+        case(
+            f"mp3-v2{_version}-txxx-{_key.decode() if _key == b'GENRE' else 'lower'}",
+            ".mp3",
+            lambda t=_alias: t + mp3(),
+            ("Rock",),
+        )
+        case(
+            f"wav-v2{_version}-txxx-{_key.decode() if _key == b'GENRE' else 'lower'}",
+            ".wav",
+            lambda t=_alias: wav(behind=(chunk(b"id3 ", t),)),
+            ("Rock",),
+        )
+_both = tag(3, [*FRAMES, frame(3, "TXXX", b"\0GENRE\0Pop"), genre_frame(3, "Rock")])
+case("mp3-tcon-and-txxx", ".mp3", lambda: _both + mp3(), ("Rock",))
+
+
+# MP4: homes of a title and a genre besides moov.udta.meta.ilst
+
+
+def mp4(
+    *, udta: bytes = b"", in_moov: bytes = b"", in_trak: bytes = b"", at_top: bytes = b"", brand: bytes = b"M4A "
+) -> bytes:
+    """Return an MP4 file with these atoms in moov.udta, moov, the first trak, and at file level."""
+    tops = corpus_mp4.audio_atoms("m4a-aac")
+    ftyp = atom(b"ftyp", brand + bytes(4) + brand + b"isom")
+    moov = tops[b"moov"]
+    children = [moov[start:end] for _, start, _, end in corpus_mp4.atoms(moov, 8)]
+    if in_trak:
+        children = [atom(b"trak", child[8:], in_trak) if child[4:8] == b"trak" else child for child in children]
+    moov = atom(b"moov", *children, atom(b"udta", udta) if udta else b"", in_moov)
+    front = len(ftyp) + len(at_top)
+    return ftyp + at_top + tops[b"mdat"] + corpus_mp4.moved(moov, front)
+
+
+def quicktime(name: bytes, text: bytes) -> bytes:
+    return atom(name, struct.pack(">HH", len(text), 0x55C4) + text)
+
+
+def threegp(name: bytes, text: bytes) -> bytes:
+    return full(name, b"\x15\xc7" + text + b"\0")
+
+
+def ilst(*items: bytes) -> bytes:
+    return full(b"meta", full(b"hdlr", bytes(4) + b"mdirappl" + bytes(9)), atom(b"ilst", *items))
+
+
+NAME_ITEMS = (corpus_mp4.item(b"\xa9nam", TITLE), corpus_mp4.item(b"\xa9ART", ARTIST))
+GENRE_ITEM = corpus_mp4.item(b"\xa9gen", b"Rock")
+QT_FIELDS = quicktime(b"\xa9nam", TITLE) + quicktime(b"\xa9ART", ARTIST)
+GP_FIELDS = threegp(b"titl", TITLE) + threegp(b"perf", ARTIST)
+case("mp4-plain", ".m4a", mp4)
+case("mp4-ilst", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS)))
+case("mp4-quicktime", ".m4a", lambda: mp4(udta=QT_FIELDS))
+case("mp4-quicktime-genre", ".m4a", lambda: mp4(udta=QT_FIELDS + quicktime(b"\xa9gen", b"Rock")), ("Rock",), "in ")
+case(
+    "mp4-quicktime-genre-and-ilst",
+    ".m4a",
+    lambda: mp4(udta=quicktime(b"\xa9gen", b"Rock") + ilst(*NAME_ITEMS)),
+    ("Rock",),
+    "in ",
+)
+case(
+    "mp4-quicktime-and-ilst-genre",
+    ".m4a",
+    lambda: mp4(udta=quicktime(b"\xa9gen", b"Pop") + ilst(*NAME_ITEMS, GENRE_ITEM)),
+    ("Rock",),
+    "in ",
+)
+case("mp4-3gp", ".m4a", lambda: mp4(udta=GP_FIELDS, brand=b"3gp6"))
+case("mp4-3gp-genre", ".m4a", lambda: mp4(udta=GP_FIELDS + threegp(b"gnre", b"Rock"), brand=b"3gp6"), ("Rock",), "in ")
+case("mp4-meta-in-moov", ".m4a", lambda: mp4(in_moov=ilst(*NAME_ITEMS)))
+case("mp4-meta-in-moov-genre", ".m4a", lambda: mp4(in_moov=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case(
+    "mp4-meta-in-trak-genre",
+    ".m4a",
+    lambda: mp4(in_trak=atom(b"udta", ilst(*NAME_ITEMS, GENRE_ITEM))),
+    ("Rock",),
+    "in ",
+)
+case("mp4-meta-direct-in-trak-genre", ".m4a", lambda: mp4(in_trak=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-meta-at-top", ".m4a", lambda: mp4(at_top=ilst(*NAME_ITEMS)))
+case("mp4-meta-at-top-genre", ".m4a", lambda: mp4(at_top=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case(
+    "mp4-quicktime-in-trak-genre",
+    ".m4a",
+    lambda: mp4(in_trak=atom(b"udta", QT_FIELDS, quicktime(b"\xa9gen", b"Rock"))),
+    ("Rock",),
+    "in ",
+)
+case("mp4-freeform-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS, corpus_mp4.freeform("GENRE", "Rock"))), ("Rock",))
+case("mp4-second-ilst-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS) + ilst(GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-v1", ".m4a", lambda: mp4() + v1(), refused="ID3v1")
+case("mp4-ape", ".m4a", lambda: mp4() + APE, refused="behind")
+case("mp4-ilst-v1", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS)) + v1())
+case("mp4-junk", ".m4a", lambda: mp4() + b"some junk behind the file")
+case("wav-v1", ".wav", lambda: wav() + v1(), refused="ID3v1")
+case("wav-ape", ".wav", lambda: wav() + APE, refused="behind")
+case("wav-info-v1", ".wav", lambda: wav(info(INFO_FIELDS)) + v1())
+case("aiff-v1", ".aiff", lambda: aiff() + v1(), refused="ID3v1")
+
+# LIST-INFO as careless programs write it
+
+_ODD = b"INAM" + (3).to_bytes(4, "little") + b"abc"
+_IGNR = b"IGNR" + (5).to_bytes(4, "little") + b"Rock\0"
+case(
+    "wav-info-without-pads",
+    ".wav",
+    lambda: wav(info(_ODD, _IGNR, chunk(b"IART", ARTIST + b"\0"))),
+    ("Rock",),
+    blind="mpd",
+)
+# Of equal length before and after, so that no size changes and the edits stand in the order of the file.
+_FULL_ID3, _FULL_INFO = chunk(b"id3 ", with_genre()), info(INFO_FIELDS, chunk(b"IGNR", b"Rock\0"))
+case("wav-id3-before-info", ".wav", lambda: wav(_FULL_ID3, _FULL_INFO), ("Rock",))
+case("wav-info-before-id3", ".wav", lambda: wav(_FULL_INFO, _FULL_ID3), ("Rock",))
+case("wav-id3-before-data-and-info-behind", ".wav", lambda: wav(_FULL_ID3, behind=(_FULL_INFO,)), ("Rock",))
+case("wav-info-unknown-entry", ".wav", lambda: wav(info(INFO_FIELDS, chunk(b"IXYZ", b"x\0"))))
+case("wav-info-latin1", ".wav", lambda: wav(info(chunk(b"INAM", b"Un caf\xe9\0"))))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import mutagen.apev2
 import pytest
@@ -52,6 +54,16 @@ def need(program: str) -> str:
     if in_ci():
         pytest.fail(f"{program} is missing in CI")
     pytest.skip(f"{program} is not installed")
+
+
+def need_module(name: str) -> ModuleType:
+    """Return a Python module a test needs; without it skip on a user's machine and fail in CI."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if in_ci():
+            pytest.fail(f"the Python module {name} is missing in CI")
+        pytest.skip(f"the Python module {name} is not installed")
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:

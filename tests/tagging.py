@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import platform
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import mediafile
+import pytest
 
 from genrify_tagger import tags
 from genrify_tagger.audio import audio_key
-from tests.media import need, run
+from tests.media import need, need_module, run
 
 
 def write(path: Path, *genres: str, **options: object) -> tags.WritePlan:
@@ -50,9 +53,10 @@ def check_round_trip(path: Path, names: Sequence[str]) -> tags.WritePlan:
     return plan
 
 
-def ffprobe_tags(path: Path) -> dict[str, str]:
-    shown = run(need("ffprobe"), "-v", "error", "-show_format", "-show_streams", "-of", "json", path)
-    data = json.loads(shown.stdout)
+def ffprobe_tags(path: Path, *, readable: bool = True) -> dict[str, str]:
+    command = (need("ffprobe"), "-v", "error", "-show_format", "-show_streams", "-of", "json", path)
+    shown = run(*command) if readable else subprocess.run(command, capture_output=True, check=False)
+    data = {"format": {}, "streams": [], **json.loads(shown.stdout)}
     found: dict[str, str] = {}
     for part in (data["format"], *data["streams"]):
         found |= {key.lower(): value for key, value in part.get("tags", {}).items()}
@@ -69,8 +73,8 @@ def exiftool_genre(path: Path) -> str | None:
 
 
 @contextmanager
-def mpd_genres(folder: Path, work: Path) -> Iterator[dict[str, list[str]]]:
-    """Run an MPD of our own on `folder`, and yield the genres it shows for each file name."""
+def mpd(folder: Path, work: Path) -> Iterator[Callable[[str], list[tuple[str, str]]]]:
+    """Run an MPD on `folder`, and yield a function that sends it a command and returns the pairs of the answer."""
     address = work / "mpd.sock"
     config = work / "mpd.conf"
     config.write_text(
@@ -84,28 +88,52 @@ def mpd_genres(folder: Path, work: Path) -> Iterator[dict[str, list[str]]]:
         while not address.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         run(need("mpc"), "--host", address, "update", "--wait")
-        yield _ask_mpd(address)
+        yield functools.partial(_ask_mpd, address)
     finally:
         server.terminate()
         server.wait(timeout=20)
 
 
-def _ask_mpd(address: Path) -> dict[str, list[str]]:
+def _ask_mpd(address: Path, command: str) -> list[tuple[str, str]]:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(os.fspath(address))
-        stream = client.makefile("rw", encoding="utf-8")
+        stream = client.makefile("rw", encoding="utf-8", errors="replace")
         stream.readline()
-        stream.write("listallinfo\n")
+        stream.write(command + "\n")
         stream.flush()
-        found: dict[str, list[str]] = {}
-        name = ""
+        pairs = []
         for line in stream:
             key, _, value = line.rstrip("\n").partition(": ")
-            if key == "OK":
-                break
+            if key == "OK" or key.startswith("ACK"):
+                return pairs
+            pairs.append((key, value))
+        return pairs
+
+
+def mpd_tags(folder: Path, work: Path) -> dict[str, dict[str, list[str]]]:
+    """Return what MPD shows of each file: key in lower case -> values; ReplayGain is among them."""
+    with mpd(folder, work) as ask:
+        found: dict[str, dict[str, list[str]]] = {}
+        name = ""
+        for key, value in ask("listallinfo"):
             if key == "file":
                 name = value
-                found[name] = []
-            elif key == "Genre":
-                found[name].append(value)
-    return found
+                found[name] = {}
+            elif name:
+                found[name].setdefault(key.lower(), []).append(value)
+        for name, shown in found.items():
+            gains = [(key, value) for key, value in ask(f'readcomments "{name}"') if key.lower().startswith("replay")]
+            shown.update({key.lower(): [value] for key, value in gains})
+        return found
+
+
+def taglib_tags(path: Path) -> dict[str, list[str]]:
+    """Return what TagLib shows of a file; key in lower case -> values."""
+    if platform.machine() != "x86_64":
+        pytest.skip("there is no wheel of pytaglib for this machine")
+    taglib = need_module("taglib")
+    try:
+        with taglib.File(os.fspath(path)) as opened:
+            return {key.lower(): list(values) for key, values in opened.tags.items()}
+    except OSError:
+        return {}  # not a file it knows

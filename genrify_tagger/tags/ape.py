@@ -16,6 +16,7 @@ from genrify_tagger.tag_blocks import APE_HAS_HEADER as HAS_HEADER
 from genrify_tagger.tag_blocks import APE_IS_HEADER as IS_HEADER
 from genrify_tagger.tag_blocks import APE_MAGIC as MAGIC
 from genrify_tagger.tags import memory_budget
+from genrify_tagger.tags.id3_frames import fields_of_v1
 from genrify_tagger.tags.model import GENRE, JOIN, check_bytes, check_count
 
 
@@ -59,12 +60,12 @@ def _counted(frame: bytes, tag: ApeTag, length: int) -> bytes:
     return frame[:12] + size.to_bytes(4, "little") + len(tag.items).to_bytes(4, "little") + frame[20:]
 
 
-def new_tag() -> ApeTag:
-    """Return an APEv2 tag without items."""
+def new_tag(items: Sequence[bytes] = ()) -> ApeTag:
+    """Return a new APEv2 tag."""
     head = MAGIC + (2000).to_bytes(4, "little") + bytes(8)
     header = head + (HAS_HEADER | IS_HEADER).to_bytes(4, "little") + bytes(8)
     footer = head + HAS_HEADER.to_bytes(4, "little") + bytes(8)
-    return ApeTag(2000, header, footer, ())
+    return ApeTag(2000, header, footer, tuple(items))
 
 
 def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
@@ -95,6 +96,16 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
         at = end
     tail = memory_budget.deduplicated(view[at:stop])
     return ApeTag(int.from_bytes(frame[8:12], "little"), front, back, tuple(items), tail)
+
+
+def items_of_v1(block: bytes) -> tuple[bytes, ...]:
+    """Return what an ID3v1 block says, but for its genre, as items; none if its text is not Latin-1."""
+    return tuple(_item(key, text) for key, text in fields_of_v1(block).items())
+
+
+def _item(key: str, text: str) -> bytes:
+    value = text.encode("utf-8")
+    return len(value).to_bytes(4, "little") + bytes(4) + key.encode("ascii") + b"\0" + value
 
 
 def key_of(item: bytes) -> str:

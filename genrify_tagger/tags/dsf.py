@@ -10,6 +10,7 @@ from genrify_tagger.tags.located_tag import LocatedTag
 from genrify_tagger.tags.model import Edit, Piece
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.riff_iff import chunk_tag
+from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Dsf:
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the genre frame."""
+        if genres and not self.pieces and not self.located.content(self.field).is_shown:
+            check_trailing_tags(self.view, genres)
         return tuple(self.located.compose(self.field, genres))
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:

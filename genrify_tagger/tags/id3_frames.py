@@ -55,12 +55,6 @@ def _alias_values(tag: Tag, frame: bytes) -> tuple[str, ...] | None:
         return None  # of whatever field it is
 
 
-def make_alias(tag: Tag, genres: Sequence[str], former: bytes) -> bytes:
-    """Return a frame of the alias that says `genres`, with the spelling of the one it replaces."""
-    encoding, text = _text(_content(tag, former))
-    return make_frame(tag, _split(text, encoding)[0], genres, former, described=True)
-
-
 def _frame_id(version: int, field: str) -> bytes:
     if version == 2:
         return b"TCO" if field == GENRE else b"TXX"
@@ -129,9 +123,7 @@ def _split_wide(data: bytes) -> list[bytes]:
     return [*parts, data[start:]]
 
 
-def make_frame(
-    tag: Tag, field: str, genres: Sequence[str], former: bytes | None, *, described: bool | None = None
-) -> bytes:
+def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
     """Return a frame, as it stands in this tag, that says `genres`.
 
     Parameters
@@ -144,15 +136,12 @@ def make_frame(
         Values; ID3v2.4 keeps them apart, earlier versions join them with "; ".
     former : bytes or None
         The frame it replaces, whose encoding (where it can hold the text), status flags and group are kept.
-    described : bool or None
-        Whether it is a TXXX frame with `field` as its description; left out, that depends on the field.
     """
-    described = field != GENRE if described is None else described
     values = list(genres) if tag.version == 4 else [JOIN.join(genres)]
-    texts = [field, *values] if described else values
+    texts = values if field == GENRE else [field, *values]
     encoding = _encoding_for(tag, "".join(texts), former)
     body = bytes((encoding,)) + _encode(texts, encoding, version=tag.version)
-    name = _frame_id(tag.version, _ALIAS if described else GENRE)
+    name = _frame_id(tag.version, field)
     if tag.version == 2:
         frame = name + len(body).to_bytes(3, "big") + body
         return unsync(frame) if tag.whole_unsync else frame
@@ -222,6 +211,25 @@ def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
     if len(comment) == 28:
         frames.append((b"TRCK", b"\0" + str(block[126]).encode("ascii")))
     return tuple(name + syncsafe(len(body)) + bytes(2) + body for name, body in frames)
+
+
+def fields_of_v1(block: bytes) -> dict[str, str]:
+    """Return what an ID3v1 block says, but for its genre, by the names that APEv2 has; none if it is not Latin-1."""
+    if not is_latin1(block[3:127]):
+        return {}
+    has_track = block[125] == 0 and block[126] != 0
+    texts = {"Title": block[3:33], "Artist": block[33:63], "Album": block[63:93], "Year": block[93:97]}
+    fields = {key: _v1_text(text).decode("latin-1") for key, text in texts.items()}
+    fields["Track"] = str(block[126]) if has_track else ""
+    fields["Comment"] = _v1_text(block[97:125] if has_track else block[97:127]).decode("latin-1")
+    return {key: text for key, text in fields.items() if text}
+
+
+def text_frame(name: bytes, text: str) -> bytes:
+    """Return an ID3v2.4 text frame or comment."""
+    encoding, encoded = (b"\0", text.encode("ascii")) if text.isascii() else (b"\3", text.encode("utf-8"))
+    body = encoding + (b"eng\0" if name == b"COMM" else b"") + encoded
+    return name + syncsafe(len(body)) + bytes(2) + body
 
 
 def is_latin1(text: bytes) -> bool:

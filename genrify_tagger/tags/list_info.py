@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genrify_tagger.tags import memory_budget
+from genrify_tagger.tags.genre_names import split_joined
+from genrify_tagger.tags.id3 import Tag, empty_tag
+from genrify_tagger.tags.id3_frames import text_frame
 from genrify_tagger.tags.model import GENRE, JOIN, Piece, insert_at
 from genrify_tagger.tags.shadowing import TagContent, info_content
 
 PLACE = "ignr"
+# Entry -> the ID3v2.4 frame that says the same.
+_FRAMES = {
+    **{b"INAM": b"TIT2", b"IART": b"TPE1", b"IPRD": b"TALB", b"ICRD": b"TDRC", b"IPRT": b"TRCK", b"ITRK": b"TRCK"},
+    **{b"IMUS": b"TCOM", b"ICMT": b"COMM", b"ICOP": b"TCOP"},
+}
+_NOT_CARRIED = {b"IGNR", b"ISFT", b"ITCH"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,28 @@ class InfoList:
         return [b"INFO", *insert_at(self.others(field), wanted)]
 
 
+def as_id3(infos: Sequence[InfoList], version: int) -> Tag | None:
+    """Return a new ID3v2.4 tag that says what LIST-INFO says but for the genre; None if it cannot say all of it."""
+    frames: dict[bytes, bytes] = {}
+    for entry in (entry for info in infos for entry in info.entries):
+        name = entry[:4].upper()
+        if name in _NOT_CARRIED:
+            continue
+        text = entry[8 : 8 + int.from_bytes(entry[4:8], "little")].split(b"\0")[0]
+        if name not in _FRAMES or _FRAMES[name] in frames or not _is_utf8(text):
+            return None
+        frames[_FRAMES[name]] = text_frame(_FRAMES[name], text.decode("utf-8").strip())
+    return replace(empty_tag(version), frames=tuple(frames.values()))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def cut_entries(body: bytes) -> tuple[bytes, ...]:
     """Cut the content of LIST-INFO, behind its name, into entries; a damaged end is one entry.
 
@@ -87,7 +118,7 @@ def entry_values(entry: bytes) -> tuple[str, ...]:
         value = text.decode("utf-8").strip()
     except UnicodeDecodeError:
         value = text.decode("cp1252", "replace").strip()
-    return (value,) if value else ()
+    return split_joined([value])
 
 
 def _make_entry(genres: Sequence[str]) -> bytes:

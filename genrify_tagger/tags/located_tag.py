@@ -67,18 +67,18 @@ class LocatedTag:
         return isinstance(self.tag, id3.Tag) and id3_frames.is_alias(part, field)
 
     def compose(self, field: str, genres: Sequence[str]) -> list[Piece]:
-        """Return the one piece that says `genres`, in the place of the first former one, and its alias if there was."""
+        """Return the one piece that says `genres`, in the place of the first former one.
+
+        An alias of the genre frame goes: TagLib would show the genre twice.
+        """
         if not genres:
             return []
         former = self.pieces(field)
         own = next((piece for piece in former if not self._is_alias(piece.data, field)), None)
-        alias = next((piece for piece in former if self._is_alias(piece.data, field)), None)
         # No reader looks behind an unreadable stretch, and it must not be cut in two.
         end = 0 if self.tag.tail else len(self.parts)
-        made = [Piece(self.name, own.at if own else end, self._make(field, genres, own.data if own else None))]
-        if alias is not None and isinstance(self.tag, id3.Tag):
-            made.append(Piece(self.name, alias.at, id3_frames.make_alias(self.tag, genres, alias.data)))
-        return sorted(made, key=lambda piece: piece.at)
+        at = former[0].at if former else end
+        return [Piece(self.name, at, self._make(field, genres, own.data if own else None))]
 
     def _make(self, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
         if isinstance(self.tag, id3.Tag):

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedError
-from genrify_tagger.tags import genre_names, memory_budget
+from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
+from genrify_tagger.tags.mp4_homes import MEAN, TEXT, GenreHome, genre_homes, is_field, item_values
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
-_TEXT, _MEAN = b"\xa9gen", b"com.apple.iTunes"
+# Items for which players show no tag behind the audio.
+_SHOWN = {b"\xa9nam", b"\xa9ART", b"\xa9alb", b"aART", b"\xa9day", b"trkn", b"\xa9wrt", b"\xa9cmt", b"disk", b"soar"}
 _MAX_HASHED = 256 << 20
 _MAX_KEYS = 1 << 20
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
@@ -65,30 +68,44 @@ class Mp4:
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The genre atoms."""
-        return tuple(Piece("mp4", i, a) for i, a in enumerate(self._children) if _is_field(a, self.field))
+        return tuple(Piece("mp4", i, a) for i, a in enumerate(self._children) if is_field(a, self.field))
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What each of the genre atoms says."""
-        text_first = sorted(self.pieces, key=lambda piece: piece.data[4:8] == b"gnre")
-        return tuple(_values(piece.data) for piece in text_first)
+        """What each of the genre atoms says, and what players may show from elsewhere in the file."""
+        order = (TEXT, b"gnre", b"----")
+        ranked = sorted(self.pieces, key=lambda piece: order.index(piece.data[4:8]))
+        others = self._elsewhere if self.field == GENRE else ()
+        return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in others))
+
+    @cached_property
+    def _elsewhere(self) -> list[GenreHome]:
+        return genre_homes(self.view, self.top, self.path[2] if len(self.path) > 2 else None)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one atom with one value for each genre."""
+        if self.field == GENRE and self._elsewhere:
+            raise WriteRefusedError(
+                f"the MP4 file has its genre in {self._elsewhere[0].where}, where this program cannot write it, and "
+                "players may show that one",
+                hint="remove it there with another tag editor first",
+            )
         if not genres:
             return ()
+        if not self.pieces and not any(part[4:8] in _SHOWN for part in self._children):
+            check_trailing_tags(self.view, genres)
         at = self.pieces[0].at if self.pieces else len(self._children)
         data = b"".join(_make(b"data", b"\0\0\0\1" + bytes(4) + name.encode("utf-8")) for name in genres)
         if self.field == GENRE:
-            return (Piece("mp4", at, _make(_TEXT, data)),)
-        named = _make(b"mean", bytes(4) + _MEAN) + _make(b"name", bytes(4) + self.field.encode("ascii"))
+            return (Piece("mp4", at, _make(TEXT, data)),)
+        named = _make(b"mean", bytes(4) + MEAN) + _make(b"name", bytes(4) + self.field.encode("ascii"))
         return (Piece("mp4", at, _make(b"----", named + data)),)
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets."""
         if tuple(pieces) == self.pieces:
             return []
-        combined = insert_at([part for part in self._children if not _is_field(part, self.field)], pieces)
+        combined = insert_at([part for part in self._children if not is_field(part, self.field)], pieces)
         edit, depth = self._tag_edit(combined)
         edits = [edit, *self._resize_free(edit, depth)]
         grown = sum(len(each.new) - (each.end - each.start) for each in edits)
@@ -148,7 +165,7 @@ class Mp4:
     def others(self) -> list[bytes]:
         """Return every other atom of the tag, and a hash of every other atom but the tables of offsets."""
         hashed, skipped = 0, {b"stco", b"co64", b"tfhd", b"tfra", b"mdat", b"free", b"ilst"}
-        kept = [part for part in self._children if not _is_field(part, self.field)]
+        kept = [part for part in self._children if not is_field(part, self.field)]
         made = {b"hdlr"} if len(self.path) > 2 else set()
         for atom in self._leaves():
             if atom.name not in skipped and not (atom.name in made and self._is_ours(atom)):
@@ -160,40 +177,6 @@ class Mp4:
 
     def _is_ours(self, atom: Atom) -> bool:
         return atom.end - atom.body == len(_HANDLER) and self.view.at(atom.body, len(_HANDLER)) == _HANDLER
-
-
-def _is_field(atom: bytes, field: str) -> bool:
-    name = atom[4:8]
-    if field == GENRE:
-        return name in (_TEXT, b"gnre")
-    if name != b"----":
-        return False
-    parts = {part[4:8]: part[12:] for part in _split(atom)}
-    return parts.get(b"mean") == _MEAN and parts.get(b"name", b"").lower() == field.lower().encode("ascii")
-
-
-def _split(atom: bytes) -> list[bytes]:
-    parts, at = [], 8
-    while at + 8 <= len(atom):
-        size = int.from_bytes(atom[at : at + 4], "big")
-        if size < 8:
-            break
-        parts.append(atom[at : at + size])
-        check_count(len(parts), "MP4 values")
-        at += size
-    return parts
-
-
-def _values(atom: bytes) -> tuple[str, ...]:
-    data = [part for part in _split(atom) if part[4:8] == b"data"]
-    if atom[4:8] == b"gnre":
-        return tuple(name for part in data for name in genre_names.from_gnre(int.from_bytes(part[16:18], "big")))
-    texts = (_decoded(part) for part in data)
-    return tuple(text for text in texts if text)
-
-
-def _decoded(data: bytes) -> str:
-    return data[16:].decode("utf-16-be" if data[11:12] == b"\x02" else "utf-8", "replace")
 
 
 def open_mp4(view: PatchedFile, field: str) -> Mp4:

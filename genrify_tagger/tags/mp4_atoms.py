@@ -10,6 +10,7 @@ from genrify_tagger.tags.model import Edit
 from genrify_tagger.tags.patched_file import PatchedFile
 
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"moof", b"traf", b"mfra", b"edts", b"dinf"}
+_TOP = {b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid", b"sidx", b"styp", b"meta", b"udta"}
 _MAX_ATOMS = 200_000
 
 
@@ -42,11 +43,19 @@ def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
             if end != view.size:
                 break
             size = end - start
+        if end == view.size and _is_junk(head[4:8], found, fits=body - start <= size <= end - start):
+            break
         if size < body - start or start + size > end or len(found) >= _MAX_ATOMS:
             raise TagReadError("the MP4 file is damaged or cut off")
         found.append(Atom(head[4:8], start, body, start + size))
         start += size
     return found
+
+
+def _is_junk(name: bytes, before: Sequence[Atom], *, fits: bool) -> bool:
+    """Return whether what stands here is no atom, but something behind a whole file, which players ignore."""
+    names = {atom.name for atom in before}
+    return not fits and name not in _TOP and b"moov" in names and not names.isdisjoint((b"mdat", b"moof"))
 
 
 def first_of(found: Sequence[Atom], name: bytes) -> Atom | None:

@@ -28,6 +28,7 @@ from mutagen.oggspeex import OggSpeex
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
+from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.flac import comments_only
 from genrify_tagger.tags.model import GENRE
 from genrify_tagger.tags.patched_file import PatchedFile
@@ -42,7 +43,7 @@ class _NoKnownFrames(dict[str, Any]):
         raise KeyError(key)
 
 
-_RAW: dict[str, Any] = {"translate": False, "known_frames": _NoKnownFrames(Frames)}
+_RAW: dict[str, Any] = {"translate": False, "load_v1": False, "known_frames": _NoKnownFrames(Frames)}
 
 
 _OGG = [OggVorbis, OggOpus, OggSpeex, OggFLAC]
@@ -81,14 +82,17 @@ def compare_fields(container: str, field: str, former: str, fresh: str) -> Compa
     {"same", "other", "damaged"}
         "damaged" if mutagen cannot read the file as it is, and ends in another way with the new one.
     """
-    before = _fields_of(container, field, former)
-    if before == _fields_of(container, field, fresh):
+    before = _fields_of(container, field, former, former)
+    if before == _fields_of(container, field, fresh, former):
         return "same"
     return "damaged" if isinstance(before, str) else "other"
 
 
-def _fields_of(container: str, field: str, path: str) -> Any:
-    """Return all fields but the genre as mutagen reads them, or the kind of error it ends with."""
+def _fields_of(container: str, field: str, path: str, name: str) -> Any:
+    """Return all fields but the genre as mutagen reads them, or the kind of error it ends with.
+
+    The suffix of `name` tells what kind of file it is; the file itself may be a temporary one.
+    """
     reader = _READERS.get(container, APEv2)
     try:
         with ExitStack() as stack:
@@ -96,16 +100,26 @@ def _fields_of(container: str, field: str, path: str) -> Any:
             if container == "flac":
                 file = _PatchedFileIO(PatchedFile(file, comments_only(PatchedFile(file))))
             opened = reader(file)
-    except mutagen.id3.ID3NoHeaderError:
-        return []
-    except mutagen.apev2.APENoHeaderError:
-        return []
+    except (mutagen.id3.ID3NoHeaderError, mutagen.apev2.APENoHeaderError):
+        return _carried_fields(field, path, name)
     except _BROKEN as error:
         return type(error).__name__
     tags = getattr(opened, "tags", opened) if not isinstance(opened, ID3 | APEv2) else opened
     if isinstance(tags, ID3):
         return sorted(_digest(frame) for frame in tags.unknown_frames if not _is_id3_field(tags, frame, field))
-    return [] if tags is None else sorted(_fields(tags, field))
+    return _carried_fields(field, path, name) if tags is None else sorted(_fields(tags, field))
+
+
+def _carried_fields(field: str, path: str, name: str) -> list[Any]:
+    """Return the fields that a tag begins with if one has to be made, since it would hide another one without them."""
+    with open(path, "rb") as file:
+        carried = getattr(open_state(PatchedFile(file), field, name), "carried", b"")
+    if not carried:
+        return []
+    if carried.startswith(b"ID3"):
+        return sorted(map(_digest, _READERS["mp3"](io.BytesIO(carried)).unknown_frames))
+    reader: Callable[[BinaryIO], Any] = APEv2
+    return sorted(_fields(reader(io.BytesIO(carried)), field))
 
 
 class _PatchedFileIO(io.BytesIO):
@@ -144,7 +158,7 @@ def _fields(tags: Any, field: str) -> list[tuple[str, bytes]]:
 
 def _is_field(key: str, field: str) -> bool:
     if field == GENRE:
-        return key in _GENRE_KEYS or key.lower() in _GENRE_KEYS
+        return key in _GENRE_KEYS or key.lower().rpartition(":")[2] in _GENRE_KEYS
     # "GENRIFY", "TXXX:GENRIFY", "----:com.apple.iTunes:GENRIFY"
     return key.rpartition(":")[2].casefold() == field.casefold()
 

@@ -35,16 +35,28 @@ class CommentWithOuterTags:
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What the comments say, then what the other tags say; ID3v1 counts only where nothing else does."""
         native = self.native.values_by_place
-        if any(native) and not any(located.pieces(self.outer.field) for located in self.outer.tags):
+        if any(native) and (
+            self._is_alone or not any(located.pieces(self.native.field) for located in self.outer.tags)
+        ):
             return native
         return (*native, *self.outer.values_by_place)
 
-    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the comments, unless they would hide another tag, and the pieces of the other tags that get it."""
+    @property
+    def _home(self) -> Home:
         field = self.native.field
         keys = [entry.partition(b"=")[0].decode("latin-1") for entry in vorbis.others(self.native.comment, field)]
-        home = Home(vorbis.PLACE, keyed_content("vorbis", keys), bool(self.native.pieces), is_usual=True)
-        chosen = choose_homes([home, *self.outer.homes])
+        return Home(vorbis.PLACE, keyed_content("vorbis", keys), bool(self.native.pieces), is_usual=True)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether players show nothing of the outer tags: with FLAC, if the comment has something to show."""
+        return self.native.container == "flac" and self._home.content.is_shown
+
+    def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
+        """Return the comments, unless they would hide another tag, and the pieces of the other tags that get it."""
+        if genres and self._is_alone:
+            return (*self.native.compose(genres), *self.outer.pieces)
+        chosen = choose_homes([self._home, *self.outer.homes])
         native = self.native.compose(genres) if vorbis.PLACE in chosen else ()
         return (*native, *self.outer.compose_in(chosen, genres))
 

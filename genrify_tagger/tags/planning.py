@@ -125,15 +125,22 @@ def plan_restore(
     """
     name = genre_names.check_field(field)
     wanted = None if raw is None else unpack(raw)
+    former = unpack(expected) if isinstance(expected, bytes) else None
     patch = _journalled_patch(raw, expected if isinstance(expected, bytes) else None)
     pieces = wanted.pieces if wanted else ()
+    places = {piece.place for piece in (*pieces, *(former.pieces if former else ()))}
 
     def want(state: TagState) -> Sequence[Piece] | None:
         if expected is not ... and not same_genre(snapshot(state, name).raw, cast("bytes | None", expected)):
             raise ChangedMeanwhileError("the genre was changed by someone else since", path=path)
+        if patch is None and former is not None:
+            # An old version of this program knew fewer places, and wrote none of the others.
+            kept = [piece for piece in state.pieces if piece.place not in places]
+            return None if _contents([*pieces, *kept]) == _contents(state.pieces) else (*pieces, *kept)
         return None if _contents(pieces) == _contents(state.pieces) else pieces
 
-    return _plan(path, name, want, wanted.genres if wanted else (), patch)
+    genres = wanted.genres if wanted else ()
+    return _plan(path, name, want, genres, patch, is_old=patch is None and former is not None)
 
 
 def _journalled_patch(before: bytes | None, after: bytes | None) -> BytePatch | None:
@@ -149,6 +156,8 @@ def _plan(
     want: Callable[[TagState], Sequence[Piece] | None],
     genres: Sequence[str],
     patch: BytePatch | None = None,
+    *,
+    is_old: bool = False,
 ) -> WritePlan:
     target = os.path.realpath(path)
 
@@ -161,7 +170,7 @@ def _plan(
         if pieces is None:
             return WritePlan(path, target, field, before, before, seen, False, ())
         back = None if patch is None else patch.backward(view)
-        edits, outcome = _edits(file, state, pieces, genres, field, target, back)
+        edits, outcome = _edits(file, state, pieces, None if is_old else genres, field, target, back)
         if not edits:
             return WritePlan(path, target, field, before, before, seen, False, ())
         after = snapshot(outcome, field)
@@ -200,8 +209,8 @@ def replay(
     if patch is None:  # journalled by an old version
         wanted = None if after_raw is None else unpack(after_raw)
         state = open_state(PatchedFile(file), field, target)
-        pieces, genres = (wanted.pieces, wanted.genres) if wanted else ((), ())
-        return PatchedFile(file, _edits(file, state, pieces, genres, field, target, None)[0])
+        pieces = wanted.pieces if wanted else ()
+        return PatchedFile(file, _edits(file, state, pieces, None, field, target, None)[0])
     edits = patch.forward(PatchedFile(file))
     if edits is None:
         raise TagReadError("the copy of the file is not what the journal says")
@@ -212,31 +221,40 @@ def _edits(
     file: BinaryIO,
     state: TagState,
     pieces: Sequence[Piece],
-    genres: Sequence[str],
+    genres: Sequence[str] | None,
     field: str,
     target: str,
     back: tuple[Edit, ...] | None,
 ) -> tuple[tuple[Edit, ...], TagState]:
-    """Return edits after which the file, read through them, says `genres` and is else the same; and what is read."""
+    """Return edits after which the file, read through them, says `genres` and is else the same; and what is read.
+
+    Without `genres`, what the pieces say will do.
+    """
     edits: tuple[Edit, ...] = ()
     outcome = state
     for edits in _attempts(PatchedFile(file), state, pieces, genres, back):
         outcome = open_state(PatchedFile(file, edits), field, target)
-        if _has_places(outcome, pieces) and joined(effective_genres(outcome)) == joined(genres):
+        says_it = genres is None or joined(effective_genres(outcome)) == joined(genres)
+        if _has_places(outcome, pieces) and says_it:
             break
-    check_outcome(state, outcome, genres)
+    check_outcome(state, outcome, effective_genres(outcome) if genres is None else genres)
     return edits, outcome
 
 
 def _attempts(
-    view: PatchedFile, state: TagState, pieces: Sequence[Piece], genres: Sequence[str], back: tuple[Edit, ...] | None
+    view: PatchedFile,
+    state: TagState,
+    pieces: Sequence[Piece],
+    genres: Sequence[str] | None,
+    back: tuple[Edit, ...] | None,
 ) -> Iterator[tuple[Edit, ...]]:
     """Yield the ways to make `pieces` the field: the former bytes, the pieces, and what says the same here."""
     if back is not None:
         yield back
     yield minimised(view, state.splice(pieces))
     # The pieces may be of another tag version or container than the file has now.
-    yield minimised(view, state.splice(state.compose(genres)))
+    if genres is not None:
+        yield minimised(view, state.splice(state.compose(genres)))
 
 
 def _has_places(outcome: TagState, pieces: Sequence[Piece]) -> bool:

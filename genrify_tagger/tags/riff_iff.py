@@ -1,13 +1,14 @@
 """WAV and AIFF: an ID3v2 tag in a chunk of its own, and in WAV a LIST-INFO chunk beside or instead of it.
 
 Players that read LIST-INFO (FFmpeg, MPD) do not look into the ID3 chunk then, and TagLib does not look into LIST-INFO
-if there is an ID3 tag. So both get the genre where both exist, and none is made or filled that would hide the other.
+if there is an ID3 tag. So both get the genre where both exist, and none is filled that would hide the other. An ID3 tag
+that is made repeats what LIST-INFO says; if it cannot, only LIST-INFO gets the genre.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
@@ -18,7 +19,7 @@ from genrify_tagger.tags.located_tag import LocatedTag
 from genrify_tagger.tags.model import GENRE, Edit, Piece
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.shadowing import Home, choose_homes, refuse_hiding
-from genrify_tagger.tags.tagged_stream import NEW_ID3
+from genrify_tagger.tags.tagged_stream import NEW_ID3, check_trailing_tags
 
 _MAX_CHUNKS = 10_000
 _MAX_FORMAT = 1 << 20
@@ -114,10 +115,14 @@ class Chunked:
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the genre frame and the IGNR entries, but where they would hide other fields."""
         tag, infos = self.located, self.infos
-        homes = [Home(tag.name, tag.content(self.field), bool(tag.pieces(self.field)), is_usual=True)]
+        # A new ID3 tag begins with the frames that say what LIST-INFO says.
+        carries = frozenset(info.name for info in infos) if tag.parts and not tag.exists else frozenset()
+        homes = [Home(tag.name, tag.content(self.field), bool(tag.pieces(self.field)), True, carries)]
         for number, info in enumerate(infos):
             usual = number == 0 and self.field == GENRE
             homes.append(Home(info.name, info.content(self.field), bool(info.pieces(self.field)), usual))
+        if genres and not any(home.content.is_shown or home.has_field for home in homes):
+            check_trailing_tags(self.view, genres)
         chosen = choose_homes(homes)
         if genres and self.field != GENRE and tag.name not in chosen:
             raise refuse_hiding("a LIST-INFO chunk", genres)
@@ -135,6 +140,11 @@ class Chunked:
         if form >= 1 << 32:
             raise WriteRefusedError("the file would become longer than its format allows")
         return [Edit(4, 8, form.to_bytes(4, self.order)), *edits]
+
+    @property
+    def carried(self) -> bytes:
+        """The tag that a write makes, as far as it repeats what stands in another one."""
+        return b"" if self.located.exists else b"".join(self.located.tag.build())
 
     @property
     def _end(self) -> int:
@@ -216,6 +226,9 @@ def _open(
 ) -> Chunked:
     own = next((chunk for chunk in chunks if chunk.name in (b"id3 ", b"ID3 ")), None)
     located = chunk_tag(view, own.body, own.size) if own else chunk_tag(view, view.size, 0)
+    carried = list_info.as_id3(infos, NEW_ID3)
+    if own is None and carried is not None:
+        located = replace(located, tag=carried)
     return Chunked(container, view, field, order, tuple(chunks), own, located, tuple(infos))
 
 

@@ -90,7 +90,7 @@ class TaggedStream:
         content = located.content(self.field)
         if located.name in self.appended:
             content = TagContent("id3", content.is_empty, content.is_shown, has_fields=False)
-        # A new ID3v2 tag begins with the frames that say what ID3v1 says.
+        # A new tag begins with what ID3v1 says.
         carries = frozenset({_V1} if located.parts and not located.exists else ())
         return Home(located.name, content, bool(located.pieces(self.field)), usual, carries)
 
@@ -122,6 +122,12 @@ class TaggedStream:
         if self.v1 is None or self.field != GENRE:
             return False
         return joined(genre_names.from_v1(genre_names.to_v1(genres))) == joined(genres)
+
+    @property
+    def carried(self) -> bytes:
+        """The tag that a write makes, as far as it repeats what stands in another one."""
+        made = next((located for located in self.tags if not located.exists and located.parts), None)
+        return b"" if made is None else b"".join(made.tag.build())
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits, one for each tag that changes."""
@@ -161,6 +167,21 @@ def trailing_tags(view: PatchedFile, audio: int) -> list[TagBlock]:
     return found
 
 
+def check_trailing_tags(view: PatchedFile, genres: Sequence[str]) -> None:
+    """Refuse to write the first field that players show of a file, if they now show those of a tag behind it.
+
+    Raises
+    ------
+    WriteRefusedError
+        If there is such a tag.
+    """
+    behind = open_stream(view, GENRE, "", primary="none")
+    kinds = {home.name: home.content for home in behind.homes}
+    for name, content in kinds.items():
+        if content.has_fields:
+            raise refuse_hiding("an ID3v1 block" if name == _V1 else "a tag behind the audio", genres)
+
+
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:
     """Find all tags around the audio of a file.
 
@@ -185,7 +206,8 @@ def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) 
         fresh = replace(id3.empty_tag(NEW_ID3), frames=known)
         tags.insert(0, LocatedTag(_named(fresh, 0), 0, 0, fresh))
     appended = frozenset(located.name for located in tags if located.exists and located.start >= audio)
-    tags += _ape_tags(view, behind, make=primary == "ape")
+    known_items = () if v1 is None else ape.items_of_v1(view.at(v1, V1_SIZE))
+    tags += _ape_tags(view, behind, ape.new_tag(known_items) if primary == "ape" else None)
     byte = None if v1 is None else v1 + V1_GENRE
     return TaggedStream(container, view, field, primary, tuple(tags), appended, byte)
 
@@ -207,7 +229,7 @@ def _id3_tag(view: PatchedFile, span: tuple[int, int], index: int) -> LocatedTag
     return LocatedTag(_named(tag, index), *span, tag)
 
 
-def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], *, make: bool) -> list[LocatedTag]:
+def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], fresh: ape.ApeTag | None) -> list[LocatedTag]:
     found = [block for block in reversed(behind) if block.kind == "ape"]
     located = []
     for index, block in enumerate(found):
@@ -215,8 +237,8 @@ def _ape_tags(view: PatchedFile, behind: Sequence[TagBlock], *, make: bool) -> l
         located.append(
             LocatedTag(f"ape:{index}", block.start, block.end, ape.parse(data, header=block.header, footer=True))
         )
-    if not located and make:
+    if not located and fresh is not None:
         # In front of Lyrics3 and ID3v1, which must stay at the very end to be found.
         at = behind[0].start if behind else view.size
-        located.append(LocatedTag("ape:0", at, at, ape.new_tag()))
+        located.append(LocatedTag("ape:0", at, at, fresh))
     return located
