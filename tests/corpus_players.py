@@ -351,44 +351,40 @@ GP_FIELDS = threegp(b"titl", TITLE) + threegp(b"perf", ARTIST)
 case("mp4-plain", ".m4a", mp4)
 case("mp4-ilst", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS)))
 case("mp4-quicktime", ".m4a", lambda: mp4(udta=QT_FIELDS))
-case("mp4-quicktime-genre", ".m4a", lambda: mp4(udta=QT_FIELDS + quicktime(b"\xa9gen", b"Rock")), ("Rock",), "in ")
+case("mp4-quicktime-genre", ".m4a", lambda: mp4(udta=QT_FIELDS + quicktime(b"\xa9gen", b"Rock")), ("Rock",))
 case(
     "mp4-quicktime-genre-and-ilst",
     ".m4a",
     lambda: mp4(udta=quicktime(b"\xa9gen", b"Rock") + ilst(*NAME_ITEMS)),
     ("Rock",),
-    "in ",
 )
 case(
     "mp4-quicktime-and-ilst-genre",
     ".m4a",
     lambda: mp4(udta=quicktime(b"\xa9gen", b"Pop") + ilst(*NAME_ITEMS, GENRE_ITEM)),
     ("Rock",),
-    "in ",
 )
 case("mp4-3gp", ".m4a", lambda: mp4(udta=GP_FIELDS, brand=b"3gp6"))
-case("mp4-3gp-genre", ".m4a", lambda: mp4(udta=GP_FIELDS + threegp(b"gnre", b"Rock"), brand=b"3gp6"), ("Rock",), "in ")
+case("mp4-3gp-genre", ".m4a", lambda: mp4(udta=GP_FIELDS + threegp(b"gnre", b"Rock"), brand=b"3gp6"), ("Rock",))
 case("mp4-meta-in-moov", ".m4a", lambda: mp4(in_moov=ilst(*NAME_ITEMS)))
-case("mp4-meta-in-moov-genre", ".m4a", lambda: mp4(in_moov=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-meta-in-moov-genre", ".m4a", lambda: mp4(in_moov=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",))
 case(
     "mp4-meta-in-trak-genre",
     ".m4a",
     lambda: mp4(in_trak=atom(b"udta", ilst(*NAME_ITEMS, GENRE_ITEM))),
     ("Rock",),
-    "in ",
 )
-case("mp4-meta-direct-in-trak-genre", ".m4a", lambda: mp4(in_trak=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-meta-direct-in-trak-genre", ".m4a", lambda: mp4(in_trak=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",))
 case("mp4-meta-at-top", ".m4a", lambda: mp4(at_top=ilst(*NAME_ITEMS)))
-case("mp4-meta-at-top-genre", ".m4a", lambda: mp4(at_top=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-meta-at-top-genre", ".m4a", lambda: mp4(at_top=ilst(*NAME_ITEMS, GENRE_ITEM)), ("Rock",))
 case(
     "mp4-quicktime-in-trak-genre",
     ".m4a",
     lambda: mp4(in_trak=atom(b"udta", QT_FIELDS, quicktime(b"\xa9gen", b"Rock"))),
     ("Rock",),
-    "in ",
 )
 case("mp4-freeform-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS, corpus_mp4.freeform("GENRE", "Rock"))), ("Rock",))
-case("mp4-second-ilst-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS) + ilst(GENRE_ITEM)), ("Rock",), "in ")
+case("mp4-second-ilst-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS) + ilst(GENRE_ITEM)), ("Rock",))
 case("mp4-v1", ".m4a", lambda: mp4() + v1(), refused="ID3v1")
 case("mp4-ape", ".m4a", lambda: mp4() + APE, refused="behind")
 case("mp4-ilst-v1", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS)) + v1())

@@ -96,7 +96,8 @@ def mp4(data: bytes) -> list[Any]:
 def _mp4_level(data: bytes, start: int, end: int, above: tuple[bytes, ...]) -> Iterator[Any]:
     for name, _, content, stop in atoms(data, start, end):
         where = (*above, name)
-        if (name in (b"\xa9gen", b"gnre") and b"ilst" in above) or name in (b"free", b"skip"):
+        freeform = name == b"----" and b"name\0\0\0\0GENRE" in data[content:stop]
+        if name in (b"\xa9gen", b"gnre", b"free", b"skip") or freeform:
             continue
         if name in INSIDE or name == b"mfra":
             # A list of atoms may end with four zero bytes, as QuickTime writes it.

@@ -19,6 +19,7 @@ from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.protection import check_asf
 
 
 def _guid(text: str) -> bytes:
@@ -33,7 +34,8 @@ _METADATA = _guid("C5F8CBEA-5BAF-4877-8467-AA8C44FA4CCA")
 _LIBRARY = _guid("44231C94-9498-49D1-A141-1D134E457054")
 _PADDING = _guid("1806D474-CADF-4509-A4BA-9AABCB96AAE8")
 _PLACES = {"asf:content": _CONTENT, "asf:metadata": _METADATA, "asf:library": _LIBRARY}
-_OBJECT, _EXTENSION_HEAD, _HEADER_HEAD = 24, 46, 30
+_OBJECT, _EXTENSION_HEAD, _HEADER_HEAD, _STREAM_HEAD = 24, 46, 30, 74
+_BROADCAST = 1
 _TEXT_TYPE = 0
 
 
@@ -250,7 +252,7 @@ class Asf:
         first = parts[0]
         if first[:16] == _EXTENSION:
             return _sized(_EXTENSION, first[24:42], _length(inner).to_bytes(4, "little"), *inner)
-        if first[:16] == _PROPERTIES and int.from_bytes(first[40:48], "little") == self.view.size:
+        if first[:16] == _PROPERTIES and not first[88] & _BROADCAST:  # of a broadcast the size is not known
             return [first[:40] + (self.view.size + grown).to_bytes(8, "little") + first[48:]]
         return parts
 
@@ -279,6 +281,8 @@ def open_asf(view: PatchedFile, field: str) -> Asf:
 
     Raises
     ------
+    NotTaggableError
+        If its audio is protected.
     TagReadError
         If the header's objects do not add up, or the extension that holds further attributes is missing.
     """
@@ -291,6 +295,7 @@ def open_asf(view: PatchedFile, field: str) -> Asf:
     inner = _cut(extension, _EXTENSION_HEAD)
     if sum(each[:16] == _EXTENSION for each in (*objects, *inner)) > 1:
         raise TagReadError("the ASF header is damaged: it has two extensions")
+    check_asf([bytes(each[:_STREAM_HEAD]) for each in (*objects, *inner)])
     asf = Asf("asf", view, field, head, tuple(map(_opened, objects)), tuple(map(_opened, inner)))
     if asf.is_doubled:
         raise TagReadError("the ASF header is damaged: it has the genre in an object that may be there only once")

@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint, has_writer
@@ -23,6 +24,7 @@ from genrify_tagger.tags.writability import Hardlinks, describe_os_error, must_w
 
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
+_PAGE = 4096
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
 
 
@@ -119,10 +121,26 @@ def _original(plan: WritePlan) -> Iterator[int]:
 
 def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
     with os.fdopen(os.dup(original), "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
+        status = os.fstat(original)
+        keep_holes = status.st_blocks * 512 < status.st_size
         for block in PatchedFile(source, plan.edits).blocks():
-            target.write(block)
+            _write_block(target, block, keep_holes=keep_holes)
+        target.truncate()
         target.flush()
         os.fsync(descriptor)
+
+
+def _write_block(target: BinaryIO, block: bytes, *, keep_holes: bool) -> None:
+    """Write a block; of a sparse file its pages of zeros are left out."""
+    if not keep_holes:
+        target.write(block)
+        return
+    for at in range(0, len(block), _PAGE):
+        page = block[at : at + _PAGE]
+        if page.count(0) == len(page):
+            target.seek(len(page), os.SEEK_CUR)
+        else:
+            target.write(page)
 
 
 def _replace(plan: WritePlan, original: int, path: str) -> None:

@@ -9,12 +9,14 @@ from genrify_tagger.errors import NotTaggableError, TagReadError
 from genrify_tagger.tags import asf
 from genrify_tagger.tags.dsf import open_dsf
 from genrify_tagger.tags.flac import open_flac
+from genrify_tagger.tags.foreign_formats import foreign_format
 from genrify_tagger.tags.model import TagState, check_bytes
 from genrify_tagger.tags.mp4 import open_mp4
 from genrify_tagger.tags.mpeg_frames import has_frame, is_frame
 from genrify_tagger.tags.ogg import open_ogg
 from genrify_tagger.tags.outer_tags import with_outer_tags
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.protection import AUDIBLE, protected
 from genrify_tagger.tags.riff_iff import open_aiff, open_wav
 from genrify_tagger.tags.tagged_stream import front_tags, open_stream
 
@@ -25,20 +27,6 @@ _APE_FIRST = {
     b"wvpk": "wavpack",
     b"OFR ": "optimfrog",
     b"tBaK": "tak",
-}
-_NO_PLACE = {
-    b"\x1a\x45\xdf\xa3": "Matroska and WebM files",
-    b"RF64": "RF64 files",
-    b"BW64": "BW64 files",
-    b"riff": "Wave64 files",
-    b"FRM8": "DSDIFF files",
-    b"ADIF": "raw AAC files",
-    b"caff": "Core Audio files",
-    b".snd": "AU files",
-    b"#!AM": "AMR files",
-    b"\x0b\x77": "raw AC-3 files",
-    b"MThd": "MIDI files",
-    b"APET": "files with an APEv2 tag in front",
 }
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _MPEG_SUFFIXES = {".mp3", ".mp2", ".mp1", ".mpga"}
@@ -78,9 +66,11 @@ def _opened(view: PatchedFile, field: str, path: str) -> TagState:
     opener = _by_magic(head, start)
     if opener is not None:
         return opener(view, field)
-    for magic, what in _NO_PLACE.items():
-        if head.startswith(magic):
-            raise NotTaggableError(f"{what} have no place for a genre that this program can write safely")
+    if head[4:8] == AUDIBLE:
+        raise protected("Audible")
+    what = foreign_format(view, start)
+    if what is not None:
+        raise NotTaggableError(f"this is {what}, which has no place for a genre that this program can write safely")
     return _mpeg(view, field, path, start, head, tagged=bool(front))
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from genrify_tagger.errors import WriteRefusedError
 
 Ownership = Literal["require", "best-effort"]
-_NOT_HERE = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EINVAL}
+_NOT_HERE = {errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS}
 
 
 def copy_attributes(source: int, target: int, *, ownership: Ownership) -> None:
@@ -33,7 +33,7 @@ def copy_attributes(source: int, target: int, *, ownership: Ownership) -> None:
     _copy_owner(wanted, target, must=must)
     # Last, since a change of owner clears bits of the mode; the ACL's mask is part of the mode and agrees with it.
     _copy_xattrs(source, target, must=must)
-    os.fchmod(target, stat.S_IMODE(wanted.st_mode))
+    _copy_mode(wanted, target, must=must)
     if must and stat.S_IMODE(os.fstat(target).st_mode) != stat.S_IMODE(wanted.st_mode):
         raise WriteRefusedError("the file's mode cannot be kept", hint='set tagging.ownership = "best-effort"')
 
@@ -53,6 +53,22 @@ def _copy_owner(wanted: os.stat_result, target: int, *, must: bool) -> None:
                     "the file belongs to another user or group, which cannot be kept",
                     hint='run as its owner, or set tagging.ownership = "best-effort"',
                 ) from error
+
+
+def _copy_mode(wanted: os.stat_result, target: int, *, must: bool) -> None:
+    mode = stat.S_IMODE(wanted.st_mode)
+    if stat.S_IMODE(os.fstat(target).st_mode) == mode:
+        return
+    try:
+        os.fchmod(target, mode)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        if must:
+            raise WriteRefusedError(
+                f"the file's mode ({mode:04o}) cannot be kept: the file system does not allow chmod",
+                hint='set tagging.ownership = "best-effort"',
+            ) from error
 
 
 def _copy_xattrs(source: int, target: int, *, must: bool) -> None:

@@ -10,6 +10,7 @@ ISO/IEC 14496-12 (ISO base media file format); Apple, QuickTime File Format Spec
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +21,12 @@ from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
 from genrify_tagger.tags.mp4_homes import MEAN, TEXT, GenreHome, genre_homes, is_field, item_values
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.protection import check_mp4
 from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
 # Items for which players show no tag behind the audio.
 _SHOWN = {b"\xa9nam", b"\xa9ART", b"\xa9alb", b"aART", b"\xa9day", b"trkn", b"\xa9wrt", b"\xa9cmt", b"disk", b"soar"}
+_ELSEWHERE = "mp4:elsewhere"
 _MAX_HASHED = 256 << 20
 _MAX_KEYS = 1 << 20
 _HANDLER = bytes(8) + b"mdirappl" + bytes(9)
@@ -67,34 +70,34 @@ class Mp4:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The genre atoms."""
+        """The genre atoms, and those in other places that players may show."""
+        elsewhere = (Piece(_ELSEWHERE, i, home.data) for i, home in enumerate(self._elsewhere))
+        return (*self._own_pieces, *elsewhere)
+
+    @cached_property
+    def _own_pieces(self) -> tuple[Piece, ...]:
         return tuple(Piece("mp4", i, a) for i, a in enumerate(self._children) if is_field(a, self.field))
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
         """What each of the genre atoms says, and what players may show from elsewhere in the file."""
         order = (TEXT, b"gnre", b"----")
-        ranked = sorted(self.pieces, key=lambda piece: order.index(piece.data[4:8]))
-        others = self._elsewhere if self.field == GENRE else ()
-        return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in others))
+        ranked = sorted(self._own_pieces, key=lambda piece: order.index(piece.data[4:8]))
+        return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in self._elsewhere))
 
     @cached_property
     def _elsewhere(self) -> list[GenreHome]:
+        if self.field != GENRE:
+            return []
         return genre_homes(self.view, self.top, self.path[2] if len(self.path) > 2 else None)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one atom with one value for each genre."""
-        if self.field == GENRE and self._elsewhere:
-            raise WriteRefusedError(
-                f"the MP4 file has its genre in {self._elsewhere[0].where}, where this program cannot write it, and "
-                "players may show that one",
-                hint="remove it there with another tag editor first",
-            )
         if not genres:
             return ()
-        if not self.pieces and not any(part[4:8] in _SHOWN for part in self._children):
+        if not self._own_pieces and not any(part[4:8] in _SHOWN for part in self._children):
             check_trailing_tags(self.view, genres)
-        at = self.pieces[0].at if self.pieces else len(self._children)
+        at = self._own_pieces[0].at if self._own_pieces else len(self._children)
         data = b"".join(_make(b"data", b"\0\0\0\1" + bytes(4) + name.encode("utf-8")) for name in genres)
         if self.field == GENRE:
             return (Piece("mp4", at, _make(TEXT, data)),)
@@ -102,8 +105,17 @@ class Mp4:
         return (Piece("mp4", at, _make(b"----", named + data)),)
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
-        """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets."""
-        if tuple(pieces) == self.pieces:
+        """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets.
+
+        A genre in another place becomes free space, so that nothing else moves.
+        """
+        kept = {piece.data for piece in pieces if piece.place == _ELSEWHERE}
+        freed = [home.freed() for home in self._elsewhere if home.data not in kept]
+        own = [piece for piece in pieces if piece.place != _ELSEWHERE]
+        return [*freed, *self._splice_own(own)]
+
+    def _splice_own(self, pieces: Sequence[Piece]) -> list[Edit]:
+        if tuple(pieces) == self._own_pieces:
             return []
         combined = insert_at([part for part in self._children if not is_field(part, self.field)], pieces)
         edit, depth = self._tag_edit(combined)
@@ -166,16 +178,28 @@ class Mp4:
         """Return every other atom of the tag, and a hash of every other atom but the tables of offsets."""
         hashed, skipped = 0, {b"stco", b"co64", b"tfhd", b"tfra", b"mdat", b"free", b"ilst"}
         kept = [part for part in self._children if not is_field(part, self.field)]
+        homes = {home.start for home in self._elsewhere}
         made = {b"hdlr"} if len(self.path) > 2 else set()
         for atom in self._leaves():
-            if atom.name not in skipped and not (atom.name in made and self._is_ours(atom)):
-                hashed += atom.end - atom.body
-                if hashed > _MAX_HASHED:
-                    raise WriteRefusedError(f"the MP4 file has more than {_MAX_HASHED >> 20} MiB of other data")
-                kept.append(atom.name + self.view.digest(atom.body, atom.end - atom.body))
+            if atom.start in homes or atom.name in skipped or (atom.name in made and self._is_new_handler(atom)):
+                continue
+            hashed += atom.end - atom.body
+            if hashed > _MAX_HASHED:
+                raise WriteRefusedError(f"the MP4 file has more than {_MAX_HASHED >> 20} MiB of other data")
+            kept.append(atom.name + self._digest(atom))
         return kept
 
-    def _is_ours(self, atom: Atom) -> bool:
+    def _digest(self, atom: Atom) -> bytes:
+        """Return a hash of an atom's content, in which genres count as the free space that a write makes of them."""
+        inner = [home.freed() for home in self._elsewhere if atom.body <= home.start < atom.end]
+        if not inner:
+            return self.view.digest(atom.body, atom.end - atom.body)
+        data = bytearray(self.view.exactly(atom.body, atom.end - atom.body, "MP4 tag"))
+        for edit in inner:
+            data[edit.start - atom.body : edit.end - atom.body] = edit.new
+        return hashlib.blake2b(data, digest_size=16).digest()
+
+    def _is_new_handler(self, atom: Atom) -> bool:
         return atom.end - atom.body == len(_HANDLER) and self.view.at(atom.body, len(_HANDLER)) == _HANDLER
 
 
@@ -185,7 +209,7 @@ def open_mp4(view: PatchedFile, field: str) -> Mp4:
     Raises
     ------
     NotTaggableError
-        If its tags have names of its own, under which no other tagger would look.
+        If its audio is protected, or its tags have names of its own, under which no other tagger would look.
     TagReadError
         If there is no moov, or atoms leave their parents.
     """
@@ -193,6 +217,7 @@ def open_mp4(view: PatchedFile, field: str) -> Mp4:
     moov = first_of(top, b"moov")
     if moov is None:
         raise TagReadError("the MP4 file has no index (moov); it is damaged or cut off")
+    check_mp4(view, moov)
     path = _tag_path(view, moov)
     metas = [*path[2:3], *(atom for atom in inside(view, moov) if atom.name == b"meta")]
     if any(_is_keyed(view, atom, whole=atom in path) for atom in metas):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from genrify_tagger.errors import TagReadError
 from genrify_tagger.tags import genre_names
-from genrify_tagger.tags.model import GENRE, check_bytes, check_count
+from genrify_tagger.tags.model import GENRE, Edit, check_bytes, check_count
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, first_of, inside
 from genrify_tagger.tags.patched_file import PatchedFile
 
@@ -20,51 +21,65 @@ TEXT, MEAN = b"\xa9gen", b"com.apple.iTunes"
 
 @dataclass(frozen=True, slots=True)
 class GenreHome:
-    """A genre that does not stand in moov.udta.meta.ilst: `where` says it in words."""
+    """A genre atom outside of moov.udta.meta.ilst, which begins at `start`: its bytes, and what it says."""
 
-    where: str
+    start: int
+    data: bytes
     genres: tuple[str, ...]
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + len(self.data)
+
+    def freed(self) -> Edit:
+        """Return the edit that makes it free space, without moving anything."""
+        return Edit(self.start + 4, self.start + 8, b"free")
 
 
 def genre_homes(view: PatchedFile, top: Sequence[Atom], own: Atom | None) -> list[GenreHome]:
     """Return the genres outside of `own`, the "meta" atom that is read and written."""
-    found = []
-    for parent, atom in _candidates(view, top):
+    found: list[GenreHome] = []
+    for atom in _candidates(view, top):
         if atom.name == b"meta" and atom != own:
-            found.append(GenreHome(f"a second list of items (in {parent})", _of_meta(view, atom)))
+            found += _in_meta(view, atom)
         elif atom.name == TEXT:
-            found.append(GenreHome("QuickTime text", _of_quicktime(_content(view, atom))))
+            data = _bytes_of(view, atom)
+            found.append(GenreHome(atom.start, data, _of_quicktime(data[8:])))
         elif atom.name == b"gnre":
-            found.append(GenreHome("a 3GP field", _of_3gp(_content(view, atom))))
+            data = _bytes_of(view, atom)
+            found.append(GenreHome(atom.start, data, _of_3gp(data[8:])))
     return [home for home in found if home.genres]
 
 
-def _candidates(view: PatchedFile, top: Sequence[Atom]) -> Iterator[tuple[str, Atom]]:
-    """Yield the atoms that may hold a genre, each with the name of its parent."""
-    yield from (("the file", atom) for atom in top if atom.name == b"meta")
+def _candidates(view: PatchedFile, top: Sequence[Atom]) -> Iterator[Atom]:
+    """Yield the atoms that may be or hold a genre."""
+    yield from (atom for atom in top if atom.name == b"meta")
     moov = first_of(top, b"moov")
     children = inside(view, moov) if moov is not None else []
-    levels = [("moov", children)]
-    levels += [("trak", inside(view, atom)) for atom in children if atom.name == b"trak"]
-    for name, level in levels:
-        yield from ((name, atom) for atom in level if atom.name == b"meta")
-        for udta in (atom for atom in level if atom.name == b"udta"):
-            yield from ((f"{name}.udta", atom) for atom in inside(view, udta))
+    for level in [children, *(inside(view, atom) for atom in children if atom.name == b"trak")]:
+        for atom in level:
+            if atom.name == b"meta":
+                yield atom
+            elif atom.name == b"udta":
+                yield from inside(view, atom)
 
 
-def _content(view: PatchedFile, atom: Atom) -> bytes:
-    check_bytes(atom.end - atom.body)
-    return view.exactly(atom.body, atom.end - atom.body, "MP4 genre")
+def _bytes_of(view: PatchedFile, atom: Atom) -> bytes:
+    check_bytes(atom.end - atom.start)
+    if atom.body - atom.start != 8:
+        raise TagReadError("the MP4 file's genre is in an atom of unusual size")
+    return view.exactly(atom.start, atom.end - atom.start, "MP4 genre")
 
 
-def _of_meta(view: PatchedFile, meta: Atom) -> tuple[str, ...]:
+def _in_meta(view: PatchedFile, meta: Atom) -> list[GenreHome]:
     ilst = first_of(inside(view, meta), b"ilst")
     if ilst is None:
-        return ()
+        return []
     items = [atom for atom in atoms(view, ilst.body, ilst.end) if atom.name in (TEXT, b"gnre", b"----")]
     check_count(len(items), "MP4 tags")
-    read = (view.exactly(item.start, item.end - item.start, "MP4 tag") for item in items)
-    return tuple(name for data in read if is_field(data, GENRE) for name in item_values(data))
+    read = ((item, view.exactly(item.start, item.end - item.start, "MP4 tag")) for item in items)
+    return [GenreHome(item.start, data, item_values(data)) for item, data in read if is_field(data, GENRE)]
 
 
 def _of_quicktime(content: bytes) -> tuple[str, ...]:

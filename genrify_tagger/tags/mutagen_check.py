@@ -2,7 +2,7 @@
 
 This may run in a worker process: mutagen holds a big tag in memory several times over. It only cuts ID3 tags at their
 frames and does not parse the frames, since a compressed megabyte can unfold to gigabytes and chapters can nest without
-end; of FLAC it gets the comments only, without the pictures.
+end; of FLAC it gets the comments only, without the pictures; of WAV and AIFF a length that players do not heed is set.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.flac import comments_only
 from genrify_tagger.tags.model import GENRE
 from genrify_tagger.tags.patched_file import PatchedFile
+from genrify_tagger.tags.riff_iff import size_repair
 
 Comparison = Literal["same", "other", "damaged"]
 
@@ -97,8 +98,11 @@ def _fields_of(container: str, field: str, path: str, name: str) -> Any:
     try:
         with ExitStack() as stack:
             file: BinaryIO = stack.enter_context(open(path, "rb"))
+            view = PatchedFile(file)
             if container == "flac":
-                file = _PatchedFileIO(PatchedFile(file, comments_only(PatchedFile(file))))
+                file = _PatchedFileIO(PatchedFile(file, comments_only(view)))
+            elif container in ("wav", "aiff"):
+                file = _PatchedFileIO(PatchedFile(file, size_repair(view, "little" if container == "wav" else "big")))
             opened = reader(file)
     except (mutagen.id3.ID3NoHeaderError, mutagen.apev2.APENoHeaderError):
         return _carried_fields(field, path, name)

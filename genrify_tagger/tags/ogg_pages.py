@@ -141,7 +141,9 @@ def _check_header_page(page: OggPage, *, is_first: bool) -> None:
     if page.flags & FIRST or (is_first and page.flags & CONTINUED) or not page.lacing:
         raise TagReadError("the Ogg file's header is damaged")
     if page.granule not in (NO_GRANULE, bytes(8)):
-        raise TagReadError("the Ogg file has audio on the pages of its header")
+        raise TagReadError(
+            "the Ogg file's header pages state a position in the audio, so it is damaged or has audio there"
+        )
 
 
 def _split_body(body: bytes, lacing: bytes) -> list[bytes]:

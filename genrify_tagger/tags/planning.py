@@ -260,7 +260,7 @@ def _attempts(
 def _has_places(outcome: TagState, pieces: Sequence[Piece]) -> bool:
     """Return whether pieces found their places; tags that only repeat the genre may be gone by now."""
     missing = {piece.place for piece in pieces} - {piece.place for piece in outcome.pieces}
-    return all(place.startswith(("id3v1", "ape", "ignr")) for place in missing)
+    return all(place.startswith(("id3v1", "ape", "ignr", "mp4:")) for place in missing)
 
 
 def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
@@ -276,8 +276,12 @@ def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> N
         If it does not.
     """
     if joined(effective_genres(after)) != joined(genres):
+        found = joined(effective_genres(after))
+        if not found:
+            raise WriteRefusedError("the file's tag is damaged, so that a genre written there would not be found again")
         raise WriteRefusedError(
-            f"the genre would be read back as {joined(effective_genres(after))!r}, not {joined(genres)!r}"
+            f"the file would still show the genre {found!r}, not {joined(genres) or 'none'!r}: its tag has it in a "
+            "place that this program does not write"
         )
     if before.others() != after.others():
         raise WriteRefusedError("writing the genre would change other tags of the file")

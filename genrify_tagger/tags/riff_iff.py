@@ -77,6 +77,18 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
     return chunks
 
 
+def form_size(view: PatchedFile, order: Literal["little", "big"], end: int) -> int:
+    """Return what the header should say of a file whose last chunk ends at `end`: what it says if that can be."""
+    stated = int.from_bytes(view.at(4, 4), order)
+    return stated if end <= 8 + stated <= view.size else end - 8
+
+
+def size_repair(view: PatchedFile, order: Literal["little", "big"]) -> list[Edit]:
+    """Return the edit that sets a wrong length in the header of a file."""
+    chunks = list_chunks(view, order)
+    return [Edit(4, 8, form_size(view, order, chunks[-1].end).to_bytes(4, order))] if chunks else []
+
+
 @dataclass(frozen=True)
 class Chunked:
     """The genre field of a WAV or AIFF file.
@@ -136,7 +148,7 @@ class Chunked:
         if not edits:
             return []
         grown = sum(len(edit.new) - (edit.end - edit.start) for edit in edits)
-        form = self._form_size + grown
+        form = form_size(self.view, self.order, self._end) + grown
         if form >= 1 << 32:
             raise WriteRefusedError("the file would become longer than its format allows")
         return [Edit(4, 8, form.to_bytes(4, self.order)), *edits]
@@ -150,12 +162,6 @@ class Chunked:
     def _end(self) -> int:
         """Where the last chunk ends."""
         return self.chunks[-1].end if self.chunks else 12
-
-    @property
-    def _form_size(self) -> int:
-        """What the header should say of the file as it is now: what it says if that can be, else what is there."""
-        stated = int.from_bytes(self.view.at(4, 4), self.order)
-        return stated if self._end <= 8 + stated <= self.view.size else self._end - 8
 
     def _edit_chunks(self, pieces: Sequence[Piece]) -> list[Edit]:
         rebuilt = ((info, info.rebuilt(pieces, self.field)) for info in self.infos if info.exists)

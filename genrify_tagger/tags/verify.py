@@ -39,8 +39,10 @@ def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str
     )
     match compare(plan.before.container, plan.field, plan.target, path):
         case "damaged":
-            # The new file could be read, but putting the damage back could not be proven.
-            words = "the tags are damaged where the genre is, so a change could not be taken back safely"
+            words = (
+                "the file's tags are damaged: mutagen cannot read them, so it cannot be confirmed that everything else "
+                "stays and can be taken back"
+            )
             raise WriteRefusedError(words)
         case "other":
             raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
