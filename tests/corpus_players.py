@@ -12,7 +12,7 @@ from pathlib import Path
 
 import mutagen
 
-from tests import corpus_mp4, media
+from tests import corpus_chunks, corpus_mp4, media
 from tests.id3_bytes import frame, genre_frame, tag
 from tests.other_bytes import ape_item, ape_tag, atom, chunk, comments, flac_block, full
 
@@ -412,3 +412,32 @@ case("wav-info-before-id3", ".wav", lambda: wav(_FULL_INFO, _FULL_ID3), ("Rock",
 case("wav-id3-before-data-and-info-behind", ".wav", lambda: wav(_FULL_ID3, behind=(_FULL_INFO,)), ("Rock",))
 case("wav-info-unknown-entry", ".wav", lambda: wav(info(INFO_FIELDS, chunk(b"IXYZ", b"x\0"))))
 case("wav-info-latin1", ".wav", lambda: wav(info(chunk(b"INAM", b"Un caf\xe9\0"))))
+
+
+# ASF
+
+
+@functools.cache
+def wma(*attributes: tuple[str, str]) -> bytes:
+    """Return a WMA file with just these attributes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(media.master("wma"), folder))
+        made = mutagen.File(path)
+        made.tags.clear()
+        for key, value in attributes:
+            made[key] = value
+        made.save()
+        return path.read_bytes()
+
+
+_WMA_FIELDS = (("Title", "A title"), ("Author", "An artist"))
+case("wma-plain", ".wma", wma)
+case("wma-full", ".wma", lambda: wma(*_WMA_FIELDS))
+case("wma-genre-attribute", ".wma", lambda: wma(*_WMA_FIELDS, ("Genre", "Rock")), ("Rock",))
+case("wma-v1", ".wma", lambda: wma() + v1(), refused="ID3v1")
+case("wma-full-v1", ".wma", lambda: wma(*_WMA_FIELDS) + v1())
+case("dsf-plain-v1", ".dsf", lambda: dsf() + v1(), refused="ID3v1")
+
+
+def dsf() -> bytes:
+    return next(shape for shape in corpus_chunks.shapes if shape.name == "dsf-no-tag").build().data

@@ -18,6 +18,7 @@ from genrify_tagger import tags
 from genrify_tagger.errors import TagError
 from tests import tagging
 from tests.corpus_players import CASES, PlayerCase
+from tests.program import Program
 
 KEPT = ("title", "artist", "album", "date", "replaygain_track_gain", "replaygain_album_gain")
 # Of files whose title no player shows, or that have none, each player must show the genre.
@@ -104,3 +105,18 @@ def test_a_genre_hides_nothing_that_players_showed(case: PlayerCase, looked: dic
     assert any("genre" in found.after[reader] for reader in READERS)
     if case.name.endswith("-plain"):
         assert [found.after[reader].get("genre") for reader in READERS] == ["Jazz"] * 3
+
+
+def test_the_installed_program_keeps_every_genre_that_players_show(program: Program) -> None:
+    folder = program.home / "music"
+    folder.mkdir()
+    kept = [case for case in CASES if case.genres]
+    for case in kept:
+        (folder / (case.name + case.suffix)).write_bytes(case.build())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    results = {Path(result["path"]).name: result for result in program.scan(folder, status=None)}
+    assert len(kept) > 40
+    assert {name: (result["status"], result["before"]) for name, result in results.items()} == {
+        case.name + case.suffix: ("kept", list(case.genres)) for case in kept
+    }
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

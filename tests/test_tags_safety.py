@@ -340,6 +340,35 @@ def test_another_audio_is_refused(tmp_path: Path) -> None:
     assert strays(tmp_path) == []
 
 
+def test_a_file_system_that_refuses_chmod_is_named_or_gone_along_with(tmp_path: Path) -> None:
+    source, mount = tmp_path / "source", tmp_path / "mount"
+    mount.mkdir()
+    planned(source)
+    os.chmod(source / "song.mp3", 0o640)
+    server = subprocess.Popen(
+        [need("bindfs"), "-f", "--chmod-deny", str(source), str(mount)], stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while not os.path.ismount(mount) and server.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not os.path.ismount(mount):
+            pytest.skip("needs FUSE")
+        path = mount / "song.mp3"
+        plan = tags.plan_write(str(path), ["Jazz"])
+        with pytest.raises(WriteRefusedError, match=r"0640.*chmod") as caught:
+            apply(plan)
+        assert "best-effort" in str(caught.value)
+        assert tagging.genres(path) == ("Oldies",)
+        assert strays(mount) == []
+        apply(plan, ownership="best-effort")
+        assert tagging.genres(path) == ("Jazz",)
+    finally:
+        subprocess.run(["umount", "--lazy", str(mount)], check=False, capture_output=True)
+        server.terminate()
+        server.wait(10)
+
+
 # Others at work on the same file
 
 

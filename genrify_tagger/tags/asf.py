@@ -11,45 +11,38 @@ Microsoft: Advanced Systems Format (ASF) Specification, revision 01.20.
 from __future__ import annotations
 
 import itertools
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genrify_tagger.errors import TagReadError, WriteRefusedError
 from genrify_tagger.tags import memory_budget
-from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
+from genrify_tagger.tags.asf_attributes import (
+    CONTENT,
+    LIBRARY,
+    METADATA,
+    OBJECT,
+    Attributes,
+    cut_attributes,
+    make_guid,
+    make_record,
+    record_name,
+    record_value,
+    sized_object,
+    total_length,
+)
+from genrify_tagger.tags.model import GENRE, Edit, Piece, insert_at
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.protection import check_asf
+from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
-
-def _guid(text: str) -> bytes:
-    return uuid.UUID(text).bytes_le
-
-
-HEADER = _guid("75B22630-668E-11CF-A6D9-00AA0062CE6C")
-_PROPERTIES = _guid("8CABDCA1-A947-11CF-8EE4-00C00C205365")
-_CONTENT = _guid("D2D0A440-E307-11D2-97F0-00A0C95EA850")
-_EXTENSION = _guid("5FBF03B5-A92E-11CF-8EE3-00C00C205365")
-_METADATA = _guid("C5F8CBEA-5BAF-4877-8467-AA8C44FA4CCA")
-_LIBRARY = _guid("44231C94-9498-49D1-A141-1D134E457054")
-_PADDING = _guid("1806D474-CADF-4509-A4BA-9AABCB96AAE8")
-_PLACES = {"asf:content": _CONTENT, "asf:metadata": _METADATA, "asf:library": _LIBRARY}
-_OBJECT, _EXTENSION_HEAD, _HEADER_HEAD, _STREAM_HEAD = 24, 46, 30, 74
+HEADER = make_guid("75B22630-668E-11CF-A6D9-00AA0062CE6C")
+_PROPERTIES = make_guid("8CABDCA1-A947-11CF-8EE4-00C00C205365")
+_EXTENSION = make_guid("5FBF03B5-A92E-11CF-8EE3-00C00C205365")
+_DESCRIPTION = make_guid("75B22633-668E-11CF-A6D9-00AA0062CE6C")
+_PADDING = make_guid("1806D474-CADF-4509-A4BA-9AABCB96AAE8")
+_PLACES = {"asf:content": CONTENT, "asf:metadata": METADATA, "asf:library": LIBRARY}
+_EXTENSION_HEAD, _HEADER_HEAD, _STREAM_HEAD = 46, 30, 74
 _BROADCAST = 1
-_TEXT_TYPE = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """One of the three objects of attributes, cut into its records; `behind` is what follows them in it."""
-
-    guid: bytes
-    records: tuple[bytes, ...]
-    behind: bytes = b""
-
-    def parts(self) -> list[bytes]:
-        """Return the object's bytes in pieces."""
-        return _sized(self.guid, len(self.records).to_bytes(2, "little"), *self.records, self.behind)
 
 
 Object = bytes | Attributes
@@ -64,7 +57,7 @@ def _cut(data: memoryview, start: int) -> list[memoryview]:
     found, at = [], start
     while at < len(data):
         size = int.from_bytes(data[at + 16 : at + 24], "little")
-        if size < _OBJECT or at + size > len(data):
+        if size < OBJECT or at + size > len(data):
             raise TagReadError("the ASF header is damaged")
         found.append(data[at : at + size])
         at += size
@@ -76,55 +69,7 @@ def _opened(data: memoryview) -> Object:
     guid = bytes(data[:16])
     if guid == _EXTENSION:
         return bytes(data[:_EXTENSION_HEAD])
-    return _attributes(guid, data) if guid in _PLACES.values() else memory_budget.deduplicated(data)
-
-
-def _attributes(guid: bytes, data: memoryview) -> Attributes:
-    count, at = int.from_bytes(data[24:26], "little"), 26
-    found: list[bytes] = []
-    check_count(count, "ASF attributes")
-    for _ in range(count):
-        end = at + _record_size(guid, data[at:])
-        if end > len(data):
-            raise TagReadError("the ASF header's attributes are damaged")
-        found.append(memory_budget.deduplicated(data[at:end]))
-        at = end
-    return Attributes(guid, tuple(found), memory_budget.deduplicated(data[at:]))
-
-
-def _sized(guid: bytes, *body: bytes) -> list[bytes]:
-    return [guid + (_length(body) + _OBJECT).to_bytes(8, "little"), *body]
-
-
-def _record_size(guid: bytes, data: memoryview) -> int:
-    if guid == _CONTENT:
-        name = int.from_bytes(data[:2], "little")
-        return 6 + name + int.from_bytes(data[4 + name : 6 + name], "little")
-    return 12 + int.from_bytes(data[4:6], "little") + int.from_bytes(data[8:12], "little")
-
-
-def _name(guid: bytes, record: bytes) -> str:
-    start, length = (2, record[0:2]) if guid == _CONTENT else (12, record[4:6])
-    return record[start : start + int.from_bytes(length, "little")].decode("utf-16-le", "replace").rstrip("\0")
-
-
-def _value(guid: bytes, record: bytes) -> tuple[str, ...]:
-    name = int.from_bytes(record[:2] if guid == _CONTENT else record[4:6], "little")
-    kind = record[2 + name : 4 + name] if guid == _CONTENT else record[6:8]
-    if int.from_bytes(kind, "little") != _TEXT_TYPE:
-        return ()
-    text = record[6 + name if guid == _CONTENT else 12 + name :].decode("utf-16-le", "replace").rstrip("\0")
-    return (text,) if text else ()
-
-
-def _make_record(guid: bytes, name: str, text: str) -> bytes:
-    key, value = (f"{part}\0".encode("utf-16-le") for part in (name, text))
-    if guid == _CONTENT:
-        if len(value) > 0xFFFF:
-            raise WriteRefusedError("the genre is too long for an ASF file")
-        sizes = len(key).to_bytes(2, "little"), bytes(2) + len(value).to_bytes(2, "little")
-        return sizes[0] + key + sizes[1] + value
-    return bytes(4) + len(key).to_bytes(2, "little") + bytes(2) + len(value).to_bytes(4, "little") + key + value
+    return cut_attributes(guid, data) if guid in _PLACES.values() else memory_budget.deduplicated(data)
 
 
 @dataclass(frozen=True)
@@ -159,7 +104,7 @@ class Asf:
         return int.from_bytes(self.head[16:24], "little")
 
     def _is_field(self, guid: bytes, record: bytes) -> bool:
-        return _name(guid, record).casefold() == self._key.casefold()
+        return record_name(guid, record).casefold() in {self._key.casefold(), self.field.casefold()}
 
     def _found(self, place: str) -> list[Attributes]:
         cut = (each for each in (*self.objects, *self.inner) if isinstance(each, Attributes))
@@ -193,18 +138,32 @@ class Asf:
         """What the attributes say together."""
         if not self.pieces:
             return ()
-        return (tuple(name for piece in self.pieces for name in _value(_PLACES[piece.place], piece.data)),)
+        return (tuple(name for piece in self.pieces for name in record_value(_PLACES[piece.place], piece.data)),)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return an attribute in the content description for the first genre, in the library for the others."""
+        if genres and not self.pieces and not self._is_shown:
+            check_trailing_tags(self.view, genres)
         made = []
         for place, part in (("asf:content", genres[:1]), ("asf:library", genres[1:])):
             former = [piece for piece in self.pieces if piece.place == place]
             guid = _PLACES[place]
-            name = _name(guid, former[0].data) if former else self._key
+            name = record_name(guid, former[0].data) if former else self._key
+            name = name if name.casefold() == self._key.casefold() else self._key
             at = former[0].at if former else len(self._all_records(place))
-            made += [Piece(place, at + i, _make_record(guid, name, text)) for i, text in enumerate(part)]
+            made += [Piece(place, at + i, make_record(guid, name, text)) for i, text in enumerate(part)]
         return tuple(made)
+
+    @property
+    def _is_shown(self) -> bool:
+        """Whether there is a title, an artist or an attribute that players show."""
+        described = any(
+            each[:16] == _DESCRIPTION and any(each[24:34]) for each in self.objects if isinstance(each, bytes)
+        )
+        names = (record_name(_PLACES[p], record).casefold() for p in _PLACES for record in self._all_records(p))
+        return described or any(
+            name.startswith(("wm/album", "wm/track", "wm/year", "title", "author")) for name in names
+        )
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits: the header object, in which padding makes up for growth if there is enough of it."""
@@ -238,11 +197,11 @@ class Asf:
     def _build(self, former: int) -> bytes:
         inner = [part for each in self.inner for part in _parts(each)]
         objects = [_parts(each) for each in self.objects]
-        size = _HEADER_HEAD + _length(inner) + sum(map(_length, objects))
+        size = _HEADER_HEAD + total_length(inner) + sum(map(total_length, objects))
         padding = next((i for i, parts in enumerate(objects) if parts[0][:16] == _PADDING), None)
-        if padding is not None and _length(objects[padding]) + former - size >= _OBJECT:
-            room = _length(objects[padding]) + former - size - _OBJECT
-            objects[padding] = _sized(_PADDING, objects[padding][0][_OBJECT:][:room].ljust(room, b"\0"))
+        if padding is not None and total_length(objects[padding]) + former - size >= OBJECT:
+            room = total_length(objects[padding]) + former - size - OBJECT
+            objects[padding] = sized_object(_PADDING, objects[padding][0][OBJECT:][:room].ljust(room, b"\0"))
             size = former
         head = [self.head[:16], size.to_bytes(8, "little"), len(objects).to_bytes(4, "little"), self.head[28:30]]
         filled = (self._filled(parts, inner, size - former) for parts in objects)
@@ -251,7 +210,7 @@ class Asf:
     def _filled(self, parts: list[bytes], inner: list[bytes], grown: int) -> list[bytes]:
         first = parts[0]
         if first[:16] == _EXTENSION:
-            return _sized(_EXTENSION, first[24:42], _length(inner).to_bytes(4, "little"), *inner)
+            return sized_object(_EXTENSION, first[24:42], total_length(inner).to_bytes(4, "little"), *inner)
         if first[:16] == _PROPERTIES and not first[88] & _BROADCAST:  # of a broadcast the size is not known
             return [first[:40] + (self.view.size + grown).to_bytes(8, "little") + first[48:]]
         return parts
@@ -270,10 +229,6 @@ class Asf:
             elif each[:16] not in (_PADDING, _EXTENSION):
                 kept.append(each)
         return kept
-
-
-def _length(parts: Iterable[bytes]) -> int:
-    return sum(map(len, parts))
 
 
 def open_asf(view: PatchedFile, field: str) -> Asf:
