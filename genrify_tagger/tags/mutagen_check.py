@@ -30,7 +30,7 @@ from mutagen.wave import WAVE
 
 from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.flac import comments_only
-from genrify_tagger.tags.model import GENRE
+from genrify_tagger.tags.model import GENRE, Edit
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.riff_iff import size_repair
 
@@ -98,11 +98,10 @@ def _fields_of(container: str, field: str, path: str, name: str) -> Any:
     try:
         with ExitStack() as stack:
             file: BinaryIO = stack.enter_context(open(path, "rb"))
-            view = PatchedFile(file)
-            if container == "flac":
-                file = _PatchedFileIO(PatchedFile(file, comments_only(view)))
-            elif container in ("wav", "aiff"):
-                file = _PatchedFileIO(PatchedFile(file, size_repair(view, "little" if container == "wav" else "big")))
+            edits = _edits_for_reading(container, PatchedFile(file))
+            file.seek(0)
+            if edits:
+                file = _PatchedFileIO(PatchedFile(file, edits))
             opened = reader(file)
     except (mutagen.id3.ID3NoHeaderError, mutagen.apev2.APENoHeaderError):
         return _carried_fields(field, path, name)
@@ -112,6 +111,16 @@ def _fields_of(container: str, field: str, path: str, name: str) -> Any:
     if isinstance(tags, ID3):
         return sorted(_digest(frame) for frame in tags.unknown_frames if not _is_id3_field(tags, frame, field))
     return _carried_fields(field, path, name) if tags is None else sorted(_fields(tags, field))
+
+
+def _edits_for_reading(container: str, view: PatchedFile) -> list[Edit]:
+    """Return what to leave out or mend before mutagen gets the file."""
+    match container:
+        case "flac":
+            return comments_only(view)
+        case "wav" | "aiff":
+            return size_repair(view, "little" if container == "wav" else "big")
+    return []
 
 
 def _carried_fields(field: str, path: str, name: str) -> list[Any]:
