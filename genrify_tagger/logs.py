@@ -26,7 +26,7 @@ def configure(
     Parameters
     ----------
     verbose : bool
-        Also debug messages of the program, and informational ones of libraries.
+        Also debug messages of the program; of libraries only warnings, as always.
     quiet : bool
         Errors only.
     log_format : {"text", "json"}
@@ -46,8 +46,7 @@ def configure(
     for old in [h for h in root.handlers if isinstance(h, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-    root.setLevel(level)
+    root.setLevel(logging.ERROR if quiet else logging.WARNING)
     _OURS.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     # Python's warnings are for developers.
     logging.captureWarnings(True)

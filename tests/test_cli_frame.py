@@ -225,7 +225,7 @@ def test_a_reader_that_is_gone_is_no_traceback(environ):
         process.stdout.close()
         process.stdout = None
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, b"")
+    assert (process.returncode, err) == (141, b"")
 
 
 def test_a_full_disk_is_told(run):

@@ -12,7 +12,7 @@ import click
 
 from genrify_tagger import __version__
 from genrify_tagger.cli.context import CliContext, global_options
-from genrify_tagger.cli.error_exit import end_with
+from genrify_tagger.cli.error_exit import PIPE_CLOSED, end_with
 from genrify_tagger.cli.lazy_group import LazyGroup
 
 PROGRAM = "genrify-tag"
@@ -70,8 +70,9 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit status: 0 success, 1 failures, 2 wrong usage or settings, 130 interrupted.
+    """Run the program and return its exit status.
 
+    0 success, 1 failures, 2 wrong usage or settings, 130 interrupted, 141 the reader of a pipe has gone.
     This is the only place that turns errors into messages. A command returns its status (None means 0) or raises.
 
     Parameters
@@ -86,8 +87,8 @@ def main(args: Sequence[str] | None = None) -> int:
         status = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=state, color=color)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except SystemExit as end:  # click does this when the reader of a pipe has gone
-        status = end.code
+    except SystemExit:  # raised by click and rich when the reader of a pipe has gone
+        status = PIPE_CLOSED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: whatever is not reported here is a traceback
         status = end_with(error, state)
     return status if isinstance(status, int) else 0

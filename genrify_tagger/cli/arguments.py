@@ -39,6 +39,18 @@ def readable_store(state: CliContext) -> Iterator[Store]:
         yield store
 
 
+def require_run(store: Store, run: int) -> None:
+    """Check that a run exists.
+
+    Raises
+    ------
+    GenrifyError
+        If it does not.
+    """
+    if store.run(run) is None:
+        raise GenrifyError(f"there is no run {run}", hint="'genrify-tag history --all' lists the runs")
+
+
 def known_path(store: Store, path: str | None) -> str | None:
     """Resolve the file or folder that a command is limited to; None means the whole library.
 

@@ -16,6 +16,7 @@ from genrify_tagger.files import display_path, json_path, printable
 from genrify_tagger.user_folders import user_folder
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+PIPE_CLOSED = 141  # as of a program that SIGPIPE ends: the reader, such as `head`, has seen enough
 
 
 def end_with(error: BaseException, state: CliContext) -> int:
@@ -46,7 +47,7 @@ def end_with(error: BaseException, state: CliContext) -> int:
             return INTERRUPTED
         case BrokenPipeError():
             _close_stdout()
-            return FAILED
+            return PIPE_CLOSED
         case OSError():
             path = error.filename if isinstance(error.filename, str) else None
             _print_error(error.strerror or str(error), state, path=path)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.arguments import RUN, known_path, readable_store
+from genrify_tagger.cli.arguments import RUN, known_path, readable_store, require_run
 from genrify_tagger.cli.context import CliContext, common_options
-from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line, write_text
 from genrify_tagger.files import display_path
 
 if TYPE_CHECKING:
@@ -31,7 +30,8 @@ def command(
 ) -> None:
     """List what was changed and when.
 
-    Without arguments, list the runs, newest first. With RUN or --path, list the changes themselves.
+    Without arguments, list the runs, newest first. With RUN or --path, list the changes themselves. Times are local; in
+    JSON Lines they carry their zone.
 
     \b
     Examples:
@@ -45,8 +45,8 @@ def command(
         if run is None and path is None:
             _print_runs(store, limit, output_format, all_runs=all_runs)
             return
-        if run is not None and store.run(run) is None:
-            raise GenrifyError(f"there is no run {run}", hint="see 'genrify-tag history --all'")
+        if run is not None:
+            require_run(store, run)
         moves = MoveTracker(store)
         if path is not None:
             moves.follow_below(path)
@@ -73,7 +73,7 @@ def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool)
     rows = [
         (
             str(record.id),
-            f"{record.started_at:%Y-%m-%d %H:%M}",
+            local_time(record.started_at),
             record.command,
             f"{changed:,}",
             f"{undone:,}",
@@ -81,7 +81,7 @@ def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool)
         )
         for record, changed, undone in shown
     ]
-    headers = ["run", "started (UTC)", "command", "changed", "undone", "status"]
+    headers = ["run", "started", "command", "changed", "undone", "status"]
     write_text("\n".join(table(headers, rows, right={"run", "changed", "undone"})))
 
 
@@ -126,5 +126,5 @@ def _print_change(change: ChangeRecord, output_format: str) -> None:
     after = ", ".join(change.after_genres or ()) or "(none)"
     note = "" if change.state == "done" else f"  ({change.state}{f': {change.error}' if change.error else ''})"
     note += "  (undone since)" if change.undone_by is not None else ""
-    when = f"{change.created_at:%Y-%m-%d %H:%M:%S}"
+    when = local_time(change.created_at, seconds=True)
     write_line(f"{when}  run {change.run} {change.origin}  {display_path(change.path)}  {before} -> {after}{note}")

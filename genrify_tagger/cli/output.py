@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -26,6 +27,11 @@ def format_option(*formats: str) -> Callable[[F], F]:
         show_default=True,
         help="Output format.",
     )
+
+
+def local_time(at: datetime, *, seconds: bool = False) -> str:
+    """Format a time as people read it, in their own time zone."""
+    return f"{at.astimezone():{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
 
 
 def write_line(text: str) -> None:

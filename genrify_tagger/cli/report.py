@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.text import Text
 
 from genrify_tagger.files import counted, display_path, printable
-from genrify_tagger.pipeline import STATUSES, Result, Summary
+from genrify_tagger.pipeline import FORCE_HINT, STATUSES, Result, Summary
 
 STYLES = {
     "tagged": "bold green",
@@ -58,6 +58,11 @@ def summary(counts: Summary, *, seconds: float, analysed: int, dry_run: bool) ->
     pace = f", {analysed / seconds:.1f} tracks/s analysed" if analysed and seconds > 0 else ""
     text = f"{files} in {duration(seconds)}{pace}: {', '.join(parts) or 'no audio files found'}."
     return f"{text} Dry run: nothing was written." if dry_run else text
+
+
+def withheld_line(number: int) -> str:
+    """Say how many files were left alone because the user, or another program, undid what was written to them."""
+    return f"{counted(number, 'file')} left alone because their genre was undone, removed or changed; {FORCE_HINT}."
 
 
 def next_steps(counts: Summary, *, listed_failures: int, run: int, dry_run: bool) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ import click
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.files import counted
+from genrify_tagger.files import counted, display_path
 
 if TYPE_CHECKING:
     from genrify_tagger.cli.progress import Progress
     from genrify_tagger.pipeline import Result, Session, Summary
+
+
+log = logging.getLogger(__name__)
 
 
 @click.command(context_settings={"show_default": False})
@@ -33,6 +37,11 @@ if TYPE_CHECKING:
 )
 @click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
 @click.option("--max-genres", type=int, metavar="N", help="Maximum number of genres per file.")
+@click.option(
+    "--changed",
+    type=click.Choice(["respect", "ignore"]),
+    help="Where a genre that the program wrote was removed or changed: leave the file alone (default), or ignore that.",
+)
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
 @model_option
 @click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
@@ -71,20 +80,50 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
     dry_run = options.pop("dry_run")
     own = {key: options.pop(key) for key in ("force", "reanalyse", "retry_failed")}
     settings = state.settings(_overrides(options))
-    wanted = paths or settings.library.roots
-    if not wanted:
-        raise ConfigError("no PATH given and no library.roots in the settings", hint="try 'genrify-tag scan ~/Music'")
+    wanted, missing = _existing(paths or settings.library.roots)
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
     with interruptible(), open_session(settings, files=files) as session:
         report = _Report(state, session, output_format, dry_run=dry_run)
-        return report.scan(list(wanted), ScanOptions(**own))
+        return report.scan(wanted, ScanOptions(**own)) or int(missing)
+
+
+def _existing(paths: Sequence[str]) -> tuple[list[str], bool]:
+    """Report the paths that do not exist; return the others, and whether there was one to report.
+
+    A missing audio file passes, as one file that failed: it may have been deleted since the caller listed it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no path, or none of them exists.
+    """
+    from genrify_tagger.library import is_audio
+
+    if not paths:
+        raise ConfigError("no PATH given and no library.roots in the settings", hint="try 'genrify-tag scan ~/Music'")
+    missing = [path for path in paths if not is_audio(path) and not _exists(path)]
+    if len(missing) == len(paths):
+        raise ConfigError("no such file or folder", path=missing[0], hint="nothing was scanned")
+    for path in missing:
+        log.error("%s: no such file or folder; scanning the others", display_path(path))
+    return [path for path in paths if path not in missing], bool(missing)
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # hidden by missing permissions: the scan tells why
+        pass
+    return True
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, object]:
     sections = {
         "library": ("include", "exclude"),
         "analysis": ("segments", "jobs", "vocabulary"),
-        "tagging": ("existing", "min_confidence", "max_genres", "field", "incomplete"),
+        "tagging": ("existing", "min_confidence", "max_genres", "changed", "incomplete", "field"),
     }
     return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
 
@@ -128,6 +167,7 @@ class _Report:
     dry_run: bool
     analysed: int = 0
     listed_failures: int = 0
+    withheld: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def scan(self, paths: list[str], options: Any) -> int:
@@ -159,6 +199,7 @@ class _Report:
 
         self.analysed += result.model != "" and not result.cached
         self.listed_failures += result.status == "failed" and result.listed
+        self.withheld += result.withheld
         progress.advance(result)
         if self.output_format == "jsonl":
             write_json(result.as_json())
@@ -181,6 +222,8 @@ class _Report:
             self._print_message(
                 f"{counted(moved, 'song has', 'songs have')} moved to a new path; their history moved along."
             )
+        if self.withheld:
+            self._print_message(report.withheld_line(self.withheld))
         for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):
             self._print_message(line)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
-from genrify_tagger.cli.output import format_option, write_json
+from genrify_tagger.cli.output import format_option, local_time, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ def _past(track_report: TrackReport) -> Iterator[str]:
         yield "Last scan: not scanned yet"
     else:
         note = printable(record.error or record.reason or "no remarks")
-        yield f"Last scan: {record.status} ({note}), {record.seen_at:%Y-%m-%d %H:%M} UTC"
+        yield f"Last scan: {record.status} ({note}), {local_time(record.seen_at)}"
     if not track_report.changes:
         yield "Journal: no changes"
         return
@@ -102,7 +102,7 @@ def _past(track_report: TrackReport) -> Iterator[str]:
         before = printable(", ".join(change.before_genres or ())) or "(none)"
         after = printable(", ".join(change.after_genres or ())) or "(none)"
         undone = ", undone since" if change.undone_by else ""
-        when = f"{change.created_at:%Y-%m-%d %H:%M}"
+        when = local_time(change.created_at)
         yield f"  {when}  run {change.run} {change.origin}: {before} -> {after} ({change.state}{undone})"
 
 

@@ -9,7 +9,7 @@ import click
 
 from genrify_tagger.cli.arguments import known_path, readable_store
 from genrify_tagger.cli.context import CliContext, common_options
-from genrify_tagger.cli.output import format_option, table, write_json, write_line, write_text
+from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line, write_text
 from genrify_tagger.errors import ModelError
 from genrify_tagger.files import counted
 
@@ -80,12 +80,12 @@ def _print_counts(counts: dict[str, int], failures: dict[str, int], last: RunRec
             write_line(f"  {number:,} x {error}")
     if last is not None:
         write_line("")
-        write_line(f"Last run: {last.id} ({last.command}), {last.status}, {last.started_at:%Y-%m-%d %H:%M} UTC")
+        write_line(f"Last run: {last.id} ({last.command}), {last.status}, {local_time(last.started_at)}")
 
 
 def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     since = datetime.fromisoformat(service["since"])
-    yield f"Service: {service['phase']}, running since {since:%Y-%m-%d %H:%M} UTC (process {service['pid']})"
+    yield f"Service: {service['phase']}, running since {local_time(since)} (process {service['pid']})"
     for root in service["roots"]:
         folders = f", {counted(root['folders'], 'folder')}" if root["watching"] == "native" else ""
         reason = f" ({root['reason']})" if root["reason"] else ""
@@ -95,8 +95,8 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     yield f"  {waiting} queued; {done or 'none processed'} since the start; {service['rate']:g} per minute"
     if last := service["last_result"]:
         words = ", ".join(last["after"]) or last["error"] or last["reason"] or ""
-        at = last["at"][:16].replace("T", " ")
-        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {at} UTC"
+        at = local_time(datetime.fromisoformat(last["at"]))
+        yield f"  last: {last['path']} {last['status']}{f' ({words})' if words else ''}, {at}"
     for failure in service["failures"][:3]:
         yield f"  failed: {failure['path']} ({failure['error']})"
 

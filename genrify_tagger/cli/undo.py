@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrify_tagger.cli.arguments import RUN
+from genrify_tagger.cli.arguments import RUN, require_run
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
 from genrify_tagger.errors import GenrifyError
@@ -70,6 +70,8 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
         hint = f"the songs have moved; undo --path {shlex.quote(display_path(new))}" if new else None
         nothing = GenrifyError("there is nothing to undo", path=path, hint=hint)
     else:
+        if run is not None:
+            require_run(session.store, run)
         chosen = last_changing_run(session) if run is None else run
         found = changes_of_run(session, chosen) if chosen is not None else []
         what = f"run {chosen} changed nothing" if run is not None else "no run has changed anything"

@@ -101,6 +101,11 @@ class TaggingSettings:
         shown="the model's threshold",
     )
     max_genres: int = _setting("Maximum number of genres per file.", 1, low=1, high=10)
+    changed: Literal["respect", "ignore"] = _setting(
+        "If another program removed or changed a genre that this one wrote: respect that and never write there again, "
+        "or ignore it (after a restore from a backup, or if several machines tag the library).",
+        "respect",
+    )
     field: str = _setting(
         "Tag field to write.",
         "genre",

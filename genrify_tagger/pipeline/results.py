@@ -11,6 +11,7 @@ from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import json_path
 
 SCHEMA = 1
+FORCE_HINT = "--force writes again"
 STATUSES = ("tagged", "kept", "unsure", "unchanged", "skipped", "failed")
 
 
@@ -66,6 +67,11 @@ class Result:
     error: str | None = None
     passing: bool = False
     listed: bool = True
+
+    @property
+    def withheld(self) -> bool:
+        """Whether a genre is not written, now or at an earlier scan, because it was undone, removed or changed."""
+        return self.reason is not None and self.reason.endswith(FORCE_HINT)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `scan --format jsonl` prints for this file."""

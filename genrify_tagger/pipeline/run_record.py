@@ -34,7 +34,7 @@ def run_record(
     try:
         yield run
         status = "done"
-    except (KeyboardInterrupt, InterruptedScanError):
+    except (KeyboardInterrupt, InterruptedScanError, BrokenPipeError, SystemExit):  # the last two: nobody reads on
         status = "interrupted"
         raise
     finally:

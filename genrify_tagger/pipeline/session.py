@@ -82,7 +82,7 @@ class Session:
         values: list[tuple[object, ...]] = [
             (analysis.segments, analysis.vocabulary, analysis.existing, library.max_minutes),
             (tagging.existing, list(tagging.treat_as_missing), tagging.min_confidence, tagging.max_genres),
-            (tagging.field, list(tagging.protected), sorted(tagging.names.items())),
+            (tagging.changed, tagging.field, list(tagging.protected), sorted(tagging.names.items())),
             (tagging.hardlinks, tagging.ownership, tagging.keep_mtime),
         ]
         if tagging.incomplete:  # only then: the default must not make every stored outcome look outdated

@@ -11,9 +11,10 @@ from genrify_tagger.errors import ChangedMeanwhileError, DecodeError, GenrifyErr
 from genrify_tagger.library import Candidate
 from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
 from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
-from genrify_tagger.pipeline.results import Result, error_text
+from genrify_tagger.pipeline.results import FORCE_HINT, Result, error_text
 from genrify_tagger.pipeline.scan_folders import discovered
 from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.write_policy import meaningful
 from genrify_tagger.store import ChangeRecord
 
 
@@ -118,11 +119,12 @@ def _is_standing(change: ChangeRecord) -> bool:
     return change.state == "done" and change.undone_by is None
 
 
-def _standing_after(change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
+def _standing_after(session: Session, change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
     """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew."""
+    has_genre = bool(meaningful(genres, session.settings.tagging.treat_as_missing))
     if change.origin == "set":
-        return ("kept", "has a genre") if genres else ("unsure", "what was set by hand was undone")
-    return "kept" if genres else "skipped", "its genre was undone; --force writes again"
+        return ("kept", "has a genre") if has_genre else ("unsure", "what was set by hand was undone")
+    return "kept" if has_genre else "skipped", f"its genre was undone; {FORCE_HINT}"
 
 
 def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
@@ -145,7 +147,7 @@ def _undo_one(session: Session, run: int, change: ChangeRecord, path: str, *, dr
         check_writable(session, plan)
     else:
         stat = write_journalled(session, run, plan, origin="undo", audio_key=change.audio_key, undoes=change.id)
-        standing, reason = _standing_after(change, plan.after.genres)
+        standing, reason = _standing_after(session, change, plan.after.genres)
         save_file_state(session, path, stat, standing, reason=reason, genres=plan.after.genres)
     status = "tagged" if plan.changes else "kept"
     return Result(path=path, status=status, before=plan.before.genres, after=plan.after.genres)

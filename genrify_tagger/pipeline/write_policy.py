@@ -12,6 +12,7 @@ from enum import Enum
 
 from genrify_tagger.config import TaggingSettings
 from genrify_tagger.decision import Decision
+from genrify_tagger.pipeline.results import FORCE_HINT
 
 
 class Provenance(Enum):
@@ -90,9 +91,11 @@ def decide_write(
     protected = _protected(existing, rules.protected)
     if protected is not None:
         return WriteDecision("skipped", reason=f"{protected} is a protected genre")
+    if provenance is Provenance.CHANGED_SINCE and rules.changed == "ignore":
+        provenance = Provenance.NOT_WRITTEN
     if provenance in (Provenance.UNDONE, Provenance.CHANGED_SINCE) and not force:
         what = "undone" if provenance is Provenance.UNDONE else "changed or removed by someone else"
-        reason = f"its genre was {what} since; --force writes again"
+        reason = f"its genre was {what} since; {FORCE_HINT}"
         return WriteDecision("kept" if existing else "skipped", reason=reason)
     renews = provenance is Provenance.WRITTEN_BY_US and (reanalyse or force)
     if existing and rules.existing == "keep" and not renews:
