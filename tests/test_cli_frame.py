@@ -367,7 +367,7 @@ def test_what_only_reads_makes_no_database(here, tmp_path, args):
     done = here(*args, "--database", "folder/none.db")
     told = done.stdout + done.stderr
     assert (done.returncode, told.count("\n")) == (1, 1)
-    assert f"{tmp_path}/folder/none.db" in told and "no database at" in told
+    assert f"{tmp_path}/folder/none.db" in told and "no database" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -533,7 +533,7 @@ def test_log_lines_for_people(options, expected):
 def test_verbose_tells_more():
     lines = logged({"verbose": True}).splitlines()
     assert lines[:2] == ["genrify_tagger.x: d", "i\\nj"]
-    assert "ti" in lines
+    assert "ti" not in lines  # of another library
     assert "UserWarning: old" in lines[-1]
 
 
