@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.text import Text
 
 from genrify_tagger.files import counted, display_path, printable
-from genrify_tagger.pipeline import FORCE_HINT, STATUSES, Result, Summary
+from genrify_tagger.pipeline import STATUSES, Result, Summary
+from genrify_tagger.pipeline.results import FORCE_HINT
 
 STYLES = {
     "tagged": "bold green",
