@@ -219,6 +219,13 @@ def read_titles(path: str) -> dict[str, str]:
     return audio.read_titles(path)
 
 
+def read_cover(path: str, size: int) -> bytes | None:
+    """Return the picture embedded in a file as a small JPEG, None if there is none."""
+    from genrify_tagger import audio
+
+    return audio.read_cover(path, size)
+
+
 def to_opus(path: str) -> bytes:
     """Return a song in a form that browsers play."""
     from genrify_tagger import audio

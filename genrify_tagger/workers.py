@@ -121,6 +121,10 @@ class Workers:
         """Return what a file says of its title, artist and album; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.read_titles, path), interruptible=True)
 
+    def read_cover(self, path: str, *, size: int) -> bytes | None:
+        """Return the picture embedded in a file as a JPEG of at most `size` pixels; errors are those of `probe`."""
+        return self._call(path, functools.partial(worker_main.read_cover, path, size), interruptible=True)
+
     def to_opus(self, path: str) -> bytes:
         """Return a song as a WebM file of Opus; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.to_opus, path), interruptible=True)

@@ -60,6 +60,7 @@ def dress(browser: Any, *, size: tuple[int, int] = DESKTOP, dark: bool = False) 
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": size[0] < 600})
 
 
 def until(condition: Callable[[], Any], what: str = "") -> Any:

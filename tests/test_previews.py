@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import av
+import mediafile
 import numpy as np
 import pytest
 
@@ -124,3 +125,55 @@ def test_a_png_file_holds_the_levels():
     with av.open(io.BytesIO(data)) as container:
         picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert (picture == palette[levels]).all()
+
+
+# --- covers ---
+
+
+def with_cover(kind, folder, picture: bytes):
+    song = media.make(kind, folder)
+    tags = mediafile.MediaFile(song)
+    tags.images = [mediafile.Image(data=picture)]
+    tags.save()
+    return song
+
+
+def draw(path, size: str, codec: str = "png") -> bytes:
+    media.ffmpeg("-f", "lavfi", "-i", f"testsrc=s={size}", "-frames:v", "1", "-c:v", codec, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["mp3-v2.3", "mp3-v2.4", "flac", "m4a-aac", "ogg-vorbis", "opus", "wma", "aiff"])
+def test_an_embedded_cover_becomes_a_small_jpeg(workers, kind, tmp_path):
+    song = with_cover(kind, tmp_path, draw(tmp_path / "cover.png", "800x600"))
+    cover = workers.read_cover(str(song), size=320)
+    assert cover.startswith(b"\xff\xd8\xff")
+    with av.open(io.BytesIO(cover)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.width, frame.height) == (320, 240)
+        assert frame.to_ndarray(format="rgb24").std() > 50  # the test picture's bars, not one plain colour
+
+
+def test_a_small_cover_is_not_enlarged_and_none_is_none(workers, tmp_path):
+    song = with_cover("flac", tmp_path / "small", draw(tmp_path / "cover.jpg", "64x64", "mjpeg"))
+    with av.open(io.BytesIO(workers.read_cover(str(song), size=320))) as container:
+        assert container.streams.video[0].codec_context.width == 64
+    assert workers.read_cover(str(media.master("flac")), size=320) is None
+
+
+def test_a_hostile_cover_is_no_cover_and_costs_no_more_than_its_file(workers, tmp_path):
+    noise = with_cover("flac", tmp_path / "noise", b"\x89PNG\r\n\x1a\n" + bytes(5000))
+    assert workers.read_cover(str(noise), size=320) is None
+    script = with_cover("mp3-v2.3", tmp_path / "script", b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>")
+    assert workers.read_cover(str(script), size=320) is None
+    bomb = tmp_path / "bomb.png"
+    size = struct.pack(">II", 60_000, 60_000)
+    header = b"IHDR" + size + b"\x08\x02\0\0\0"
+    chunks = [header, b"IDAT" + zlib.compress(bytes(1 << 20)), b"IEND"]
+    bomb.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    )
+    song = with_cover("flac", tmp_path / "bomb", bomb.read_bytes())
+    assert workers.read_cover(str(song), size=320) is None
+    assert workers.read_titles(str(song))["title"] == "A title"

@@ -101,6 +101,9 @@ def key_of(order: str, file: FileRecord) -> tuple[object, bytes]:
         "duration": -1.0 if file.duration is None else file.duration,
         "seen": file.seen_at,
     }
+    if order in {"title", "artist", "album"}:
+        name = getattr(file, order) or "\uffff"
+        return "".join(c.lower() if c.isascii() else c for c in name), in_bytes(file.path)
     return values[order], in_bytes(file.path)
 
 
@@ -143,10 +146,11 @@ def test_the_overview_counts_what_is_there(store):
     assert found.genres["Jazz"] == sum("Jazz" in file.after for file in THERE)
     assert found.genres[NO_GENRE] == sum(not file.after for file in THERE)
     assert list(found.genres.values()) == sorted(found.genres.values(), reverse=True)
-    assert sum(found.confidence) == sum(file.confidence is not None for file in THERE)
-    assert found.confidence[0] == sum(file.confidence == 0.0 for file in THERE)
-    assert found.confidence[5] == sum(file.confidence == 0.25 for file in THERE)
-    assert found.confidence[-1] == sum(file.confidence == 1.0 for file in THERE)
+    for status in ("tagged", "kept", "unsure", "failed"):
+        sure = [file.confidence for file in THERE if file.status == status and file.confidence is not None]
+        steps = found.confidence[status]
+        assert sum(steps) == len(sure)
+        assert (steps[0], steps[5], steps[-1]) == (sure.count(0.0), sure.count(0.25), sure.count(1.0))
 
 
 def test_runs_and_days_of_changes(store):

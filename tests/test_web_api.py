@@ -242,7 +242,8 @@ def test_people_search_for_titles_artists_and_albums(own):
         assert [track["name"] for track in page.get("/api/tracks", q=words).json["tracks"]] == ["first.mp3"], words
     assert page.get("/api/tracks", q="ludwig brahms").json["total"] == 0
     assert page.get("/api/tracks", q="an artist").json["total"] == 5
-    assert "Ludwig – Für Élise" in page.get("/library", q="ludwig").text
+    shown = page.get("/library", q="ludwig", sort="title").text
+    assert shown.index("Für Élise") < shown.index("Ludwig")
     page.post("/api/genres", {"ids": [page.track("ludwig")["id"]], "genres": ["Jazz"]})
     assert page.track("ludwig")["title"] == "Für Élise"
 
@@ -333,7 +334,7 @@ def test_each_genre_of_the_vocabulary_has_a_colour_and_no_other_has(own):
     with serving(program, GENRIFY_ANALYSIS__VOCABULARY="broad") as broad:
         shown = broad.get("/library?genre=Funk").text
         colour = re.search(r'<span class="tag (g\d+)">Funk<', shown)[1]
-        assert f".{colour} {{ --g:" in broad.get("/static/style.css").text
+        assert f".{colour} {{ --g: #" in broad.get("/genres.css").text
         assert '<span class="tag ">Polka<' in shown
 
 
@@ -430,6 +431,122 @@ def test_a_server_that_is_stopped_finishes_the_write_in_hand(tmp_path):
     assert program("db", "check").stdout.count("begun but not finished") == 0
     history = program("history", "--format", "jsonl").stdout.splitlines()
     assert json.loads(history[0])["changed"] == written
+
+
+# --- albums, covers, and one number for one thing ---
+
+
+def test_the_library_is_grouped_by_album(own, tmp_path):
+    program, music, page = own
+    for disc in (1, 2):
+        for number in range(2):
+            song = media.make("flac", music / "Long" / f"CD {disc}", f"{disc}-{number}", source=media.CLASSICAL)
+            tags = mediafile.MediaFile(song)
+            tags.title, tags.artist, tags.album = f"Part {disc}.{number}", "Ensemble", "The Long Work"
+            tags.save()
+    program.scan(music)
+    text = page.get("/library").text
+    assert text.count("<strong data-album-title>The Long Work</strong>") == 1  # two folders of discs, one album
+    assert re.search(r"The Long Work</strong> <small[^>]*>Ensemble · 4 songs<", text)
+    order = [text.index(f">{title}<") for title in ("Part 1.0", "Part 1.1", "Part 2.0", "Part 2.1")]
+    assert order == sorted(order)
+    assert "data-album-title" not in page.get("/library?sort=title").text
+
+
+def test_an_album_is_not_cut_at_the_end_of_a_page(own):
+    program, music, page = own
+    for number in range(9):
+        song = media.make("mp3-v2.3", music / "Nine", f"{number}")
+        tags = mediafile.MediaFile(song)
+        tags.title, tags.album = f"Nine {number}", "Nine Songs"
+        tags.save()
+    program.scan(music)
+    first = page.get("/library", limit=10).text
+    assert "Nine Songs" not in first and "An album" in first
+    following = re.search(r'rel="next" href="([^"]+)"', first)[1].replace("&amp;", "&")
+    second = page.get(following.replace("/library?", "/library?limit=10&")).text
+    assert [f">Nine {number}<" in second for number in range(9)] == [True] * 9
+    back = re.search(r'rel="prev" href="([^"]+)"', second)[1].replace("&amp;", "&")
+    assert "An album" in page.get(back.replace("/library?", "/library?limit=10&")).text
+
+
+def test_a_cover_is_shown_where_the_file_has_one(own, tmp_path):
+    program, music, page = own
+    song = music / "Brahms/dance.flac"
+    media.ffmpeg("-f", "lavfi", "-i", "testsrc=s=500x500", "-frames:v", "1", tmp_path / "cover.png")
+    tags = mediafile.MediaFile(song)
+    tags.images = [mediafile.Image(data=(tmp_path / "cover.png").read_bytes())]
+    tags.save()
+    program.scan(music)
+    key = page.track("dance")["id"]
+    cover = page.get(page.get(f"/api/tracks/{key}/cover").json["url"])
+    assert cover.headers["Content-Type"] == "image/jpeg" and cover.body.startswith(b"\xff\xd8\xff")
+    none = page.track("combo first")["id"]
+    assert page.get(f"/api/tracks/{none}/cover").json == {"url": None}
+    upload = page.heard(song)
+    assert page.get(upload["song"]["cover"]).json["url"].startswith(f"/api/uploads/{upload['id']}/cover.jpg")
+
+
+def test_undoing_a_redo_is_offered_once(own):
+    _, _, page = own
+    written = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})["run"]
+    undone = page.post(f"/api/runs/{written}/undo")["run"]
+
+    def offers() -> dict[int, tuple[str, bool]]:
+        return {run["run"]: (run["kind"], run["can_undo"]) for run in page.get("/api/runs").json["runs"]}
+
+    assert {key: offers()[key] for key in (written, undone)} == {written: ("write", False), undone: ("undo", True)}
+    redone = page.post(f"/api/runs/{undone}/undo")["run"]
+    found = offers()
+    assert [found[key] for key in (written, undone, redone)] == [("write", True), ("undo", False), ("redo", False)]
+    assert f'data-undo-run="{redone}"' not in page.get("/history").text
+    assert "data-undo-change" not in page.get(f"/history/{redone}").text
+    page.post(f"/api/runs/{written}/undo")
+    assert page.track("combo first")["genres"] == []
+
+
+def test_runs_of_beets_are_undone_in_beets_which_is_said_once(own):
+    program, _, page = own
+    runs = [
+        page.post("/api/genres", {"ids": [page.track(f"combo {name}")["id"]], "genres": ["Jazz"]})["run"]
+        for name in ("first", "third")
+    ]
+    with closing(sqlite3.connect(program.database)) as connection, connection:
+        connection.execute("UPDATE runs SET command = 'beet import' WHERE id IN (?, ?)", runs)
+        connection.execute("UPDATE changes SET origin = 'beets' WHERE run IN (?, ?)", runs)
+    text = page.get("/history").text
+    assert text.count("beet genrify --undo") == 1
+    assert all(f'data-undo-run="{run}"' not in text for run in runs)
+    assert "beet genrify --undo" in page.post(f"/api/runs/{runs[0]}/undo", status=409)["error"]
+
+
+def test_the_overview_says_how_sure_the_program_was_and_is(own):
+    program, _, page = own
+    before = page.get("/api/overview").json
+    assert before["sure_then"] == before["sure_now"]
+    sure = sum(track["status"] == "tagged" for track in page.get("/api/tracks").json["tracks"])
+    assert before["sure_then"]["sure"] == sure > 0
+    with serving(program, GENRIFY_TAGGING__MIN_CONFIDENCE="0.99") as strict:
+        now = strict.get("/api/overview").json
+        assert now["threshold"] == 0.99
+        assert now["sure_then"] == before["sure_then"]
+        assert now["sure_now"] == {"sure": 0, "unsure": sum(before["sure_then"].values())}
+        assert "threshold of 0.99" in strict.get("/overview").text
+
+
+def test_the_counts_follow_a_change_at_once(own):
+    _, _, page = own
+    unsure = page.get("/api/service").json["counts"]["unsure"]
+    page.post("/api/accept", {"ids": [page.track("combo first")["id"]]})
+    assert page.get("/api/service").json["counts"]["unsure"] == unsure - 1
+    assert page.get("/api/tracks", status="unsure").json["total"] == unsure - 1
+
+
+def test_an_empty_start_page_has_three_steps(made, program):
+    assert "data-steps" not in made[2].get("/").text
+    with serving(program) as empty:
+        steps = re.search(r"data-steps>(.*?)</section>", empty.get("/").text, re.DOTALL)[1]
+        assert steps.count("<li>") == 3 and "scan --dry-run" in steps
 
 
 # --- the description ---
@@ -593,9 +710,16 @@ def test_after_an_upgrade_nothing_of_the_old_page_is_left_in_a_browser(page, nam
     assert "Content-Security-Policy" in again.headers
 
 
-def test_what_comes_first_is_said_in_words_of_the_order(page):
-    for order, words in (("", "Z first"), ("order=duration", "Shortest first"), ("order=seen&desc=0", "Newest first")):
-        assert f">{words}</a>" in page.get(f"/library?{order}").text, order
+def test_the_page_sorts_by_plain_words(page):
+    for asked, words in (
+        ("", "Album"),
+        ("order=duration", "Longest first"),
+        ("sort=least-sure", "Least confident first"),
+    ):
+        assert f" selected>{words}</option>" in page.get(f"/library?{asked}").text, asked
+    texts = [page.get(f"/library?sort={sort}").text for sort in ("longest", "shortest")]
+    shown = [re.findall(r'tr data-id="([^"]+)"', text) for text in texts]
+    assert len(shown[0]) == 6 and shown[0] == shown[1][::-1]
 
 
 def test_behind_the_last_change_there_is_none_older(page):

@@ -119,6 +119,48 @@ def test_no_page_needs_another_host_or_inline_script_or_style(page):
         assert not re.search(r"https?://(?!www\.w3\.org)", file.read_text("utf-8")), file
 
 
+# --- behind a reverse proxy ---
+
+
+def test_a_proxy_that_rewrites_the_host_needs_its_name_in_the_settings(program):
+    browser = {**CHANGING, "Origin": "https://music.example", "Sec-Fetch-Site": "same-origin"}
+    with serving(program) as page:
+        refused = page.ask("POST", "/api/logout", b"{}", browser)
+        assert refused.status == 403 and "https://music.example" in refused.json["error"]
+        assert "web.names" in refused.json["error"]
+        unknown = page.ask("GET", "/", headers={"Host": "music.example"})
+        assert unknown.status == 421 and "music.example" in unknown.text and "web.names" in unknown.text
+    with serving(program, GENRIFY_WEB__NAMES='["music.example"]') as page:
+        assert page.ask("POST", "/api/logout", b"{}", browser).status == 200
+        assert page.ask("POST", "/api/logout", b"{}", {**browser, "Origin": "https://evil.example"}).status == 403
+        assert page.ask("POST", "/api/logout", b"{}", {**browser, "Sec-Fetch-Site": "cross-site"}).status == 403
+        assert page.ask("GET", "/", headers={"Host": "music.example"}).status == 200
+
+
+def test_below_a_base_path_every_address_has_it(program, tmp_path):
+    media.make("flac", tmp_path / "music")
+    program.scan(tmp_path / "music")
+    settings = {"GENRIFY_WEB__BASE_PATH": "/genrify/", "GENRIFY_WEB__TOKEN": TOKEN}
+    with serving(program, "--host", "0.0.0.0", **settings) as page:
+        assert page.ask("GET", "/genrify/library").headers["Location"] == "/genrify/login?to=%2Fgenrify%2Flibrary"
+        data = json.dumps({"token": TOKEN}).encode()
+        login = page.ask("POST", "/genrify/api/login", data, {**CHANGING, "Content-Type": "application/json"})
+        assert login.status == 200 and "Path=/genrify/;" in login.headers["Set-Cookie"]
+        page.headers["Cookie"] = login.headers["Set-Cookie"].split(";")[0]
+        for prefix in ("/genrify", ""):  # a proxy may remove the path or leave it
+            for path in ("/", "/library", "/unsure", "/overview", "/history", "/genres.css"):
+                for _, attributes in Elements(page.get(prefix + path).text).found:
+                    places = [attributes[name] for name in ("src", "href", "action") if name in attributes]
+                    assert all(place.startswith(("/genrify/", "#")) for place in places), (path, places)
+        track = page.get("/genrify/api/tracks").json["tracks"][0]["id"]
+        sound = page.get(f"/genrify/api/tracks/{track}/sound").json["url"]
+        assert sound.startswith("/genrify/api/") and page.get(sound).headers["Content-Type"] == "audio/flac"
+        song = tmp_path / "music" / next(file.name for file in (tmp_path / "music").iterdir())
+        headers = {**CHANGING, "X-File-Name": "song.flac"}
+        assert page.ask("POST", "/genrify/api/uploads", song.read_bytes(), headers).status == 201
+        assert page.get("/genrify/api/openapi.json").json["servers"] == [{"url": "/genrify"}]
+
+
 # --- the token ---
 
 

@@ -8,6 +8,7 @@ sample; intervals are `(n, 2)` arrays of start and end.
 """
 
 from genrify_tagger.audio.completeness import find_shortfall
+from genrify_tagger.audio.covers import read_cover
 from genrify_tagger.audio.decode import (
     SAMPLE_RATE,
     SEGMENT_SAMPLES,
@@ -31,6 +32,7 @@ __all__ = [
     "find_shortfall",
     "load_segments",
     "probe",
+    "read_cover",
     "read_titles",
     "to_opus",
 ]

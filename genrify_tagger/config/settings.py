@@ -191,6 +191,9 @@ class WebSettings:
         (),
         example=("music.home.arpa",),
     )
+    base_path: str = _setting(
+        "Path below which a reverse proxy serves the page.", "", pattern=r"(/[\w.~-]+)*/?", example="/genrify"
+    )
     upload_mb: int = _setting("Maximum size of a song dropped on the page.", 200, low=1, high=100_000)
     uploads_mb: int = _setting(
         "Maximum total size of dropped songs and the files derived from them.", 2000, low=1, high=10_000_000

@@ -12,7 +12,17 @@ from types import TracebackType
 from genrify_tagger.errors import StoreError
 from genrify_tagger.store.advisory_lock import advisory_lock
 from genrify_tagger.store.analyses import Analyses, as_stored
-from genrify_tagger.store.browse import BINS, NO_GENRE, ORDERS, Browse, Order, Overview, ResultPage, TrackFilter
+from genrify_tagger.store.browse import (
+    BINS,
+    NO_GENRE,
+    ORDERS,
+    Browse,
+    Order,
+    Overview,
+    ResultPage,
+    RunKind,
+    TrackFilter,
+)
 from genrify_tagger.store.connect import create_folder, database_file, parse_url
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
@@ -39,6 +49,7 @@ __all__ = [
     "Order",
     "Overview",
     "ResultPage",
+    "RunKind",
     "RunRecord",
     "Sighting",
     "Store",

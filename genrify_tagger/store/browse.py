@@ -11,7 +11,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    collate,
     distinct,
     func,
     literal_column,
@@ -40,10 +41,11 @@ from genrify_tagger.store.records import FileRecord, RunRecord
 from genrify_tagger.store.runs import as_run
 from genrify_tagger.store.sql import below
 
-Order = Literal["path", "confidence", "genre", "duration", "seen"]
-ORDERS: tuple[Order, ...] = ("path", "confidence", "genre", "duration", "seen")
+Order = Literal["path", "title", "artist", "album", "confidence", "genre", "duration", "seen"]
+ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "genre", "duration", "seen")
 BINS = 20  # of the confidence chart
 NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
+UNNAMED = "\uffff"  # sorts unknown titles, artists and albums after all others
 UNKNOWN = -1.0  # sorts unknown numbers before all others
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
 NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
@@ -90,6 +92,11 @@ class ResultPage:
     more: bool
 
 
+#: "write": genres were written; "undo": writes were undone; "redo": an undo was undone, so that the writes stand again;
+#: "beets": the changes were made inside beets, which alone undoes them.
+RunKind = Literal["write", "undo", "redo", "beets"]
+
+
 @dataclass(frozen=True)
 class Overview:
     """Statistics of the library.
@@ -98,12 +105,12 @@ class Overview:
     ----------
     genres : dict of str to int
         Number of files by genre, most frequent first; "" for none.
-    confidence : list of int
-        Number of files by confidence, in `BINS` equal steps from 0 to 1.
+    confidence : dict of str to list of int
+        By status, the number of files by confidence in `BINS` equal steps from 0 to 1.
     """
 
     genres: dict[str, int]
-    confidence: list[int]
+    confidence: dict[str, list[int]]
 
 
 class Browse(Files):
@@ -133,7 +140,7 @@ class Browse(Files):
             Whether the page ends before `beyond` instead of beginning after it.
         limit : int
         """
-        key = _sort_key(order)
+        key = self._sort_key(order)
         matches = select(FILES.c.path, key.label("key")).where(self._condition(wanted))
         hits = (_first_of_each_song(matches) if wanted.one_per_song else matches).cte("hits")
         if self.is_sqlite:
@@ -159,6 +166,9 @@ class Browse(Files):
             return true()
         here = {
             "path": record.path,
+            "title": _or_last(record.title),
+            "artist": _or_last(record.artist),
+            "album": _or_last(record.album),
             "confidence": _or_unknown(record.confidence),
             "duration": _or_unknown(record.duration),
             "genre": json.dumps(record.after),
@@ -171,15 +181,15 @@ class Browse(Files):
     def overview(self) -> Overview:
         """Count existing files by genre and by confidence."""
         genres: Counter[str] = Counter()
-        steps = [0] * BINS
+        steps: dict[str, list[int]] = {}
         scaled = FILES.c.confidence * BINS
         step = cast(scaled if self.is_sqlite else func.floor(scaled), Integer)
-        query = select(AFTER, step, func.count()).where(PRESENT).group_by(AFTER, step)
+        query = select(AFTER, FILES.c.status, step, func.count()).where(PRESENT).group_by(AFTER, FILES.c.status, step)
         with self.read() as connection:
-            for text, number, count in connection.execute(query):
+            for text, status, number, count in connection.execute(query):
                 genres.update(dict.fromkeys(json.loads(text) or [NO_GENRE], count))
                 if number is not None:
-                    steps[max(0, min(number, BINS - 1))] += count
+                    steps.setdefault(status, [0] * BINS)[max(0, min(number, BINS - 1))] += count
         return Overview(dict(genres.most_common()), steps)
 
     def changes_by_day(self, since: datetime) -> dict[str, dict[str, int]]:
@@ -222,6 +232,19 @@ class Browse(Files):
                 made, undone = values.pop("made"), values.pop("undone")
                 found.append((as_run(values), made, undone))
         return found
+
+    def run_kinds(self, runs: Collection[int]) -> dict[int, RunKind]:
+        """Return what the changes of some runs are: see `RunKind`; runs without changes are left out."""
+        undone = CHANGES.alias("undone")
+        query = (
+            select(CHANGES.c.run, RUNS.c.command, func.max(CHANGES.c.undoes), func.max(undone.c.undoes))
+            .join(RUNS, RUNS.c.id == CHANGES.c.run)
+            .outerjoin(undone, undone.c.id == CHANGES.c.undoes)
+            .where(CHANGES.c.run.in_(sorted(runs)))
+            .group_by(CHANGES.c.run, RUNS.c.command)
+        )
+        with self.read() as connection:
+            return {run: _run_kind(*values) for run, *values in connection.execute(query)}
 
     def change_counts(self, run: int) -> tuple[int, int]:
         """Return the number of a run's changes, and how many of them were undone."""
@@ -281,6 +304,24 @@ class Browse(Files):
         shown = type_coerce(func.encode(FILES.c.path, literal_column("'escape'")), Text)
         return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
 
+    def _sort_key(self, order: Order) -> ColumnElement[Any]:
+        keys: dict[str, ColumnElement[Any]] = {
+            "path": FILES.c.path,
+            "title": self._name_key(FILES.c.title),
+            "artist": self._name_key(FILES.c.artist),
+            "album": self._name_key(FILES.c.album),
+            "confidence": func.coalesce(FILES.c.confidence, UNKNOWN),
+            "duration": func.coalesce(FILES.c.duration, UNKNOWN),
+            "genre": AFTER,
+            "seen": FILES.c.seen_at,
+        }
+        return keys[order]
+
+    def _name_key(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return names in an order that is the same on every database: by code points, ASCII in lower case."""
+        name = func.coalesce(func.nullif(column, ""), UNNAMED)
+        return func.lower(name if self.is_sqlite else collate(name, "C"))
+
     def _has_genre(self, genre: str) -> ColumnElement[bool]:
         if genre == NO_GENRE:
             return AFTER == "[]"
@@ -295,15 +336,15 @@ def _first_of_each_song(matches: Select[Any]) -> Select[Any]:
     return select(ranked.c.path, ranked.c.key).where(or_(ranked.c.copy == 1, ranked.c.audio_key.is_(None)))
 
 
-def _sort_key(order: Order) -> ColumnElement[Any]:
-    keys: dict[str, ColumnElement[Any]] = {
-        "path": FILES.c.path,
-        "confidence": func.coalesce(FILES.c.confidence, UNKNOWN),
-        "duration": func.coalesce(FILES.c.duration, UNKNOWN),
-        "genre": AFTER,
-        "seen": FILES.c.seen_at,
-    }
-    return keys[order]
+def _run_kind(command: str, undoes: int | None, undoes_undo: int | None) -> RunKind:
+    if command.split(" ")[0] == "beet":
+        return "beets"
+    return "redo" if undoes_undo is not None else "undo" if undoes is not None else "write"
+
+
+def _or_last(name: str | None) -> str:
+    """Return a name as `Browse._name_key` sorts it: the letters of ASCII in lower case."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name) if name else UNNAMED
 
 
 def _or_unknown(value: float | None) -> float:

@@ -31,7 +31,7 @@ ApiResponse = Response | tuple[Response, int]
 @api.get("/openapi.json")
 def get_openapi() -> ApiResponse:
     """Return the OpenAPI document."""
-    return jsonify(document())
+    return jsonify(document(request.script_root))
 
 
 @api.post("/login")
@@ -47,6 +47,7 @@ def log_in() -> ApiResponse:
             COOKIE,
             auth.cookie_value,
             max_age=_COOKIE_SECONDS,
+            path=f"{request.script_root}/",
             httponly=True,
             samesite="Strict",
             secure=request.is_secure,
@@ -58,7 +59,7 @@ def log_in() -> ApiResponse:
 def log_out() -> ApiResponse:
     """Delete the login cookie."""
     response = make_response(jsonify(ok=True))
-    response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+    response.delete_cookie(COOKIE, path=f"{request.script_root}/", httponly=True, samesite="Strict")
     return response
 
 
@@ -88,8 +89,9 @@ def get_track(key: str) -> ApiResponse:
     """Return the full report of a track, analysing it first if necessary."""
     record = track(key)
     session = app_context().session
-    song = views.song_json(session, inspect_track(record), current_titles(record), key=key, at=f"/api/tracks/{key}")
-    changes = [views.change_json(change) for change in session.store.changes(path=record.path, limit=50)]
+    at = f"{request.script_root}/api/tracks/{key}"
+    song = views.song_json(session, inspect_track(record), current_titles(record), key=key, at=at)
+    changes = views.changes_json(session, session.store.changes(path=record.path, limit=50))
     return jsonify(**song, track=views.track_json(session, record), changes=changes)
 
 
@@ -143,6 +145,7 @@ def accept_tracks() -> ApiResponse:
 def undo_run(run: int) -> ApiResponse:
     """Undo the changes of a run that are not undone yet."""
     session = app_context().session
+    _refuse_beets(run)
     changes = changes_of_run(session, run)
     if not changes:
         abort(409, f"run {run} has no changes left to undo")
@@ -158,6 +161,7 @@ def undo_change(change: int) -> ApiResponse:
     found = session.store.change(change) or abort(404, f"there is no change {change}")
     if found.state != "done" or found.undone_by is not None:
         abort(409, f"change {change} is already undone, or was never written")
+    _refuse_beets(found.run)
     arguments = ["undo", display_path(found.path)]
     return _task_response(app_context().tasks.submit(arguments, lambda number: undo_changes(session, number, [found])))
 
@@ -165,7 +169,8 @@ def undo_change(change: int) -> ApiResponse:
 @api.get("/tasks/<key>")
 def get_task(key: str) -> ApiResponse:
     """Return the state of a background task."""
-    return jsonify(views.task_json(app_context().tasks.find(key) or abort(404, "there is no such task")))
+    found = app_context().tasks.find(key) or abort(404, "there is no such task")
+    return jsonify(views.task_json(app_context().session, found))
 
 
 @api.get("/runs")
@@ -173,8 +178,8 @@ def list_runs() -> ApiResponse:
     """Return runs that changed files, newest first."""
     before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
     limit = query.int_param(request.args, "limit", default=50, least=1, most=200)
-    found = app_context().session.store.changing_runs(before=before or None, limit=limit)
-    return jsonify(runs=[views.run_json(*run) for run in found])
+    store = app_context().session.store
+    return jsonify(runs=views.runs_json(store, store.changing_runs(before=before or None, limit=limit)))
 
 
 @api.get("/runs/<int(max=2147483647):run>")
@@ -182,11 +187,11 @@ def get_run(run: int) -> ApiResponse:
     """Return the changes of a run, newest first."""
     before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
     limit = query.int_param(request.args, "limit", default=100, least=1, most=500)
-    store = app_context().session.store
-    if store.run(run) is None:
+    session = app_context().session
+    if session.store.run(run) is None:
         abort(404, f"there is no run {run}")
-    changes = store.changes(run=run, before=before or None, limit=limit)
-    return jsonify(run=run, changes=[views.change_json(change) for change in changes])
+    changes = session.store.changes(run=run, before=before or None, limit=limit)
+    return jsonify(run=run, changes=views.changes_json(session, changes))
 
 
 @api.get("/overview")
@@ -201,8 +206,13 @@ def get_service() -> ApiResponse:
     return jsonify(service_status(app_context().session, app_context().stats))
 
 
+def _refuse_beets(run: int) -> None:
+    if app_context().session.store.run_kinds([run]).get(run) == "beets":
+        abort(409, f"run {run} was made inside beets; undo it there: {views.BEETS_UNDO}")
+
+
 def _task_response(task: Task) -> ApiResponse:
-    return jsonify(views.task_json(task)), 202 if task.state == "running" else 200
+    return jsonify(views.task_json(app_context().session, task)), 202 if task.state == "running" else 200
 
 
 def _json_body(keys: set[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.web import api, media_api, pages, upload_api
 from genrify_tagger.web.app_context import AppContext
+from genrify_tagger.web.base_path import BasePathMiddleware
 from genrify_tagger.web.security import MAX_JSON, protect
 from genrify_tagger.web.uploads import UploadRefusedError
 
@@ -33,12 +34,13 @@ def make_app(context: AppContext) -> Flask:
     app.register_error_handler(GenrifyError, _handle_own_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
     app.context_processor(_template_globals)
+    app.wsgi_app = BasePathMiddleware(app.wsgi_app, context.base_path)  # type: ignore[method-assign]
     return app
 
 
 def _template_globals() -> dict[str, Any]:
     """Return the variables that every template may use."""
-    return {"path": request.path, "counted": counted}
+    return {"base": request.script_root, "counted": counted}
 
 
 def _handle_http_error(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:

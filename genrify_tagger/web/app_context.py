@@ -31,6 +31,11 @@ class AppContext:
     embedding_index: EmbeddingIndex
     stats: LibraryStats
 
+    @property
+    def base_path(self) -> str:
+        """The path below which the page is served; "" for the root."""
+        return self.session.settings.web.base_path.rstrip("/")
+
 
 @contextmanager
 def open_app_context(session: Session) -> Iterator[AppContext]:
@@ -49,8 +54,8 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
             session, folder, largest=web.upload_mb * MB, room=half, keep_seconds=web.keep_minutes * 60
         )
         media = MediaCache(session, folder, room=half)
-        tasks = TaskQueue(session)
         stats = LibraryStats(session)
+        tasks = TaskQueue(session, on_done=stats.invalidate)
         stats.latest()
         try:
             yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats)

@@ -54,7 +54,8 @@ class Auth:
         if self._token and not local and len(self._token) < SHORTEST_TOKEN:
             raise ConfigError(f"web.token must have at least {SHORTEST_TOKEN} characters")
         self._any_address = not local
-        self._names = _LOOPBACK_NAMES | {name.lower() for name in settings.names}
+        self._configured_names = {name.lower() for name in settings.names}
+        self._names = _LOOPBACK_NAMES | self._configured_names
         if not local:
             own = socket.gethostname().lower()
             self._names |= {settings.host.lower(), own, f"{own}.local", socket.getfqdn().lower()}
@@ -63,11 +64,20 @@ class Auth:
 
     def allows_host(self, host: str) -> bool:
         """Tell whether a Host header names this machine; a plain IP address cannot be rebound, so any is allowed."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
-        except ValueError:
-            return False
+        name = host_name(host)
         return name in self._names or (self._any_address and _address(name) is not None)
+
+    def allows_origin(self, request: Request) -> bool:
+        """Tell whether a request comes from this page or from a program, not from another site.
+
+        A reverse proxy may rewrite the Host header, so the names in `web.names` are this page's origins, too.
+        """
+        origin = request.headers.get("Origin")
+        if origin is not None:
+            authority = urlsplit(origin).netloc.lower()
+            if authority != request.host.lower() and host_name(authority) not in self._configured_names:
+                return False
+        return request.headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
 
     @property
     def cookie_value(self) -> str:
@@ -107,12 +117,12 @@ def is_loopback(host: str) -> bool:
     return host.lower() == "localhost" if found is None else found.is_loopback
 
 
-def is_same_origin(request: Request) -> bool:
-    """Tell whether a request comes from this page or from a program, not from another site."""
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
-        return False
-    return request.headers.get("Sec-Fetch-Site", "none") in {"same-origin", "none"}
+def host_name(authority: str) -> str:
+    """Return the host name in a Host header or an origin, in lower case; "" if there is none."""
+    try:
+        return (urlsplit(f"//{authority}").hostname or "").lower().rstrip(".")
+    except ValueError:
+        return ""
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

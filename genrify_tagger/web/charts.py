@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,7 +10,10 @@ from genrify_tagger.store import utc_now
 from genrify_tagger.web.library_stats import DAYS
 
 WIDTH, HEIGHT = 600, 160
-ORIGINS = ("scan", "watch", "set", "undo", "beets")
+ORIGINS = ("scan", "watch", "set", "web", "undo", "beets")
+
+#: What became of the tracks in the histogram, by status; the last takes all others.
+OUTCOMES: dict[str, tuple[str, ...]] = {"written": ("tagged",), "unsure": ("unsure",), "other": ()}
 
 Json = dict[str, Any]
 
@@ -21,21 +24,40 @@ def bar_chart(items: Sequence[Json]) -> list[Json]:
     return [{**item, "width": round(100 * item["files"] / most, 2)} for item in items]
 
 
-def histogram(counts: Sequence[int]) -> list[Json]:
-    """Return counts in equal bins from 0 to 1 as columns."""
-    most, width = max(counts, default=0) or 1, WIDTH / len(counts)
+def histogram(counts: Mapping[str, Sequence[int]]) -> list[Json]:
+    """Return counts by status, in equal bins from 0 to 1, as stacked columns."""
+    bins = len(next(iter(counts.values()), ()))
+    totals = [sum(steps[index] for steps in counts.values()) for index in range(bins)]
+    most = max(totals, default=0) or 1
     return [
         {
-            "count": count,
-            "low": index / len(counts),
-            "high": (index + 1) / len(counts),
-            "x": round(index * width + 1, 2),
-            "width": round(width - 2, 2),
-            "height": round(HEIGHT * count / most, 2),
-            "y": round(HEIGHT - HEIGHT * count / most, 2),
+            "count": totals[index],
+            "low": index / bins,
+            "high": (index + 1) / bins,
+            "x": round(index * WIDTH / bins + 1, 2),
+            "width": round(WIDTH / bins - 2, 2),
+            "parts": _stack({kind: _of_kind(counts, statuses, index) for kind, statuses in OUTCOMES.items()}, most),
         }
-        for index, count in enumerate(counts)
+        for index in range(bins)
     ]
+
+
+def _of_kind(counts: Mapping[str, Sequence[int]], statuses: Collection[str], index: int) -> int:
+    known = {status for listed in OUTCOMES.values() for status in listed}
+    return sum(
+        steps[index] for status, steps in counts.items() if status in statuses or (not statuses and status not in known)
+    )
+
+
+def _stack(counts: Mapping[str, int], most: int) -> list[Json]:
+    """Return counts as the parts of a column, the first at the bottom; `most` is as high as the chart."""
+    parts, top = [], float(HEIGHT)
+    for name, count in counts.items():
+        if count:
+            height = HEIGHT * count / most
+            top -= height
+            parts.append({"name": name, "count": count, "y": round(top, 2), "height": round(height, 2)})
+    return parts
 
 
 def daily_changes(changes: Sequence[Json]) -> list[Json]:
@@ -53,10 +75,5 @@ def daily_changes(changes: Sequence[Json]) -> list[Json]:
 
 def _day_column(day: date, x: float, width: float, by_day: dict[str, dict[str, int]], most: int) -> Json:
     counts = by_day.get(day.isoformat(), {})
-    parts, top = [], float(HEIGHT)
-    for origin in ORIGINS:
-        height = HEIGHT * counts.get(origin, 0) / most
-        if height:
-            top -= height
-            parts.append({"origin": origin, "count": counts[origin], "y": round(top, 2), "height": round(height, 2)})
+    parts = _stack({origin: counts.get(origin, 0) for origin in ORIGINS}, most)
     return {"day": day.isoformat(), "x": x, "width": round(width, 2), "total": sum(counts.values()), "parts": parts}

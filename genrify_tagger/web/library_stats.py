@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from genrify_tagger.files import counted, printable
 from genrify_tagger.pipeline import Session
-from genrify_tagger.store import NO_GENRE, RUNNING, utc_now
+from genrify_tagger.store import NO_GENRE, RUNNING, TrackFilter, utc_now
 from genrify_tagger.watch.service_state import LOST, service_state
 
 DAYS = 60
@@ -26,6 +27,12 @@ _PHASES = {
 _BUSY = {"looking", "working"}
 
 Json = dict[str, Any]
+
+
+def threshold_of(session: Session) -> float:
+    """Return the confidence from which a genre is written."""
+    configured = session.settings.tagging.min_confidence
+    return session.vocabulary.min_confidence if configured is None else configured
 
 
 class LibraryStats:
@@ -46,6 +53,10 @@ class LibraryStats:
                 ended = time.monotonic()
                 self._until = ended + max(_MAX_AGE_SECONDS, _COST_FACTOR * (ended - started))
             return self._value
+
+    def invalidate(self) -> None:
+        """Count again at the next request, because files were changed."""
+        self._until = 0.0
 
     def latest(self) -> Json:
         """Return the last statistics without waiting; stale ones are refreshed in the background."""
@@ -90,12 +101,25 @@ def _describe_service(state: Json | None) -> Json | None:
 
 def _collect(session: Session) -> Json:
     seen = session.store.overview()
+    statuses = session.store.counts()
     days = session.store.changes_by_day(utc_now() - timedelta(days=DAYS))
+    threshold = threshold_of(session)
     return {
-        "statuses": session.store.counts(),
+        "statuses": statuses,
         "unsure_songs": session.store.count_songs("unsure"),
         "genres": [{"name": name, "files": files} for name, files in seen.genres.items() if name != NO_GENRE],
         "without_genre": seen.genres.get(NO_GENRE, 0),
         "confidence": seen.confidence,
+        "threshold": threshold,
+        "sure_then": {"sure": statuses.get("tagged", 0), "unsure": statuses.get("unsure", 0)},
+        "sure_now": _count_sure(session, threshold),
         "changes": [{"day": day, "by": by} for day, by in days.items()],
     }
+
+
+def _count_sure(session: Session, threshold: float) -> dict[str, int]:
+    """Count the tracks that the program decided by itself as the present threshold would divide them."""
+    decided = TrackFilter(statuses=("tagged", "unsure"))
+    total = session.store.browse(decided, limit=1).total
+    sure = session.store.browse(replace(decided, low=threshold), limit=1).total
+    return {"sure": sure, "unsure": total - sure}

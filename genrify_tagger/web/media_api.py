@@ -25,6 +25,7 @@ from genrify_tagger.web.png import heatmap_png
 api = Blueprint("media_api", __name__, url_prefix="/api")
 
 COLUMNS = 800
+COVER_SIZE = 320  # pixels a side
 
 ApiResponse = Response | tuple[Response, int]
 
@@ -83,6 +84,25 @@ def get_mel_spectrogram(kind: str, key: str) -> Response:
     return send_file(open_regular_file(_prepared_path(_source(kind, key), "picture", "png")), "image/png")
 
 
+@api.get("/<any(tracks, uploads):kind>/<key>/cover")
+def get_cover(kind: str, key: str) -> ApiResponse:
+    """Return the address of the picture embedded in a file, None if there is none."""
+    source = _source(kind, key)
+    made = _prepare(
+        source, "cover", lambda session: {"jpeg": session.workers.read_cover(source.path, size=COVER_SIZE) or b""}
+    )
+    if made is None:
+        return _ready_or_pending(None)
+    has_cover = os.path.getsize(made["jpeg"]) > 0
+    return jsonify(url=f"{source.at}/cover.jpg?version={source.version}" if has_cover else None)
+
+
+@api.get("/<any(tracks, uploads):kind>/<key>/cover.jpg")
+def get_cover_jpeg(kind: str, key: str) -> Response:
+    """Return the embedded picture as a small JPEG, after `get_cover` read it."""
+    return send_file(open_regular_file(_prepared_path(_source(kind, key), "cover", "jpeg")), "image/jpeg")
+
+
 @api.get("/<any(tracks, uploads):kind>/<key>/similar")
 def list_similar(kind: str, key: str) -> ApiResponse:
     """Return the most similar tracks of the library."""
@@ -115,7 +135,7 @@ def current_titles(record: FileRecord) -> dict[str, str]:
 
 
 def _source(kind: str, key: str) -> _Source:
-    at = f"/api/{kind}/{key}"
+    at = f"{request.script_root}/api/{kind}/{key}"
     if kind == "uploads":
         upload = app_context().uploads.find(key) or abort(404, "no such upload, or it was deleted")
         return _Source(upload.path, at, key)
@@ -153,6 +173,10 @@ def _render_picture(session: Session, path: str) -> Artifacts:
     found = session.workers.render_pictures(path, columns=COLUMNS)
     waveform = {"duration": found.duration, "peaks": found.peaks.tolist(), "levels": found.levels.tolist()}
     return {"json": json.dumps(waveform, separators=(",", ":")).encode("ascii"), "png": heatmap_png(found.mel)}
+
+
+def _read_cover(session: Session, path: str) -> Artifacts:
+    return {"jpeg": session.workers.read_cover(path, size=COVER_SIZE) or b""}
 
 
 def _embedding(kind: str, key: str) -> tuple[FloatArray, str]:

@@ -15,8 +15,8 @@ _TEXT: Json = {"type": "string"}
 _SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def document() -> Json:
-    """Return the description."""
+def document(base_path: str = "") -> Json:
+    """Return the description of the API below a base path."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -26,7 +26,7 @@ def document() -> Json:
             "(any value). Where a token is set, send it as a bearer token. 202 means: not done yet, ask again.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "security": [{}, {"token": []}, {"cookie": []}],
         "paths": _library() | _changing() | _looking() | _uploads() | _media("tracks") | _media("uploads"),
         "components": {
@@ -192,6 +192,10 @@ def _media(kind: str) -> Json:
         | {"get": _operation(f"pictureOf{name}", "Waveform and spectrogram.", _ref("Picture"), 202, 404, 422)},
         f"/api/{kind}/{{id}}/mel.png": of
         | {"get": _file(f"melOf{name}", "The mel spectrogram.", "image/png", version)},
+        f"/api/{kind}/{{id}}/cover": of
+        | {"get": _operation(f"coverOf{name}", "The address of the embedded picture.", _ref("Cover"), 202, 404, 422)},
+        f"/api/{kind}/{{id}}/cover.jpg": of
+        | {"get": _file(f"coverJpegOf{name}", "The embedded picture, scaled down.", "image/jpeg", version)},
         f"/api/{kind}/{{id}}/similar": of
         | {
             "get": _operation(

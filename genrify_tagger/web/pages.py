@@ -8,28 +8,34 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.store import FileRecord
-from genrify_tagger.web import charts, query, views
+from genrify_tagger.web import albums, charts, colours, query, views
 from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
 from genrify_tagger.web.security import safe_redirect_target
 
 pages = Blueprint("pages", __name__)
 
+#: What the histogram calls `charts.OUTCOMES`.
+_OUTCOMES = {"written": "written", "unsure": "not written", "other": "has a genre of its own, or was skipped"}
 _RUNS_PER_PAGE, _CHANGES_PER_PAGE = 50, 100
-_COLOURS = 20  # as many as style.css has
 
 
 @pages.get("/")
 def home_page() -> str:
     """Show the start page, where songs are dropped."""
-    return _render("home.html", here="home", largest_mb=app_context().uploads.largest >> 20)
+    is_empty = not sum(app_context().stats.current()["statuses"].values())
+    return _render("home.html", here="home", is_empty=is_empty, largest_mb=app_context().uploads.largest >> 20)
 
 
 @pages.get("/library")
 def library_page() -> str:
     """Show the library."""
-    wanted = query.parse_query(request.args)
+    wanted = query.parse_query(request.args, default_order="album")
     page = wanted.find()
+    by_album = wanted.order == "album"
+    if by_album:
+        page = albums.whole_albums(page, backwards=bool(wanted.before))
+    rows = [(record, _row(record)) for record in page.files]
     before, after = wanted.neighbours(page)
     genres = [genre["name"] for genre in app_context().stats.latest().get("genres", [])] or _genre_names()
     return _render(
@@ -37,14 +43,15 @@ def library_page() -> str:
         here="library",
         query=wanted,
         total=page.total,
-        tracks=[_row(record) for record in page.files],
+        groups=albums.group_by_album(rows) if by_album else [{"tracks": [row for _, row in rows]}],
+        by_album=by_album,
         before=before,
         after=after,
         genres=genres if not wanted.genre or wanted.genre in genres else [*genres, wanted.genre],
         formats=list(query.FORMATS),
         statuses=query.LISTED_STATUSES,
         none=query.NO_GENRE_PARAM,
-        orders=_ORDERS,
+        sorts=query.SORTS,
     )
 
 
@@ -65,7 +72,9 @@ def overview_page() -> str:
         total=sum(count for status, count in numbers["statuses"].items() if status != "missing"),
         genres=charts.bar_chart(numbers["genres"][:24]),
         confidence=charts.histogram(numbers["confidence"]),
+        outcomes=_OUTCOMES,
         days=charts.daily_changes(numbers["changes"]),
+        origins=charts.ORIGINS,
     )
 
 
@@ -74,27 +83,34 @@ def history_page() -> str:
     """Show the runs that changed files."""
     before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
     runs = app_context().session.store.changing_runs(before=before or None, limit=_RUNS_PER_PAGE)
-    shown = [views.run_json(*run) for run in runs]
-    return _render("history.html", here="history", runs=shown, more=len(shown) == _RUNS_PER_PAGE, before=before)
+    shown = views.runs_json(app_context().session.store, runs)
+    return _render(
+        "history.html",
+        here="history",
+        runs=shown,
+        more=len(shown) == _RUNS_PER_PAGE,
+        before=before,
+        beets_undo=views.BEETS_UNDO,
+    )
 
 
 @pages.get("/history/<int(max=2147483647):run>")
 def run_page(run: int) -> str:
     """Show the changes of a run."""
     before = query.int_param(request.args, "before", default=0, least=0, most=query.MAX_ROW_ID)
-    store = app_context().session.store
-    record = store.run(run) or abort(404, f"there is no run {run}")
-    made, undone = store.change_counts(run)
-    changes = [
-        views.change_json(change) for change in store.changes(run=run, before=before or None, limit=_CHANGES_PER_PAGE)
-    ]
+    session = app_context().session
+    record = session.store.run(run) or abort(404, f"there is no run {run}")
+    found = session.store.changes(run=run, before=before or None, limit=_CHANGES_PER_PAGE)
+    changes = views.changes_json(session, found)
+    [shown] = views.runs_json(session.store, [(record, *session.store.change_counts(run))])
     return _render(
         "run.html",
         here="history",
-        run=views.run_json(record, made, undone),
+        run=shown,
         changes=changes,
         more=len(changes) == _CHANGES_PER_PAGE,
         before=before,
+        beets_undo=views.BEETS_UNDO,
     )
 
 
@@ -102,7 +118,8 @@ def run_page(run: int) -> str:
 def track_page(key: str) -> str:
     """Show one track of the library."""
     record = track(key)
-    changes = [views.change_json(change) for change in app_context().session.store.changes(path=record.path, limit=50)]
+    session = app_context().session
+    changes = views.changes_json(session, session.store.changes(path=record.path, limit=50))
     return _render("track.html", here="library", track=_row(record), changes=changes)
 
 
@@ -115,28 +132,26 @@ def login_page() -> str | AnyResponse:
     return render_template("login.html", here="login", to=to, labels=[], genre_names=[], colour=lambda name: "")
 
 
+@pages.get("/genres.css")
+def genre_colours() -> Response:
+    """Return the style sheet with a colour for each genre of the vocabulary."""
+    return Response(
+        colours.style_sheet(len(_genre_names())), mimetype="text/css", headers={"Cache-Control": "no-cache"}
+    )
+
+
 @pages.get("/favicon.ico")
 def favicon() -> Response:
     """Return the icon."""
     return current_app.send_static_file("icon.svg")
 
 
-#: By what the library can be sorted, and what comes first then: ascending, descending.
-_ORDERS = {
-    "path": ("path", "A first", "Z first"),
-    "confidence": ("confidence", "Least sure first", "Surest first"),
-    "genre": ("genre", "A first", "Z first"),
-    "duration": ("length", "Shortest first", "Longest first"),
-    "seen": ("last looked at", "Oldest first", "Newest first"),
-}
-
-
 def _render(template: str, **values: Any) -> str:
     session = app_context().session
     labels, names = list(session.vocabulary.labels), _genre_names()
-    colours = {name: f"g{index % _COLOURS}" for index, name in enumerate(names)}
+    classes = {name: f"g{index}" for index, name in enumerate(names)}
     values |= {"labels": labels, "genre_names": names, "locked": not app_context().auth.is_open}
-    text = render_template(template, **values, colour=lambda name: colours.get(name, ""))
+    text = render_template(template, **values, colour=lambda name: classes.get(name, ""))
     # A broken tag may hold lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -148,9 +163,8 @@ def _genre_names() -> list[str]:
 
 def _row(record: FileRecord) -> views.Json:
     row = views.track_json(app_context().session, record)
-    called = " – ".join(filter(None, (row["artist"], row["title"]))) if row["title"] else row["name"]
     place = " / ".join(row["folder"].split("/")[-2:])
-    return {**row, "called": called, "clock": clock(record.duration), "place": place}
+    return {**row, "called": row["title"] or row["name"], "clock": clock(record.duration), "place": place}
 
 
 def clock(seconds: float | None) -> str:

@@ -33,6 +33,19 @@ LISTED_STATUSES = (*(status for status in STATUSES if status != "unchanged"), MI
 NO_GENRE_PARAM = "(none)"  # the parameter's value for files without a genre
 PER_PAGE, MAX_PER_PAGE = 50, 200
 MAX_ROW_ID = 2**31 - 1  # of a run or change
+#: How the page offers to sort: order, whether descending, and what the page calls it.
+SORTS: dict[str, tuple[Order, bool, str]] = {
+    "album": ("album", False, "Album"),
+    "title": ("title", False, "Title"),
+    "artist": ("artist", False, "Artist"),
+    "genre": ("genre", False, "Genre"),
+    "surest": ("confidence", True, "Most confident first"),
+    "least-sure": ("confidence", False, "Least confident first"),
+    "newest": ("seen", True, "Last scanned first"),
+    "longest": ("duration", True, "Longest first"),
+    "shortest": ("duration", False, "Shortest first"),
+    "path": ("path", False, "Folder and file name"),
+}
 DESCENDING_BY_DEFAULT = ("confidence", "duration", "seen")  # orders in which the largest come first by default
 
 
@@ -106,20 +119,28 @@ class TrackQuery:
             return (first if page.more else None), last
         return (first if self.after else None), (last if page.more else None)
 
+    @property
+    def sort(self) -> str:
+        """The page's name for the order; "" if it offers no such order."""
+        asked = (self.order, self.descending)
+        return next((name for name, (*sort, _) in SORTS.items() if tuple(sort) == asked), "")
+
     def link(self, **changes: object) -> str:
         """Return this page's query string with some parameters changed; without `after` or `before`, the first."""
         words = {
             **{name: getattr(self, name) for name in ("q", "genre", "status", "low", "high", "folder", "format")},
-            "order": self.order if self.order != "path" else "",
-            "desc": int(self.descending) if self.descending != (self.order in DESCENDING_BY_DEFAULT) else "",
+            **({"sort": self.sort} if self.sort else {"order": self.order, "desc": int(self.descending)}),
             **changes,
         }
         return urlencode({name: value for name, value in words.items() if value not in ("", None)})
 
 
-def parse_query(words: MultiDict[str, str]) -> TrackQuery:
+def parse_query(words: MultiDict[str, str], *, default_order: Order = "path") -> TrackQuery:
     """Parse query parameters, or abort with 400."""
-    order = words.get("order", "path") or "path"
+    sort = words.get("sort")
+    if sort and sort not in SORTS:
+        abort(400, "unknown sort")
+    order = SORTS[sort][0] if sort else words.get("order") or default_order
     status, kind = words.get("status", ""), words.get("format", "")
     folder = words.get("folder", "")
     if any("\0" in word for word in words.values()):
@@ -137,7 +158,7 @@ def parse_query(words: MultiDict[str, str]) -> TrackQuery:
         folder=folder,
         format=kind,
         order=order,
-        descending=_flag_param(words.get("desc"), order in DESCENDING_BY_DEFAULT),
+        descending=SORTS[sort][1] if sort else _flag_param(words.get("desc"), order in DESCENDING_BY_DEFAULT),
         after=words.get("after", ""),
         before=words.get("before", ""),
         limit=int_param(words, "limit", default=PER_PAGE, least=1, most=MAX_PER_PAGE),

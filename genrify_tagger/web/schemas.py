@@ -15,6 +15,7 @@ _NULLABLE_NUMBER: Json = {"type": ["number", "null"]}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _NULLABLE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
 _FLAG: Json = {"type": "boolean"}
+_RUN_KIND: Json = {"type": "string", "enum": ["write", "undo", "redo", "beets"]}
 _COUNTS: Json = {"type": "object", "additionalProperties": _COUNT}
 
 
@@ -59,8 +60,11 @@ _SONG: Json = {
     "taggable": _FLAG,
     "sound": _TEXT,
     "picture": _TEXT,
+    "cover": _TEXT,
     "similar": _TEXT,
 }
+
+_SURENESS = _object(sure=_COUNT, unsure=_COUNT)
 
 SCHEMAS: Json = {
     "Error": _object(error=_TEXT),
@@ -102,7 +106,15 @@ SCHEMAS: Json = {
         failed=_COUNT,
         error=_NULLABLE_TEXT,
         results=_list(
-            _object(id=_TEXT, name=_TEXT, status=_TEXT, before=_list(_TEXT), after=_list(_TEXT), error=_NULLABLE_TEXT)
+            _object(
+                id=_TEXT,
+                name=_TEXT,
+                title=_NULLABLE_TEXT,
+                status=_TEXT,
+                before=_list(_TEXT),
+                after=_list(_TEXT),
+                error=_NULLABLE_TEXT,
+            )
         ),
     ),
     "Run": _object(
@@ -113,7 +125,9 @@ SCHEMAS: Json = {
         started_at=_TEXT,
         finished_at=_NULLABLE_TEXT,
         changed=_COUNT,
-        taken_back=_COUNT,
+        undone=_COUNT,
+        kind=_RUN_KIND,
+        can_undo=_FLAG,
     ),
     "Runs": _object(runs=_list(_ref("Run"))),
     "Change": _object(
@@ -122,11 +136,13 @@ SCHEMAS: Json = {
         track=_TEXT,
         name=_TEXT,
         folder=_TEXT,
+        title=_NULLABLE_TEXT,
         origin=_TEXT,
         state=_TEXT,
         before=_list(_TEXT),
         after=_list(_TEXT),
-        taken_back=_FLAG,
+        kind=_RUN_KIND,
+        undone=_FLAG,
         can_undo=_FLAG,
         error=_NULLABLE_TEXT,
         at=_TEXT,
@@ -137,7 +153,10 @@ SCHEMAS: Json = {
         unsure_songs=_COUNT,
         genres=_list(_object(name=_TEXT, files=_COUNT)),
         without_genre=_COUNT,
-        confidence=_list(_COUNT),
+        confidence={"type": "object", "additionalProperties": _list(_COUNT)},
+        threshold=_NUMBER,
+        sure_then=_SURENESS,
+        sure_now=_SURENESS,
         changes=_list(_object(day=_TEXT, by=_COUNTS)),
     ),
     "Service": _object(
@@ -155,6 +174,7 @@ SCHEMAS: Json = {
     ),
     "Uploads": _object(uploads=_list(_ref("Upload"))),
     "Sound": _object(url=_TEXT, type=_TEXT, converted=_FLAG),
+    "Cover": _object(url=_NULLABLE_TEXT),
     "Picture": _object(
         duration=_NUMBER,
         peaks=_list({"type": "integer", "minimum": 0, "maximum": 255}),

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from genrify_tagger.files import printable
 from genrify_tagger.web.app_context import app_context
-from genrify_tagger.web.auth import HEADER, is_same_origin
+from genrify_tagger.web.auth import HEADER, host_name
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 #: Served without a token, because the login page needs them.
@@ -47,7 +48,7 @@ def protect(app: Flask) -> None:
 
 def _check_request() -> AnyResponse | None:
     if not app_context().auth.allows_host(request.host):
-        abort(421, "unknown host name; add it to web.names in the settings")
+        abort(421, f"unknown host name {printable(host_name(request.host))!r}; add it to web.names in the settings")
     if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} and not _is_navigation():
         abort(403, "other sites may link here, but not read or embed")
     if request.method not in SAFE_METHODS:
@@ -60,7 +61,8 @@ def _check_request() -> AnyResponse | None:
 
 
 def _login_url(wanted: str) -> str:
-    return "/login" if wanted == "/" else f"/login?{urlencode({'to': wanted})}"
+    base = request.script_root
+    return f"{base}/login" if wanted == "/" else f"{base}/login?{urlencode({'to': base + wanted})}"
 
 
 def safe_redirect_target(wanted: str) -> str:
@@ -69,7 +71,7 @@ def safe_redirect_target(wanted: str) -> str:
     Browsers treat a backslash as a slash and drop tabs and newlines, so "/\host" and "/\t/host" are external, too.
     """
     is_external = not wanted.startswith("/") or wanted.startswith("//") or "\\" in wanted or not wanted.isprintable()
-    return "/" if is_external else wanted
+    return f"{request.script_root}/" if is_external else wanted
 
 
 def _is_navigation() -> bool:
@@ -81,8 +83,13 @@ def _is_navigation() -> bool:
 def _check_change() -> None:
     if request.headers.get(HEADER) is None:
         abort(403, f"a request that changes something needs the header {HEADER}")
-    if not is_same_origin(request):
-        abort(403, "the request comes from another site")
+    if not app_context().auth.allows_origin(request):
+        origin = printable(request.headers.get("Origin", "another site"))
+        abort(
+            403,
+            f"the request comes from {origin}, not from this page; if a reverse proxy serves the page there, "
+            "add that host name to web.names in the settings",
+        )
 
 
 def _add_security_headers(response: Response) -> Response:

@@ -24,6 +24,7 @@ from werkzeug.http import parse_cookie
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.web.app_context import AppContext
 from genrify_tagger.web.auth import COOKIE, HEADER
+from genrify_tagger.web.base_path import strip_base_path
 from genrify_tagger.web.security import HEADERS, MAX_JSON
 
 log = logging.getLogger(__name__)
@@ -181,13 +182,14 @@ def _early_error(context: AppContext, server: Any, parser: Any) -> Error | None:
     headers, auth = parser.headers, context.auth
     cookie = parse_cookie(headers.get("COOKIE", "")).get(COOKIE, "")
     if not auth.allows_host(headers.get("HOST", "")) or HEADER.upper().replace("-", "_") not in headers:
-        return ForbiddenError("unknown host name, or the header X-Genrify is missing")
-    is_login = parser.path == "/api/login" and parser.content_length <= MAX_JSON
+        return ForbiddenError("the header X-Genrify is missing, or the host name is not in web.names")
+    path = strip_base_path(parser.path, context.base_path)
+    is_login = path == "/api/login" and parser.content_length <= MAX_JSON
     if not is_login and not auth.accepts_credentials(headers.get("AUTHORIZATION", ""), cookie):
         return UnauthorizedError("the token is missing or wrong")
     if parser.chunked:
         return LengthRequiredError("the request needs a Content-Length")
-    if parser.content_length > MAX_JSON and parser.path != _UPLOAD_PATH:
+    if parser.content_length > MAX_JSON and path != _UPLOAD_PATH:
         return RequestEntityTooLarge("the body is too large")
     if _bytes_in_flight(server) > context.uploads.room:
         return InsufficientStorageError("no space for more songs at this time")

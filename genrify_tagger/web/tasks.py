@@ -49,10 +49,18 @@ class Task:
 
 
 class TaskQueue:
-    """The running, waiting and latest finished tasks."""
+    """The running, waiting and latest finished tasks.
 
-    def __init__(self, session: Session) -> None:
+    Parameters
+    ----------
+    session : Session
+    on_done : callable
+        Called after each task.
+    """
+
+    def __init__(self, session: Session, on_done: Callable[[], None] = lambda: None) -> None:
         self._session = session
+        self._on_done = on_done
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="genrify-changes")
         self._lock = threading.Lock()
         self._tasks: OrderedDict[str, Task] = OrderedDict()
@@ -89,6 +97,7 @@ class TaskQueue:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
+        state, error = "done", None
         try:
             with run_record(self._session, COMMAND, arguments) as run:
                 task.run = run.number
@@ -97,10 +106,11 @@ class TaskQueue:
                     run.counts.add(result)
                     if len(task.results) < _MAX_RESULTS:
                         task.results.append(result)
-            task.state = "done"
-        except (GenrifyError, OSError) as error:
-            task.error, task.state = str(error), "failed"
+        except (GenrifyError, OSError) as failure:
+            state, error = "failed", str(failure)
         except Exception:
             # The page polls the task until it ends, so an unexpected error must end it, too.
             log.exception("a change of files failed")
-            task.error, task.state = "unexpected error; see the program's log", "failed"
+            state, error = "failed", "unexpected error; see the program's log"
+        self._on_done()
+        task.error, task.state = error, state

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from flask import request
 
 from genrify_tagger.files import display_path
 from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name
-from genrify_tagger.store import ChangeRecord, FileRecord, RunRecord
+from genrify_tagger.store import ChangeRecord, FileRecord, RunKind, RunRecord, Store
 from genrify_tagger.web.ids import track_id
+from genrify_tagger.web.library_stats import threshold_of
 from genrify_tagger.web.tasks import Task
 from genrify_tagger.web.uploads import Upload
 
 Json = dict[str, Any]
+
+#: Undoing a redo is offered once only: at the writes, which stand again. Runs of beets are undone in beets.
+UNDOABLE = ("write", "undo")
+BEETS_UNDO = "beet genrify --undo"
 
 _CONFIDENCE_PHRASES = (
     (0.9, "very sure"),
@@ -38,12 +45,6 @@ def describe_confidence(confidence: float | None, threshold: float) -> str:
         for least, words in _CONFIDENCE_PHRASES
         if confidence >= least and (least <= 0.5 or confidence >= threshold)
     )
-
-
-def threshold_of(session: Session) -> float:
-    """Return the confidence from which a genre is written."""
-    configured = session.settings.tagging.min_confidence
-    return session.vocabulary.min_confidence if configured is None else configured
 
 
 def suggested_genre(session: Session, record: FileRecord) -> str | None:
@@ -108,6 +109,7 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "taggable": bool(track_report.snapshot.container),
         "sound": f"{at}/sound",
         "picture": f"{at}/picture",
+        "cover": f"{at}/cover",
         "similar": f"{at}/similar",
     }
 
@@ -116,7 +118,7 @@ def upload_json(session: Session, upload: Upload) -> Json:
     """Return an upload and, once it is analysed, its report."""
     song = None
     if upload.track_report is not None:
-        at = f"/api/uploads/{upload.id}"
+        at = f"{request.script_root}/api/uploads/{upload.id}"
         song = song_json(session, upload.track_report, upload.titles, key=upload.id, at=at)
         song |= {"name": upload.name, "folder": ""}
     return {"id": upload.id, "name": upload.name, "state": upload.state, "error": upload.error, "song": song}
@@ -127,8 +129,9 @@ def similar_json(session: Session, neighbour: Neighbour) -> Json:
     return {"similarity": round(neighbour.similarity, 4), "track": track_json(session, neighbour.record)}
 
 
-def task_json(task: Task) -> Json:
-    """Return a background task, running or done."""
+def task_json(session: Session, task: Task) -> Json:
+    """Return a background task, running or done; titles of the songs only once it is done."""
+    known = {} if task.state == "running" else session.store.files({result.path for result in task.results})
     return {
         "id": task.id,
         "state": task.state,
@@ -138,14 +141,15 @@ def task_json(task: Task) -> Json:
         "skipped": task.counts["skipped"],
         "failed": task.counts["failed"],
         "error": task.error,
-        "results": [_result_json(result) for result in task.results],
+        "results": [_result_json(result, known.get(result.path)) for result in task.results],
     }
 
 
-def _result_json(result: Result) -> Json:
+def _result_json(result: Result, record: FileRecord | None) -> Json:
     return {
         "id": track_id(os.path.realpath(result.path)),
         "name": file_name(result.path)[0],
+        "title": (record.title if record else None) or None,
         "status": result.status,
         "before": list(result.before),
         "after": list(result.after),
@@ -153,8 +157,13 @@ def _result_json(result: Result) -> Json:
     }
 
 
-def run_json(record: RunRecord, made: int, undone: int) -> Json:
-    """Return a run, the number of its changes and how many of them were undone."""
+def runs_json(store: Store, runs: Sequence[tuple[RunRecord, int, int]]) -> list[Json]:
+    """Return runs with the number of their changes and how many of them are undone."""
+    kinds = store.run_kinds([record.id for record, _, _ in runs])
+    return [_run_json(record, made, undone, kinds.get(record.id, "write")) for record, made, undone in runs]
+
+
+def _run_json(record: RunRecord, made: int, undone: int, kind: RunKind) -> Json:
     return {
         "run": record.id,
         "command": record.command,
@@ -163,12 +172,21 @@ def run_json(record: RunRecord, made: int, undone: int) -> Json:
         "started_at": record.started_at.isoformat(),
         "finished_at": record.finished_at and record.finished_at.isoformat(),
         "changed": made,
-        "taken_back": undone,
+        "undone": undone,
+        "kind": kind,
+        "can_undo": undone < made and kind in UNDOABLE,
     }
 
 
-def change_json(change: ChangeRecord) -> Json:
-    """Return one change of one file."""
+def changes_json(session: Session, changes: Iterable[ChangeRecord]) -> list[Json]:
+    """Return changes with the titles of their songs."""
+    shown = list(changes)
+    kinds = session.store.run_kinds({change.run for change in shown})
+    records = session.store.files({change.path for change in shown})
+    return [_change_json(change, kinds.get(change.run, "write"), records.get(change.path)) for change in shown]
+
+
+def _change_json(change: ChangeRecord, kind: RunKind, record: FileRecord | None) -> Json:
     name, folder = file_name(change.path)
     return {
         "id": change.id,
@@ -176,12 +194,14 @@ def change_json(change: ChangeRecord) -> Json:
         "track": track_id(change.path),
         "name": name,
         "folder": folder,
+        "title": (record.title if record else None) or None,
         "origin": change.origin,
         "state": change.state,
         "before": list(change.before_genres or ()),
         "after": list(change.after_genres or ()),
-        "taken_back": change.undone_by is not None,
-        "can_undo": change.state == "done" and change.undone_by is None and change.origin != "beets",
+        "kind": kind,
+        "undone": change.undone_by is not None,
+        "can_undo": change.state == "done" and change.undone_by is None and kind in UNDOABLE,
         "error": change.error,
         "at": change.created_at.isoformat(),
     }

@@ -1,14 +1,14 @@
-// What every page needs: small makers of elements, words to the user, times, the line about the service, undo.
+// Shared by all pages: DOM helpers, messages, local times, the service line, undo.
 
-import { ApiError, change, get, send } from "./api.js";
+import { ApiError, base, change, get, send } from "./api.js";
 
 export const labels = JSON.parse(document.body.dataset.labels || "[]");
 export const names = JSON.parse(document.body.dataset.names || "[]");
 export const find = (selector, root = document) => root.querySelector(selector);
 export const findAll = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// Text is always text: nothing here ever makes markup out of a string.
-export function make(tag, { text, ...attributes } = {}, ...children) {
+// Text is never parsed as markup.
+export function createElement(tag, { text, ...attributes } = {}, ...children) {
   const element = document.createElement(tag);
   if (text !== undefined) element.textContent = text;
   for (const [name, value] of Object.entries(attributes)) {
@@ -19,12 +19,13 @@ export function make(tag, { text, ...attributes } = {}, ...children) {
   return element;
 }
 
-export function colour(label) {
+// The class of a label's colour; see /genres.css.
+export function colourClass(label) {
   const index = labels.indexOf(label);
-  return index < 0 ? "" : `g${index % 20}`;
+  return index < 0 ? "" : `g${index}`;
 }
 
-export function clock(seconds) {
+export function formatTime(seconds) {
   const whole = Math.max(0, Math.round(seconds || 0));
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor(whole / 60) % 60;
@@ -32,93 +33,100 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+// Scores and confidences are shown alike everywhere.
+export const formatScore = (score) => score.toFixed(2);
 
-export function tell(words, { action, onaction, seconds = 8 } = {}) {
+export const displayName = ({ title, name }) => title || name;
+
+export function showToast(message, { action, onaction, seconds = 8 } = {}) {
   const place = find("[data-toasts]");
-  const toast = make("div", { class: "toast" }, make("span", { text: words }));
+  const toast = createElement("div", { class: "toast" }, createElement("span", { text: message }));
   if (action) {
-    toast.append(make("button", { type: "button", text: action, onclick: () => { toast.remove(); onaction(); } }));
+    toast.append(createElement("button", { type: "button", text: action, onclick: () => { toast.remove(); onaction(); } }));
   }
   place.append(toast);
   while (place.children.length > 3) place.firstChild.remove();
   setTimeout(() => toast.remove(), seconds * 1000);
 }
 
-export const complain = (error) => { if (error.name !== "AbortError") tell(`Sorry: ${error.message}.`, { seconds: 12 }); };
+export const showError = (error) => { if (error.name !== "AbortError") showToast(`Error: ${error.message}.`, { seconds: 12 }); };
 
-// What became of files, of all that were asked for.
-export function outcome(task, verb, asked = 0) {
+// The outcome of a task in words; a single song is named.
+export function describeTask(task, done, requested = 0) {
   const count = task.changed + task.kept;
-  const files = (n) => (n === 1 ? "1 file" : `${n} files`);
+  const songs = (n) => (n === 1 ? "1 song" : `${n} songs`);
   const failure = task.results.find((result) => result.status === "failed");
-  const gone = Math.max(0, asked - count - task.skipped - task.failed);
+  const gone = Math.max(0, requested - count - task.skipped - task.failed);
+  const [only] = task.results;
+  const subject = task.results.length === 1 && !gone ? displayName(only) : "";
   return `${[
-    count && `${verb} ${files(count)}`,
-    task.skipped && `${files(task.skipped)} left out: nothing was heard there`,
-    task.failed && `${files(task.failed)} left alone (${failure?.error || "failed"})`,
-    gone && `${files(gone)} no longer in the library`,
+    count && `${subject || songs(count)}: ${done}`,
+    task.skipped && `${subject || songs(task.skipped)} skipped: no suggestion`,
+    task.failed && `${subject || songs(task.failed)} not changed: ${failure?.error || "failed"}`,
+    gone && `${songs(gone)} no longer in the library`,
   ].filter(Boolean).join("; ") || "Nothing to do"}.`;
 }
 
-// Carry a change out, tell of it and offer to take it back; returns the task, or null if it failed.
-export async function carryOut(url, body, verb, { undone } = {}) {
+// Run a change, report it and offer to undo it; returns the task, or null if it failed.
+export async function runChange(url, body, done, { undone } = {}) {
   try {
     const task = await change(url, body);
-    const offer = task.changed
+    const offer = task.changed && undone
       ? { action: "Undo", onaction: async () => {
-        const back = await carryOut(`/api/runs/${task.run}/undo`, undefined, "Taken back:");
-        if (back) undone?.(back);
+        const back = await runChange(`${base}/api/runs/${task.run}/undo`, undefined, "undone");
+        if (back) undone(back);
       } }
       : {};
-    tell(outcome(task, verb, body?.ids.length), offer);
+    showToast(describeTask(task, done, body?.ids.length), offer);
+    updateService();
     return task;
   } catch (error) {
-    complain(error);
+    showError(error);
     return null;
   }
 }
 
-export function localTimes(root = document) {
+export function showLocalTimes(root = document) {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   for (const time of findAll("time[data-local]", root)) time.textContent = format.format(new Date(time.dateTime));
 }
 
+export function showUnsureCount(count) {
+  const badge = find("[data-unsure-count]");
+  badge.hidden = !count;
+  badge.textContent = count > 999 ? "999+" : count;
+}
+
 const SERVICE_SECONDS = 10;
 
-async function showService() {
+export async function updateService() {
   const line = find("[data-service]");
   if (!line || document.hidden) return;
   try {
-    const state = await get("/api/service");
+    const state = await get(`${base}/api/service`);
     line.classList.toggle("busy", state.running || Boolean(state.service?.busy));
-    find("[data-service-words]").textContent = serviceWords(state);
-    const unsure = state.counts.unsure || 0;
-    const badge = find("[data-unsure-count]");
-    badge.hidden = !unsure;
-    badge.textContent = unsure > 999 ? "999+" : unsure;
+    find("[data-service-words]").textContent = describeService(state);
+    showUnsureCount(state.counts.unsure || 0);
     document.dispatchEvent(new CustomEvent("service", { detail: state }));
   } catch (error) {
     find("[data-service-words]").textContent =
-      error instanceof ApiError ? `Sorry: ${error.message}.` : "The program does not answer; perhaps it was ended.";
+      error instanceof ApiError ? `Error: ${error.message}.` : "The server does not respond; it may have been stopped.";
   }
 }
 
-function serviceWords(state) {
+function describeService(state) {
   const run = state.last_run;
   if (state.service) return `The service ${state.service.words}.`;
-  if (state.running) return `Run ${run.run} (${run.command}) is under way.`;
+  if (state.running) return `Run ${run.run} (${run.command}) is in progress.`;
   return "Everything stays on this computer.";
 }
 
-export function everySecond(action, seconds) {
-  action();
-  setInterval(action, seconds * 1000);
+showLocalTimes();
+if (find("[data-service]")) {
+  updateService();
+  setInterval(updateService, SERVICE_SECONDS * 1000);
 }
-
-localTimes();
-if (find("[data-service]")) everySecond(showService, SERVICE_SECONDS);
 find("[data-logout]")?.addEventListener("click", async () => {
-  await send("POST", "/api/logout");
-  location.assign("/login");
+  await send("POST", `${base}/api/logout`);
+  location.assign(`${base}/login`);
 });

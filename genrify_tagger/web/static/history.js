@@ -1,27 +1,29 @@
-// Undo of a run and of one file, and the live numbers of the overview.
+// Undo of a run or of one change, and the live figures of the overview.
 
-import { change } from "./api.js";
-import { complain, find, findAll, make, outcome, tell } from "./common.js";
+import { base, change } from "./api.js";
+import { createElement, describeTask, find, findAll, showError, showToast, updateService } from "./common.js";
 
-async function takeBack(button, address) {
+async function undo(button, address) {
   button.disabled = true;
+  const done = button.textContent.startsWith("Write") ? "written again" : "undone";
   try {
     const task = await change(address);
-    tell(outcome(task, "Taken back:"));
-    const words = make("span", { class: "muted", tabindex: "-1", text: task.failed ? "partly taken back" : "taken back" });
-    button.replaceWith(words);
-    if (document.activeElement === document.body) words.focus();
+    showToast(describeTask(task, done));
+    const note = createElement("span", { class: "muted", tabindex: "-1", text: task.failed ? `partly ${done}` : done });
+    button.replaceWith(note);
+    if (document.activeElement === document.body) note.focus();
+    updateService();
   } catch (error) {
     button.disabled = false;
-    complain(error);
+    showError(error);
   }
 }
 
 for (const button of findAll("[data-undo-run]")) {
-  button.addEventListener("click", () => takeBack(button, `/api/runs/${button.dataset.undoRun}/undo`));
+  button.addEventListener("click", () => undo(button, `${base}/api/runs/${button.dataset.undoRun}/undo`));
 }
 for (const button of findAll("[data-undo-change]")) {
-  button.addEventListener("click", () => takeBack(button, `/api/changes/${button.dataset.undoChange}/undo`));
+  button.addEventListener("click", () => undo(button, `${base}/api/changes/${button.dataset.undoChange}/undo`));
 }
 
 document.addEventListener("service", ({ detail }) => {
@@ -34,5 +36,5 @@ document.addEventListener("service", ({ detail }) => {
     ["Last run", run ? `${run.run} (${run.command}), ${run.status}` : "none yet"],
     ...(detail.service?.facts || []),
   ];
-  facts.replaceChildren(...rows.map(([name, value]) => make("div", {}, make("dt", { text: name }), make("dd", { text: value }))));
+  facts.replaceChildren(...rows.map(([name, value]) => createElement("div", {}, createElement("dt", { text: name }), createElement("dd", { text: value }))));
 });

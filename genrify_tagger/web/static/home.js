@@ -1,8 +1,8 @@
-// Dropped songs: upload, analyse, a playlist that plays on.
+// Dropped songs: upload, analysis, and a playlist.
 
-import { get, send, upload } from "./api.js";
-import { complain, find, make, percent, tell } from "./common.js";
-import { SongPanel, heard } from "./song.js";
+import { base, get, send, upload } from "./api.js";
+import { createElement, displayName, find, formatScore, showError, showToast } from "./common.js";
+import { SongPanel, describeResult } from "./song.js";
 
 const AT_ONCE = 3;
 const POLL_MS = 250;
@@ -21,13 +21,13 @@ const remember = () =>
 
 function add({ file = null, name, id = null }) {
   const entry = { file, id, name, state: file ? "waiting" : "analysing", song: null };
-  entry.words = make("small", { text: file ? "waiting" : "analysing" });
-  entry.label = make("span", { text: name });
-  entry.progress = make("progress", { max: 1, value: 0, "aria-label": `Upload of ${name}` });
+  entry.note = createElement("small", { text: file ? "waiting" : "analysing" });
+  entry.label = createElement("span", { text: name });
+  entry.progress = createElement("progress", { max: 1, value: 0, "aria-label": `Upload of ${name}` });
   entry.progress.hidden = !file;
-  entry.row = make("li", {},
-    make("button", { type: "button", class: "pick-song", onclick: () => choose(entry, { play: true }) }, entry.label, entry.words, entry.progress),
-    make("button", { type: "button", class: "drop-song", "aria-label": `Remove ${name}`, text: "×", onclick: () => remove(entry) }));
+  entry.row = createElement("li", {},
+    createElement("button", { type: "button", class: "pick-song", onclick: () => choose(entry, { play: true }) }, entry.label, entry.note, entry.progress),
+    createElement("button", { type: "button", class: "drop-song", "aria-label": `Remove ${name}`, text: "×", onclick: () => remove(entry) }));
   entries.push(entry);
   list.append(entry.row);
   show();
@@ -42,8 +42,8 @@ function show() {
 function fail(entry, words) {
   entry.state = "failed";
   entry.progress.hidden = true;
-  entry.words.textContent = words;
-  entry.words.className = "bad";
+  entry.note.textContent = words;
+  entry.note.className = "bad";
 }
 
 async function work() {
@@ -51,16 +51,16 @@ async function work() {
   if (!entry || sending >= AT_ONCE) return;
   sending += 1;
   entry.state = "sending";
-  entry.words.textContent = "sending";
+  entry.note.textContent = "sending";
   try {
     if (entry.file.size > largest) throw new Error(`larger than ${largest >> 20} MB`);
     const answer = await upload(entry.file, (share) => { entry.progress.value = share; });
     if (entry.removed) {
-      await send("DELETE", `/api/uploads/${answer.id}`);
+      await send("DELETE", `${base}/api/uploads/${answer.id}`);
     } else {
       entry.id = answer.id;
       entry.state = "analysing";
-      entry.words.textContent = "analysing …";
+      entry.note.textContent = "analysing …";
       remember();
       poll();
     }
@@ -80,27 +80,27 @@ async function poll() {
     for (;;) {
       const waiting = entries.filter((entry) => entry.id && entry.state === "analysing").slice(0, 50);
       if (!waiting.length) break;
-      const { uploads } = await get(`/api/uploads?${waiting.map((entry) => `id=${entry.id}`).join("&")}`);
+      const { uploads } = await get(`${base}/api/uploads?${waiting.map((entry) => `id=${entry.id}`).join("&")}`);
       const found = new Map(uploads.map((one) => [one.id, one]));
       for (const entry of waiting) settle(entry, found.get(entry.id));
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   polling = false;
 }
 
 function settle(entry, answer) {
   if (!answer) {
-    fail(entry, "removed meanwhile");
+    fail(entry, "removed");
   } else if (answer.state === "failed") {
     fail(entry, answer.error);
   } else if (answer.state === "done") {
     entry.state = "done";
     entry.song = answer.song;
-    entry.label.textContent = [answer.song.artist, answer.song.title || answer.song.name].filter(Boolean).join(" – ");
-    entry.words.textContent = heard(answer.song) + (answer.song.guess ? ` ${percent(answer.song.confidence)}` : "");
+    entry.label.textContent = [displayName(answer.song), answer.song.artist].filter(Boolean).join(" – ");
+    entry.note.textContent = describeResult(answer.song) + (answer.song.guess ? ` ${formatScore(answer.song.confidence)}` : "");
     if (!chosen) choose(entry);
   }
 }
@@ -111,7 +111,7 @@ function choose(entry, { play = false } = {}) {
     return;
   }
   if (!entry.song) {
-    tell(entry.state === "failed" ? `${entry.name}: ${entry.words.textContent}` : "This song is still being analysed.");
+    showToast(entry.state === "failed" ? `${entry.name}: ${entry.note.textContent}` : "This song is still being analysed.");
     return;
   }
   for (const one of entries) {
@@ -141,7 +141,7 @@ async function remove(entry) {
   }
   show();
   remember();
-  if (entry.id) await send("DELETE", `/api/uploads/${entry.id}`).catch(() => {});
+  if (entry.id) await send("DELETE", `${base}/api/uploads/${entry.id}`).catch(() => {});
 }
 
 function take(files) {
@@ -158,19 +158,19 @@ find("[data-download]").addEventListener("submit", (event) => {
   event.preventDefault();
   const words = find("[data-genre-input]").value.split(",").map((word) => word.trim()).filter(Boolean);
   const query = words.map((word) => `genre=${encodeURIComponent(word)}`).join("&");
-  fetchCopy(`/api/uploads/${chosen.id}/tagged?${query}`, chosen.name);
+  fetchCopy(`${base}/api/uploads/${chosen.id}/tagged?${query}`, chosen.name);
 });
 
 async function fetchCopy(address, name) {
   const response = await fetch(address);
   if (!response.ok) {
-    tell(`Sorry: ${(await response.json()).error}.`);
+    showToast(`Error: ${(await response.json()).error}.`);
     return;
   }
   const url = URL.createObjectURL(await response.blob());
-  make("a", { href: url, download: name }).click();
+  createElement("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  tell(`Saved ${name} with its genre.`);
+  showToast(`${name}: saved with its genre.`);
 }
 
 let depth = 0;

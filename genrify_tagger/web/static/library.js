@@ -1,7 +1,7 @@
-// The library: hear a track in place, choose some, write a genre into them.
+// The library: play tracks in place, select some, write genres into them, accept an album's suggestions.
 
-import { get } from "./api.js";
-import { carryOut, clock, colour, complain, find, findAll, labels, make, names } from "./common.js";
+import { base, get } from "./api.js";
+import { colourClass, createElement, find, findAll, formatScore, formatTime, labels, names, runChange, showError } from "./common.js";
 
 const table = find("[data-tracks]");
 const audio = new Audio();
@@ -18,40 +18,58 @@ function showPicked() {
   const all = find("[data-all]");
   all.checked = count > 0 && count === findAll("[data-pick]", table).length;
   all.indeterminate = count > 0 && !all.checked;
+  for (const album of findAll("[data-album]", table)) showAlbum(album);
+}
+
+function openRows(album) {
+  return findAll("tr[data-id]", album).filter((row) => find("[data-status]", row).textContent === "unsure" && find("[data-suggestion] small", row));
+}
+
+function showAlbum(album) {
+  const boxes = findAll("[data-pick]", album);
+  const count = boxes.filter((box) => box.checked).length;
+  const all = find("[data-all-of-album]", album);
+  all.checked = count === boxes.length;
+  all.indeterminate = count > 0 && !all.checked;
+  const open = openRows(album).length;
+  const accept = find("[data-accept-album]", album);
+  accept.hidden = !open;
+  accept.textContent = `Accept ${open} ${open === 1 ? "suggestion" : "suggestions"}`;
 }
 
 function rowOf(id) {
   return findAll("tr[data-id]", table).find((row) => row.dataset.id === id);
 }
 
-// What a change did to a row is not guessed: the rows are asked for again.
+// The rows are fetched again rather than guessed.
 async function refresh(task) {
   const ids = task.results.map((result) => result.id).filter(rowOf);
   if (!ids.length) return;
-  const { tracks } = await get(`/api/rows?${ids.map((id) => `id=${id}`).join("&")}`);
+  const { tracks } = await get(`${base}/api/rows?${ids.map((id) => `id=${id}`).join("&")}`);
   for (const track of tracks) showRow(rowOf(track.id), track);
+  for (const album of findAll("[data-album]", table)) showAlbum(album);
 }
 
 function showRow(row, track) {
-  const nothing = () => make("span", { class: "muted", text: "–" });
-  const tags = track.genres.map((text) => make("span", { class: `tag ${colour(labels[names.indexOf(text)])}`, text }));
+  const nothing = () => createElement("span", { class: "muted", text: "–" });
+  const tags = track.genres.map((text) => createElement("span", { class: `tag ${colourClass(labels[names.indexOf(text)])}`, text }));
   find("[data-says]", row).replaceChildren(...(tags.length ? tags : [nothing()]));
-  const sure = track.confidence === null ? "" : track.confidence.toFixed(2);
+  const sure = track.confidence === null ? "" : formatScore(track.confidence);
   const guess = track.guess && `${track.guess}${track.status === "unsure" ? "?" : ""} `;
-  const heard = guess ? [guess, make("small", { class: "muted", title: track.confidence_words, text: sure })] : [nothing()];
-  find("[data-heard]", row).replaceChildren(...heard);
-  const state = [make("span", { class: `status ${track.status}`, "data-status": "", text: track.status })];
-  if (track.reason) state.push(make("small", { class: "muted", text: track.reason }));
+  const suggestion = guess ? [guess, createElement("small", { class: "muted", title: `confidence: ${track.confidence_words}`, text: sure })] : [nothing()];
+  find("[data-suggestion]", row).replaceChildren(...suggestion);
+  const state = [createElement("span", { class: `status ${track.status}`, "data-status": "", text: track.status })];
+  if (track.reason) state.push(createElement("small", { class: "muted", text: track.reason }));
   find("[data-state]", row).replaceChildren(...state);
 }
 
-async function write(url, body, verb) {
-  const task = await carryOut(url, body, verb, { undone: (back) => refresh(back).catch(complain) });
+async function write(url, body, done) {
+  const task = await runChange(url, body, done, { undone: (back) => refresh(back).catch(showError) });
   if (!task) return;
   if (find("[data-bulk]").contains(document.activeElement)) find("[data-pick]:checked", table)?.focus({ preventScroll: true });
   for (const box of findAll("[data-pick]", table)) box.checked = false;
   showPicked();
-  await refresh(task).catch(complain);
+  await refresh(task).catch(showError);
 }
 
 function showPlayer() {
@@ -68,7 +86,24 @@ function showPlayer() {
   bar.setAttribute("aria-label", playing ? "Pause" : "Play");
 }
 
-async function hear(button) {
+// Covers are read from the files by the server, as they come into view.
+function showCovers() {
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      observer.unobserve(target);
+      const image = find("[data-cover]", target);
+      get(`${base}/api/tracks/${image.dataset.cover}/cover`).then(({ url }) => {
+        if (!url) return;
+        image.src = url;
+        image.hidden = false;
+      }).catch(() => {}); // the initial stays
+    }
+  }, { rootMargin: "200px" });
+  for (const place of findAll(".album .cover", table)) observer.observe(place);
+}
+
+async function play(button) {
   if (button === current) {
     if (audio.paused) audio.play();
     else audio.pause();
@@ -81,13 +116,13 @@ async function hear(button) {
   try {
     await start(button, "");
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
 async function start(button, how) {
   find("[data-bar-clock]").textContent = "…";
-  const sound = await get(`/api/tracks/${button.dataset.hear}/sound${how}`);
+  const sound = await get(`${base}/api/tracks/${button.dataset.hear}/sound${how}`);
   if (button !== current) return;
   audio.src = sound.url;
   audio.dataset.converted = sound.converted ? "1" : "";
@@ -99,36 +134,45 @@ function move() {
   const duration = Number.isFinite(audio.duration) ? audio.duration : 0;
   seek.max = Math.max(1, Math.floor(duration));
   seek.value = Math.floor(audio.currentTime);
-  seek.setAttribute("aria-valuetext", `${clock(audio.currentTime)} of ${clock(duration)}`);
-  find("[data-bar-clock]").textContent = `${clock(audio.currentTime)} / ${clock(duration)}`;
+  seek.setAttribute("aria-valuetext", `${formatTime(audio.currentTime)} of ${formatTime(duration)}`);
+  find("[data-bar-clock]").textContent = `${formatTime(audio.currentTime)} / ${formatTime(duration)}`;
 }
 
 if (table) {
   table.addEventListener("change", (event) => {
     if (event.target.matches("[data-all]")) for (const box of findAll("[data-pick]", table)) box.checked = event.target.checked;
+    if (event.target.matches("[data-all-of-album]")) {
+      for (const box of findAll("[data-pick]", event.target.closest("[data-album]"))) box.checked = event.target.checked;
+    }
     showPicked();
   });
   table.addEventListener("click", (event) => {
     const button = event.target.closest("[data-hear]");
-    if (button) hear(button);
+    if (button) play(button);
+    const accept = event.target.closest("[data-accept-album]");
+    if (accept) write(`${base}/api/accept`, { ids: openRows(accept.closest("[data-album]")).map((row) => row.dataset.id) }, "suggestion accepted");
   });
-  find("[data-accept]").addEventListener("click", () => write("/api/accept", { ids: picked() }, "Accepted in"));
+  showCovers();
+  find("[data-accept]").addEventListener("click", () => write(`${base}/api/accept`, { ids: picked() }, "suggestion accepted"));
   find("[data-choose]").addEventListener("submit", (event) => {
     event.preventDefault();
     const genre = find("#bulk-genre").value.trim();
-    if (genre) write("/api/genres", { ids: picked(), genres: [genre] }, `${genre} written into`);
+    if (genre) write(`${base}/api/genres`, { ids: picked(), genres: [genre] }, `${genre} written`);
   });
   for (const kind of ["play", "pause", "ended"]) audio.addEventListener(kind, showPlayer);
   for (const kind of ["timeupdate", "durationchange"]) audio.addEventListener(kind, move);
   audio.addEventListener("error", () => {
-    if (current && audio.hasAttribute("src") && !audio.dataset.converted) start(current, "?converted=1").catch(complain);
+    if (current && audio.hasAttribute("src") && !audio.dataset.converted) start(current, "?converted=1").catch(showError);
   });
   find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
   find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
   addEventListener("pageshow", showPicked); // going back, a browser gives back what was chosen
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
+// On a narrow screen the filters are folded away.
+const folded = find("[data-more-filters]");
+if (folded && matchMedia("(max-width: 46rem)").matches) folded.open = false;
 // Empty fields would only make addresses long.
 find(".filters")?.addEventListener("formdata", (event) => {
-  for (const [name, value] of [...event.formData]) if (value === "" || (name === "order" && value === "path")) event.formData.delete(name);
+  for (const [name, value] of [...event.formData]) if (value === "" || (name === "sort" && value === "album")) event.formData.delete(name);
 });

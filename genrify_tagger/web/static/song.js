@@ -1,12 +1,10 @@
-// A song to hear and see: player, waveform, spectrogram, moving cursor, timeline, scores, what sounds like it.
+// The song panel: cover, player, waveform, spectrogram, timeline, scores, similar songs.
 
-import { get } from "./api.js";
-import { clock, colour, complain, find, findAll, make, percent } from "./common.js";
+import { base, get } from "./api.js";
+import { colourClass, createElement, displayName, find, findAll, formatScore, formatTime, showError } from "./common.js";
 
-const called = ({ name, title, artist }) => (title ? [artist, title].filter(Boolean).join(" – ") : name);
-
-// What was heard, in a few words; of silence nothing is guessed.
-export function heard(song) {
+// The decision, or the suggestion with a question mark; there is none for silence.
+export function describeResult(song) {
   if (song.genres.length) return song.genres.join(", ");
   return song.guess ? `${song.guess}?` : "Silence";
 }
@@ -45,6 +43,7 @@ export class SongPanel {
     this.words();
     this.bars();
     this.timeline();
+    this.legend();
     this.part("mel").hidden = true;
     this.part("note").textContent = "";
     this.draw();
@@ -52,6 +51,7 @@ export class SongPanel {
     const { signal } = this.stopWaiting;
     this.ready = this.load(song.sound, signal);
     this.ready.catch((error) => this.remark(error));
+    this.cover(song, signal).catch((error) => this.remark(error));
     this.pictures(song, signal).catch((error) => this.remark(error));
     this.similar(song, signal).catch((error) => this.remark(error));
     if (play) this.play();
@@ -67,19 +67,19 @@ export class SongPanel {
 
   words() {
     const song = this.song;
-    this.part("title").textContent = song.title || song.name;
+    this.part("title").textContent = displayName(song);
     this.part("sub").textContent = [song.artist, song.album].filter(Boolean).join(" – ") || (song.title ? song.name : "");
-    this.part("genre").textContent = heard(song);
+    this.part("genre").textContent = describeResult(song);
     const written = song.genres.length ? "" : ": not written";
-    this.part("confidence").textContent = song.guess ? `${percent(song.confidence)}, ${song.confidence_words}${written}` : "";
+    this.part("confidence").textContent = song.guess ? `confidence ${formatScore(song.confidence)}, ${song.confidence_words}${written}` : "";
   }
 
   bars() {
     this.part("bars").replaceChildren(
       ...scoresOf(this.song).map(({ label, name, score }) => {
-        const fill = make("span", { class: colour(label) });
+        const fill = createElement("span", { class: colourClass(label) });
         fill.style.width = `${(score * 100).toFixed(1)}%`;
-        return make("li", {}, make("span", { text: name }), make("span", { class: "track" }, fill), make("span", { class: "number", text: percent(score) }));
+        return createElement("li", {}, createElement("span", { text: name }), createElement("span", { class: "track" }, fill), createElement("span", { class: "number", text: formatScore(score) }));
       }),
     );
   }
@@ -88,14 +88,30 @@ export class SongPanel {
     this.part("timeline").replaceChildren(
       ...this.song.timeline.map((segment) => {
         const name = segment.name || "silence";
-        const score = segment.name ? `, ${percent(segment.score)}` : "";
-        const words = `${clock(segment.start)} to ${clock(segment.end)}: ${name}${score}`;
-        return make("li", {}, make("button", {
-          type: "button", class: colour(segment.label), text: name, title: words, "aria-label": words,
+        const score = segment.name ? `, score ${formatScore(segment.score)}` : "";
+        const words = `${formatTime(segment.start)} to ${formatTime(segment.end)}: ${name}${score}`;
+        return createElement("li", {}, createElement("button", {
+          type: "button", class: colourClass(segment.label), text: name, title: words, "aria-label": words,
           onclick: () => { this.seek(segment.start); this.play(); },
         }));
       }),
     );
+  }
+
+  // Narrow segments have no room for a name.
+  legend() {
+    const distinct = new Map(this.song.timeline.map((segment) => [segment.label, segment.name || "silence"]));
+    this.part("legend").replaceChildren(
+      ...[...distinct].map(([label, name]) => createElement("li", {}, createElement("span", { class: `swatch ${colourClass(label)}` }), name)),
+    );
+  }
+
+  async cover(song, signal) {
+    const image = this.part("cover");
+    image.hidden = true;
+    const { url } = await get(song.cover, { signal });
+    if (url) image.src = url;
+    image.hidden = !url;
   }
 
   async load(address, signal) {
@@ -130,10 +146,10 @@ export class SongPanel {
     const { similar } = await get(`${song.similar}?count=8`, { signal });
     place.hidden = !similar.length;
     this.part("similar-list").replaceChildren(
-      ...similar.map(({ similarity, track }) => make("li", {},
-        make("span", { class: "muted number", text: similarity.toFixed(2), title: "likeness, 1 is the same" }),
-        make("a", { href: `/tracks/${track.id}`, title: track.name, text: called(track) }),
-        make("span", { class: "muted", text: track.genres.join(", ") }))),
+      ...similar.map(({ similarity, track }) => createElement("li", {},
+        createElement("span", { class: "muted number", text: similarity.toFixed(2), title: "similarity; 1 is identical" }),
+        createElement("a", { href: `${base}/tracks/${track.id}`, title: track.name, text: [displayName(track), track.artist].filter(Boolean).join(" – ") }),
+        createElement("span", { class: "muted", text: track.genres.join(", ") }))),
     );
   }
 
@@ -148,7 +164,7 @@ export class SongPanel {
       await this.ready;
       await this.audio.play();
     } catch (error) {
-      // A file that the browser cannot play is dealt with by `convert`.
+      // `convert` deals with files that the browser cannot play.
       if (error.name === "NotAllowedError") this.part("note").textContent = "press play";
       else if (error.name !== "NotSupportedError") this.remark(error);
     }
@@ -191,18 +207,18 @@ export class SongPanel {
     const time = Math.min(this.audio.currentTime || 0, duration);
     const share = duration ? time / duration : 0;
     this.part("cursor").style.left = `calc(${(share * 100).toFixed(3)}% - ${(share * 2).toFixed(2)}px)`;
-    this.part("clock").textContent = `${clock(time)} / ${clock(duration)}`;
+    this.part("clock").textContent = `${formatTime(time)} / ${formatTime(duration)}`;
     const seek = this.part("seek");
     seek.max = Math.max(1, Math.floor(duration));
     seek.value = Math.floor(time);
-    seek.setAttribute("aria-valuetext", `${clock(time)} of ${clock(duration)}`);
+    seek.setAttribute("aria-valuetext", `${formatTime(time)} of ${formatTime(duration)}`);
     const segments = this.song ? this.song.timeline.length : 0;
     const now = Math.min(segments - 1, Math.floor(share * segments));
     findAll("button", this.part("timeline")).forEach((button, index) => button.classList.toggle("now", index === now && time > 0));
     if (Math.abs(share - (this.drawn ?? -1)) > 0.002) this.draw();
   }
 
-  // The waveform: peaks pale, levels strong, what was heard in the accent's colour.
+  // The waveform: peaks pale, levels strong, the part already played in the accent colour.
   draw() {
     const canvas = this.part("wave");
     const scale = window.devicePixelRatio || 1;
@@ -230,11 +246,11 @@ export class SongPanel {
   remark(error) {
     if (error.name === "AbortError") return;
     if (this.song) this.part("note").textContent = error.message;
-    else complain(error);
+    else showError(error);
   }
 }
 
-// The scores of silence mean nothing.
+// The scores of silence mean nothing. A long list would say little.
 function scoresOf(song) {
   return song.guess ? song.scores.slice(0, 12) : [];
 }

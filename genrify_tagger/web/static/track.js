@@ -1,7 +1,7 @@
 // One track of the library.
 
-import { get } from "./api.js";
-import { carryOut, complain, find, localTimes } from "./common.js";
+import { base, get } from "./api.js";
+import { find, runChange, showError, showLocalTimes } from "./common.js";
 import { SongPanel } from "./song.js";
 import "./history.js";
 
@@ -11,22 +11,23 @@ const panel = new SongPanel(find("[data-song]", root));
 
 async function show() {
   try {
-    panel.show(await get(`/api/tracks/${key}`));
+    panel.show(await get(`${base}/api/tracks/${key}`));
     find("[data-waiting]").hidden = true;
   } catch (error) {
-    find("[data-waiting]").textContent = `This track cannot be shown: ${error.message}.`;
-    complain(error);
+    find("[data-waiting]").textContent = `This track cannot be analysed: ${error.message}.`;
+    showError(error);
   }
 }
 
 function showGenres(task) {
   const [result] = task.results;
   if (result.status === "failed") return;
-  find("[data-in-file]").textContent = result.after.length ? `The file says: ${result.after.join(", ")}` : "The file has no genre.";
+  find("[data-in-file]").textContent = result.after.length ? `Genre in the file: ${result.after.join(", ")}` : "The file has no genre.";
+  find("[data-remove-genre]").hidden = !result.after.length;
 }
 
 async function write(genres) {
-  const task = await carryOut("/api/genres", { ids: [key], genres }, genres.length ? `${genres.join(", ")} written into` : "Genre removed from", { undone: showGenres });
+  const task = await runChange(`${base}/api/genres`, { ids: [key], genres }, genres.length ? `${genres.join(", ")} written` : "genre removed", { undone: showGenres });
   if (task) showGenres(task);
 }
 
@@ -36,5 +37,5 @@ find("[data-correct]").addEventListener("submit", (event) => {
   if (genres.length) write(genres);
 });
 find("[data-remove-genre]").addEventListener("click", () => write([]));
-localTimes(root);
+showLocalTimes(root);
 show();

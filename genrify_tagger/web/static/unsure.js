@@ -1,7 +1,7 @@
-// The queue of what the program was unsure of: one song at a time, one key for each answer.
+// The queue of unsure songs: one at a time, with a key for each answer.
 
-import { ApiError, change, get, wait } from "./api.js";
-import { complain, find, findAll, labels, make, names, outcome, percent, tell } from "./common.js";
+import { ApiError, base, change, get, wait } from "./api.js";
+import { colourClass, createElement, describeTask, displayName, find, findAll, labels, names, showError, showToast, showUnsureCount } from "./common.js";
 import { SongPanel } from "./song.js";
 
 const KEYS = "1234567890";
@@ -21,7 +21,7 @@ let started = false;
 async function refill() {
   if (queue.length > 3 || last === "end") return;
   const place = last ? `&after=${last}` : "";
-  const page = await get(`/api/tracks?status=unsure&order=confidence&limit=${AHEAD}${place}`);
+  const page = await get(`${base}/api/tracks?status=unsure&order=confidence&limit=${AHEAD}${place}`);
   if (!last) left = page.total;
   last = page.after || "end";
   for (const track of page.tracks) {
@@ -44,9 +44,9 @@ async function next() {
       if (await show(track)) break;
       left = Math.max(0, left - 1);
     }
-    if (queue[0]) get(`/api/tracks/${queue[0].id}`).catch(() => {}); // so that it is ready
+    if (queue[0]) get(`${base}/api/tracks/${queue[0].id}`).catch(() => {}); // prefetch
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   setBusy(false);
 }
@@ -55,17 +55,17 @@ async function next() {
 async function show(track) {
   let song;
   try {
-    song = await get(`/api/tracks/${track.id}`);
+    song = await get(`${base}/api/tracks/${track.id}`);
   } catch (error) {
     if (error instanceof ApiError) {
-      tell(`${track.name} is passed over: ${error.message}.`);
+      showToast(`${displayName(track)} is skipped: ${error.message}.`);
       return false;
     }
-    queue.unshift(track); // the server cannot be reached, which is not the song's fault
+    queue.unshift(track); // the server is unreachable, which is not the song's fault
     throw error;
   }
   current = track;
-  // What is shown is what is accepted, though the settings may have changed since the scan.
+  // Accept what is shown, though the settings may have changed since the scan.
   guess = song.genres.length || !song.guess ? song.genres : [song.guess];
   find("[data-queue]").hidden = false;
   find("[data-empty]").hidden = true;
@@ -73,7 +73,7 @@ async function show(track) {
   panel.show(song, { play: started });
   find("[data-accept]").disabled = !guess.length;
   find("[data-accept-words]").textContent = guess.length ? `Accept ${guess.join(", ")}` : "Nothing to accept";
-  choices(song);
+  showChoices(song);
   find("[data-title]").focus({ preventScroll: true });
   return true;
 }
@@ -88,28 +88,27 @@ function showNothing() {
 
 function showLeft() {
   find("[data-left]").textContent = current ? `${left} to decide` : "";
+  showUnsureCount(left);
 }
 
-// Ten genres keep their places and keys from song to song; of a larger vocabulary the likeliest ten have keys.
-function choices(song) {
-  const scores = new Map(song.scores.map(({ label, score }) => [label, score]));
-  const best = song.guess ? song.scores[0].label : null;
-  const order = labels.length <= KEYS.length ? labels : song.scores.map(({ label }) => label);
-  find("[data-choices]").replaceChildren(
-    ...order.map((label, index) => {
-      const name = names[labels.indexOf(label)] || label;
-      const key = KEYS[index];
-      const button = make("button", { type: "button", class: label === best ? "best" : "", "aria-keyshortcuts": key, onclick: () => answer([name]) });
-      if (key) button.append(make("kbd", { text: key, "aria-hidden": "true" }), " ");
-      button.append(`${name} `);
-      if (best) button.append(make("small", { class: "muted", text: percent(scores.get(label) || 0) }));
-      if (key) button.dataset.key = key;
-      return button;
-    }),
-  );
+// The likeliest ten genres have buttons and keys; the others are folded away.
+function showChoices(song) {
+  const buttons = song.scores.map(({ label }, index) => {
+    const name = names[labels.indexOf(label)] || label;
+    const key = KEYS[index];
+    const best = index === 0 && song.guess;
+    const button = createElement("button", { type: "button", class: best ? "best" : null, "aria-keyshortcuts": key, "data-key": key, onclick: () => answer([name]) });
+    button.append(createElement("span", { class: `swatch ${colourClass(label)}` }));
+    if (key) button.append(createElement("kbd", { text: key, "aria-hidden": "true" }), " ");
+    button.append(name);
+    return button;
+  });
+  find("[data-choices]").replaceChildren(...buttons.slice(0, KEYS.length));
+  find("[data-more-choices]").replaceChildren(...buttons.slice(KEYS.length));
+  find(".other-genres").open = false;
 }
 
-// While a word is being written no key counts: it would be meant for another song.
+// Keys are ignored during a write, because they would be meant for the next song.
 function setBusy(value) {
   busy = value;
   find("[data-queue]").setAttribute("aria-busy", value);
@@ -120,30 +119,30 @@ async function answer(genres) {
   setBusy(true);
   const track = current;
   try {
-    const task = await change("/api/genres", { ids: [track.id], genres });
+    const task = await change(`${base}/api/genres`, { ids: [track.id], genres });
     if (task.failed) throw new Error(task.results[0]?.error || "it could not be written");
     const decision = { track, run: task.run };
     done.push(decision);
     left = Math.max(0, left - 1);
-    tell(`${track.name}: ${task.results[0]?.after.join(", ")}`, { action: "Undo", onaction: () => takeBack(decision), seconds: 5 });
+    showToast(`${displayName(track)}: ${task.results[0]?.after.join(", ")} written.`, { action: "Undo", onaction: () => undo(decision), seconds: 5 });
     find("[data-undo]").disabled = false;
     await next();
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   setBusy(false);
 }
 
-// Take back one decision, whichever it was, and show its song again.
-async function takeBack(decision) {
+// Undo one decision, whichever it was, and show its song again.
+async function undo(decision) {
   while (busy) await wait(50);
   if (!done.includes(decision)) return;
   setBusy(true);
   done.splice(done.indexOf(decision), 1);
   find("[data-undo]").disabled = !done.length;
   try {
-    const task = await change(`/api/runs/${decision.run}/undo`);
-    tell(outcome(task, "Taken back:"));
+    const task = await change(`${base}/api/runs/${decision.run}/undo`);
+    showToast(describeTask(task, "undone"));
     const put = current;
     if (!task.failed) {
       left += 1;
@@ -151,7 +150,7 @@ async function takeBack(decision) {
       else if (put) queue.unshift(put);
     }
   } catch (error) {
-    complain(error);
+    showError(error);
   }
   setBusy(false);
 }
@@ -159,7 +158,7 @@ async function takeBack(decision) {
 const actions = {
   a: () => { if (guess.length) answer(guess); },
   n: () => { if (!busy) next(); },
-  u: () => { if (!busy && done.length) takeBack(done.at(-1)); },
+  u: () => { if (!busy && done.length) undo(done.at(-1)); },
   " ": () => { started = true; panel.toggle(); },
 };
 
@@ -185,4 +184,6 @@ find("[data-other]").addEventListener("submit", (event) => {
   if (word) answer([word]);
   find("#other").value = "";
 });
+// The queue on this page knows better than the last statistics.
+document.addEventListener("service", () => { if (last) showUnsureCount(left); });
 next();
