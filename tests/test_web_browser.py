@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -19,13 +18,23 @@ from tests.program import Program
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
+def make_jazz(kind: str, folder: Path, number: int, name: str) -> Path:
+    """Make a song that is unsure, and whose audio is that of no other number."""
+    source = folder.parent / f"source-{number}.wav"
+    folder.mkdir(parents=True, exist_ok=True)
+    media.ffmpeg("-ss", str(number / 20), "-i", media.JAZZ, source)
+    song = media.make(kind, folder, name, source=source)
+    source.unlink()
+    return song
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     need_browser()
     program, music = Program(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("music")
     media.make("flac", music / "Brahms", "dance", source=media.CLASSICAL)
     for number in range(6):
-        media.make(("mp3-v2.3", "wma")[number % 2], music / "Combo", f"jam-{number}")
+        make_jazz(("mp3-v2.3", "wma")[number % 2], music / "Combo", number, f"jam-{number}")
     hostile = media.make("mp3-v2.4", music / "Odd", "odd")
     tagged = mediafile.MediaFile(hostile)
     tagged.title, tagged.artist = MARKUP, f"<b>{MARKUP}</b>"
@@ -226,7 +235,7 @@ def test_accept_many_at_once_and_undo_from_the_message(music, page, browser):
 def test_decide_by_keys_alone(page, browser, tmp_path_factory):
     program, music = Program(tmp_path_factory.mktemp("keys")), tmp_path_factory.mktemp("keys-music")
     for number in range(4):
-        shutil.copy(media.master("mp3-v2.3"), music / f"{number}.mp3")
+        make_jazz("mp3-v2.3", music, number, str(number))
     program.scan(music)
     with serving(program) as own:
         browser.get(own.address + "/unsure")
@@ -259,7 +268,7 @@ def undecided(tmp_path_factory):
     """A running page over four songs that the program is unsure of, and their folder."""
     program, music = Program(tmp_path_factory.mktemp("queue")), tmp_path_factory.mktemp("queue-music")
     for number in range(4):
-        shutil.copy(media.master("mp3-v2.3"), music / f"{number}.mp3")
+        make_jazz("mp3-v2.3", music, number, str(number))
     program.scan(music)
     with serving(program) as own:
         yield own, music
@@ -429,7 +438,7 @@ def albums(tmp_path):
     program.home.mkdir()
     media.ffmpeg("-f", "lavfi", "-i", "testsrc=s=400x400", "-frames:v", "1", tmp_path / "cover.png")
     for number in range(3):
-        song = media.make("mp3-v2.3", music / "Jazz", f"{number}")
+        song = make_jazz("mp3-v2.3", music / "Jazz", number, str(number))
         tags = mediafile.MediaFile(song)
         tags.title, tags.album = f"Tune {number}", "Tunes"
         tags.images = [mediafile.Image(data=(tmp_path / "cover.png").read_bytes())]

@@ -57,8 +57,9 @@ export function describeTask(task, done, requested = 0) {
   const songs = (n) => (n === 1 ? "1 song" : `${n} songs`);
   const failure = task.results.find((result) => result.status === "failed");
   const gone = Math.max(0, requested - count - task.skipped - task.failed);
-  const [only] = task.results;
-  const subject = task.results.length === 1 && !gone ? displayName(only) : "";
+  const [first, ...copies] = task.results;
+  const isOne = first && !gone && (requested === 1 || !copies.length);
+  const subject = isOne ? displayName(first) + (copies.length ? ` (${task.results.length} files)` : "") : "";
   return `${[
     count && `${subject || songs(count)}: ${done}`,
     task.skipped && `${subject || songs(task.skipped)} skipped: no suggestion`,
