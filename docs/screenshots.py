@@ -22,18 +22,25 @@ from tests.program import Program
 
 TARGET = Path(__file__).parent / "pictures"
 SONGS = (
-    ("mp3-v2.3", "Kevin MacLeod/Jazz/01 Vibe Ace", media.JAZZ, "Vibe Ace", "Kevin MacLeod"),
-    ("flac", "Brahms/Dances/05 Hungarian Dance", media.CLASSICAL, "Hungarian Dance", "Johannes Brahms"),
-    ("m4a-aac", "Various/Evening/03 Vibe Ace", media.JAZZ, "Vibe Ace (evening)", "Kevin MacLeod"),
-    ("opus", "Various/Morning/02 Hungarian Dance", media.CLASSICAL, "Hungarian Dance (morning)", "Johannes Brahms"),
+    ("mp3-v2.3", "Kevin MacLeod/Jazz", "Vibe Ace", "Kevin MacLeod", "Jazz Sampler", media.JAZZ),
+    ("flac", "Brahms/Dances", "Hungarian Dance", "Johannes Brahms", "Hungarian Dances", media.CLASSICAL),
+    ("m4a-aac", "Kevin MacLeod/Jazz", "Vibe Ace (evening)", "Kevin MacLeod", "Jazz Sampler", media.JAZZ),
+    ("opus", "Brahms/Dances", "Hungarian Dance (morning)", "Johannes Brahms", "Hungarian Dances", media.CLASSICAL),
 )
+COVERS = {"Jazz Sampler": ("0x1b2a49", "0xd98e2b"), "Hungarian Dances": ("0x5b1a2e", "0xe7c8a0")}
 
 
-def make_song(folder: Path, kind: str, name: str, source: Path, title: str, artist: str) -> Path:
-    """Make one song of the library."""
-    song = media.make(kind, (folder / name).parent, Path(name).name, source=source)
+def make_song(folder: Path, kind: str, place: str, title: str, artist: str, album: str, source: Path) -> Path:
+    """Make one song of the library, with a cover of two colours."""
+    song = media.make(kind, folder / place, title, source=source)
+    cover = folder.parent / "cover.png"
+    one, two = COVERS[album]
+    media.ffmpeg(
+        "-f", "lavfi", "-i", f"gradients=s=500x500:c0={one}:c1={two}:x0=0:y0=0:x1=500:y1=500", "-frames:v", "1", cover
+    )
     tags = mediafile.MediaFile(song)
-    tags.title, tags.artist, tags.album = title, artist, None
+    tags.title, tags.artist, tags.album = title, artist, album
+    tags.images = [mediafile.Image(data=cover.read_bytes())]
     tags.save()
     return song
 
@@ -66,7 +73,13 @@ def main() -> None:
                 find("[data-play]").click()
                 time.sleep(0.5)
                 browser.save_screenshot(str(TARGET / f"{picture}.png"))
-            dress(browser, size=(1120, 620))
+            dress(browser, size=(390, 844))
+            browser.get(page.address + "/unsure")
+            until(lambda: find("[data-genre]").text)
+            until(lambda: browser.execute_script("return document.querySelector('[data-mel]').naturalWidth") > 100)
+            time.sleep(1)
+            browser.save_screenshot(str(TARGET / "phone-unsure.png"))
+            dress(browser, size=(1120, 800))
             browser.get(page.address + "/library")
             time.sleep(2)
             browser.save_screenshot(str(TARGET / "library.png"))
