@@ -277,9 +277,9 @@ def undecided(tmp_path_factory):
 def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(undecided, browser):
     own, music = undecided
     order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
-    (music / order[1]).rename(music / "renamed.ogg.part")
     browser.get(own.address + "/unsure")
-    until(lambda: shown_title(browser) == "A title")
+    until(lambda: shown_title(browser) == "A title" and at_rest(browser))
+    (music / order[1]).rename(music / "renamed.ogg.part")
     keys(browser, "n")
     until(lambda: "A title is skipped" in one(browser, "[data-toasts]").text and at_rest(browser))
     keys(browser, " ")
