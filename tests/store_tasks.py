@@ -35,7 +35,8 @@ def die(url: str) -> None:
         with store.write() as connection:
             for number in range(2000):  # enough to spill pages into the log
                 connection.exec_driver_sql(
-                    "INSERT INTO analyses VALUES (?, 'm', 'f', 1, '', '', '[]', '', '', ?)", (str(number), b"x" * 2000)
+                    "INSERT INTO analyses VALUES (?, 'm', 'f', 1, '', '', '[]', '', '', ?, NULL)",
+                    (str(number), b"x" * 2000),
                 )
             print("killme", flush=True)
             time.sleep(60)

@@ -385,10 +385,10 @@ def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(command_line
     notes.write_text("no song")
     shutil.copy(media.master("flac"), odd)
     done = command_line("scan", notes, tmp_path / "nofile", odd, *SURE, status=1)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["failed", "failed", "tagged"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["failed", "tagged"]
     assert f"{notes}  (this is not an audio file of a known kind)" in done.stdout
-    assert f"{tmp_path / 'nofile'}  (no such file or folder)" in done.stdout
-    assert "1 tagged, 2 failed." in done.stderr
+    assert f"{tmp_path / 'nofile'}: no such file or folder; scanning the others" in done.stderr
+    assert "1 tagged, 1 failed." in done.stderr
     assert "--list failed" not in done.stderr  # that list does not have them
     assert command_line("status", "--list", "failed").stdout == ""
     assert json.loads(command_line("status", "--format", "json").stdout)["counts"] == {"tagged": 1}

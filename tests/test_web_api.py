@@ -401,7 +401,7 @@ def test_a_change_goes_on_if_it_takes_longer_than_a_request_waits(own, tmp_path)
     ids = [track["id"] for track in page.get("/api/tracks", q="many", limit=200).json["tracks"]]
     assert len(ids) == 60
     done = page.post("/api/genres", {"ids": ids, "genres": ["Jazz"]})
-    assert done["changed"] == 60
+    assert done["changed"] == 61  # a song of the library has the same audio, and is unsure like its copies
     assert genres_in(folder / "59.mp3") == ["Jazz"]
 
 
