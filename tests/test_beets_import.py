@@ -95,7 +95,7 @@ def test_an_import_survives_a_file_that_cannot_be_analysed(tmp_path, incoming, t
             "/proc: the database is a folder; name another file with the setting genrify.database",
         ),
         ({"database": "://"}, "the setting genrify.database is not a valid database URL"),
-        ({"settings": "/nowhere/config.toml"}, "there is no such settings file (it is named by genrify.settings)"),
+        ({"settings": "/nowhere/config.toml"}, "no such settings file (it is named by genrify.settings)"),
         (
             {"names": {"hip-hop": "Rap"}},
             "genrify.names: the model has no label hip-hop; did you mean hiphop?",

@@ -410,8 +410,8 @@ def test_a_damaged_database_is_told_of(program, browser, tmp_path):
         for file in program.database.parent.glob("library.db*"):
             file.write_bytes(b"no database" * 1000)
         browser.get(own.address + "/unsure")
-        until(lambda: "the database is damaged" in one(browser, "[data-service-words]").text, "the words")
-        until(lambda: "the database is damaged" in one(browser, "[data-toasts]").text, "the words")
+        until(lambda: "damaged or is not a database" in one(browser, "[data-service-words]").text, "the words")
+        until(lambda: "damaged or is not a database" in one(browser, "[data-toasts]").text, "the words")
         browser.get("about:blank")
     browser.get_log("browser")  # a browser notes each refusal
 

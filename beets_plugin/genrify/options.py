@@ -55,6 +55,8 @@ _SETTING_OF: Final = {
     "database": "database.url",
 }
 _OVERRIDER: Final = "beets' settings"
+# What a hint offers besides the setting; beets has neither the option nor the variable.
+_COMMAND_LINE = "--database, GENRIFY_DATABASE__URL or the setting"
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def describe_error(view: ConfigView, error: GenrifyError | UserError | OSError, 
         message = message.replace(f"{_OVERRIDER}: {name}", plugin_name)
         if view[key].get() not in (None, {}):
             message = message.replace(name, plugin_name)
-        hint = hint.replace(name, plugin_name)
+        hint = hint.replace(f"{_COMMAND_LINE} {name}", f"the setting {name}").replace(name, plugin_name)
     if path is not None and path == _path_or_url(view["settings"]):
         message = f"{message} (it is named by genrify.settings)"
     named = f"{path}: " if path and os.fsencode(path) != about else ""
