@@ -42,7 +42,7 @@ def noise(folder):
 def picture(folder):
     media.ffmpeg("-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", folder / "picture.png")
     (folder / "picture.png").rename(folder / "picture.mp3")
-    return {"picture.mp3": "failed"}
+    return {"picture.mp3": "skipped"}
 
 
 def truncated(folder):
@@ -160,9 +160,9 @@ def test_a_bad_file_that_is_named_is_one_line(program, tmp_path, make):
 
 
 def test_what_does_not_exist(program, tmp_path):
-    done = program("scan", tmp_path / "nowhere", status=1)
-    (line,) = done.stdout.splitlines()
-    assert line.split()[:2] == ["failed", f"{tmp_path}/nowhere"] and line.endswith("(no such file or folder)")
+    done = program("scan", tmp_path / "nowhere", status=2)
+    assert done.stdout == ""
+    assert f"{tmp_path}/nowhere: no such file or folder; nothing was scanned" in done.stderr
 
 
 def test_files_under_another_containers_suffix_are_known_by_their_content(program, tmp_path):

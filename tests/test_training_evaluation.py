@@ -17,7 +17,7 @@ from genrify_tagger.training.evaluation import (
     evaluate_predictions,
     report_json,
 )
-from genrify_tagger.training.inference import predict_datasets, trained_on
+from genrify_tagger.training.inference import open_model, predict_datasets, trained_on
 from genrify_tagger.training.report_text import markdown_table, report_lines
 from tests import media
 
@@ -147,7 +147,7 @@ def test_what_was_trained_on_is_told():
 
 
 def test_the_shipped_model_says_what_it_was_trained_on():
-    met = trained_on(None)
+    met = trained_on(open_model(None, None)[0])
     assert met is not None and {"blues/blues.00029", "audio/MT0000004637"} <= met
     assert "synthetic" not in {name.partition("/")[0] for name in met}
 
@@ -174,7 +174,7 @@ def test_the_shipped_model_hears_a_dataset(tmp_path):
     media.make("opus", tmp_path / "jazz", "vibes")
     media.make("mp3-v2.3", tmp_path / "classical", "dance", source=media.CLASSICAL)
     (tmp_path / "jazz/broken.mp3").write_bytes(b"no audio")
-    predictions = predict_datasets([open_dataset(str(tmp_path))], None, jobs=1, progress=False)
+    predictions = predict_datasets([open_dataset(str(tmp_path))], *open_model(None, "gtzan"), jobs=1, progress=False)
     report = evaluate_predictions(predictions)
     assert (report.n_tracks, len(report.problems)) == (2, 1)
     assert report.track_accuracy.value == 1.0
