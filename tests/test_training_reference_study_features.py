@@ -170,7 +170,7 @@ def test_two_processes_that_begin_at_once_both_get_features_and_compile_nothing_
         sys.executable,
         "-c",
         f"from genrify_tagger.training import reference_study_features as s; \
-s.describe_file(({str(path)!r}, None)); s.describe_file(({str(path)!r}, s.SEGMENT_SAMPLES // 2))",
+s.features_of_file(({str(path)!r}, None)); s.features_of_file(({str(path)!r}, s.SEGMENT_SAMPLES // 2))",
     ]
     subprocess.run(describing, env=environment, check=True, timeout=300)
     assert {path: path.stat().st_mtime_ns for path in compiled.rglob("*.nb?")} == before
