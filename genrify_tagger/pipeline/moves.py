@@ -24,8 +24,7 @@ from genrify_tagger.mounts import configured_mounts, related_mounts, unmounted
 from genrify_tagger.store import FileRecord, Location, Move, Store
 
 BATCH = 500
-VALID_SECONDS = 5.0  # for which the places that a song has left are not looked up again
-PATIENCE = 20  # or, if that is longer, so many times as long as looking them up took
+PATIENCE = 20  # times the seconds of looking up a song's old paths that the result is used
 
 
 class MoveTracker:
@@ -170,17 +169,16 @@ class MoveTracker:
             self.number += len(moves)
 
     def _vacant_places(self, audio_key: str) -> _Vacancies:
-        """Return the places that a song has left, looked up again if that is long ago.
+        """Return the places that a song has left, looked up anew if that is quick or was long ago.
 
-        So this takes a small share of the run, however many copies a song has. What leaves a place meanwhile is not
-        missed for good: its history is inherited when its file is found to be gone.
+        The time spent on this stays a fixed share of the run, however many copies a song has.
         """
         known = self._vacancies.get(audio_key)
         if known is None or time.monotonic() >= known.valid_until:
             started = time.monotonic()
             known = _Vacancies(self._store.locations(audio_key), self.unreachable())
             now = time.monotonic()
-            known.valid_until = now + max(PATIENCE * (now - started), VALID_SECONDS)
+            known.valid_until = now + PATIENCE * (now - started)
             self._vacancies[audio_key] = known
         return known
 
@@ -207,7 +205,7 @@ class _Vacancies:
 
     def take(self, path: str, stat: FileStat) -> str | None:
         """Return the place from which a file most probably came and remove it; None if the song left none."""
-        found = self._same_file(path, stat) or self._same_name(path) or self._any()
+        found = self._same_file(path, stat) or self._same_name(path) or next(iter(self._gone), None)
         if found is not None:
             self._gone.pop(found, None)
             self._by_inode[stat.inode] = [place for place in self._by_inode[stat.inode] if place.path != found]
@@ -222,12 +220,9 @@ class _Vacancies:
     def _same_name(self, path: str) -> str | None:
         names = self._by_name.get(os.path.basename(path), [])
         while names:
-            if (found := names.pop()) in self._gone and not os.path.lexists(found):
+            if (found := names.pop()) in self._gone:
                 return found
         return None
-
-    def _any(self) -> str | None:
-        return next((path for path in self._gone if not os.path.lexists(path)), None)
 
 
 def is_same_file(before: FileStat | None, now: FileStat) -> bool:
