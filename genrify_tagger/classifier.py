@@ -302,7 +302,7 @@ class Classifier:
         self._outputs = self._named_outputs()
         self._batch = 0
         # The runtime prints its delegate to stderr at the first allocation of a process.
-        with _silent_stderr():
+        with silent_stderr():
             self._allocate(MAX_BATCH)
 
     def predict(self, mel: FloatArray) -> dict[str, FloatArray]:
@@ -384,8 +384,8 @@ def _load(sidecar: Sidecar, num_threads: int) -> Any:
 
 
 @contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Discard what C code prints to stderr; the runtime has no option to silence it."""
+def silent_stderr() -> Iterator[None]:
+    """Discard what C code prints to stderr; LiteRT and TensorFlow have no option to silence it."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -108,13 +108,6 @@ def cut_segments(y: npt.NDArray[np.float16], *, hop: int = SEGMENT_SAMPLES) -> F
     return np.stack([cut_segment(y, start) for start in range(0, last + 1, hop)])
 
 
-def clip_log_mel(entry: DecodedClip, *, hop: int = SEGMENT_SAMPLES) -> FloatArray:
-    """Return the log-mel spectrograms of a clip's segments, shape (n, 187, 96)."""
-    from genrify_tagger.spectrogram import log_mel
-
-    return log_mel(cut_segments(entry.load(), hop=hop))
-
-
 def _entry_name(path: str) -> str:
     try:
         stat = file_stat(path)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from genrify_tagger.classifier import silent_stderr
 from genrify_tagger.errors import ConfigError
 
 try:
@@ -45,7 +46,7 @@ def load_tensorflow() -> None:
     """Import TensorFlow without its messages about graphics cards and instruction sets, which no setting stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that every fold has a new network
-    with silence_stderr():
+    with silent_stderr():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
 
@@ -78,16 +79,3 @@ def numba_cache_lock() -> Iterator[None]:
         if _HAS_LOCKS:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def silence_stderr() -> Iterator[None]:
-    """Discard what C code prints to stderr."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

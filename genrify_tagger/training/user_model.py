@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from genrify_tagger.classifier import silent_stderr
 from genrify_tagger.errors import ConfigError, ModelError
 from genrify_tagger.training import (
     export_user_model,
@@ -25,7 +26,6 @@ from genrify_tagger.training import (
 )
 from genrify_tagger.training.datasets import Dataset, SkippedFile
 from genrify_tagger.training.decoded_cache import DecodedClip, decode_clips, default_cache
-from genrify_tagger.training.dependencies import silence_stderr
 from genrify_tagger.training.inference import write_trained_on
 from genrify_tagger.training.report_plots import plot_history
 from genrify_tagger.training.target_classes import TargetClasses, choose_classes, open_class_table
@@ -129,7 +129,7 @@ def train_user_model(
     assembled = export_user_model.build_tagger_network(model, target, weights)
     size = int(assembled.output["embedding"].shape[1])
     description = export_user_model.user_sidecar_content(target, tags, size, calibration, threshold)
-    with silence_stderr():
+    with silent_stderr():
         converted = flatbuffer.convert(export_user_model.freeze_weights(assembled))
     flatbuffer.write_model(folder, converted, version=VERSION, description=description)
     model.save(folder / MODEL)
