@@ -19,7 +19,7 @@ from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
 from genrify_tagger.pipeline.moves import MoveTracker
-from genrify_tagger.pipeline.recovery import reconcile
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.store import Store
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers

@@ -13,23 +13,21 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.store.advisory_lock import advisory_lock
 from genrify_tagger.store.analyses import Analyses, as_stored
 from genrify_tagger.store.browse import (
-    BINS,
     NO_GENRE,
     ORDERS,
     Browse,
     Order,
-    Overview,
     ResultPage,
-    RunKind,
     TrackFilter,
 )
 from genrify_tagger.store.connect import create_folder, database_file, parse_url
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
-from genrify_tagger.store.moves import Location, Move, Moves
 from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, ObservedTag, RunRecord, Sighting, utc_now
+from genrify_tagger.store.relocations import Location, Move, Moves
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
+from genrify_tagger.store.statistics import BINS, Overview, RunKind, Statistics
 
 __all__ = [
     "BINS",
@@ -63,7 +61,7 @@ __all__ = [
 ]
 
 
-class Store(Browse, Analyses, Runs, Journal, Moves, Maintenance):
+class Store(Browse, Statistics, Analyses, Runs, Journal, Moves, Maintenance):
     """An open database, from `open_store`; leaving the `with` block closes it."""
 
     def __enter__(self) -> Store:

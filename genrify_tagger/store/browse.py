@@ -1,4 +1,4 @@
-"""Browse a large library: filtered and sorted pages, and the numbers behind the charts.
+"""Browse a large library in filtered and sorted pages.
 
 Each page reads the whole table once: the matching paths go into a temporary table, which gives both their number and
 the page. No index serves every filter and order, and every scan would have to update each of them.
@@ -10,23 +10,18 @@ import json
 import os
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     LargeBinary,
     Select,
     Text,
     and_,
-    case,
     cast,
     collate,
-    distinct,
     func,
     literal_column,
     or_,
@@ -36,14 +31,12 @@ from sqlalchemy import (
 )
 
 from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
-from genrify_tagger.store.models import ANALYSES, CHANGES, FILES, RUNS
-from genrify_tagger.store.records import FileRecord, RunRecord
-from genrify_tagger.store.runs import as_run
+from genrify_tagger.store.models import FILES
+from genrify_tagger.store.records import FileRecord
 from genrify_tagger.store.sql import below
 
 Order = Literal["path", "title", "artist", "album", "confidence", "genre", "duration", "seen"]
 ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "genre", "duration", "seen")
-BINS = 20  # of the confidence chart
 NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
 UNNAMED = "\uffff"  # sorts unknown titles, artists and albums after all others
 UNKNOWN = -1.0  # sorts unknown numbers before all others
@@ -92,29 +85,8 @@ class ResultPage:
     more: bool
 
 
-#: "write": genres were written; "undo": writes were undone; "redo": an undo was undone, so that the writes stand again;
-#: "beets": the changes were made inside beets, which alone undoes them.
-RunKind = Literal["write", "undo", "redo", "beets"]
-
-
-@dataclass(frozen=True)
-class Overview:
-    """Statistics of the library.
-
-    Attributes
-    ----------
-    genres : dict of str to int
-        Number of files by genre, most frequent first; "" for none.
-    confidence : dict of str to list of int
-        By status, the number of files by confidence in `BINS` equal steps from 0 to 1.
-    """
-
-    genres: dict[str, int]
-    confidence: dict[str, list[int]]
-
-
 class Browse(Files):
-    """Pages and statistics of the library."""
+    """Pages of the library."""
 
     def browse(
         self,
@@ -177,93 +149,6 @@ class Browse(Files):
         if falling:
             return or_(keys < here, and_(keys == here, paths < record.path))
         return or_(keys > here, and_(keys == here, paths > record.path))
-
-    def overview(self) -> Overview:
-        """Count existing files by genre and by confidence."""
-        genres: Counter[str] = Counter()
-        steps: dict[str, list[int]] = {}
-        scaled = FILES.c.confidence * BINS
-        step = cast(scaled if self.is_sqlite else func.floor(scaled), Integer)
-        query = select(AFTER, FILES.c.status, step, func.count()).where(PRESENT).group_by(AFTER, FILES.c.status, step)
-        with self.read() as connection:
-            for text, status, number, count in connection.execute(query):
-                genres.update(dict.fromkeys(json.loads(text) or [NO_GENRE], count))
-                if number is not None:
-                    steps.setdefault(status, [0] * BINS)[max(0, min(number, BINS - 1))] += count
-        return Overview(dict(genres.most_common()), steps)
-
-    def changes_by_day(self, since: datetime) -> dict[str, dict[str, int]]:
-        """Return the number of finished changes by day (ISO, UTC) and origin."""
-        day = cast(func.date(CHANGES.c.created_at), Text)
-        query = (
-            select(day, CHANGES.c.origin, func.count())
-            .where(CHANGES.c.state == "done", CHANGES.c.created_at >= since)
-            .group_by(day, CHANGES.c.origin)
-            .order_by(day)
-        )
-        found: dict[str, dict[str, int]] = {}
-        with self.read() as connection:
-            for when, origin, count in connection.execute(query):
-                found.setdefault(str(when), {})[origin] = count
-        return found
-
-    def changing_runs(self, *, before: int | None = None, limit: int = 50) -> list[tuple[RunRecord, int, int]]:
-        """Return runs that changed files, newest first, with their number of changes and of undone changes."""
-        done = CHANGES.c.state == "done"
-        counts = (
-            select(CHANGES.c.run, func.count().label("made"), func.count(CHANGES.c.undone_by).label("undone"))
-            .where(done)
-            .group_by(CHANGES.c.run)
-            .order_by(CHANGES.c.run.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            counts = counts.where(CHANGES.c.run < before)
-        by_run = counts.cte("by_run")
-        query = (
-            select(RUNS, by_run.c.made, by_run.c.undone)
-            .join(by_run, RUNS.c.id == by_run.c.run)
-            .order_by(RUNS.c.id.desc())
-        )
-        found = []
-        with self.read() as connection:
-            for row in connection.execute(query).mappings():
-                values = {**row}
-                made, undone = values.pop("made"), values.pop("undone")
-                found.append((as_run(values), made, undone))
-        return found
-
-    def run_kinds(self, runs: Collection[int]) -> dict[int, RunKind]:
-        """Return what the changes of some runs are: see `RunKind`; runs without changes are left out."""
-        undone = CHANGES.alias("undone")
-        query = (
-            select(CHANGES.c.run, RUNS.c.command, func.max(CHANGES.c.undoes), func.max(undone.c.undoes))
-            .join(RUNS, RUNS.c.id == CHANGES.c.run)
-            .outerjoin(undone, undone.c.id == CHANGES.c.undoes)
-            .where(CHANGES.c.run.in_(sorted(runs)))
-            .group_by(CHANGES.c.run, RUNS.c.command)
-        )
-        with self.read() as connection:
-            return {run: _run_kind(*values) for run, *values in connection.execute(query)}
-
-    def change_counts(self, run: int) -> tuple[int, int]:
-        """Return the number of a run's changes, and how many of them were undone."""
-        made = and_(CHANGES.c.run == run, CHANGES.c.state == "done")
-        with self.read() as connection:
-            row = connection.execute(select(func.count(), func.count(CHANGES.c.undone_by)).where(made)).one()
-        return int(row[0]), int(row[1])
-
-    def count_analyses(self, model: str, front_end: str) -> int:
-        """Return how many songs `model` has analysed with this front end."""
-        analysed = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)
-        with self.read() as connection:
-            return int(connection.execute(select(func.count()).select_from(ANALYSES).where(analysed)).scalar_one())
-
-    def count_songs(self, status: str) -> int:
-        """Return the number of songs in files of a status; files with the same audio are one song."""
-        songs = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))
-        with self.read() as connection:
-            return int(connection.execute(select(songs).where(STATUS.in_([status]))).scalar_one())
 
     def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
         """Return the existing files with any of these audio keys."""
@@ -334,12 +219,6 @@ def _first_of_each_song(matches: Select[Any]) -> Select[Any]:
     copy = func.row_number().over(partition_by=FILES.c.audio_key, order_by=FILES.c.path)
     ranked = matches.add_columns(FILES.c.audio_key, copy.label("copy")).subquery()
     return select(ranked.c.path, ranked.c.key).where(or_(ranked.c.copy == 1, ranked.c.audio_key.is_(None)))
-
-
-def _run_kind(command: str, undoes: int | None, undoes_undo: int | None) -> RunKind:
-    if command.split(" ")[0] == "beet":
-        return "beets"
-    return "redo" if undoes_undo is not None else "undo" if undoes is not None else "write"
 
 
 def _or_last(name: str | None) -> str:

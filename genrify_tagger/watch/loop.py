@@ -15,7 +15,7 @@ from genrify_tagger.library import Candidate, UnreadablePath
 from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
 from genrify_tagger.pipeline.changes import find_changed, task_for
 from genrify_tagger.pipeline.file_pool import FilePool
-from genrify_tagger.pipeline.recovery import reconcile
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.watch.clock import has_slept, read_clocks
 from genrify_tagger.watch.debouncer import Debouncer, SettledFile
 from genrify_tagger.watch.events import WRITING, Event, EventQueue

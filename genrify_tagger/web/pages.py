@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.store import FileRecord
-from genrify_tagger.web import albums, charts, colours, query, views
+from genrify_tagger.web import album_groups, charts, colours, query, views
 from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
 from genrify_tagger.web.security import safe_redirect_target
@@ -34,7 +34,7 @@ def library_page() -> str:
     page = wanted.find()
     by_album = wanted.order == "album"
     if by_album:
-        page = albums.whole_albums(page, backwards=bool(wanted.before))
+        page = album_groups.whole_albums(page, backwards=bool(wanted.before))
     rows = [(record, _row(record)) for record in page.files]
     before, after = wanted.neighbours(page)
     genres = [genre["name"] for genre in app_context().stats.latest().get("genres", [])] or _genre_names()
@@ -43,7 +43,7 @@ def library_page() -> str:
         here="library",
         query=wanted,
         total=page.total,
-        groups=albums.group_by_album(rows) if by_album else [{"tracks": [row for _, row in rows]}],
+        groups=album_groups.group_by_album(rows) if by_album else [{"tracks": [row for _, row in rows]}],
         by_album=by_album,
         before=before,
         after=after,

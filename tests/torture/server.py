@@ -21,7 +21,7 @@ from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import AnalysisSettings, DatabaseSettings, Settings, TaggingSettings
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import ScanOptions, Session, TagWriter, run_record, set_genres, undo_changes
-from genrify_tagger.pipeline.recovery import reconcile
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.pipeline.scan_folders import scan_folders
 from genrify_tagger.pipeline.undo_changes import changes_under
 from genrify_tagger.store import open_store

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from genrify_tagger import tags
-from genrify_tagger.pipeline.recovery import reconcile
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.store import ChangeRecord, Store, open_store
 from genrify_tagger.tags.model import same_pieces
 from tests.torture.songs import Song
