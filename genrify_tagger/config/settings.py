@@ -125,7 +125,7 @@ class TaggingSettings:
         "require",
     )
     incomplete: bool = _setting(
-        "Also tag files that are incomplete by their own account, such as half of a download.", False
+        "Also tag incomplete files (shorter than their own headers say), such as half of a download.", False
     )
     protected: tuple[str, ...] = _setting(
         "Never write to files with one of these genres, regardless of case and of all other settings.",
@@ -198,7 +198,7 @@ class WebSettings:
     uploads_mb: int = _setting(
         "Maximum total size of dropped songs and the files derived from them.", 2000, low=1, high=10_000_000
     )
-    keep_minutes: float = _setting("Remove a dropped song when nobody has opened it for this long.", 60.0, low=0.05)
+    keep_minutes: float = _setting("Remove a dropped song that has not been opened for this long.", 60.0, low=0.05)
 
 
 @dataclass(frozen=True)
