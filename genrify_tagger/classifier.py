@@ -48,6 +48,10 @@ class TreeFiles:
     tree_sha256: str
     writable: frozenset[str]
 
+    def files(self) -> dict[str, str]:
+        """Return paths and hashes as `genre_tree.load_tree_head` takes them."""
+        return {name: getattr(self, name) for name in ("head", "head_sha256", "tree", "tree_sha256")}
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -88,6 +92,11 @@ class Vocabulary:
     min_confidence: float
     alike: frozenset[str] = frozenset()
     tree: TreeFiles | None = None
+
+    @property
+    def writable(self) -> frozenset[str]:
+        """Labels that may be written."""
+        return self.tree.writable if self.tree else frozenset(self.labels)
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def analyse(path: str, duration: float) -> Analysis:
     classifier = _analyser.classifier
     segments = audio.load_segments(path, n_segments=_analyser.segments, duration=duration)
     outputs = classifier.predict(spectrogram.log_mel(segments.y))
-    return summarise(duration, segments.intervals, _levels(segments.y), outputs)
+    return summarise(duration, segments.intervals, levels_of(segments.y), outputs)
 
 
 def summarise(
@@ -205,7 +205,7 @@ def summarise(
     )
 
 
-def _levels(y: FloatArray) -> FloatArray:
+def levels_of(y: FloatArray) -> FloatArray:
     """RMS level of each row, dB relative to full scale, not below -120."""
     power = np.mean(np.square(y, dtype=np.float64), axis=1)
     levels: FloatArray = (10 * np.log10(np.maximum(power, 1e-12))).astype(np.float32)

@@ -40,7 +40,7 @@ def session(tmp_path):
 
 def add(session, number: int, embedding, *, there: bool = True) -> None:
     key = f"{number:032x}"
-    session.store.save_analysis(key, session.sidecar.id, session.front_end, analysis(embedding))
+    session.store.save_analysis(key, session.sidecar.analyses, session.front_end, analysis(embedding))
     if there:
         path = Path(session.store.file).with_name(f"{number:04}.mp3")
         path.touch()

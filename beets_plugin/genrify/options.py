@@ -293,10 +293,11 @@ def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
     lastgenre = beets_config["lastgenre"]
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
+    writes_both = session.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
     return GenreRules(
         written=session.vocabulary.names,
         chosen=session.settings.tagging.names,
-        count=session.settings.tagging.max_genres,
+        count=max(session.settings.tagging.max_genres, 2 if writes_both else 1),
         whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])),
         branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
         canonical=canonical is not False,

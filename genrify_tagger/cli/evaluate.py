@@ -33,6 +33,7 @@ _OF_REFERENCE_MODELS = {
 @click.option("--several", is_flag=True, help="Include clips with several labels; any of them counts as correct.")
 @model_option
 @click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to evaluate; by default its first.")
+@click.option("--by", type=click.Choice(["source"]), help="Also print a line for each source (CSV column `source`).")
 @click.option(
     "--protocol",
     "protocols",
@@ -86,7 +87,7 @@ def command(
     else:
         predictions = [_finished(state, model, datasets, options)]
     reports = [evaluate_predictions(one, several=options["several"]) for one in predictions]
-    _print(reports, output_format)
+    _print(reports, output_format, by_source=options["by"] == "source")
     if options["output"]:
         _write(reports, Path(options["output"]))
     return report_skipped(state, reports[0].problems)
@@ -149,7 +150,7 @@ def _rows(state: CliContext, source: str, options: dict[str, Any]) -> Any:
     return rows_of_clips(dataset.name, described, [*dataset.problems, *problems])
 
 
-def _print(reports: list[Report], output_format: str) -> None:
+def _print(reports: list[Report], output_format: str, *, by_source: bool) -> None:
     from genrify_tagger.training.evaluation import report_json
     from genrify_tagger.training.report_text import markdown_table, report_lines
 
@@ -160,7 +161,7 @@ def _print(reports: list[Report], output_format: str) -> None:
             write_text(report_json(report))
     else:
         for report in reports:
-            for line in report_lines(report):
+            for line in report_lines(report, by_source=by_source):
                 write_line(line)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from genrify_tagger.decision import Decision
     from genrify_tagger.pipeline import Session, TrackReport
 
 
@@ -65,6 +66,8 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     yield f"  decision       {genres or f'unsure: {decision.reason}'}"
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
+    if decision.nodes:
+        yield f"  genre tree     {_tree_line(session, decision)}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"
@@ -76,6 +79,15 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
         yield from _timeline(track_report, names)
         yield ""
     yield from _past(track_report)
+
+
+def _tree_line(session: Session, decision: Decision) -> str:
+    """Return the likeliest nodes of the tree with their confidences, and which of them is written."""
+    nodes = " > ".join(f"{session.written_name(label)} {confidence:.2f}" for label, confidence in decision.nodes)
+    names = " and ".join(session.written_name(label) for label in reversed(decision.genres))
+    return (
+        f"{nodes}: {f'{names} is' if len(decision.genres) == 1 else f'{names} are' if names else 'nothing is'} written"
+    )
 
 
 def _timeline(track_report: TrackReport, names: Mapping[str, str]) -> Iterator[str]:
@@ -124,6 +136,7 @@ def _as_json(session: Session, track_report: TrackReport) -> dict[str, Any]:
         "reason": decision.reason,
         "scores": decision.scores,
         "vocabulary": session.vocabulary.name,
+        "tree": list(session.tree_path(next(iter(decision.genres), None))),
         "model": session.sidecar.id,
         "cached": track_report.cached,
         "audio_key": identity.audio_key,

@@ -61,7 +61,9 @@ class AnalysisSettings:
     segments: int = _setting("Number of 3-second segments to analyse per song, evenly spaced.", 8, low=1, high=64)
     jobs: int = _setting("Number of worker processes. 0: one per available processor.", 0, low=0, high=256)
     vocabulary: str = _setting(
-        "Vocabulary of the model to use: `gtzan` has ten genres, `broad` more.", "gtzan", pattern=r"[\w.-]+"
+        "Vocabulary of the model to use: `gtzan` has ten genres, `broad` 21, `tree` a tree with a dozen top genres.",
+        "gtzan",
+        pattern=r"[\w.-]+",
     )
     existing: bool = _setting(
         "Also analyse files that have a genre, for `similar` and `export`; nothing is written to them.",
@@ -99,6 +101,11 @@ class TaggingSettings:
         high=1,
         example=0.6,
         shown="the model's threshold",
+    )
+    tree_level: Literal["leaf", "parent", "both"] = _setting(
+        "With the vocabulary `tree`: write the most specific genre that is certain enough (leaf), its top genre "
+        "(parent), or both.",
+        "leaf",
     )
     max_genres: int = _setting("Maximum number of genres per file.", 1, low=1, high=10)
     changed: Literal["respect", "ignore"] = _setting(

@@ -145,12 +145,24 @@ def decide_in_tree(
     Decision
         Its confidence is that of the deepest node that is sure enough, or of the likeliest top genre.
     """
-    threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
     if not (np.asarray(levels) > SILENCE).any():
         return Decision((), 0.0, dict.fromkeys(vocabulary.labels, 0.0), SILENT)
     scores = node_scores(leaf_probabilities(features, head), head.leaves, vocabulary.labels, head.parents)
+    return decide_by_scores(scores, head.parents, vocabulary, min_confidence=min_confidence, level=level)
+
+
+def decide_by_scores(
+    scores: Array,
+    parents: Mapping[str, str],
+    vocabulary: TreeLabels,
+    *,
+    min_confidence: float | None = None,
+    level: str = "leaf",
+) -> Decision:
+    """Decide by the scores of the vocabulary's labels; see `decide_in_tree`."""
+    threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
-    nodes = _likeliest_path(by_label, head.parents, vocabulary.calibration)
+    nodes = _likeliest_path(by_label, parents, vocabulary.calibration)
     sure = [label for label, confidence in nodes if confidence >= threshold and label in vocabulary.writable]
     if not sure or sure[0] != nodes[0][0]:
         return Decision((), nodes[0][1], by_label, _why_not(nodes[0], threshold), nodes)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genrify_tagger.analysis import Analysis
-from genrify_tagger.decision import Decision, decide
+from genrify_tagger.decision import Decision, decide, decide_in_tree, song_features
 from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.store import FileRecord
+from genrify_tagger.store import FileRecord, as_stored
 
 Titles = tuple[str, str, str]  # title, artist and album
 
@@ -84,9 +84,11 @@ def analyse_file(
     remember : bool
         Whether the store may keep the analysis.
     """
-    model, front_end = session.sidecar.id, session.front_end
+    model, front_end = session.sidecar.analyses, session.front_end
     stored = None if again else session.store.find_analysis(identity.audio_key, model, front_end)
-    analysis = stored or session.workers.analyse(path, duration=identity.duration)
+    if stored is not None and stored.spread is None and session.tree_head is not None:
+        stored = None  # an earlier version stored it without what the tree needs
+    analysis = stored or as_stored(session.workers.analyse(path, duration=identity.duration))
     if stored is None and remember:
         session.store.save_analysis(identity.audio_key, model, front_end, analysis)
     return AnalysedFile(analysis, stored is not None, _decide(session, analysis))
@@ -94,6 +96,16 @@ def analyse_file(
 
 def _decide(session: Session, analysis: Analysis) -> Decision:
     tagging = session.settings.tagging
+    if session.tree_head is not None:
+        assert analysis.spread is not None
+        return decide_in_tree(
+            song_features(analysis.embedding, analysis.spread, analysis.tags),
+            analysis.levels,
+            session.tree_head,
+            session.vocabulary,
+            min_confidence=tagging.min_confidence,
+            level=tagging.tree_level,
+        )
     return decide(
         analysis.outputs,
         analysis.levels,

@@ -76,7 +76,7 @@ class EmbeddingIndex:
         with self._lock:
             started = time.monotonic()
             if started >= self._next:
-                count = self._session.store.count_analyses(self._session.sidecar.id, self._session.front_end)
+                count = self._session.store.count_analyses(self._session.sidecar.analyses, self._session.front_end)
                 if count != self._count:
                     self._read(count)
                 self._next = time.monotonic() + _REREAD_FACTOR * (time.monotonic() - started)
@@ -86,7 +86,7 @@ class EmbeddingIndex:
         keys: list[str] = []
         # Filled in place: a list of rows beside it would take up as much again.
         matrix = np.zeros((count, self._session.sidecar.embedding_size), np.float16)
-        for key, embedding in self._session.store.embeddings(self._session.sidecar.id, self._session.front_end):
+        for key, embedding in self._session.store.embeddings(self._session.sidecar.analyses, self._session.front_end):
             if len(keys) == count:
                 break  # analysed since they were counted: the next reading has it
             matrix[len(keys)] = _unit(embedding)

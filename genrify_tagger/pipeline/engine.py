@@ -181,6 +181,7 @@ class _FileRun:
             confidence=decision.confidence,
             scores=decision.scores,
             vocabulary=session.vocabulary.name,
+            tree=session.tree_path(next(iter(decision.genres), None)),
             before=present,
             after=to_write.genres if to_write.status == "tagged" else present,
             cached=analysed.cached,

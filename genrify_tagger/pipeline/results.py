@@ -37,6 +37,8 @@ class Result:
         Every label of the vocabulary.
     vocabulary, model : str
         The vocabulary and the model that gave it.
+    tree : tuple of str
+        Names in the genre tree from the top genre to the one decided on; empty if unsure or without a tree.
     before, after : tuple of str
         The genres in the file before and after (in a dry run: as they would be).
     cached : bool
@@ -59,6 +61,7 @@ class Result:
     confidence: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     vocabulary: str = ""
+    tree: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     cached: bool = False
@@ -90,6 +93,7 @@ class Result:
             "duration": self.duration,
             "model": self.model,
             "error": self.error,
+            "tree": list(self.tree),
         }
 
 

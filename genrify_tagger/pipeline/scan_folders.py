@@ -101,6 +101,7 @@ def _remembered(session: Session, path: str, record: FileRecord) -> Result:
         confidence=record.confidence,
         scores=record.scores,
         vocabulary=record.vocabulary or "",
+        tree=_remembered_path(session, record),
         before=record.after,
         after=record.after,
         cached=True,
@@ -108,6 +109,11 @@ def _remembered(session: Session, path: str, record: FileRecord) -> Result:
         model=record.model or "",
         error=record.error,
     )
+
+
+def _remembered_path(session: Session, record: FileRecord) -> tuple[str, ...]:
+    same = bool(record.genres) and record.vocabulary == session.vocabulary.name
+    return session.tree_path(session.label_of(record.genres[0])) if same else ()
 
 
 def moved_records(

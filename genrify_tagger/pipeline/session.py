@@ -17,6 +17,7 @@ from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.config import AnalysisSettings, Settings
 from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.genre_tree import TreeHead, load_tree_head
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
 from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.reconcile import reconcile
@@ -69,6 +70,26 @@ class Session:
         return vocabularies[wanted]
 
     @cached_property
+    def tree_head(self) -> TreeHead | None:
+        """The head of the genre tree, if the vocabulary is one."""
+        files = self.vocabulary.tree
+        if files is None:
+            return None
+        return load_tree_head(**files.files(), names=self.vocabulary.names)
+
+    def tree_path(self, label: str | None) -> tuple[str, ...]:
+        """Return the written names from the top genre to a label; none without a tree or a label."""
+        if self.tree_head is None or label is None or label not in self.tree_head.paths:
+            return ()
+        labels = {path[-1]: known for known, path in self.tree_head.paths.items()}
+        names = self.tree_head.paths[label]
+        return tuple(self.written_name(labels[name]) if name in labels else name.title() for name in names)
+
+    def label_of(self, name: str) -> str | None:
+        """Return the label of the vocabulary that is written as `name`."""
+        return next((label for label in self.vocabulary.labels if self.written_name(label) == name), None)
+
+    @cached_property
     def front_end(self) -> str:
         """Under which front-end parameters analyses are kept: the features' own, and how many segments."""
         parameters = json.dumps(dict(self.sidecar.front_end), sort_keys=True)
@@ -87,6 +108,8 @@ class Session:
         ]
         if tagging.incomplete:  # only then: the default must not make every stored outcome look outdated
             values.append((tagging.incomplete,))
+        if tagging.tree_level != "leaf":
+            values.append((tagging.tree_level,))
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -138,7 +161,7 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         )
         with workers:
             session = Session(settings, store, workers, sidecar)
-            _ = session.vocabulary
+            _ = session.tree_head
             yield session
 
 

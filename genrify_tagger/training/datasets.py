@@ -51,6 +51,7 @@ AUDIO_SUFFIXES = frozenset(
 FILE_COLUMNS = ("file", "path", "filename")
 LABEL_COLUMNS = ("genres", "genre", "labels", "label")
 GROUP_COLUMNS = ("artist", "group")
+SOURCE_COLUMN = "source"
 SEPARATOR = ";"
 
 
@@ -67,12 +68,15 @@ class Clip:
         In the spelling of `genre_labels.normalise_label`; the first is the main one.
     group : str
         Clips of one group (the artist) must be on one side of a split; the clip's own name if unknown.
+    source : str
+        Where it comes from, if the dataset combines several: the column `source` of a table.
     """
 
     path: str
     name: str
     labels: tuple[str, ...]
     group: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,8 @@ def _table(path: Path, columns: Columns) -> Dataset:
         elif not labels:
             problems.append(SkippedFile(str(at), "no label"))
         else:
-            clips.append(Clip(str(at), name, labels, _group(row[group_column] if group_column else "") or name))
+            group = _group(row[group_column] if group_column else "") or name
+            clips.append(Clip(str(at), name, labels, group, row.get(SOURCE_COLUMN, "")))
     return Dataset(table.parent.name or table.stem, tuple(clips), tuple(problems))
 
 

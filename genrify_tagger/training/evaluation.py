@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,8 @@ class Predictions:
         Files that could not be analysed.
     trained_on : frozenset of str or None
         Names of the clips the model was trained on; None if unknown.
+    parents : mapping of str to str
+        For a genre tree: the top genre, one of `labels`, of genres below it. It is right where they are.
     """
 
     model: str
@@ -75,6 +77,17 @@ class Predictions:
     min_confidence: float = DEFAULT_THRESHOLD
     problems: tuple[SkippedFile, ...] = ()
     trained_on: frozenset[str] | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceFigures:
+    """How many tracks of one source there are, how many get a genre by default, and how many of these are right."""
+
+    source: str
+    n: int
+    written: int
+    right: int
 
 
 @dataclass(frozen=True)
@@ -134,14 +147,16 @@ class Report:
     coverage: list[OperatingPoint]
     at_default: OperatingPoint
     outside: OutsideFigures
+    sources: list[SourceFigures]
     worst: list[Mistake]
     problems: list[SkippedFile]
 
 
-def answers_of(clip: Clip, labels: Sequence[str]) -> frozenset[str]:
-    """Return the labels of a vocabulary that are right for a clip; none if it lies outside."""
-    found = [frozenset({label}) if label in labels else genres_of_label(label) & set(labels) for label in clip.labels]
-    return frozenset[str]().union(*found)
+def answers_of(clip: Clip, labels: Sequence[str], parents: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return which labels of a vocabulary are right for a clip, `parents` in place of their children; else none."""
+    above = parents or {}
+    named = [frozenset({label}) if label in (*labels, *above) else genres_of_label(label) for label in clip.labels]
+    return frozenset(above.get(label, label) for label in frozenset[str]().union(*named)) & set(labels)
 
 
 def evaluate_predictions(predictions: Predictions, *, several: bool = False) -> Report:
@@ -153,11 +168,11 @@ def evaluate_predictions(predictions: Predictions, *, several: bool = False) -> 
     several : bool
         Include clips with more than one label; any of them is right.
     """
-    labels = predictions.labels
+    labels, parents = predictions.labels, predictions.parents
     eligible = [track for track in predictions.tracks if several or len(track.clip.labels) == 1]
-    inside = [track for track in eligible if answers_of(track.clip, labels)]
-    outside = [track for track in predictions.tracks if not answers_of(track.clip, labels)]
-    answers = _truths([answers_of(track.clip, labels) for track in inside], labels)
+    inside = [track for track in eligible if answers_of(track.clip, labels, parents)]
+    outside = [track for track in predictions.tracks if not answers_of(track.clip, labels, parents)]
+    answers = _truths([answers_of(track.clip, labels, parents) for track in inside], labels)
     scores = np.array([track.scores for track in inside], np.float64).reshape(-1, len(labels))
     confidence = np.array([track.confidence for track in inside])
     hits = metrics.best_is_right(scores, answers)
@@ -184,6 +199,7 @@ def evaluate_predictions(predictions: Predictions, *, several: bool = False) -> 
         coverage=metrics.coverage_curve(confidence, hits) if inside else [],
         at_default=metrics.operating_point(confidence, hits, predictions.min_confidence),
         outside=_outside(outside, predictions.min_confidence),
+        sources=_by_source(inside, hits, confidence >= predictions.min_confidence),
         worst=_worst(inside, labels, hits),
         problems=list(predictions.problems),
     )
@@ -245,6 +261,21 @@ def _grouped(scores: Array, answers: metrics.Truths, labels: Sequence[str]) -> G
 def _outside(tracks: Sequence[TrackPrediction], threshold: float) -> OutsideFigures:
     written = [track.confidence >= threshold for track in tracks]
     return OutsideFigures(len(tracks), float(np.mean(written)) if written else float("nan"))
+
+
+def _by_source(tracks: Sequence[TrackPrediction], hits: metrics.Truths, written: metrics.Truths) -> list[SourceFigures]:
+    """Return the figures of each source, the largest first."""
+    of = np.array([track.clip.source for track in tracks])
+    names, sizes = np.unique(of, return_counts=True)
+    return [
+        SourceFigures(
+            str(names[at]),
+            int(sizes[at]),
+            int(written[of == names[at]].sum()),
+            int((written & hits)[of == names[at]].sum()),
+        )
+        for at in np.argsort(-sizes, kind="stable")
+    ]
 
 
 def _worst(tracks: Sequence[TrackPrediction], labels: Sequence[str], hits: metrics.Truths) -> list[Mistake]:

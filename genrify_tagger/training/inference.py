@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from genrify_tagger.analysis import FloatArray
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
-from genrify_tagger.decision import decide
+from genrify_tagger.decision import decide, decide_in_tree, song_features
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.datasets import Dataset, SkippedFile, read_list
+from genrify_tagger.genre_tree import load_tree_head
+from genrify_tagger.training.datasets import Clip, Dataset, SkippedFile, read_list
 from genrify_tagger.training.evaluation import Predictions, TrackPrediction
 from genrify_tagger.training.process_map import map_in_processes
+from genrify_tagger.worker_main import summarise
 
 if TYPE_CHECKING:
     from genrify_tagger.classifier import Classifier
 
 SEGMENTS = 8
 TRAINED_ON = "trained_on.txt"
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,8 @@ def predict_datasets(
     jobs : int
         Number of processes; 0 for one per core.
     """
+    predictor: _TreePredictor | _ListPredictor
+    predictor = _TreePredictor(vocabulary) if vocabulary.tree else _ListPredictor(vocabulary)
     clips = [clip for dataset in datasets for clip in dataset.clips]
     problems = [problem for dataset in datasets for problem in dataset.problems]
     tracks = []
@@ -66,19 +68,59 @@ def predict_datasets(
         if analysed is None:
             problems.append(SkippedFile(clip.path, reason or "no result"))
             continue
-        decision = decide(analysed.outputs, analysed.levels, vocabulary)
-        scores = np.array([decision.scores[label] for label in vocabulary.labels])
-        tracks.append(TrackPrediction(clip, analysed.outputs[vocabulary.output], scores, decision.confidence))
+        tracks.append(predictor.predict(clip, analysed))
     return Predictions(
         model=sidecar.id,
         dataset=" + ".join(dataset.name for dataset in datasets),
         protocol="",
-        labels=vocabulary.labels,
+        labels=predictor.labels,
         tracks=tuple(tracks),
         min_confidence=vocabulary.min_confidence,
         trained_on=trained_on(sidecar),
         problems=tuple(problems),
+        parents=predictor.parents,
     )
+
+
+class _ListPredictor:
+    """Predicts from a plain list of genres."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.labels = vocabulary.labels
+        self.parents: Mapping[str, str] = {}
+
+    def predict(self, clip: Clip, analysed: ClipOutputs) -> TrackPrediction:
+        """Return the prediction for a clip."""
+        decision = decide(analysed.outputs, analysed.levels, self.vocabulary)
+        scores = np.array([decision.scores[label] for label in self.labels])
+        return TrackPrediction(clip, analysed.outputs[self.vocabulary.output], scores, decision.confidence)
+
+
+class _TreePredictor:
+    """Predicts the top genres of a genre tree."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        assert vocabulary.tree is not None
+        self.vocabulary = vocabulary
+        self.head = load_tree_head(**vocabulary.tree.files(), names=vocabulary.names)
+        self.parents = self.head.parents
+        self.labels = tuple(label for label in vocabulary.labels if label not in self.parents)
+
+    def predict(self, clip: Clip, analysed: ClipOutputs) -> TrackPrediction:
+        """Return the prediction for a clip; a segment's genres are those of the vocabulary's output."""
+        song = summarise(0.0, analysed.intervals, analysed.levels, analysed.outputs)
+        assert song.spread is not None
+        features = song_features(song.embedding, song.spread, song.tags)
+        decision = decide_in_tree(features, song.levels, self.head, self.vocabulary, level="parent")
+        named = self.vocabulary.labels[: analysed.outputs[self.vocabulary.output].shape[1]]
+        member = np.array([[self.parents.get(label, label) == top for top in self.labels] for label in named])
+        segments = (analysed.outputs[self.vocabulary.output] @ member).astype(np.float32)
+        scores = np.array([decision.scores[label] for label in self.labels])
+        # What may not be written at all is never sure.
+        top = self.labels[int(scores.argmax())]
+        confidence = dict(decision.nodes).get(top, 0.0) if top in self.vocabulary.writable else 0.0
+        return TrackPrediction(clip, segments, scores, confidence)
 
 
 def analyse_clip(task: tuple[str, str], segments: int = SEGMENTS) -> ClipOutputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from genrify_tagger.training.evaluation import Report
+from genrify_tagger.training.evaluation import Report, SourceFigures
 from genrify_tagger.training.metrics import GenreFigures
 from genrify_tagger.training.splits import LEAKY
 
@@ -42,8 +42,8 @@ def _kept_apart(report: Report) -> str:
     return f"*{report.n_trained_on} trained on*" if report.n_trained_on else "none trained on"
 
 
-def report_lines(report: Report) -> list[str]:
-    """Return a report as lines of plain text."""
+def report_lines(report: Report, *, by_source: bool = False) -> list[str]:
+    """Return a report as lines of plain text, if asked with a line for each source of the music."""
     lines = [f"{report.model} on {report.dataset}" + (f", split by {report.protocol}" if report.protocol else "")]
     leaky = f" ({LEAKY})" if LEAKY in report.protocol else ""
     if report.n_trained_on:
@@ -78,6 +78,8 @@ def report_lines(report: Report) -> list[str]:
         f"  precision  recall    F1  tracks{leaky}",
         *(_figures(label, one) for label, one in figures.items() if one.n),
     ]
+    if by_source:
+        lines += ["", "  tracks  written  right of those  source", *(_source(one) for one in report.sources)]
     if report.worst:
         lines += ["", "  most confident mistakes"]
         lines += [
@@ -89,6 +91,11 @@ def report_lines(report: Report) -> list[str]:
 
 def _figures(label: str, one: GenreFigures) -> str:
     return f"  {_percent(one.precision):>9} {_percent(one.recall):>7} {_percent(one.f1):>5} {one.n:>7}  {label}"
+
+
+def _source(one: SourceFigures) -> str:
+    right = _percent(one.right / one.written) if one.written else "-"
+    return f"  {one.n:>6} {_percent(one.written / one.n):>8} {right:>15}  {one.source or '(no source named)'}"
 
 
 def _percent(share: float) -> str:

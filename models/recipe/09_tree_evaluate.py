@@ -1,0 +1,164 @@
+"""Step 9: calibrate the genre tree by held-out sources, put it into the sidecar, and write its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrify_tagger.classifier import SIDECAR_NAME, model_id
+from genrify_tagger.genre_tree import load_tree_head
+from model_card import replace_section
+from recipe_options import MODELS, parse_options, print_figures, rounded, write_figures
+from tree_calibration import (
+    Confidences,
+    Rule,
+    apply_calibration,
+    choose_children,
+    choose_threshold,
+    choose_writable,
+    cross_fit,
+    fit_calibration,
+)
+from tree_card import card_section
+from tree_clips import LABELS, NAMES, read_tree_clips, source_folds
+from tree_features import ORIGINAL, Array
+from tree_figures import (
+    calibration_figures,
+    child_figures,
+    copy_figures,
+    genre_figures,
+    operating_figures,
+    outside_figures,
+    source_figures,
+)
+from tree_songs import PARENTS, Mask, Songs, scores_of
+
+SCHEMA = 1
+HEAD, TREE, SCORES = "genres-tree.npz", "genres-tree.yaml", "scores-tree.json"  # in MODELS
+CARD = MODELS / "MODEL_CARD.md"
+
+
+def main() -> None:
+    """Run the step."""
+    options = parse_options(__doc__)
+    clips = read_tree_clips(options.shared)
+    folds, names = source_folds(clips)
+    songs = Songs(clips, folds)
+    by_source, by_artist = (_read(options.work / f"tree_by_{protocol}.npz") for protocol in ("source", "artist"))
+    held_out = cross_fit(songs, by_source, ORIGINAL)
+    rule = _choose_rule(songs, by_source[ORIGINAL], held_out[ORIGINAL])
+    shutil.copy(options.work / "tree_head.npz", MODELS / HEAD)
+    model = _write_sidecar(rule)
+    scores = rounded(_figures(songs, names, rule, held_out, by_artist[ORIGINAL])) | {"model": model}
+    write_figures(MODELS / SCORES, scores)
+    CARD.write_text(replace_section(CARD.read_text("utf-8"), card_section(scores), "tree"), encoding="utf-8")
+    print_figures(model=model, threshold=rule.min_confidence, writable=sorted(rule.writable))
+
+
+def _read(path: Path) -> dict[str, Array]:
+    with np.load(path) as stored:
+        return {copy: scores_of(stored[copy]) for copy in stored.files}
+
+
+def _choose_rule(songs: Songs, scores: Array, confidences: Confidences) -> Rule:
+    """Fit the calibration that is shipped on all clips; choose threshold and genres by held-out sources."""
+    everything = np.ones(len(songs.clips), bool)
+    writable = choose_writable(songs, confidences)
+    threshold = choose_threshold(songs, confidences, writable, everything)
+    writable |= choose_children(songs, confidences, writable, threshold)
+    return Rule(fit_calibration(songs, scores, everything), writable, threshold)
+
+
+def _figures(
+    songs: Songs, names: list[str], rule: Rule, held_out: dict[str, Confidences], by_artist: Array
+) -> dict[str, Any]:
+    original = held_out[ORIGINAL]
+    nested, thresholds = _nested(songs, rule, original)
+    written = original.written(rule.writable, rule.min_confidence)
+    known = apply_calibration(rule.calibration, by_artist).written(rule.writable, rule.min_confidence)
+    world = songs.of_part("world")
+    return {
+        "schema": SCHEMA,
+        "threshold": rule.min_confidence,
+        "clips": int(songs.inside.sum()),
+        "sources": len(songs.sources(songs.inside)),
+        "folds": len(set(songs.folds[songs.inside])),
+        "nested thresholds": sorted(set(thresholds)),
+        "held-out sources": {
+            "all": operating_figures(songs, nested, songs.inside),
+            "all, sources alike": operating_figures(songs, nested, songs.inside, by_fold=True),
+            "data/world alone": operating_figures(songs, nested, world),
+            "data/world alone, sources alike": operating_figures(songs, nested, world, by_fold=True),
+        },
+        "held-out sources, shipped threshold": {
+            "all": operating_figures(songs, written, songs.inside),
+            "data/world alone": operating_figures(songs, written, world),
+        },
+        "held-out artists": {name: operating_figures(songs, known, part) for name, part in _known_parts(songs).items()},
+        "calibration": calibration_figures(songs, original),
+        "by source": source_figures(songs, names, written),
+        "by genre": genre_figures(songs, written),
+        "children": child_figures(songs, original, rule, list(PARENTS)),
+        "outside": outside_figures(songs, written),
+        "copies": copy_figures(songs, held_out, rule),
+    }
+
+
+def _nested(songs: Songs, rule: Rule, confidences: Confidences) -> tuple[Array, list[float]]:
+    """Return what is written where the threshold, too, is chosen without the clip's fold."""
+    written = np.full(len(songs.clips), -1)
+    thresholds = []
+    for fold in sorted(set(songs.folds)):
+        part = songs.folds == fold
+        thresholds.append(choose_threshold(songs, confidences, rule.writable, ~part))
+        written[part] = confidences.written(rule.writable, thresholds[-1])[part]
+    return written, thresholds
+
+
+def _known_parts(songs: Songs) -> dict[str, Mask]:
+    single = np.array([clip.single for clip in songs.clips])
+    allmusic = songs.of_part("allmusic")
+    return {
+        "all": songs.inside,
+        "AllMusic": allmusic,
+        "AllMusic, one genre": allmusic & single,
+        "GTZAN validation list": songs.of_part("gtzan_valid"),
+        "data/world": songs.of_part("world"),
+    }
+
+
+def _write_sidecar(rule: Rule) -> str:
+    """Add the tree to the sidecar; analyses stay those of the same flatbuffer. Return the model's id."""
+    path = MODELS / SIDECAR_NAME
+    content = json.loads(path.read_text("utf-8"))
+    content.pop("analyses", None)
+    content["vocabularies"].pop("tree", None)
+    analyses = model_id(content)
+    hashes = {name: hashlib.sha256((MODELS / name).read_bytes()).hexdigest() for name in (HEAD, TREE)}
+    load_tree_head(str(MODELS / HEAD), hashes[HEAD], str(MODELS / TREE), hashes[TREE], NAMES)
+    content["vocabularies"]["tree"] = {
+        "kind": "tree",
+        "labels": list(LABELS),
+        "output": "gtzan",
+        "names": NAMES,
+        "head": HEAD,
+        "head_sha256": hashes[HEAD],
+        "tree": TREE,
+        "tree_sha256": hashes[TREE],
+        "writable": [label for label in LABELS if label in rule.writable],
+        "calibration": dict(rule.calibration),
+        "min_confidence": rule.min_confidence,
+    }
+    content["analyses"] = analyses
+    content["id"] = model_id(content)
+    write_figures(path, content)
+    return str(content["id"])
+
+
+if __name__ == "__main__":
+    main()
