@@ -1,3 +1,3 @@
-"""Genrify Tagger listens to each song, offline, and writes its genre into the file, safely."""
+"""Genrify Tagger analyses the audio of songs offline and writes a genre into files that have none."""
 
 __version__ = "0.1.0"

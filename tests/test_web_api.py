@@ -595,8 +595,8 @@ def test_the_server_answers_as_described(made, document):
     values = {"run": run, "change": change}
     task = page.post("/api/genres", {"ids": [track], "genres": ["Classical"]})["id"]
     bodies = {
-        "chooseGenres": {"ids": [track], "genres": ["Rock"]},
-        "accept": {"ids": [track]},
+        "setGenres": {"ids": [track], "genres": ["Rock"]},
+        "acceptSuggestions": {"ids": [track]},
         "login": {"token": "any"},
     }
     seen = []

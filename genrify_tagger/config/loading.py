@@ -74,7 +74,7 @@ def load_settings(
     environ : mapping of str to str, optional
         The environment variables, by default those of the process.
     overrides : mapping of str to object, optional
-        Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not raw_value".
+        Values of command-line options by name of the setting (``tagging.existing``). None and () mean "not given".
     overrider : str
         Origin of the overrides, for messages.
 

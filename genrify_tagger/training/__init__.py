@@ -1,1 +1,1 @@
-"""How the shipped model is made; needs the extra `train`."""
+"""The workbench: datasets, features, training and evaluation on the user's music; needs the extra `train`."""

@@ -58,10 +58,10 @@ class Predictions:
     protocol : str
         How training and test music were separated; empty for a finished model.
     labels : tuple of str
-    tracks : tuple of Track
+    tracks : tuple of TrackPrediction
     min_confidence : float
         The confidence from which the model writes a genre.
-    problems : tuple of Problem
+    problems : tuple of SkippedFile
         Files that could not be analysed.
     trained_on : frozenset of str or None
         Names of the clips the model was trained on; None if unknown.

@@ -33,7 +33,7 @@ def build_tagger_network(model: Any, target: TargetClasses, weights: musicnn_wei
     ----------
     model : keras.Model
         From `trainable_networks.from_musicnn` or `from_scratch`.
-    target : Target
+    target : TargetClasses
     weights : mapping or None
         The published weights that training started from; None if from scratch.
     """
@@ -101,7 +101,7 @@ def calibrate_on_clips(
     means : ndarray, shape (n_clips, n_classes)
         Mean probabilities of each clip.
     open_classes : ndarray, shape (n_clips, n_classes)
-    target : Target
+    target : TargetClasses
 
     Returns
     -------
@@ -130,7 +130,7 @@ def check_runtime(model: Any, target: TargetClasses, folder: Path, mel: FloatArr
     ----------
     model : keras.Model
         The trained network itself, so that `build_tagger_network` is checked too.
-    target : Target
+    target : TargetClasses
     folder : Path
         The folder with flatbuffer and sidecar.
     mel : ndarray, shape (n, 187, 96)

@@ -66,7 +66,7 @@ def compute_features(
 
     Returns
     -------
-    described : list of (Clip, Described)
+    described : list of (Clip, ClipFeatures)
         In the order of the clips, without those that failed.
     problems : list of SkippedFile
     """
@@ -155,7 +155,7 @@ def compare_tables(computed: FeatureTable, published: FeatureTable) -> tuple[int
     -------
     n : int
         Number of clips in both tables.
-    columns : list of Closeness
+    columns : list of ColumnAgreement
 
     Raises
     ------

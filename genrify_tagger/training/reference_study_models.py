@@ -52,7 +52,7 @@ class SegmentRows:
     table : ndarray, shape (n, 57)
     mfcc : ndarray, shape (n, 130, 13), or None
         None for a feature table.
-    problems : tuple of Problem
+    problems : tuple of SkippedFile
     """
 
     dataset: str
@@ -139,7 +139,7 @@ def cross_validate_model(name: str, rows: SegmentRows, protocol: Protocol, *, se
     ----------
     name : str
         One of `REFERENCE_MODELS`.
-    rows : Rows
+    rows : SegmentRows
     protocol : Protocol
     seed : int
 

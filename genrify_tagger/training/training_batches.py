@@ -24,7 +24,7 @@ class EpochBatches:
 
     Parameters
     ----------
-    entries : sequence of Decoded
+    entries : sequence of DecodedClip
     targets : ndarray, shape (n_entries, n_classes)
         The classes that each clip's label leaves open, ones and zeros.
     augmentation_options : augmentation.Augmentation

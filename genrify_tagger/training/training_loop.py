@@ -89,9 +89,9 @@ def run_training(
     Parameters
     ----------
     build : callable
-        Returns the network, untrained.
-    training, validation : Material
-    options : Options
+        Builds the untrained network.
+    training, validation : LabelledClips
+    options : TrainingOptions
     folder : Path
     network : mapping or None
         What determines the network that `build` returns, by the names of the options. It must be the same for a run
@@ -103,7 +103,7 @@ def run_training(
     -------
     model : keras.Model
         The one with the lowest validation loss.
-    history : list of Epoch
+    history : list of EpochResult
 
     Raises
     ------

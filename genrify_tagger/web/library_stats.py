@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 def threshold_of(session: Session) -> float:
-    """Return the confidence from which a genre is written."""
+    """Return the threshold: the lowest confidence with which a genre is written."""
     configured = session.settings.tagging.min_confidence
     return session.vocabulary.min_confidence if configured is None else configured
 
@@ -118,7 +118,7 @@ def _collect(session: Session) -> Json:
 
 
 def _count_sure(session: Session, threshold: float) -> dict[str, int]:
-    """Count the tracks that the program decided by itself as the present threshold would divide them."""
+    """Count the tagged and unsure tracks above and below the current threshold."""
     decided = TrackFilter(statuses=("tagged", "unsure"))
     total = session.store.browse(decided, limit=1).total
     sure = session.store.browse(replace(decided, low=threshold), limit=1).total

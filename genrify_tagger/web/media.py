@@ -72,20 +72,20 @@ class MediaCache:
         os.mkdir(self._folder, 0o700)
 
     def request_artifacts(self, key: str, make: Callable[[], Artifacts], *, wait: float = 0.3) -> dict[str, str] | None:
-        """Return the paths of what `make` gives, by name; None if it is not done within `wait` seconds.
+        """Return the paths of the files that `make` renders, by name; None if it takes longer than `wait` seconds.
 
         Parameters
         ----------
         key : str
-            Stands for what is made, of which version of which song.
+            Identifies what is rendered: kind, song and version.
         make : callable
-            Makes it; runs in a thread of its own, once.
+            Renders the files; called once, in another thread.
         wait : float
 
         Raises
         ------
         GenrifyError
-            If it could not be made.
+            If rendering failed.
         """
         with self._lock:
             made = self._entries.get(key)
@@ -98,7 +98,7 @@ class MediaCache:
             return None
 
     def path_of(self, key: str, name: str) -> str | None:
-        """Return the path of something that was made, None if it is not there."""
+        """Return the path of a rendered file; None if there is none."""
         with self._lock:
             made = self._entries.get(key)
             if made is None or not made.future.done() or made.future.exception() is not None:
@@ -108,16 +108,16 @@ class MediaCache:
 
     @contextlib.contextmanager
     def worker_slot(self) -> Iterator[None]:
-        """Let a request wait for a worker process by itself; while too many do, the answer is "503, try again"."""
+        """Let a request wait for a worker process; if too many wait already, respond with "503, try again"."""
         if not self._slots.acquire(timeout=_SLOT_SECONDS):
-            abort(Response('{"error":"busy listening; try again"}', 503, {"Retry-After": "1"}, mimetype=_JSON))
+            abort(Response('{"error":"busy; try again"}', 503, {"Retry-After": "1"}, mimetype=_JSON))
         try:
             yield
         finally:
             self._slots.release()
 
     def close(self) -> None:
-        """Make no more."""
+        """Stop rendering."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _store(self, key: str, make: Callable[[], Artifacts]) -> dict[str, str]:
@@ -153,12 +153,12 @@ def _failed(made: _Entry) -> bool:
 
 
 def open_regular_file(path: str) -> BinaryIO:
-    """Open a regular file that is where its path says, and no symbolic link to another.
+    """Open a regular file; refuse paths that lead through a symbolic link.
 
     Raises
     ------
     GenrifyError
-        If it is not there any more, or is something else now.
+        If it is gone, or is not a regular file any more.
     """
     try:
         if os.path.realpath(path) != path:
@@ -169,7 +169,7 @@ def open_regular_file(path: str) -> BinaryIO:
         raise GenrifyError(f"the file cannot be read: {(error.strerror or str(error)).lower()}") from error
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
-        raise GenrifyError("this is no regular file")
+        raise GenrifyError("this is not a regular file")
     return os.fdopen(opened, "rb")
 
 
@@ -181,20 +181,20 @@ def _requested_range(version: str) -> tuple[int, int | None] | None:
     asked, of = request.range, request.if_range
     if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
         return None
-    # Versions are told by their tags alone, never by a date.
+    # Versions are compared by their ETag only, never by a date.
     return asked.ranges[0] if "If-Range" not in request.headers or of.etag == version else None
 
 
 def _clip_range(asked: tuple[int, int | None], size: int) -> tuple[int, int]:
-    """Return a range as it is in a file of `size` bytes; of one that is too short for its last N bytes, all."""
+    """Clip a range to a file of `size` bytes."""
     start, end = asked
     return (max(start, -size) + size if start < 0 else start), (size if end is None else min(end, size))
 
 
 def send_file(file: BinaryIO, media_type: str, *, download: str | None = None) -> Response:
-    """Answer with an open file, or with the range of it that was asked for.
+    """Respond with an open file, or with the requested range of it.
 
-    The server reads the file while it sends: no thread waits for a slow listener.
+    The server reads the file while it sends: no thread waits for a slow client.
 
     Parameters
     ----------

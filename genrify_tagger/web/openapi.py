@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1); a test holds it to what the running server answers."""
+"""The API's description (OpenAPI 3.1); a test checks the running server's responses against it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def document(base_path: str = "") -> Json:
             "title": "Genrify Tagger",
             "version": __version__,
             "description": "The API behind the local page. Requests that change something need the header X-Genrify "
-            "(any value). Where a token is set, send it as a bearer token. 202 means: not done yet, ask again.",
+            "(any value). If a token is set, send it as a bearer token. Status 202 means: not finished; ask again.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": base_path or "/"}],
         "security": [{}, {"token": []}, {"cookie": []}],
-        "paths": _library() | _changing() | _looking() | _uploads() | _media("tracks") | _media("uploads"),
+        "paths": _library() | _writes() | _tasks_and_login() | _uploads() | _media("tracks") | _media("uploads"),
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "genrify"},
             },
-            "responses": {"Error": _content("It was not done; `error` says why.", _ref("Error"))},
+            "responses": {"Error": _content("The request failed; `error` says why.", _ref("Error"))},
         },
     }
 
@@ -45,20 +45,20 @@ def _library() -> Json:
         "/api/tracks": {
             "get": _operation(
                 "listTracks",
-                "A page of the library: filtered, sorted, in pages that are named by the track before or after them.",
+                "A page of the library, filtered and sorted; pages follow from the track before or after them.",
                 _ref("TrackPage"),
                 _query("q", _TEXT, "words that all occur in path, title, artist or album"),
                 _query("genre", _TEXT, f"a genre in the file; {query.NO_GENRE_PARAM} for none"),
-                _query("status", {"type": "string", "enum": list(query.LISTED_STATUSES)}, "what came of the file"),
-                _query("low", _SHARE, "least confidence"),
-                _query("high", _SHARE, "greatest confidence"),
+                _query("status", {"type": "string", "enum": list(query.LISTED_STATUSES)}, "outcome for the file"),
+                _query("low", _SHARE, "lowest confidence"),
+                _query("high", _SHARE, "highest confidence"),
                 _query("folder", _TEXT, "an absolute path: files below it"),
                 _query("format", {"type": "string", "enum": list(query.FORMATS)}, "kind of file"),
-                _query("order", {"type": "string", "enum": list(ORDERS)}, "sorted by"),
+                _query("order", {"type": "string", "enum": list(ORDERS)}, "sort by"),
                 _query("desc", {"type": "string", "enum": ["0", "1"]}, "largest first"),
-                _query("after", _TEXT, "id of the track behind which the page begins"),
-                _query("before", _TEXT, "id of the track before which the page ends"),
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MAX_PER_PAGE}, "tracks a page"),
+                _query("after", _TEXT, "start the page after the track with this id"),
+                _query("before", _TEXT, "end the page before the track with this id"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": query.MAX_PER_PAGE}, "tracks per page"),
             )
         },
         "/api/rows": {
@@ -71,60 +71,62 @@ def _library() -> Json:
         },
         "/api/tracks/{id}": {
             "parameters": [_path("id", _TEXT)],
-            "get": _operation("oneTrack", "All that is known of a track.", _ref("TrackSong"), 404, 422, 503),
+            "get": _operation("getTrack", "Everything known about a track.", _ref("TrackSong"), 404, 422, 503),
         },
         "/api/genres": {"get": _operation("genres", "The genres to choose from.", _ref("Genres"))},
-        "/api/overview": {"get": _operation("overview", "The library in numbers.", _ref("Overview"))},
-        "/api/service": {"get": _operation("service", "What the program is doing.", _ref("Service"))},
+        "/api/overview": {"get": _operation("overview", "Statistics of the library.", _ref("Overview"))},
+        "/api/service": {
+            "get": _operation("service", "What is running: the background service, the last run.", _ref("Service"))
+        },
         "/api/runs": {
             "get": _operation(
                 "runs",
                 "Runs that changed files, newest first.",
                 _ref("Runs"),
-                _query("before", {"type": "integer", "minimum": 0}, "only older runs than this"),
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": 200}, "how many"),
+                _query("before", {"type": "integer", "minimum": 0}, "only runs older than this one"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 200}, "maximum number"),
             )
         },
         "/api/runs/{run}": {
             "parameters": [_path("run", {"type": "integer", "minimum": 0})],
             "get": _operation(
-                "oneRun",
+                "getRun",
                 "The changes of a run, newest first.",
                 _ref("Changes"),
-                _query("before", {"type": "integer", "minimum": 0}, "only older changes than this"),
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "how many"),
+                _query("before", {"type": "integer", "minimum": 0}, "only changes older than this one"),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}, "maximum number"),
                 404,
             ),
         },
     }
 
 
-def _changing() -> Json:
+def _writes() -> Json:
     number: Json = {"type": "integer", "minimum": 0}
     return {
         "/api/genres": _library()["/api/genres"]
-        | {"post": _change("chooseGenres", "Write a person's word into tracks; no genre removes it.", "Choice")},
-        "/api/accept": {"post": _change("accept", "Write what was heard into tracks, as a person's word.", "Choosing")},
+        | {"post": _change("setGenres", "Write genres into tracks; an empty list removes the genre.", "GenreChoice")},
+        "/api/accept": {"post": _change("acceptSuggestions", "Write the suggested genres into tracks.", "TrackChoice")},
         "/api/runs/{run}/undo": {
             "parameters": [_path("run", number)],
-            "post": _change("undoRun", "Take back what a run changed.", None, 409),
+            "post": _change("undoRun", "Undo the changes of a run.", None, 409),
         },
         "/api/changes/{change}/undo": {
             "parameters": [_path("change", number)],
-            "post": _change("undoChange", "Take back one change of one file.", None, 409),
+            "post": _change("undoChange", "Undo one change of one file.", None, 409),
         },
     }
 
 
-def _looking() -> Json:
-    login = _operation("login", "Show the token; the answer sets a cookie.", _ref("Ok"), _header(), 401, 403)
+def _tasks_and_login() -> Json:
+    login = _operation("login", "Log in with the token; the response sets a cookie.", _ref("Ok"), _header(), 401, 403)
     return {
         "/api/tasks/{id}": {
             "parameters": [_path("id", _TEXT)],
-            "get": _operation("task", "How far a change of files is.", _ref("Task"), 404),
+            "get": _operation("task", "The progress of a change of files.", _ref("Task"), 404),
         },
         "/api/login": {"post": {**login, "requestBody": _json_body("Login"), "security": [{}]}},
-        "/api/logout": {"post": _operation("logout", "Forget the token in this browser.", _ref("Ok"), _header(), 403)},
+        "/api/logout": {"post": _operation("logout", "Log out: delete the cookie.", _ref("Ok"), _header(), 403)},
         "/api/openapi.json": {"get": _operation("openapi", "This description.", {"type": "object"})},
     }
 
@@ -133,7 +135,7 @@ def _uploads() -> Json:
     binary: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     receive = _operation(
         "upload",
-        "Take a song in and begin to listen to it. It is removed after a while.",
+        "Receive a song and start its analysis. It is removed after a while.",
         _ref("Upload"),
         _header(),
         {"name": "X-File-Name", "in": "header", "required": True, "schema": _TEXT, "description": "percent-encoded"},
@@ -146,21 +148,21 @@ def _uploads() -> Json:
             "post": {**receive, "requestBody": {"required": True, "content": binary}},
             "get": _operation(
                 "uploads",
-                "The state of uploads, and what was heard.",
+                "Uploads, and the results of their analysis.",
                 _ref("Uploads"),
                 _query("id", {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 200}, "uploads", needed=True),
             ),
         },
         "/api/uploads/{id}": {
             "parameters": [_path("id", _TEXT)],
-            "get": _operation("oneUpload", "The state of an upload, and what was heard.", _ref("Upload"), 404),
+            "get": _operation("getUpload", "An upload, and the result of its analysis.", _ref("Upload"), 404),
             "delete": remove,
         },
         "/api/uploads/{id}/tagged": {
             "parameters": [_path("id", _TEXT)],
             "get": _file(
                 "taggedCopy",
-                "A copy of the file with the genres named, or those heard.",
+                "A copy of the file with the given genres, by default the decided ones.",
                 "application/octet-stream",
                 _query("genre", {"type": "array", "items": _TEXT, "maxItems": 10}, "genres to write"),
                 *(409, 422),
@@ -170,9 +172,9 @@ def _uploads() -> Json:
 
 
 def _media(kind: str) -> Json:
-    """Return the paths of hearing and seeing a song of the library or a dropped one."""
+    """Return the paths of audio, pictures and similar songs, for tracks of the library or for uploads."""
     of = {"parameters": [_path("id", _TEXT)]}
-    version = _query("version", _TEXT, "which version of the file, as the answer that named this address has it")
+    version = _query("version", _TEXT, "version of the file, as in the response that gave this address")
     name = kind.rstrip("s").capitalize()
     return {
         f"/api/{kind}/{{id}}/audio": of | {"get": _file(f"audioOf{name}", "The file as it is.", "audio/*")},
@@ -180,9 +182,9 @@ def _media(kind: str) -> Json:
         | {
             "get": _operation(
                 f"soundOf{name}",
-                "An address that browsers can play; where needed the song is converted first.",
+                "The address of audio that browsers can play; if necessary, the song is converted first.",
                 _ref("Sound"),
-                _query("converted", _TEXT, "ask for the converted song in any case"),
+                _query("converted", _TEXT, "convert the song in any case"),
                 *(202, 404, 422),
             )
         },
@@ -200,9 +202,9 @@ def _media(kind: str) -> Json:
         | {
             "get": _operation(
                 f"similarTo{name}",
-                "Tracks of the library that sound most like it.",
+                "The tracks of the library that sound most like it.",
                 _ref("Similar"),
-                _query("count", {"type": "integer", "minimum": 1, "maximum": 100}, "how many"),
+                _query("count", {"type": "integer", "minimum": 1, "maximum": 100}, "maximum number"),
                 *(404, 409, 422, 503),
             )
         },
@@ -210,11 +212,11 @@ def _media(kind: str) -> Json:
 
 
 def _operation(key: str, summary: str, schema: Json, *more: Json | int, status: int = 200) -> Json:
-    """Return an operation; `more` are its parameters and the statuses of errors beside 400 and 401."""
+    """Return an operation; `more` are its parameters and the error statuses besides 400 and 401."""
     answers: Json = {str(status): _content(summary, schema)}
     for code in (400, 401, *(item for item in more if isinstance(item, int))):
         answers[str(code)] = (
-            _content("Not done yet.", {"type": "object"}) if code == 202 else {"$ref": "#/components/responses/Error"}
+            _content("Not finished.", {"type": "object"}) if code == 202 else {"$ref": "#/components/responses/Error"}
         )
     parameters = [item for item in more if isinstance(item, dict)]
     return {"operationId": key, "summary": summary, "parameters": parameters, "responses": answers}
@@ -222,7 +224,7 @@ def _operation(key: str, summary: str, schema: Json, *more: Json | int, status: 
 
 def _change(key: str, summary: str, body: str | None, *errors: int) -> Json:
     operation = _operation(key, summary, _ref("Task"), _header(), 403, 404, *errors)
-    operation["responses"]["202"] = _content("It goes on; ask for the task.", _ref("Task"))
+    operation["responses"]["202"] = _content("In progress; poll the task.", _ref("Task"))
     return operation if body is None else {**operation, "requestBody": _json_body(body)}
 
 
@@ -230,7 +232,7 @@ def _file(key: str, summary: str, media_type: str, *more: Json | int) -> Json:
     operation = _operation(key, summary, {}, *more, 404, 422)
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     operation["responses"]["200"] = {"description": summary, "content": content}
-    operation["responses"]["206"] = {"description": "The range that was asked for.", "content": content}
+    operation["responses"]["206"] = {"description": "The requested range.", "content": content}
     operation["responses"]["416"] = {"description": "There is no such range."}
     return operation
 

@@ -16,7 +16,7 @@ from genrify_tagger.web.security import safe_redirect_target
 pages = Blueprint("pages", __name__)
 
 #: What the histogram calls `charts.OUTCOMES`.
-_OUTCOMES = {"written": "written", "unsure": "not written", "other": "has a genre of its own, or was skipped"}
+_OUTCOMES = {"written": "written", "unsure": "not written", "other": "had a genre, or was skipped"}
 _RUNS_PER_PAGE, _CHANGES_PER_PAGE = 50, 100
 
 

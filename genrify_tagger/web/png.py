@@ -1,4 +1,4 @@
-"""A minimal PNG encoder for heatmap_png maps."""
+"""A minimal PNG encoder for heatmaps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STOPS = (  # from silence to the loudest, after the perceptually even "magma"
 
 
 def heatmap_png(levels: npt.NDArray[np.uint8]) -> bytes:
-    """Encode levels as a heatmap_png map in PNG.
+    """Encode levels as a heatmap in PNG.
 
     Parameters
     ----------

@@ -94,8 +94,8 @@ SCHEMAS: Json = {
     "Song": _object(**_SONG),
     "TrackSong": _object(**_SONG, track=_ref("Track"), changes=_list(_ref("Change"))),
     "Genres": _object(genres=_list(_object(**_LABEL))),
-    "Choosing": _object(ids=_IDS),
-    "Choice": _object(ids=_IDS, genres=_list(_TEXT, minItems=0, maxItems=10)),
+    "TrackChoice": _object(ids=_IDS),
+    "GenreChoice": _object(ids=_IDS, genres=_list(_TEXT, minItems=0, maxItems=10)),
     "Task": _object(
         id=_TEXT,
         state={"type": "string", "enum": ["running", "done", "failed"]},

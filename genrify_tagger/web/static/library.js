@@ -166,13 +166,13 @@ if (table) {
   });
   find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
   find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
-  addEventListener("pageshow", showPicked); // going back, a browser gives back what was chosen
+  addEventListener("pageshow", showPicked); // on "back", browsers restore the checkboxes
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
 // On a narrow screen the filters are folded away.
 const folded = find("[data-more-filters]");
 if (folded && matchMedia("(max-width: 46rem)").matches) folded.open = false;
-// Empty fields would only make addresses long.
+// Leave empty fields out of the address.
 find(".filters")?.addEventListener("formdata", (event) => {
   for (const [name, value] of [...event.formData]) if (value === "" || (name === "sort" && value === "album")) event.formData.delete(name);
 });

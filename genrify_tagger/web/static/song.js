@@ -250,7 +250,7 @@ export class SongPanel {
   }
 }
 
-// The scores of silence mean nothing. A long list would say little.
+// The scores of silence mean nothing, and a long list is no help.
 function scoresOf(song) {
   return song.guess ? song.scores.slice(0, 12) : [];
 }
