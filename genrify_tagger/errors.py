@@ -112,6 +112,10 @@ class WorkerStartError(WorkerError):
     """No worker process could be started."""
 
 
+class SystemMemoryError(WorkerStartError):
+    """The system had too little memory for a worker process and ended it, which is no file's fault."""
+
+
 class InterruptedScanError(GenrifyError):
     """The user stopped the run; everything finished so far is kept."""
 

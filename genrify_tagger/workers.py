@@ -26,11 +26,14 @@ from genrify_tagger.analysis import Analysis, Picture, Shortfall, Sound
 from genrify_tagger.errors import (
     GenrifyError,
     InterruptedScanError,
+    SystemMemoryError,
     WorkerCrashedError,
+    WorkerError,
     WorkerMemoryError,
     WorkerStartError,
     WorkerTimeoutError,
 )
+from genrify_tagger.system_limits import out_of_memory_kills
 from genrify_tagger.worker_process import DiedError, NotStartedError, WorkerProcess
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ class Workers:
         self._stopping = False
         self._last_used = time.monotonic()
         self._closed = threading.Event()
+        self._memory_kills = out_of_memory_kills()
         # A process dies with the thread that started it.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
         self._watcher: threading.Thread | None = None
@@ -177,6 +181,8 @@ class Workers:
             except GenrifyError as error:
                 error.path = path
                 raise
+        if out_of_memory_kills() > self._memory_kills:
+            raise self._out_of_memory(path)
         raise WorkerStartError("the worker processes do not start", path=path, hint="see --verbose")
 
     @contextlib.contextmanager
@@ -235,8 +241,14 @@ class Workers:
             if not self._busy and time.monotonic() - self._last_used > self._idle_seconds:
                 self._end_resting()
 
-    def _crash(self, path: str, died: DiedError) -> WorkerCrashedError:
+    def _out_of_memory(self, path: str) -> SystemMemoryError:
+        hint = f"lower analysis.jobs (--jobs, now {self.jobs}), or allow the program more memory"
+        return SystemMemoryError("the system ran out of memory and ended the worker process", path=path, hint=hint)
+
+    def _crash(self, path: str, died: DiedError) -> WorkerError:
         if died.stderr:
             log.debug("worker %s on %r printed: %s", died.pid, path, died.stderr)
+        if died.status == -signal.SIGKILL and out_of_memory_kills() > self._memory_kills:
+            return self._out_of_memory(path)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
         return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)

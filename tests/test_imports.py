@@ -14,7 +14,17 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "genrify_tagger"
 BEETS_PLUGIN = ROOT / "beets_plugin" / "genrify"
 
-BASE = {"errors", "files", "analysis", "genre_tree", "tag_blocks", "mounts", "process_identity", "user_folders"}
+BASE = {
+    "errors",
+    "files",
+    "analysis",
+    "genre_tree",
+    "tag_blocks",
+    "mounts",
+    "process_identity",
+    "user_folders",
+    "system_limits",
+}
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 LISTENING = {"audio", "spectrogram", "classifier"}
 DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
@@ -32,6 +42,7 @@ ALLOWED = {
     "mounts": {"files"},
     "process_identity": set(),
     "user_folders": {"errors"},
+    "system_limits": set(),
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
     "worker_main": BASE | LISTENING | {"tags"},

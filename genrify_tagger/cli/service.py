@@ -149,11 +149,11 @@ def _warn_of_variables(state: CliContext) -> None:
 
 
 def _unit(state: CliContext, settings: Settings, *, system: bool, user: str | None) -> Unit:
-    from genrify_tagger.pipeline.session import processors
+    from genrify_tagger.system_limits import available_processors
     from genrify_tagger.watch import systemd_units
 
     command = _watch_command(state)
-    jobs = settings.analysis.jobs or processors()
+    jobs = settings.analysis.jobs or available_processors()
     if not system:
         return systemd_units.user_unit(command, jobs=jobs)
     return systemd_units.system_unit(command, user=_owner(user), writable=_writable(settings), jobs=jobs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from genrify_tagger.pipeline.label_names import unknown_names, written_names
 from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.store import Store
+from genrify_tagger.system_limits import available_processors
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 
@@ -166,12 +166,5 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
 
 
 def _jobs(wanted: int, files: int | None) -> int:
-    jobs = wanted or processors()
+    jobs = wanted or available_processors()
     return jobs if files is None else min(jobs, max(files, 1))
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
