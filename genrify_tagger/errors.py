@@ -112,8 +112,12 @@ class WorkerStartError(WorkerError):
     """No worker process could be started."""
 
 
-class SystemMemoryError(WorkerStartError):
-    """The system had too little memory for a worker process and ended it, which is no file's fault."""
+class WorkerKilledError(WorkerError):
+    """The worker process was killed from outside, which is no file's fault."""
+
+
+class SystemMemoryError(WorkerKilledError):
+    """The kernel killed the worker process for lack of memory."""
 
 
 class InterruptedScanError(GenrifyError):

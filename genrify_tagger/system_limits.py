@@ -1,6 +1,6 @@
 """What the system lets this process use: processors (affinity and cgroup quota), and kills for lack of memory.
 
-A container's limits are those of its cgroup and of all above it; see cgroups(7). Both versions are read.
+Both versions of cgroups are read, see cgroups(7). The limits of a cgroup hold for those inside it, too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 CGROUP = "/proc/self/cgroup"
 MOUNTINFO = "/proc/self/mountinfo"
@@ -26,7 +26,7 @@ def available_processors() -> int:
 def cpu_quota() -> float | None:
     """Return how many processors' time the cgroup may use; None if there is no limit."""
     quotas = []
-    for folder in _folders("cpu"):
+    for folder in _cgroup_folders("cpu"):
         with contextlib.suppress(OSError, ValueError, ZeroDivisionError):
             if (folder / "cpu.max").exists():
                 quota, period = (folder / "cpu.max").read_text().split()
@@ -38,53 +38,64 @@ def cpu_quota() -> float | None:
 
 
 def out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory: in the cgroup, or else in the system."""
-    counts = [_counter(Path(VMSTAT))]
-    for folder in _folders("memory"):
-        counts += [_counter(folder / "memory.events"), _counter(folder / "memory.oom_control")]
-    return sum(counts)
+    """Return how many processes of this cgroup the kernel has killed for lack of memory; of the system if unknown."""
+    for folder in _cgroup_folders("memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            count = _oom_kill_counter(folder / name)
+            if count is not None:
+                return count
+    return _oom_kill_counter(Path(VMSTAT)) or 0
 
 
-def _counter(file: Path) -> int:
+def die_first(pid: int) -> None:
+    """Have the kernel choose another process, not the one that writes files, when memory runs out."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("900")
+
+
+def _oom_kill_counter(file: Path) -> int | None:
     with contextlib.suppress(OSError, ValueError):
         for line in file.read_text().splitlines():
             name, _, value = line.partition(" ")
             if name == "oom_kill":
                 return int(value)
-    return 0
+    return None
 
 
-def _folders(controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's cgroup and of those above it that a controller may have its files in."""
+def _cgroup_folders(controller: str) -> Iterator[Path]:
+    """Yield the folder of this process's cgroup that has a controller's files, then those of the cgroups above it."""
     with contextlib.suppress(OSError, ValueError):
         paths = _cgroup_paths(controller)
-        for root, point in _cgroup_mounts(controller):
-            for version_path in paths:
-                # In a container, the mount may begin in the middle of the host's hierarchy.
-                inner = version_path.removeprefix(root) if root != "/" else version_path
-                folder = Path(point, inner.lstrip("/"))
-                while True:
-                    if folder.is_dir():
-                        yield folder
-                    if folder == Path(point) or folder == folder.parent:
-                        break
-                    folder = folder.parent
+        for version, root, point in _cgroup_mounts(controller):
+            if version in paths:
+                inner = _relative_path(paths[version], root)
+                yield from (point / part for part in (inner, *inner.parents) if (point / part).is_dir())
 
 
-def _cgroup_paths(controller: str) -> set[str]:
-    found = set()
+def _relative_path(path: PurePosixPath, root: PurePosixPath) -> PurePosixPath:
+    """Return a cgroup's path below the root of a mount; that of the root if the mount does not show the cgroup."""
+    if path.is_relative_to(root) and ".." not in path.parts:
+        return path.relative_to(root)
+    return PurePosixPath()
+
+
+def _cgroup_paths(controller: str) -> dict[str, PurePosixPath]:
+    """Return this process's cgroup in the hierarchy of each version that may have a controller."""
+    found = {}
     for line in Path(CGROUP).read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        if not controllers or controller in controllers.split(","):
-            found.add(path)
+        if not controllers:
+            found["cgroup2"] = PurePosixPath(path)
+        elif controller in controllers.split(","):
+            found["cgroup"] = PurePosixPath(path)
     return found
 
 
-def _cgroup_mounts(controller: str) -> Iterator[tuple[str, str]]:
-    """Yield root and mount point of each hierarchy with a controller, see proc_pid_mountinfo(5)."""
+def _cgroup_mounts(controller: str) -> Iterator[tuple[str, PurePosixPath, Path]]:
+    """Yield version, root and mount point of each hierarchy that may have a controller, see proc_pid_mountinfo(5)."""
     for line in Path(MOUNTINFO).read_text().splitlines():
         before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        if kind == "cgroup2" or (kind == "cgroup" and controller in options.split(",")):
+        version, _, options = after.split(" ", 2)
+        if version == "cgroup2" or (version == "cgroup" and controller in options.split(",")):
             _, _, _, root, point, *_ = before.split(" ")
-            yield root, point
+            yield version, PurePosixPath(root), Path(point)

@@ -87,7 +87,6 @@ def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr: int | No
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
     _die_with_parent()
-    _die_before_parent()
     if stderr is not None:
         os.dup2(stderr, 2)
         os.close(stderr)
@@ -107,13 +106,6 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
-def _die_before_parent() -> None:
-    """Have the kernel choose this process, not the one that writes files, when memory runs out."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("900")
 
 
 def _limit_memory(extra: int) -> None:

@@ -16,25 +16,47 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from genrify_tagger import worker_main
+from genrify_tagger.system_limits import die_first, out_of_memory_kills
 
 T = TypeVar("T")
 
 START_SECONDS = 120.0
 END_SECONDS = 2.0
+KILLED = -9  # the exit status; Windows has no signal of that name
 
 
 class NotStartedError(Exception):
     """The process had ended before it began the task."""
 
+    def __init__(self, *, lacked_memory: bool = False) -> None:
+        super().__init__()
+        self.lacked_memory = lacked_memory
+
 
 class DiedError(Exception):
-    """The process ended during its task; `stderr` is what C libraries printed last."""
+    """The process ended during its task.
 
-    def __init__(self, pid: int, status: int, stderr: str) -> None:
+    Attributes
+    ----------
+    pid, status : int
+        Number and exit status of the process.
+    stderr : str
+        What C libraries printed last.
+    lacked_memory : bool
+        Whether the kernel killed it for lack of memory.
+    """
+
+    def __init__(self, pid: int, status: int, stderr: str, *, lacked_memory: bool) -> None:
         super().__init__()
         self.pid = pid
         self.status = status
         self.stderr = stderr
+        self.lacked_memory = lacked_memory
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was ended from outside: no decoder kills itself."""
+        return self.status == KILLED
 
 
 class WorkerProcess:
@@ -50,9 +72,16 @@ class WorkerProcess:
         self._process = context.Process(target=worker_main.serve, args=arguments, name="genrify-worker", daemon=True)
         with _signals_held():
             self._process.start()
+        die_first(self.pid)
         theirs.close()
+        self._kills_before = out_of_memory_kills()
         self._is_ready = False
         self.is_usable = True
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid or 0
 
     def ask(self, task: Callable[[], T], seconds: float) -> T:
         """Have a task done.
@@ -82,7 +111,7 @@ class WorkerProcess:
             self._answer(START_SECONDS)
         except (DiedError, TimeoutError, OSError) as error:
             self.kill()
-            raise NotStartedError from error
+            raise NotStartedError(lacked_memory=isinstance(error, DiedError) and error.lacked_memory) from error
 
     def _answer(self, seconds: float) -> Any:
         try:
@@ -93,7 +122,12 @@ class WorkerProcess:
         except (EOFError, ConnectionError):
             self.is_usable = False
             self._process.join()
-            raise DiedError(self._process.pid or 0, self._process.exitcode or 0, self._stderr_tail()) from None
+            raise self._died() from None
+
+    def _died(self) -> DiedError:
+        status = self._process.exitcode or 0
+        lacked_memory = status == KILLED and out_of_memory_kills() > self._kills_before
+        return DiedError(self.pid, status, self._stderr_tail(), lacked_memory=lacked_memory)
 
     def _stderr_tail(self) -> str:
         self._stderr.seek(0)

@@ -29,11 +29,11 @@ from genrify_tagger.errors import (
     SystemMemoryError,
     WorkerCrashedError,
     WorkerError,
+    WorkerKilledError,
     WorkerMemoryError,
     WorkerStartError,
     WorkerTimeoutError,
 )
-from genrify_tagger.system_limits import out_of_memory_kills
 from genrify_tagger.worker_process import DiedError, NotStartedError, WorkerProcess
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ class Workers:
         self._stopping = False
         self._last_used = time.monotonic()
         self._closed = threading.Event()
-        self._memory_kills = out_of_memory_kills()
         # A process dies with the thread that started it.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
         self._watcher: threading.Thread | None = None
@@ -161,14 +160,15 @@ class Workers:
         self.close()
 
     def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
+        lacked_memory = False
         # Every process that rests may have been killed meanwhile.
         for _ in range(self.jobs + STARTS):
             try:
                 with self._borrowed(path, interruptible=interruptible) as process:
                     return process.ask(task, self._limits.time_limit)
-            except NotStartedError:
+            except NotStartedError as error:
                 # It died at its start or between two files; that is no file's fault, so ask another one.
-                continue
+                lacked_memory = error.lacked_memory
             except TimeoutError:
                 raise WorkerTimeoutError(f"took longer than {self._limits.time_limit:g} s", path=path) from None
             except DiedError as died:
@@ -181,8 +181,8 @@ class Workers:
             except GenrifyError as error:
                 error.path = path
                 raise
-        if out_of_memory_kills() > self._memory_kills:
-            raise self._out_of_memory(path)
+        if lacked_memory:
+            raise self._lack_of_memory(path)
         raise WorkerStartError("the worker processes do not start", path=path, hint="see --verbose")
 
     @contextlib.contextmanager
@@ -241,14 +241,18 @@ class Workers:
             if not self._busy and time.monotonic() - self._last_used > self._idle_seconds:
                 self._end_resting()
 
-    def _out_of_memory(self, path: str) -> SystemMemoryError:
-        hint = f"lower analysis.jobs (--jobs, now {self.jobs}), or allow the program more memory"
-        return SystemMemoryError("the system ran out of memory and ended the worker process", path=path, hint=hint)
+    def _lack_of_memory(self, path: str) -> SystemMemoryError:
+        fewer = f"lower analysis.jobs (--jobs, now {self.jobs}), or " if self.jobs > 1 else ""
+        hint = f"{fewer}allow the program more memory; the next scan tries this file again"
+        return SystemMemoryError("not enough memory: the system ended the worker process", path=path, hint=hint)
 
     def _crash(self, path: str, died: DiedError) -> WorkerError:
         if died.stderr:
             log.debug("worker %s on %r printed: %s", died.pid, path, died.stderr)
-        if died.status == -signal.SIGKILL and out_of_memory_kills() > self._memory_kills:
-            return self._out_of_memory(path)
+        if died.lacked_memory:
+            return self._lack_of_memory(path)
+        if died.was_killed:
+            hint = "the next scan tries this file again"
+            return WorkerKilledError("another program killed the worker process", path=path, hint=hint)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
         return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)

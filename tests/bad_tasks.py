@@ -13,6 +13,10 @@ def crash() -> None:
     ctypes.string_at(0)
 
 
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def hang() -> None:
     while True:
         time.sleep(0.1)

@@ -46,7 +46,7 @@ ALLOWED = {
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
     "worker_main": BASE | LISTENING | {"tags"},
-    "worker_process": {"worker_main"},
+    "worker_process": {"worker_main", "system_limits"},
     "workers": BASE | LISTENING | {"tags", "worker_main", "worker_process"},
     "pipeline": BASE | STAGES - LISTENING | {"classifier", "worker_main", "workers"},
     **dict.fromkeys(DOORS, FOR_DOORS | DOORS),

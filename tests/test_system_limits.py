@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from genrify_tagger import system_limits
-from genrify_tagger.errors import SystemMemoryError
+from genrify_tagger.errors import SystemMemoryError, WorkerKilledError
 from genrify_tagger.workers import Workers
-from tests import media
+from tests import bad_tasks, media
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 SHOW = "from genrify_tagger import system_limits as s; print(s.available_processors(), s.cpu_quota())"
@@ -42,10 +43,19 @@ def cgroup(controller: str, **limits: str):
     try:
         yield folder
     finally:
-        for line in (folder / "cgroup.procs").read_text().split():
-            with contextlib.suppress(OSError):
-                (parent / "cgroup.procs").write_text(line)
-        folder.rmdir()
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a cgroup; the kernel takes a moment to forget those that were in it."""
+    deadline = time.monotonic() + 10
+    while folder.exists():
+        try:
+            folder.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def inside(folder: Path, *command, **more) -> subprocess.CompletedProcess[str]:
@@ -54,19 +64,39 @@ def inside(folder: Path, *command, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", script, folder, *command], capture_output=True, text=True, check=False, **more)
 
 
-def test_a_quota_of_one_processor_is_one_worker():
-    with cgroup("cpu", cpu__cfs_quota_us="100000", cpu__max="100000 100000") as folder:
+@pytest.mark.parametrize(("quota", "processors"), [("100000", 1), ("150000", 2), ("20000", 1)])
+def test_the_quota_of_a_cgroup_counts_as_processors_rounded_up(quota, processors):
+    with cgroup("cpu", cpu__cfs_quota_us=quota, cpu__max=f"{quota} 100000") as folder:
         inner = folder / "inner"  # the limit of a group holds for those in it
         inner.mkdir()
         done = inside(inner, sys.executable, "-c", SHOW)
-        inner.rmdir()
-    assert done.stdout == "1 1.0\n", done.stderr
+        _remove(inner)
+    usable = min(processors, len(os.sched_getaffinity(0)))
+    assert done.stdout == f"{usable} {int(quota) / 100000}\n", done.stderr
+
+
+def test_the_program_plans_with_as_many_workers_as_its_quota_allows(program, tmp_path):
+    command = program.command("service", "install", "--print")
+    with cgroup("cpu", cpu__cfs_quota_us="100000", cpu__max="100000 100000") as folder:
+        done = inside(folder, *command, env=program.environment(GENRIFY_LIBRARY__ROOTS=str(tmp_path)))
+    assert "MemoryHigh=1280M" in done.stdout, done.stderr  # 512 for the service and 768 for one worker
 
 
 def test_without_a_quota_the_affinity_counts():
     one = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); {SHOW}"
     done = subprocess.run([sys.executable, "-c", one], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("1 ")
+
+
+def describe(monkeypatch, folder: Path, *, cgroups: str, mounts: str) -> None:
+    """Have a cgroup and the mounts of cgroup file systems described as on another system."""
+    for name, text in {"cgroup": cgroups, "mountinfo": mounts}.items():
+        (folder / name).write_text(text)
+        monkeypatch.setattr(system_limits, name.upper(), str(folder / name))
+
+
+def mount(root: str, point: Path, kind: str = "cgroup2", options: str = "rw") -> str:
+    return f"32 31 0:29 {root} {point} rw,relatime - {kind} {kind} {options}\n"
 
 
 @pytest.mark.parametrize(
@@ -78,27 +108,100 @@ def test_without_a_quota_the_affinity_counts():
         ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
     ],
 )
-def test_both_versions_of_cgroups(monkeypatch, tmp_path, files, quota):
-    version = 2 if "cpu.max" in files else 1
+@pytest.mark.parametrize(("root", "cgroup"), [("/docker/ab", "/docker/ab"), ("/", "/"), ("/", "/../cd")])
+def test_a_container_sees_its_own_cgroup_at_the_mount_point(monkeypatch, tmp_path, files, quota, root, cgroup):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    # As in a container: the mount shows the inside of a folder of the host.
-    kind, controllers, options = ("cgroup2", "", "rw") if version == 2 else ("cgroup", "cpu,cpuacct", "rw,cpu,cpuacct")
-    (tmp_path / "mountinfo").write_text(f"32 31 0:29 /docker/ab {tmp_path} rw,relatime - {kind} {kind} {options}\n")
-    (tmp_path / "cgroup").write_text(f"{0 if version == 2 else 1}:{controllers}:/docker/ab\n")
-    monkeypatch.setattr(system_limits, "MOUNTINFO", str(tmp_path / "mountinfo"))
-    monkeypatch.setattr(system_limits, "CGROUP", str(tmp_path / "cgroup"))
+    if "cpu.max" in files:
+        describe(monkeypatch, tmp_path, cgroups=f"0::{cgroup}\n", mounts=mount(root, tmp_path))
+    else:
+        mounts = mount(root, tmp_path, "cgroup", "rw,cpu,cpuacct")
+        describe(monkeypatch, tmp_path, cgroups=f"3:cpu,cpuacct:{cgroup}\n", mounts=mounts)
     assert system_limits.cpu_quota() == quota
 
 
-def test_a_kill_for_lack_of_memory_is_told_as_that_and_no_songs_fault(tmp_path):
-    song = str(media.make("flac", tmp_path))
-    limit = str(4 << 20)  # for what is allocated from now on: the worker has loaded its libraries
-    with Workers(jobs=1, segments=8) as workers:
-        duration = workers.probe(song).duration
-        (worker,) = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
-        with cgroup("memory", memory__limit_in_bytes=limit, memory__max=limit, memory__swap__max="0") as folder:
-            (folder / "cgroup.procs").write_text(str(worker.pid))
-            with pytest.raises(SystemMemoryError, match=r"ran out of memory .* lower analysis.jobs \(--jobs, now 1\)"):
-                workers.analyse(song, duration=duration)
-        assert len(workers.analyse(song, duration=duration).intervals) == 5
+def test_the_smallest_quota_above_a_cgroup_holds(monkeypatch, tmp_path):
+    """As systemd nests them: a slice with a quota, and in it a service without one."""
+    service = tmp_path / "music.slice/genrify-tagger.service"
+    service.mkdir(parents=True)
+    (service / "cpu.max").write_text("max 100000\n")
+    (service.parent / "cpu.max").write_text("250000 100000\n")
+    cgroups = "0::/music.slice/genrify-tagger.service\n"
+    describe(monkeypatch, tmp_path, cgroups=cgroups, mounts=mount("/", tmp_path))
+    assert system_limits.cpu_quota() == 2.5
+
+
+def test_the_two_versions_side_by_side_are_not_confused(monkeypatch, tmp_path):
+    """A process is in other groups of either version; another's group of the same name is not its own."""
+    for name, quota in {"old/mine": 100000, "old/yours": 50000}.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+        (tmp_path / name / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "new").mkdir()
+    mounts = mount("/", tmp_path / "old", "cgroup", "rw,cpu") + mount("/", tmp_path / "new")
+    describe(monkeypatch, tmp_path, cgroups="3:cpu:/mine\n0::/yours\n", mounts=mounts)
+    assert system_limits.cpu_quota() == 1.0
+
+
+def test_kills_in_other_cgroups_do_not_count(monkeypatch, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
+    (tmp_path / "memory.events").write_text("low 0\noom 9\noom_kill 8\noom_group_kill 0\n")
+    describe(monkeypatch, tmp_path, cgroups="0::/own\n", mounts=mount("/", tmp_path))
+    assert system_limits.out_of_memory_kills() == 2
+
+
+def test_without_cgroups_the_systems_kills_count(monkeypatch, tmp_path):
+    (tmp_path / "vmstat").write_text("pgfault 12\noom_kill 4\n")
+    monkeypatch.setattr(system_limits, "VMSTAT", str(tmp_path / "vmstat"))
+    describe(monkeypatch, tmp_path, cgroups="0::/\n", mounts="")
+    assert system_limits.out_of_memory_kills() == 4
+
+
+def test_a_kill_for_lack_of_memory_is_told_as_that_and_the_song_is_tried_again(program, tmp_path):
+    for number in range(3):
+        media.make("flac", tmp_path / str(number))
+    limit = str(115 << 20)  # enough for the program, not for a worker beside it
+    command = program.command("scan", "--format", "jsonl", "--jobs", "2", tmp_path)
+    with cgroup("memory", memory__limit_in_bytes=limit, memory__max=limit, memory__swap__max="0") as folder:
+        done = inside(folder, *command, env=program.environment())
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1, done.stderr
+    assert {line["status"] for line in lines} == {"failed"}
+    for line in lines:
+        assert line["error"].startswith("not enough memory: "), line
+        assert "lower analysis.jobs (--jobs, now 2)" in line["error"]
+    assert len(lines) == 3
+    assert {line["status"] for line in program.scan(tmp_path)} <= {"tagged", "unsure"}
+
+
+EATING = """
+import sys
+from pathlib import Path
+from genrify_tagger.errors import SystemMemoryError
+from genrify_tagger.worker_main import Limits
+from genrify_tagger.workers import Workers
+from tests import bad_tasks
+
+with Workers(jobs=1, segments=4, limits=Limits(memory_limit=4 << 30)) as workers:
+    workers._call("a.mp3", bad_tasks.process_id, interruptible=True)
+    try:
+        workers._call("a.mp3", bad_tasks.eat_memory, interruptible=True)
+    except SystemMemoryError as error:
+        print(error)
+"""
+
+
+def test_lack_of_memory_in_the_middle_of_a_song():
+    limit = str(300 << 20)
+    with cgroup("memory", memory__limit_in_bytes=limit, memory__max=limit, memory__swap__max="0") as folder:
+        done = inside(folder, sys.executable, "-c", EATING, cwd=Path(__file__).parent.parent)
+    told = "not enough memory: the system ended the worker process; allow the program more memory"
+    assert done.stdout.startswith(told), done.stderr
+
+
+def test_a_worker_that_was_killed_by_hand_is_no_songs_fault():
+    with Workers(jobs=1, segments=8) as workers, pytest.raises(WorkerKilledError, match="another program killed") as e:
+        workers._call("song.mp3", bad_tasks.be_killed, interruptible=True)
+    assert not isinstance(e.value, SystemMemoryError)

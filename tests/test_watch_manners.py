@@ -391,7 +391,13 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     assert "the service will not see GENRIFY_LIBRARY__ROOTS" in done.stderr
     assert f"wrote {unit}" in done.stdout and "loginctl enable-linger" in done.stdout
     text = unit.read_text()
-    assert "Type=notify" in text and "Nice=19" in text and "IOSchedulingClass=idle" in text and "MemoryMax=" in text
+    assert (
+        "Type=notify" in text
+        and "Nice=19" in text
+        and "IOSchedulingClass=idle" in text
+        and "MemoryMax=" in text
+        and "OOMPolicy=continue" in text
+    )
     assert "NoNewPrivileges=yes" in text
     assert not re.search("Protect|ReadWritePaths|Private", text)  # they would hide who owns a file
     verified(unit, "--user")

@@ -59,7 +59,12 @@ class AnalysisSettings:
     """How songs are analysed."""
 
     segments: int = _setting("Number of 3-second segments to analyse per song, evenly spaced.", 8, low=1, high=64)
-    jobs: int = _setting("Number of worker processes. 0: one per available processor.", 0, low=0, high=256)
+    jobs: int = _setting(
+        "Number of worker processes. 0: one per available processor, within a container's CPU quota.",
+        0,
+        low=0,
+        high=256,
+    )
     vocabulary: str = _setting(
         "Vocabulary of the model to use: `gtzan` has ten genres, `broad` 21, `tree` a tree with a dozen top genres.",
         "gtzan",

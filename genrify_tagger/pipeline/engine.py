@@ -20,6 +20,7 @@ from genrify_tagger.errors import (
     NotTaggableError,
     StoreError,
     TagError,
+    WorkerKilledError,
     WorkerStartError,
 )
 from genrify_tagger.files import FileStat
@@ -222,7 +223,7 @@ class _FileRun:
         """Return a result as failed; what the system refused or another program prevented may work later."""
         cause = error.__cause__ if isinstance(error, TagError) else error
         passing = (
-            isinstance(error, (ChangedMeanwhileError, WorkerStartError))
+            isinstance(error, (ChangedMeanwhileError, WorkerKilledError, WorkerStartError))
             or (isinstance(cause, OSError) and cause.errno in _PASSING)
             or tags.stat_or_none(self.task.path) != self.task.stat  # it was changed or moved meanwhile
         )

@@ -10,14 +10,10 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.system_limits import available_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_in_processes(
@@ -45,7 +41,7 @@ def map_in_processes(
     from rich.console import Console
     from rich.progress import track
 
-    jobs = min(jobs or usable_cores(), max(1, len(items)))
+    jobs = min(jobs or available_processors(), max(1, len(items)))
     with ProcessPool(max_workers=jobs, context=get_context("spawn"), initializer=_single_threaded) as pool:
         results = pool.map(work, items, timeout=time_limit).result()
         rows = track(items, description=title, console=Console(stderr=True), disable=not title, transient=True)

@@ -39,6 +39,7 @@ IOSchedulingClass=idle
 CPUSchedulingPolicy=batch
 MemoryHigh={memory}M
 MemoryMax={memory_max}M
+OOMPolicy=continue
 NoNewPrivileges=yes
 """
 
