@@ -48,14 +48,14 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """How much of a file is there that is incomplete by its own account.
+    """How much of an incomplete file is there.
 
     Attributes
     ----------
     present, stated : float or None
-        What is there and what the file says that there is; None if only the end is known to be missing.
+        What is there, and what the file's headers say; None if only the end is known to be missing.
     unit : str
-        "s", or "MB" where seconds cannot be told.
+        "s", or "MB" if seconds are unknown.
     """
 
     present: float | None
@@ -63,7 +63,7 @@ class Shortfall:
     unit: str = "s"
 
     def __str__(self) -> str:
-        """Say it to the user."""
+        """Return the reason shown to the user."""
         if self.present is None or self.stated is None or self.stated - self.present < 0.05:
             return "incomplete: the end of the file is missing"
         return f"incomplete: {self.present:.1f} of {self.stated:.1f} {self.unit} are there"
@@ -76,7 +76,7 @@ class Sound:
     Attributes
     ----------
     key : str
-        Audio key: hexadecimal BLAKE2b over codec parameters and packets; tags do not enter it.
+        Audio key: hexadecimal BLAKE2b over codec parameters and packets, independent of tags.
     duration : float
         Seconds of audio, counted in packets, not from the header.
     container, codec : str

@@ -121,6 +121,6 @@ class SystemMemoryError(WorkerKilledError):
 
 
 class InterruptedScanError(GenrifyError):
-    """The user stopped the run; everything finished so far is kept."""
+    """The user stopped the run; all results so far are kept."""
 
     exit_status = 130

@@ -1,4 +1,4 @@
-"""File fingerprints, writers of a file, and paths and numbers for display.
+"""File fingerprints, open writers of a file, and paths and numbers for display.
 
 Paths are `str` from `os.fsdecode` (undecodable bytes as surrogates), so that every file name can be used; the store
 keeps them as bytes.
@@ -48,7 +48,7 @@ def fingerprint(stat: os.stat_result) -> FileStat:
 
 
 def has_writer(descriptor: int) -> bool | None:
-    """Tell whether any process has a file open for writing.
+    """Return whether any process has a file open for writing.
 
     Linux grants a read lease only if no process does. It is released at once.
 
@@ -78,7 +78,7 @@ def has_writer(descriptor: int) -> bool | None:
 
 
 def is_inside(path: str, folders: Collection[str]) -> bool:
-    """Tell whether a path is one of `folders` or lies in one."""
+    """Return whether a path is one of `folders` or inside one."""
     return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 

@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, eq=False)
 class TreeHead:
-    """A linear head on a song's features, and where its labels stand in the tree.
+    """A linear head on a song's features, and the positions of its labels in the tree.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class TreeHead:
     leaves : tuple of str
         Names of the columns: labels, and what is never named.
     parents : mapping of str to str
-        The top genre's label, by label, of each label that is no top genre itself.
+        Label of the top genre, by label, for each label that is not itself a top genre.
     paths : mapping of str to tuple of str
         Names in the tree from the top genre to the label's own, by label.
     """
@@ -76,7 +76,7 @@ def load_tree_head(head: str, head_sha256: str, tree: str, tree_sha256: str, nam
 
 
 def parse_tree(text: str, path: str) -> dict[str, Path]:
-    """Return the path from the root to each genre of a tree, by `spelling`; of a genre that occurs twice, the first.
+    """Return the path from the root to each genre of a tree, by `spelling`; the first one if a genre occurs twice.
 
     Parameters
     ----------

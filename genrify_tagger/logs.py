@@ -30,7 +30,7 @@ def configure(
     quiet : bool
         Errors only.
     log_format : {"text", "json"}
-        Lines for people, or one JSON object a line.
+        Plain lines, or one JSON object per line.
     dated : bool
         Start text lines with the time; or, for systemd's journal, which keeps the time itself, with their level in the
         form that the journal parses.
@@ -87,7 +87,7 @@ class _JournalFormatter(_TextFormatter):
 
 
 def goes_to_journal() -> bool:
-    """Tell whether stderr is connected to systemd's journal (see systemd.exec(5))."""
+    """Return whether stderr is connected to systemd's journal (see systemd.exec(5))."""
     try:
         device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
         stat = os.fstat(2)

@@ -1,6 +1,6 @@
 """The mount table of Linux: which file systems are mounted where, and of which type.
 
-Everything here answers from ``/proc/self/mountinfo`` (see proc_pid_mountinfo(5)); where that does not exist, nothing
+Everything here is read from ``/proc/self/mountinfo`` (see proc_pid_mountinfo(5)); if that does not exist, nothing
 counts as mounted.
 """
 
@@ -37,7 +37,7 @@ def mount_types(*, mountinfo: str = MOUNTINFO) -> dict[str, str]:
 
 
 def is_network_type(name: str) -> bool:
-    """Tell whether a file system type is a network file system or one in user space (FUSE)."""
+    """Return whether a file system type is a network file system or one in user space (FUSE)."""
     return name in NETWORK_TYPES or name.startswith("fuse")
 
 
@@ -47,12 +47,12 @@ def file_system_type(path: str, *, mountinfo: str = MOUNTINFO) -> str:
 
 
 def is_network_folder(folder: str, *, mountinfo: str = MOUNTINFO) -> bool:
-    """Tell whether `folder` lies on a network file system or on one in user space (FUSE)."""
+    """Return whether `folder` is on a network file system or on one in user space (FUSE)."""
     return is_network_type(file_system_type(folder, mountinfo=mountinfo))
 
 
 def network_folders(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
-    """Return the folder (a real path) if it lies on a network file system, else the network mount points inside it."""
+    """Return the folder (a real path) if it is on a network file system, else the network mount points inside it."""
     types = mount_types(mountinfo=mountinfo)
     if is_network_type(_type_at(folder, types)):
         return [folder]
@@ -61,7 +61,7 @@ def network_folders(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
 
 
 def related_mounts(folder: str, *, mountinfo: str = MOUNTINFO) -> list[str]:
-    """Return the mount points whose absence would take files in `folder` (a real path) out of reach.
+    """Return the mount points without which files in `folder` (a real path) would be unreachable.
 
     Those are the ones above and below it, without the root file system and without `self_bind_mounts`.
     """
@@ -82,7 +82,7 @@ def configured_mounts(folder: str, *, fstab: str = "/etc/fstab") -> list[str]:
 
 
 def unmounted(expected: Iterable[str], *, mountinfo: str = MOUNTINFO) -> list[str]:
-    """Return those of the mount points `expected` at which nothing is mounted now; none without a mount table."""
+    """Return the `expected` mount points at which nothing is mounted now; none without a mount table."""
     present = mount_types(mountinfo=mountinfo)
     return sorted(point for point in expected if point not in present) if present else []
 
@@ -97,7 +97,7 @@ def _are_related(point: str, folder: str) -> bool:
 
 
 def self_bind_mounts(*, mountinfo: str = MOUNTINFO) -> set[str]:
-    """Return the mount points that show the same files as would be visible without the mount.
+    """Return the mount points that show the same files that would be visible without the mount.
 
     systemd makes such mounts for the folders that a sandboxed service may write to.
     """

@@ -1,4 +1,4 @@
-"""Identify a process beyond its reusable number, and tell whether it still runs.
+"""Identify a process beyond its reusable number, and find out whether it is still running.
 
 A run, a change in the journal or a temporary file is abandoned only when the process that began it has ended.
 """
@@ -21,12 +21,12 @@ def this_process() -> str:
 
 
 def is_gone(owner: str, since: datetime) -> bool:
-    """Tell whether a process has ended.
+    """Return whether a process has ended.
 
     Parameters
     ----------
     owner : str
-        What `this_process` returned in that process.
+        The return value of `this_process` in that process.
     since : datetime
         Its last sign of life. A process of another machine or container is invisible from here; it counts as gone an
         hour later.
@@ -40,7 +40,7 @@ def is_gone(owner: str, since: datetime) -> bool:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 if it has ended or the system does not tell."""
+    """Return when a process started, in clock ticks since boot; 0 if it has ended or that is unknown."""
     state, ticks = _state_and_start(pid)
     return 0 if state == "Z" else ticks
 

@@ -1,4 +1,4 @@
-"""Find the tags that programs put in front of and behind the audio: ID3v2, APEv2, Lyrics3, ID3v1, in any order.
+"""Find the tags before and after the audio of a file: ID3v2, APEv2, Lyrics3, ID3v1, in any order.
 
 References
 ----------
@@ -26,7 +26,7 @@ Read = Callable[[int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class TagBlock:
-    """A block behind the audio: `kind` is "v1", "v1+", "lyrics", "ape" or "id3"; `header` is for "ape"."""
+    """A tag after the audio: `kind` is "v1", "v1+", "lyrics", "ape" or "id3"; `header` is for "ape"."""
 
     kind: str
     start: int
@@ -35,7 +35,7 @@ class TagBlock:
 
 
 def id3_size(header: bytes) -> int:
-    """Return the length of the ID3v2 tag that begins with `header` (ten bytes), 0 if none does."""
+    """Return the length of the ID3v2 tag that begins with `header` (ten bytes); 0 if it is not one."""
     if len(header) < ID3_HEADER or header[:3] != b"ID3" or 0xFF in header[3:5] or max(header[6:10]) > 0x7F:
         return 0
     footer = ID3_HEADER if header[3] >= 4 and header[5] & ID3_FOOTER_FLAG else 0
@@ -43,7 +43,7 @@ def id3_size(header: bytes) -> int:
 
 
 def audio_span(read: Read, size: int) -> tuple[int, int]:
-    """Return the byte range that is left of a file of `size` bytes without the tags at both ends."""
+    """Return the byte range of a file of `size` bytes without the tags at both ends."""
     start = 0
     while start < size and (length := _leading_size(read(start, APE_FRAME))):
         start += length
@@ -73,7 +73,7 @@ def _ape_flags(frame: bytes) -> int:
 
 
 def trailing_blocks(read: Read, front: int, end: int) -> Iterator[TagBlock]:
-    """Yield the blocks behind the audio, the last one first.
+    """Yield the tags after the audio, the last one first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What runs inside a worker process: decode, features, network, and the limits it puts on itself.
+"""What runs inside a worker process: decoding, features, network, and the limits that it sets for itself.
 
 The parent imports this module only to name its functions; libraries are imported inside them.
 """
@@ -51,7 +51,7 @@ class Limits:
 
 
 class _Analyser:
-    """The worker's own state: which model, and how many segments."""
+    """The state of a worker: its model, and the number of segments."""
 
     def __init__(self, sidecar: str | None, segments: int) -> None:
         self._sidecar = sidecar
@@ -68,7 +68,7 @@ _analyser: _Analyser | None = None
 
 
 def warm_up(sidecar: str | None, segments: int, limits: Limits, stderr: int | None) -> None:
-    """Make a fresh process ready: load the libraries and the model, then close it in.
+    """Prepare a new process: load the libraries and the model, then limit its time and memory.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _limit_memory(extra: int) -> None:
 
 
 def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits: Limits, stderr: int | None) -> None:
-    """Make a fresh process ready, say so, then do one task after the other until the parent closes the pipe.
+    """Prepare a new process, report that it is ready, then do tasks until the parent closes the pipe.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits
 
 
 def outcome(task: Callable[[], T]) -> T | Exception:
-    """Do a task and return its value, or its error as one that can travel."""
+    """Do a task and return its value, or its error in a form that can be pickled."""
     try:
         return task()
     except MemoryError:
@@ -155,28 +155,28 @@ def outcome(task: Callable[[], T]) -> T | Exception:
 
 
 def probe(path: str) -> Sound:
-    """Tell the audio in a file apart from any other, without decoding it."""
+    """Compute the audio key and duration of a file, without decoding it."""
     from genrify_tagger import audio
 
     return audio.probe(path)
 
 
 def find_shortfall(path: str) -> Shortfall | None:
-    """Tell how much of a file is there if it is incomplete by its own account."""
+    """Return how much of a file is there if it is incomplete, else None."""
     from genrify_tagger import audio
 
     return audio.find_shortfall(path)
 
 
 def compare_tags(container: str, field: str, former: str, fresh: str) -> Comparison:
-    """See whether two files have the same tags but for the genre."""
+    """Compare the tags of two files, except for the genre."""
     from genrify_tagger.tags.mutagen_check import compare_fields
 
     return compare_fields(container, field, former, fresh)
 
 
 def analyse(path: str, duration: float) -> Analysis:
-    """Listen to a file of known duration (seconds)."""
+    """Analyse a file of known duration (seconds)."""
     from genrify_tagger import audio, spectrogram
 
     assert _analyser is not None
@@ -189,7 +189,7 @@ def analyse(path: str, duration: float) -> Analysis:
 def summarise(
     duration: float, intervals: FloatArray, levels: FloatArray, outputs: Mapping[str, FloatArray]
 ) -> Analysis:
-    """Put the network's outputs for a song's segments together: tags and embedding pooled, the others as they are."""
+    """Combine the network's outputs for a song's segments: tags and embedding pooled, the others unchanged."""
     audible = levels > SILENCE
     if not audible.any():
         audible[:] = True
@@ -213,28 +213,28 @@ def levels_of(y: FloatArray) -> FloatArray:
 
 
 def read_titles(path: str) -> dict[str, str]:
-    """Return what a file says of its title, artist and album."""
+    """Return the title, artist and album in a file's tags."""
     from genrify_tagger import audio
 
     return audio.read_titles(path)
 
 
 def read_cover(path: str, size: int) -> bytes | None:
-    """Return the picture embedded in a file as a small JPEG, None if there is none."""
+    """Return the picture embedded in a file as a small JPEG; None if there is none."""
     from genrify_tagger import audio
 
     return audio.read_cover(path, size)
 
 
 def to_opus(path: str) -> bytes:
-    """Return a song in a form that browsers play."""
+    """Return a song transcoded to a format that browsers play."""
     from genrify_tagger import audio
 
     return audio.to_opus(path)
 
 
 def render_pictures(path: str, columns: int) -> Picture:
-    """Draw a whole song in at most so many columns; see `Picture`."""
+    """Render waveform and spectrogram of a whole song, in at most so many columns; see `Picture`."""
     from genrify_tagger import audio
 
     y = audio.decode_all(path)

@@ -1,4 +1,4 @@
-"""One spawned process that does tasks for its parent, and may be killed without harm to anything else."""
+"""One spawned process that does tasks for its parent and can be killed without affecting anything else."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class WorkerProcess:
         return self._process.pid or 0
 
     def ask(self, task: Callable[[], T], seconds: float) -> T:
-        """Have a task done.
+        """Run a task in the process and return its value.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class WorkerProcess:
         NotStartedError, DiedError
             If the process ended, before it began the task or over it.
         Exception
-            What the task has raised.
+            Whatever the task raised.
         """
         self._begin(task)
         answer = self._answer(seconds)
@@ -134,12 +134,12 @@ class WorkerProcess:
         return self._stderr.read()[-2000:].decode("utf-8", "replace").strip()
 
     def kill(self) -> None:
-        """End the process at once, whatever it does; may be called from any thread."""
+        """End the process at once, whatever it is doing; may be called from any thread."""
         self.is_usable = False
         self._process.kill()
 
     def end(self) -> None:
-        """End a process that waits for a task."""
+        """End an idle process."""
         self._pipe.close()
         self._process.join(END_SECONDS)
         self.kill()
@@ -148,7 +148,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let a process be born with Ctrl-C and SIGTERM held back: they are the parent's business."""
+    """Start a process with Ctrl-C and SIGTERM blocked: the parent handles them."""
     if sys.platform == "win32":
         yield
         return

@@ -46,14 +46,14 @@ STARTS = 2
 
 
 class Workers:
-    """Worker processes, started on demand and ended after an idle time.
+    """A pool of worker processes, started on demand and ended when idle for some time.
 
     Safe to use from several threads; each call blocks until its file is done.
 
     Parameters
     ----------
     jobs : int
-        Number of processes at most.
+        Maximum number of processes.
     segments : int
         Number of segments to analyse per song.
     sidecar : str or None
@@ -61,7 +61,7 @@ class Workers:
     limits : Limits
         Time and memory for one file.
     idle_seconds : float
-        After so long without a task the processes end; the next task starts new ones.
+        The processes end after this long without a task; the next task starts new ones.
     """
 
     def __init__(
@@ -108,20 +108,20 @@ class Workers:
         return self._call(path, functools.partial(worker_main.analyse, path, duration), interruptible=True)
 
     def audio_key(self, path: str) -> str:
-        """Return the audio key of a file, to prove that a write left the audio alone; not interruptible."""
+        """Return the audio key of a file, to verify that a write left the audio unchanged; not interruptible."""
         return self._call(path, functools.partial(worker_main.probe, path), interruptible=False).key
 
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
-        """Compare two files' tags but for the genre (`tags.mutagen_check`); not interruptible."""
+        """Compare two files' tags except for the genre (`tags.mutagen_check`); not interruptible."""
         task = functools.partial(worker_main.compare_tags, container, field, former, fresh)
         return self._call(former, task, interruptible=False)
 
     def find_shortfall(self, path: str) -> Shortfall | None:
-        """Tell how much of a file is there if it is incomplete by its own account; errors are those of `probe`."""
+        """Return how much of a file is there if it is incomplete, else None; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.find_shortfall, path), interruptible=True)
 
     def read_titles(self, path: str) -> dict[str, str]:
-        """Return what a file says of its title, artist and album; errors are those of `probe`."""
+        """Return the title, artist and album in a file's tags; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.read_titles, path), interruptible=True)
 
     def read_cover(self, path: str, *, size: int) -> bytes | None:
@@ -133,11 +133,11 @@ class Workers:
         return self._call(path, functools.partial(worker_main.to_opus, path), interruptible=True)
 
     def render_pictures(self, path: str, *, columns: int) -> Picture:
-        """Draw a song in at most so many columns; errors are those of `probe`."""
+        """Render waveform and spectrogram of a song, in at most so many columns; errors are those of `probe`."""
         return self._call(path, functools.partial(worker_main.render_pictures, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
-        """End all analyses at once; audio keys that a current write asks for are still answered."""
+        """End all analyses at once; a write in progress can still ask for audio keys."""
         with self._changed:
             self._stopping = True
             for process in self._interruptible:
@@ -202,7 +202,7 @@ class Workers:
                 self._changed.notify_all()
 
     def _take(self, path: str, *, interruptible: bool) -> WorkerProcess:
-        """Wait for a process of one's own: one that rests, or a new one while there are fewer than `jobs`."""
+        """Wait for an idle process, or start a new one while there are fewer than `jobs`."""
         with self._changed:
             self._urgent += not interruptible
             self._changed.wait_for(lambda: self._may_take(interruptible=interruptible))

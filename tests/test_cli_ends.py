@@ -102,7 +102,7 @@ def test_a_junk_genre_set_over_and_undone_is_unsure_again(command_line, tmp_path
     command_line("set", song, "Jazz")
     command_line("undo")
     listed = command_line("status", "--list", "unsure").stdout
-    assert str(song) in listed and "what was set by hand was undone" in listed
+    assert str(song) in listed and "a genre set by hand was undone" in listed
 
 
 def test_a_song_from_a_backup_is_tagged_again_if_the_users_change_is_to_be_ignored(command_line, music):

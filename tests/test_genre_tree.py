@@ -105,7 +105,7 @@ def test_what_too_few_sources_speak_for_is_never_written():
     assert dict(decision.nodes)["metal"] == pytest.approx(0.98638, abs=1e-4), "it is shown all the same"
     no_rock = Tree(writable=frozenset({"metal"}))
     assert decided(METAL, no_rock).genres == (), "a child is never written without its parent being sure"
-    assert decided(METAL, no_rock).reason == "too few sources to know rock by"
+    assert decided(METAL, no_rock).reason == "too little evidence for rock"
 
 
 def test_scores_of_top_genres_and_of_what_lies_outside_sum_to_one():

@@ -229,7 +229,7 @@ def test_accept_many_at_once_and_undo_from_the_message(music, page, browser):
     until(lambda: "undone" in one(browser, "[data-toasts]").text)
     assert [genres_in(song) for song in songs] == [[], []]
     until(lambda: [cell.text for cell in all_of(browser, "[data-says]")] == ["–"] * 3, "the rows as they are")
-    assert one(browser, "[data-state]").text == "unsure\nwhat was set by hand was undone"
+    assert one(browser, "[data-state]").text == "unsure\na genre set by hand was undone"
 
 
 def test_decide_by_keys_alone(page, browser, tmp_path_factory):

@@ -1,8 +1,8 @@
-"""Tell whether a file is complete by its own account: how much of the length that it states is there.
+"""Find incomplete files: those that are shorter than their own headers say.
 
-A download, a copy or a rip that was interrupted leaves a file that plays, and says itself that it is not whole. Only
-headers and the end of the file are read, and nothing is decoded. A file that states no length (a stream that was
-recorded, a container written to a pipe) is not incomplete.
+An interrupted download, copy or rip leaves a file that plays, but whose headers promise more than there is. Only
+headers and the end of the file are read, and nothing is decoded. A file that states no length (a recorded stream, a
+container written to a pipe) does not count as incomplete.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _PCM_HOLE = 10.0  # seconds of silence at the end of PCM, stored as a hole, that
 
 
 def find_shortfall(path: str) -> Shortfall | None:
-    """Return how much of a file is there if it is incomplete by its own account, else None.
+    """Return how much of a file is there if it is incomplete, else None.
 
     Raises
     ------
     DecodeError
-        If the file cannot be read, or there is nothing but tags in it.
+        If the file cannot be read, or contains nothing but tags.
     """
     with open_source(path) as source:
         try:
@@ -70,7 +70,7 @@ def _measure(source: Source, head: bytes) -> Shortfall | None:
 
 
 def _end_of_data(source: Source) -> int:
-    """Return where the bytes end that are not zeros of space that was allocated for the rest."""
+    """Return where the data ends, without the zeros of space that was allocated for the rest."""
     end = source.end
     while end > source.start:
         size = min(_ZEROS, end - source.start)
@@ -90,7 +90,7 @@ def _hole(source: Source, head: bytes) -> Shortfall | None:
 
 
 def _audio_range(source: Source, head: bytes) -> tuple[int, int]:
-    """Return the range of a file that holds audio and no padding of tags."""
+    """Return the range of a file that contains audio, without the padding of tags."""
     if head.startswith(b"fLaC"):
         return skip_metadata(source), source.end
     if head[4:8] in stated_sizes.MP4_ATOMS:

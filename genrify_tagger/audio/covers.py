@@ -18,7 +18,7 @@ _SIDES = (1, 8192)  # in pixels; larger pictures are not decoded
 def read_cover(path: str, size: int) -> bytes | None:
     """Return the embedded picture of a file, scaled to fit into a square, as JPEG; None if there is none.
 
-    The picture is decoded and encoded anew, so that whatever else its bytes hold reaches no browser.
+    The picture is decoded and re-encoded, so that nothing else in its bytes can reach a browser.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def read_cover(path: str, size: int) -> bytes | None:
     Raises
     ------
     DecodeError
-        If it is no audio file.
+        If it is not an audio file.
     """
     with open_source(path, with_tags=True) as source, open_container(source) as container:
         for stream in container.streams.video:

@@ -1,4 +1,4 @@
-"""Native FLAC: where the frames begin and how many samples there really are.
+"""Native FLAC: the position of the frames, and the true number of samples.
 
 STREAMINFO's total may be missing (streaming encoders) or wrong (a truncated file), so the last frame's header is read
 instead. Format: RFC 9639.
@@ -16,7 +16,7 @@ _BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 <<
 
 @dataclass(frozen=True)
 class FlacStream:
-    """What STREAMINFO and the frames say.
+    """Properties from STREAMINFO and the frames.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Open a file for reading its audio, the bytes between its tags."""
+"""Open a file to read its audio: the bytes between its tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genrify_tagger.tag_blocks import audio_span
 
 @dataclass(frozen=True)
 class Source:
-    """An open file and the byte range of it that lies between its tags."""
+    """An open file, and the byte range between its tags."""
 
     path: str
     fd: int
@@ -61,7 +61,7 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
             raise DecodeError("not a regular file", path=path)
         if status.st_size == 0:
             raise DecodeError("empty file", path=path)
-        # FFmpeg takes tags for audio: an APEv2 block behind an MP3 stretches its duration, one behind Monkey's Audio
+        # FFmpeg takes tags for audio: an APEv2 tag after an MP3 adds to its duration, one after Monkey's Audio
         # becomes a part of the last packet, and a large ID3v2 block hides what follows it.
         start, end = (0, status.st_size) if with_tags else audio_span(_reader(fd), status.st_size)
         if start >= end:

@@ -1,4 +1,4 @@
-"""Streams that state their length in samples, frames or packets, or mark their end.
+"""Compare a stream's stated number of samples, frames or packets, or its end mark, with what is there.
 
 FLAC, Ogg, WavPack, Musepack, True Audio and MP3 (whose information frame counts the others).
 """
@@ -43,7 +43,7 @@ def measure_flac(source: Source) -> Shortfall | None:
 
 
 def _has_end(source: Source, frame: int) -> bool:
-    """Tell whether the last frame is there up to its checksum, whatever comes behind it."""
+    """Return whether the last frame is there up to its checksum, whatever follows it."""
     crc = 0
     if source.end - frame > _LARGEST_FRAME:
         return True
@@ -65,7 +65,7 @@ _CRC16 = [_crc16(byte) for byte in range(256)]
 
 
 def measure_ogg(source: Source) -> Shortfall | None:
-    """Look for the mark of the end on the last page."""
+    """Look for the end-of-stream mark on the last page."""
     floor = max(source.start, source.end - _TAIL)
     tail = source.read(floor, source.end - floor)
     at = tail.rfind(b"OggS")
@@ -93,7 +93,7 @@ def measure_wavpack(source: Source) -> Shortfall | None:
 
 
 def _wavpack_ends(source: Source, first: bytes) -> Iterator[int]:
-    """Yield the sample behind each complete block with samples, from the last one backwards."""
+    """Yield the sample after each complete block with samples, from the last one backwards."""
     floor = max(source.start, source.end - _TAIL)
     tail = source.read(floor, source.end - floor)
     at = tail.rfind(b"wvpk")
@@ -151,7 +151,7 @@ def _variable(data: bytes) -> tuple[int, int]:
 
 
 def measure_musepack7(source: Source) -> Shortfall | None:
-    """Follow the frames of a stream of version 7 by the sizes before each of them, in bits."""
+    """Follow the frames of a stream of version 7 by the size in bits in front of each frame."""
     head = source.read(source.start, 12)
     if len(head) < 12 or head[3] & 0x0F != 7:
         return None
@@ -174,7 +174,7 @@ def _bits(words: bytes, bit: int) -> int:
 
 
 def measure_tta(source: Source) -> Shortfall | None:
-    """Compare the sizes of a True Audio file's frames, of which there is a table, with the file's."""
+    """Compare the frame sizes in a True Audio file's seek table with the file's size."""
     head = source.read(source.start, 22)
     if len(head) < 22:
         return None
@@ -214,7 +214,7 @@ def measure_mpeg(source: Source, stream: MpegStream) -> Shortfall | None:
 
 
 def _ends_in_frame(source: Source, stream: MpegStream, offsets: Sequence[int]) -> bool:
-    """Tell whether a frame begins behind the last complete one."""
+    """Return whether a frame begins after the last complete one."""
     if not offsets:
         return True
     last = offsets[-1]
@@ -222,7 +222,7 @@ def _ends_in_frame(source: Source, stream: MpegStream, offsets: Sequence[int]) -
 
 
 def _information(frame: bytes) -> tuple[int, int]:
-    """Return the number of bytes and of frames by an information frame; 0 if it has none."""
+    """Return the number of bytes and of frames in an information frame; 0 if it has none."""
     at = frame.find(b"VBRI", 4, 48)
     if at > 0:
         size, frames = struct.unpack(">II", frame[at + 10 : at + 18].ljust(8, b"\0"))

@@ -1,4 +1,4 @@
-"""Containers that state the size of their audio in bytes: WAV, AIFF, DSF, ASF, MP4 and Monkey's Audio.
+"""Compare the stated size of the audio in bytes with what is there: WAV, AIFF, DSF, ASF, MP4 and Monkey's Audio.
 
 Sizes that mean "unknown" are those of containers written to a pipe: 0, or the largest that fit.
 """
@@ -40,7 +40,7 @@ class PcmData:
 
     @property
     def shortfall(self) -> Shortfall | None:
-        """What is missing of it."""
+        """How much of it is there; None if all is."""
         present = self.end - self.start
         if self.stated - present <= _SLACK * self.rate:
             return None
@@ -86,12 +86,12 @@ def _measure_chunks(source: Source, known: set[bytes]) -> Shortfall | None:
 
 
 def _wav_rate(format_: bytes) -> float:
-    """Return bytes a second; 0 for a compressed format, whose writers fill in anything."""
+    """Return bytes per second; 0 for compressed formats, where the field is unreliable."""
     return float(int.from_bytes(format_[8:12], "little")) if format_[:2] in _PCM else 0.0
 
 
 def _aiff_rate(common: bytes) -> float:
-    """Return bytes a second of uncompressed samples."""
+    """Return bytes per second of uncompressed samples."""
     if len(common) < 18:
         return 0.0
     channels, _, bits = struct.unpack(">hLh", common[:8])
@@ -109,7 +109,7 @@ def _order(source: Source) -> str:
 
 
 def _riff_size(source: Source) -> int:
-    """Return how long the file is to be by its first header."""
+    """Return the length of the file as stated by its first header."""
     (size,) = struct.unpack(f"{_order(source)}4xI", source.read(source.start, 8))
     return int(size) + 8
 
@@ -205,7 +205,7 @@ def _old_ape_frame(version: int, level: int) -> int:
 def measure_mp4(source: Source) -> Shortfall | None:
     """Compare the sizes of an MP4 file's outermost atoms with the file's, or its sample table where they tell nothing.
 
-    A file without `moov` whose samples have begun is a download that has not come to it yet.
+    A file with samples but without `moov` is a download that has not reached it yet.
     """
     names: set[bytes] = set()
     duration = 0.0

@@ -12,12 +12,12 @@ _LONGEST = 300  # characters
 
 
 def read_titles(path: str) -> dict[str, str]:
-    """Return title, artist and album as FFmpeg reads them, those that the file has.
+    """Return title, artist and album as FFmpeg reads them, without those that are missing.
 
     Raises
     ------
     DecodeError
-        If it is no audio file.
+        If it is not an audio file.
     """
     with open_source(path, with_tags=True) as source, open_container(source) as container:
         stream = next(iter(container.streams.audio), None)

@@ -42,7 +42,7 @@ def open_track(source: Source) -> Iterator[AudioTrack]:
     Raises
     ------
     DecodeError
-        If FFmpeg knows no such format, or there is no audio stream, or no decoder for it.
+        If FFmpeg does not know the format, or there is no audio stream or no decoder for it.
     """
     with open_audio(source) as audio:
         yield _MpegTrack(source, audio) if isinstance(audio, MpegStream) else _DemuxedTrack(audio)

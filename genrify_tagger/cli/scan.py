@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 @click.option(
     "--changed",
     type=click.Choice(["respect", "ignore"]),
-    help="Where a genre that the program wrote was removed or changed: leave the file alone (default), or ignore that.",
+    help="If a genre that the program wrote was removed or changed since: respect that (default) or ignore it.",
 )
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
 @model_option
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
     "--reanalyse", is_flag=True, help="Analyse everything again and update the genres that the program wrote."
 )
 @click.option("--retry-failed", is_flag=True, help="Retry files that failed and have not changed since.")
-@click.option("--incomplete", is_flag=True, default=None, help="Also tag files that are cut off by their own account.")
+@click.option("--incomplete", is_flag=True, default=None, help="Also tag incomplete files, such as half of a download.")
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
@@ -220,7 +220,7 @@ class _Report:
         self._print_message(report.summary(counts, seconds=seconds, analysed=self.analysed, dry_run=self.dry_run))
         if moved := self.session.moves.number:
             self._print_message(
-                f"{counted(moved, 'song has', 'songs have')} moved to a new path; their history moved along."
+                f"{counted(moved, 'song has', 'songs have')} moved to a new path and kept their history."
             )
         if self.withheld:
             self._print_message(report.withheld_line(self.withheld))

@@ -117,7 +117,7 @@ def uninstall(state: CliContext, system: bool) -> int:
 @click.pass_obj
 @common_options
 def status(state: CliContext, system: bool) -> int:
-    """Tell whether the service is installed and running.
+    """Show whether the service is installed and running.
 
     The exit status is 1 if it is not running.
 

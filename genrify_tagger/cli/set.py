@@ -14,7 +14,9 @@ from genrify_tagger.cli.output import format_option
 @click.argument("arguments", nargs=-1, required=True, metavar="FILE... GENRE...")
 @click.option("--none", "remove", is_flag=True, help="Remove the genre; give files only.")
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
-@click.option("--incomplete", is_flag=True, default=None, help="Also write into files that are cut off.")
+@click.option(
+    "--incomplete", is_flag=True, default=None, help="Also write to incomplete files, such as half of a download."
+)
 @model_option
 @format_option("text", "jsonl")
 @click.pass_obj

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(state: CliContext, run: int | None, path: str | None, dry_run: bool, output_format: str) -> int:
     """Restore the genres that a run replaced.
 
-    Restores the exact bytes that the genre had before. Without RUN, undo the last run that changed anything;
+    Restores the exact bytes that the run replaced. Without RUN, undo the last run that changed anything;
     `genrify-tag history` lists the runs. A file whose genre was changed since is left alone and reported. An undo is a
     run, too, and can itself be undone.
 

@@ -171,7 +171,7 @@ def _read(file: str, *, must_exist: bool) -> str:
 
 
 def _can_be_seen(file: str) -> bool:
-    """Tell whether the folder of a file may be entered; if not, the file is not one that this user has settings in."""
+    """Return whether the folder of a file may be entered; if not, the settings are not this user's."""
     try:
         os.lstat(file)
     except PermissionError:

@@ -238,8 +238,8 @@ class Setting:
     doc : str
         What it is for.
     form : str
-        What its text stands for, where that needs more than a look at its type: "path" (``~`` is expanded, relative
-        ones are made absolute), "glob", "genre" (a name to be written), "database", or "".
+        What its text stands for, if the type does not say: "path" (``~`` is expanded, relative paths are made
+        absolute), "glob", "genre" (a name to be written), "database", or "".
     low, high : float or None
         Limits of a number, both allowed.
     pattern : str
@@ -247,9 +247,9 @@ class Setting:
     secret : bool
         Whether it is never shown.
     example : object
-        A value for the template where the default would explain nothing.
+        A value for the template, if the default explains nothing.
     shown : str
-        What to show as default where that is no constant.
+        What to show as the default if it is not a constant.
     """
 
     section: str

@@ -15,7 +15,7 @@ from genrify_tagger.config.default_paths import sqlite_url
 from genrify_tagger.config.settings import Setting
 from genrify_tagger.files import display_path
 
-# Players split a genre at these; a control character has no place in a tag at all.
+# Players split genres at these; control characters do not belong in tags at all.
 _SPLITTERS = re.compile(r"[;/,|\x00-\x1f\x7f]")
 
 # Beyond any sensible setting; Python's unbounded integers would not fit into a float.
@@ -82,7 +82,7 @@ def parse_text(setting: Setting, text: str) -> object:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that is most similar to `word`; None if none is similar."""
+    """Return the most similar of the `known` words; None if none is similar."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
@@ -155,7 +155,7 @@ def _text(setting: Setting, raw: object, folder: str) -> str:
     if setting.form == "genre":
         return _genre(raw)
     if setting.form == "glob" and not raw.strip("/"):
-        raise ValueError(f"must not hold the pattern {_shown(raw)}, which matches nothing")
+        raise ValueError(f"must not contain the pattern {_shown(raw)}, which matches nothing")
     return raw
 
 
@@ -179,10 +179,10 @@ def _database(text: str, folder: str) -> str:
 
 def _genre(name: str) -> str:
     if not name.strip():
-        raise ValueError("must not hold an empty name")
+        raise ValueError("must not contain an empty name")
     bad = _SPLITTERS.search(name)
     if bad:
-        raise ValueError(f"must not hold the name {_shown(name)}: players take {_shown(bad[0])} for a separator")
+        raise ValueError(f"must not contain the name {_shown(name)}: players treat {_shown(bad[0])} as a separator")
     return name.strip()
 
 

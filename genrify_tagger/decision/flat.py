@@ -1,4 +1,4 @@
-"""From the activations of segments to labels of a plain list of genres.
+"""From the activations of segments to the labels of a flat vocabulary.
 
 A song's score is the mean over the audible segments. With an `outside` output each segment counts by the
 probability that any of the labels fits it, which makes the mean of conditional probabilities the conditional of the

@@ -37,11 +37,11 @@ class Head(Protocol):
 
     @property
     def leaves(self) -> Sequence[str]:
-        """Names of the columns: labels, and what is never named."""
+        """Names of the columns: labels, and leaves that are never written."""
 
     @property
     def parents(self) -> Mapping[str, str]:
-        """The top genre of each label that is none itself."""
+        """The top genre of each label that is not itself a top genre."""
 
 
 class TreeLabels(Protocol):
@@ -61,7 +61,7 @@ class TreeLabels(Protocol):
 
     @property
     def min_confidence(self) -> float:
-        """Confidence from which on a genre is written by default."""
+        """Default threshold: the lowest confidence with which a genre is written."""
 
 
 def song_features(embedding: FloatArray, spread: FloatArray, tags: FloatArray) -> Array:
@@ -210,4 +210,4 @@ def _why_not(top: tuple[str, float], threshold: float) -> str:
     label, confidence = top
     if confidence < threshold:
         return f"confidence {below(confidence, threshold)}"
-    return f"too few sources to know {label} by"
+    return f"too little evidence for {label}"

@@ -5,8 +5,8 @@ pattern that misses a folder for its spelling would let files be changed:
 
 * ``*`` stands for any characters but ``/``, ``?`` for one, ``[abc]``, ``[a-z]`` and ``[!abc]`` for one of (none of) a
   set; ``\`` makes the next character literal.
-* A pattern without ``/``, or with one at its end only, fits a name at any depth: ``*.flac``, ``Podcasts/``.
-* Any other ``/`` ties the pattern to the root: ``/Podcasts``, ``Artists/A*/live``.
+* A pattern without ``/``, or with one only at its end, matches a name at any depth: ``*.flac``, ``Podcasts/``.
+* Any other ``/`` anchors the pattern at the root: ``/Podcasts``, ``Artists/A*/live``.
 * ``**/`` stands for any number of folders, ``/**`` at the end for everything inside.
 * ``/`` at the end means folders only.
 * A folder that matches includes everything in it.
@@ -30,9 +30,9 @@ class PathPatterns:
     Parameters
     ----------
     include : iterable of str
-        If there are any, a file has to match one of them or lie in a folder that does.
+        If there are any, a file has to match one of them or be in a folder that does.
     exclude : iterable of str
-        What matches one of these, or lies in a folder that does, is left out; takes precedence over `include`.
+        What matches one of these, or is in a folder that does, is left out; takes precedence over `include`.
     """
 
     def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:

@@ -105,7 +105,7 @@ def discover(
 
 
 def candidate(path: str) -> Candidate | None:
-    """Return one file as `discover` would find it; None if it is not a regular file.
+    """Return a single file as `discover` would yield it; None if it is not a regular file.
 
     Raises
     ------

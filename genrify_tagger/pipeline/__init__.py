@@ -1,6 +1,6 @@
-"""What several doors (command line, service, page, beets plugin) share of the pipeline.
+"""The engine, and what the entry points (command line, service, page, beets plugin) need to use it.
 
-library -> workers -> decision -> store -> tags. What only one door uses, it imports from its module.
+library -> workers -> decision -> store -> tags. What only one entry point uses, it imports from its module.
 """
 
 from genrify_tagger.pipeline.container_names import container_name

@@ -1,6 +1,6 @@
-"""What a file holds: its titles, which song it is, the song's analysis (new or from the store), the decided genres.
+"""Titles, identity, analysis (new or from the store) and decided genres of a file.
 
-The reading half of the engine; nothing is written but the analysis cache.
+The reading half of the engine: nothing is written except the analysis cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Titles = tuple[str, str, str]  # title, artist and album
 
 @dataclass(frozen=True)
 class Identity:
-    """Which song a file holds: its audio key, FFmpeg's name of the container, seconds of audio."""
+    """The song in a file: its audio key, FFmpeg's name of the container, seconds of audio."""
 
     audio_key: str
     container: str | None
@@ -28,7 +28,7 @@ class Identity:
 
 @dataclass(frozen=True, eq=False)
 class AnalysedFile:
-    """A song's analysis, whether it came from the store (`cached`), and what was decided by the session's settings."""
+    """A song's analysis, whether it came from the store (`cached`), and the decision by the session's settings."""
 
     analysis: Analysis
     cached: bool
@@ -36,9 +36,9 @@ class AnalysedFile:
 
 
 def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Titles:
-    """Return title, artist and album, "" for what the file lacks or what cannot be read.
+    """Return title, artist and album, "" for those that are missing or cannot be read.
 
-    They are not read again if the store has them of the same file (`stat`).
+    They are not read again if the store has them for the same file (`stat`).
 
     Raises
     ------
@@ -57,7 +57,7 @@ def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | 
 
 
 def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:
-    """Identify the song in a file: from the store if the file is as it was, else by its audio."""
+    """Identify the song in a file: from the store if the file is unchanged, else by its audio."""
     if record is not None and record.stat == stat and record.audio_key and record.duration is not None:
         return Identity(record.audio_key, record.container, record.duration)
     sound = session.workers.probe(path)
@@ -72,7 +72,7 @@ def exceeds_max_length(session: Session, identity: Identity) -> bool:
 def analyse_file(
     session: Session, path: str, identity: Identity, *, again: bool = False, remember: bool = True
 ) -> AnalysedFile:
-    """Return a song's analysis and what it is decided to be.
+    """Return a song's analysis and its decided genres.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def analyse_file(
     path : str
     identity : Identity
     again : bool
-        Analyse it even if the store has an analysis.
+        Analyse it even if the store already has an analysis.
     remember : bool
         Whether the store may keep the analysis.
     """

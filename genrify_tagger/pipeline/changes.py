@@ -1,6 +1,6 @@
 """Find what is new, changed or gone since the last scan, without opening a file: what the service does at its start.
 
-It costs one `stat` and a few columns of the database a file, and memory for a batch of files only.
+It costs one `stat` and a few database columns per file, and memory for one batch of files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genrify_tagger.store import FileRecord, Move
 
 
 class PathFilter:
-    """Which paths a scan of the library would find; for events, which know paths only.
+    """Which paths a scan of the library would find; for events, which contain only paths.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def find_changed(
     *,
     away: Callable[[], Collection[str]] | None = None,
 ) -> Iterator[Candidate | UnreadablePath | None]:
-    """Compare the audio files under `paths` with what the store remembers of them.
+    """Compare the audio files under `paths` with their records in the store.
 
     Parameters
     ----------
@@ -70,13 +70,13 @@ def find_changed(
     options : ScanOptions
         What counts as unchanged.
     away : callable
-        Returns folders whose files are out of reach and not gone: mount points without their file system.
+        Returns folders whose files are unreachable rather than gone: mount points where nothing is mounted.
 
     Yields
     ------
     Candidate, UnreadablePath or None
-        Files to be processed and paths that could not be read; None after each batch, for a caller that has other
-        things to do as well.
+        Files to be processed and paths that could not be read; None after each batch, so that the caller can do
+        other work.
 
     Notes
     -----
@@ -117,17 +117,17 @@ def task_for(session: Session, path: str, options: ScanOptions, *, came_from: st
     options : ScanOptions
         What counts as unchanged.
     came_from : str or None
-        Where the file was before, if it was seen to be moved: it is not opened if it is otherwise as it was.
+        Its path before a move that was observed: the file is not opened if nothing else about it has changed.
 
     Returns
     -------
     FileTask or None
-        None if there is nothing to do: the file is as it was when last seen, or cannot hold a genre.
+        None if there is nothing to do: the file is unchanged, or cannot hold a genre.
 
     Raises
     ------
     OSError
-        If it cannot be looked at.
+        If the file cannot be accessed.
     StoreError
         If the database cannot be used.
     """
@@ -141,7 +141,7 @@ def task_for(session: Session, path: str, options: ScanOptions, *, came_from: st
 
 
 def _known(session: Session, item: Candidate, came_from: str | None) -> FileRecord | None:
-    """Return what the store remembers of a file; the record of a moved file moves with it."""
+    """Return the store's record of a file; the record of a moved file moves with it."""
     former = None if came_from is None else os.path.realpath(came_from)
     known = session.store.files([item.target, *([former] if former else [])])
     record = known.get(item.target)

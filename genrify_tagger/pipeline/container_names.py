@@ -1,4 +1,4 @@
-"""Names of containers for people: MP4 for FFmpeg's "mov,mp4,m4a,3gp,3g2,mj2"."""
+"""Display names of containers: MP4 for FFmpeg's "mov,mp4,m4a,3gp,3g2,mj2"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTAINERS = {
 
 
 def container_name(ffmpeg_name: str | None) -> str | None:
-    """Return the name by which people know a container: MP4 for FFmpeg's "mov,mp4,m4a,3gp,3g2,mj2"."""
+    """Return the display name of a container."""
     if ffmpeg_name is None:
         return None
     first = ffmpeg_name.partition(",")[0]

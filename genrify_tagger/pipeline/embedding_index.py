@@ -1,4 +1,4 @@
-"""Which songs of the library sound like another: exact search by the cosine of their embeddings."""
+"""Find the songs of the library that sound most like another: exact search by cosine similarity of embeddings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _REREAD_FACTOR = 20  # times the seconds of a reading that it is used before it 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A file and the cosine of its song's embedding and another's; 1 is the same."""
+    """A file, and the cosine similarity of its song to the one searched for."""
 
     record: FileRecord
     similarity: float
 
 
 class EmbeddingIndex:
-    """The embeddings of all songs that the session's model has analysed, in memory: 0.9 KB a song.
+    """The embeddings of all songs that the session's model has analysed, in memory: 0.9 KB per song.
 
     Safe to use from several threads.
 
@@ -53,9 +53,9 @@ class EmbeddingIndex:
         ----------
         embedding : ndarray, shape (n_dimensions,)
         count : int
-            How many at most.
+            Maximum number.
         but_not : str or None
-            The audio key of a song to leave out: itself.
+            The audio key of a song to leave out: the one searched for.
         """
         keys, matrix = self._current()
         if not keys:
@@ -72,7 +72,7 @@ class EmbeddingIndex:
         return [Neighbour(record, similarity[key]) for key, record in ranked[:count]]
 
     def _current(self) -> tuple[list[str], npt.NDArray[np.float16]]:
-        """Return audio keys and unit embeddings, read anew if songs were analysed or forgotten since."""
+        """Return audio keys and unit embeddings, read again if songs were analysed or deleted since."""
         with self._lock:
             started = time.monotonic()
             if started >= self._next:

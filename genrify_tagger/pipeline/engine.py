@@ -1,7 +1,7 @@
-"""The engine: takes one file from end to end, whichever door asks and whoever writes the tag.
+"""The engine: takes one file through all steps, for every entry point and every writer.
 
-Read the genre in the file, identify the song by its audio, analyse it, decide, have the genre written, remember the
-outcome. A `Writer` is handed in: our own one, one that only plans, or another program's (see `writers`).
+Read the genre in the file, identify the song by its audio, analyse it, decide, have the genre written, store the
+outcome. The caller chooses the `Writer`: this program's own, a dry run, or another program (see `writers`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance, decide_write, meaningful, stricter
 from genrify_tagger.tags import Snapshot
 
-# Errors that pass by themselves. Missing permissions do not: each scan would open every such file again.
+# Errors that may pass by themselves. Missing permissions do not: each scan would open every such file again.
 _PASSING = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENOTCONN),
@@ -52,14 +52,14 @@ _PASSING = {
 
 
 def process_file(session: Session, task: FileTask, writer: Writer, options: ScanOptions) -> Outcome:
-    """Take one file from end to end; whatever fails becomes this file's outcome.
+    """Take one file through all steps; a failure becomes the file's outcome.
 
     Raises
     ------
     InterruptedScanError
         If the run was stopped before this file was done.
     StoreError
-        If the database cannot be used: that is no single file's failure.
+        If the database cannot be used, which affects all files.
     """
     outcome = _left_to_other_run(session, task, Outcome(result=Result(path=task.path, status="kept"), stat=task.stat))
     if not outcome.is_recorded:
@@ -85,7 +85,7 @@ def _left_to_other_run(session: Session, task: FileTask, outcome: Outcome) -> Ou
 
 @dataclass
 class _FileRun:
-    """One file on its way through the engine, with what is known of it so far."""
+    """One file on its way through the engine, and what is known about it so far."""
 
     session: Session
     task: FileTask
@@ -99,7 +99,7 @@ class _FileRun:
         self.provenance = self.task.provenance
 
     def run(self) -> Outcome:
-        """Take the file from end to end."""
+        """Take the file through all steps."""
         stat = self.task.stat
         try:
             result, stat = self._process()
@@ -140,7 +140,7 @@ class _FileRun:
             skipped = self._result("skipped", present, reason=reason)
             return replace(skipped, duration=self.identity.duration), task.stat
         if self.writer.remembers:
-            _ = self.titles  # now: an interrupt must not come between the write and what is remembered of it
+            _ = self.titles  # now, because an interrupt must not come between the write and storing the outcome
         analysed = analyse_file(self.session, task.path, self.identity, again=self.options.reanalyse)
         result = self._decide(snapshot, present, analysed)
         return (result, task.stat) if result.status != "tagged" else self._write(snapshot, result)
@@ -151,7 +151,7 @@ class _FileRun:
         return self.snapshot
 
     def _needs_analysis(self, present: Sequence[str]) -> bool:
-        """Tell whether an analysis could change anything, or is wanted all the same."""
+        """Return whether an analysis could change anything, or is wanted anyway."""
         settings = self.session.settings
         if settings.analysis.existing or settings.tagging.existing != "keep":
             return True
@@ -220,14 +220,14 @@ class _FileRun:
         return Result(path=self.task.path, status=status, reason=reason, before=known, after=known)
 
     def _failed(self, result: Result, error: GenrifyError | OSError) -> Result:
-        """Return a result as failed; what the system refused or another program prevented may work later."""
+        """Return a result as failed; `passing` if the operating system or another program prevented it for now."""
         cause = error.__cause__ if isinstance(error, TagError) else error
         passing = (
             isinstance(error, (ChangedMeanwhileError, WorkerKilledError, WorkerStartError))
             or (isinstance(cause, OSError) and cause.errno in _PASSING)
             or tags.stat_or_none(self.task.path) != self.task.stat  # it was changed or moved meanwhile
         )
-        # A file that was named and is no song is not stored: the library has not one more.
+        # A named file that is not audio is not stored: it does not belong to the library.
         listed = is_audio(self.task.path)
         return replace(result, status="failed", error=error_text(error), passing=passing, listed=listed)
 

@@ -1,6 +1,6 @@
-"""Files whose tags another program (beets) writes: they take the same way as in a scan, but for the write.
+"""Files whose tags another program (beets) writes: processed by the engine as in a scan, except for the write.
 
-That program says what it takes for the genre and what it knows of how the genre came to be; the journal is asked, too.
+That program states the present genre and what it knows about its provenance; the journal is consulted, too.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class ExternalFile:
     path : str
         The file.
     present : tuple of str
-        What that program takes for the genre.
+        The genre according to that program.
     provenance : Provenance
-        What it knows of how the genre came to be.
+        What it knows about how the genre came about.
     """
 
     path: str
@@ -48,17 +48,17 @@ class ExternalFile:
 def suggest(
     session: Session, files: Iterable[ExternalFile], options: ScanOptions, *, rename: Rename
 ) -> Generator[Outcome]:
-    """Analyse files and say what to do with each; no tag is changed.
+    """Analyse files and suggest what to do with each; no tag is changed.
 
     Parameters
     ----------
     session : Session
     files : iterable of ExternalFile
-        What to analyse.
+        The files to analyse.
     options : ScanOptions
         What to do beyond the settings.
     rename : callable
-        Returns the names to be written of labels, best first, given the genres that are present.
+        Returns the names to write for labels, best first, given the present genres.
 
     Yields
     ------
@@ -79,7 +79,7 @@ def suggest(
 def remember_external(
     session: Session, path: str, outcome: Outcome, *, written: bool, titles: Titles | None = None
 ) -> None:
-    """Remember a file as it is now, so that no scan has to analyse it, or even to identify it, again.
+    """Store the present state of a file, so that a scan need not analyse or identify it again.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def remember_external(
     path : str
         Where the file is now.
     outcome : Outcome
-        What was suggested.
+        The suggestion.
     written : bool
         Whether its genre was written as suggested.
     titles : tuple of str or None
@@ -106,7 +106,7 @@ def remember_external(
 
 
 def _in_file(outcome: Outcome, *, written: bool) -> Result:
-    """Return a result as it is true of the file, not of the other program's library."""
+    """Return a result that describes the file rather than the other program's library."""
     result = replace(
         outcome.result,
         before=outcome.genres_in_file,

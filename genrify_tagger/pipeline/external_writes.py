@@ -1,6 +1,6 @@
-"""Genres that another program (beets) writes for us: journalled before the write, read back after it.
+"""Genres that another program (beets) writes for this one: journalled before the write, read back after it.
 
-So a scan knows that such a genre came from us, and can tell when it was changed since.
+So a scan knows that such a genre is this program's own, and detects if it was changed since.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def announce_write(
     run : callable
         Returns the run to record the change under; not called if there is no change.
     path : str
-        The file, as it is before.
+        The file, before the write.
     genres : sequence of str
-        The genres to be written; none at all means that the genre is removed.
+        The genres to be written; empty if the genre is removed.
     origin : str
         "beets", or "undo" for a write that undoes a change.
     audio_key : str or None
@@ -57,7 +57,7 @@ def announce_write(
     Raises
     ------
     GenrifyError, OSError
-        If the file cannot be read, or the database not be used.
+        If the file cannot be read, or the database cannot be used.
     """
     plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
     if not plan.changes:
@@ -124,7 +124,7 @@ def change_reverted_by(session: Session, path: str, genres: Sequence[str]) -> Ch
     Raises
     ------
     GenrifyError, OSError
-        If the file cannot be read, or the database not be used.
+        If the file cannot be read, or the database cannot be used.
     """
     plan = tags.plan_write(path, genres, field=session.settings.tagging.field, any_name=True)
     change, provenance = latest_change(session, path) if plan.changes else (None, Provenance.NOT_WRITTEN)
@@ -144,7 +144,7 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     Raises
     ------
     GenrifyError, OSError
-        If the file cannot be read, or the database not be used.
+        If the file cannot be read, or the database cannot be used.
     """
     target = os.path.realpath(path)
     stat = file_stat(target)

@@ -20,12 +20,12 @@ WINDOW = 16  # files per worker that are under way, or done and waiting for one 
 
 
 class FilePool:
-    """A pool of threads for the engine; to be used by one thread, in a `with` block.
+    """A pool of threads for the engine; used by a single thread, in a `with` block.
 
     Parameters
     ----------
     session : Session
-        Once its `stop` is set, no new write is begun.
+        Once its `stop` is set, no new write begins.
     writer : Writer
         Who writes.
     options : ScanOptions
@@ -33,8 +33,8 @@ class FilePool:
     on_done : callable, optional
         Called, in any thread, whenever a file is done.
     ends_session : bool
-        Whether leaving the block ends all analyses and lets only writes that were begun finish. If not, what was begun
-        is finished first, unless Ctrl-C ends it.
+        Whether leaving the block ends all analyses, so that only writes in progress finish. If not, all files in
+        progress are finished first, unless Ctrl-C is pressed.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class FilePool:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def stop(self) -> None:
-        """Begin no new write and end all analyses; may be called by any thread."""
+        """Start no new write and end all analyses; may be called from any thread."""
         self._session.stop.set()
         self._session.workers.interrupt()
 
     def in_order(self, items: Iterable[FileTask | Outcome]) -> Generator[Outcome]:
-        """Take files through the engine and yield their outcomes, in the order of the files.
+        """Process files and yield their outcomes, in the order of the files.
 
         Parameters
         ----------
         items : iterable of FileTask or Outcome
-            Files, and outcomes that are known already and keep their place.
+            Files, and outcomes that are already known and keep their position.
 
         Raises
         ------
@@ -95,15 +95,15 @@ class FilePool:
 
     @property
     def has_room(self) -> bool:
-        """Whether another file would be begun at once."""
+        """Whether another file could start at once."""
         return len(self._begun) < self._size
 
     def holds(self, path: str) -> bool:
-        """Whether the file behind a path is under way, be it by another path that links lead along."""
+        """Whether the file at a path is being processed, perhaps under another path that links lead to."""
         return os.path.realpath(path) in self._begun.values()
 
     def begin(self, task: FileTask) -> None:
-        """Begin with a file; `finished` returns its outcome."""
+        """Start processing a file; `finished` returns its outcome."""
         future = self._submit(task)
         self._begun[future] = task.target
         if self._on_done is not None:

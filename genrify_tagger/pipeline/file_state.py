@@ -1,4 +1,4 @@
-"""What the store remembers of a file, and whether that still holds."""
+"""The store's record of a file, and whether it is still valid."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from genrify_tagger.store import FileRecord, Sighting
 
 
 def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
-    """Tell whether a file need not be opened: the same file, the same settings, the same model as last time."""
+    """Return whether a file need not be opened: same file, settings and model as last time."""
     if options.force or options.reanalyse or record.stat != stat:
         return False
     if record.status == "failed":
         return has_failed_before(session, record, stat, options)
     if record.title is None:
-        return False  # remembered by a version, or by another door, that did not read titles
+        return False  # recorded by a version or an entry point that did not read titles
     if record.settings_key != session.settings_key:
         return False
     return record.model == session.sidecar.id or record.status != "unsure"
 
 
 def has_failed_before(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:
-    """Tell whether the same file failed with the same model, and shall not be tried again."""
+    """Return whether the same file failed with the same model before, and should not be retried."""
     again = options.force or options.reanalyse or options.retry_failed
     return record.status == "failed" and record.stat == stat and record.model == session.sidecar.id and not again
 
 
 def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat | None) -> FileRecord:
-    """Return what the store is to remember of a file.
+    """Return the record of a file for the store.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat
         The file's real path.
     outcome : Outcome
     stat : FileStat or None
-        The file's fingerprint; None if the next scan shall try it again.
+        The file's fingerprint; None if the next scan should retry it.
     """
     result, identity = outcome.result, outcome.identity
     title, artist, album = outcome.titles or (None, None, None)

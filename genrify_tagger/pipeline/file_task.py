@@ -1,4 +1,4 @@
-"""What the engine is given and gives back: a file, what to do beyond the settings, who writes, and the outcome."""
+"""What the engine takes and returns: a file, options beyond the settings, the writer, and the outcome."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ScanOptions:
     Attributes
     ----------
     force : bool
-        Write even where a genre that we wrote was undone, removed or changed since.
+        Write even where a genre that this program wrote was undone, removed or changed since.
     reanalyse : bool
-        Analyse everything again, and let that replace what we wrote ourselves.
+        Analyse everything again, and let the result replace genres that this program wrote.
     retry_failed : bool
-        Try files again that failed before and have not changed since.
+        Retry files that failed before and have not changed since.
     """
 
     force: bool = False
@@ -36,7 +36,7 @@ class ScanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FileTask:
-    """A file for the engine.
+    """A file to be processed.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class FileTask:
     stat : FileStat
         Its fingerprint when it was found.
     record : FileRecord or None
-        What the store remembers of `target`.
+        The store's record of `target`.
     present : tuple of str or None
-        What another program's library takes for the genre; None: what the file says counts.
+        The genre according to another program's library; None if the file's own counts.
     provenance : Provenance
-        What that program knows of how the genre came to be.
+        What that program knows about how the genre came about.
     """
 
     path: str
@@ -62,22 +62,22 @@ class FileTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a file.
+    """The outcome for a file.
 
     Attributes
     ----------
     result : Result
-        For people and programs. If another program writes, "tagged" means that `after` should become the genre.
+        For display and export. If another program writes, "tagged" means that `after` should become the genre.
     stat : FileStat or None
-        The file's fingerprint after the write; None if the file was never looked at.
+        The file's fingerprint after the write; None if the file was never accessed.
     identity : Identity or None
-        Which song it is; None if that was not found out.
+        The song; None if it was not identified.
     genres_in_file : tuple of str
         The genres in the file before the write.
     titles : Titles
         Title, artist and album, if they were read.
     is_recorded : bool
-        Whether another run has changed the file, and stores what became of it.
+        Whether another run changed the file and stores its outcome.
     """
 
     result: Result
@@ -95,7 +95,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class WriteRequest:
-    """A genre to be written: `result` as it will be if the write succeeds, into a file that was like `snapshot`."""
+    """A genre to be written: the `result` if the write succeeds, and the `snapshot` that the file must still match."""
 
     task: FileTask
     snapshot: Snapshot
@@ -104,17 +104,17 @@ class WriteRequest:
 
 
 class Writer(Protocol):
-    """Who writes the genre that was decided on."""
+    """Writes the decided genre, or leaves that to another program."""
 
     @property
     def remembers(self) -> bool:
-        """Whether the engine stores the outcome. A dry run stores none; another program's file may be moved first."""
+        """Whether the engine stores the outcome. Not in a dry run, nor if another program may still move the file."""
 
     def names(self, session: Session, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
-        """Return the names to write for labels, best first, given the genres that are present."""
+        """Return the names to write for labels, best first, given the present genres."""
 
     def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
-        """Write a genre, or plan it; return what became of it and the file's fingerprint then.
+        """Write a genre, or plan the write; return the result and the file's fingerprint afterwards.
 
         Raises
         ------

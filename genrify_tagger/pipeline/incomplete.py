@@ -1,4 +1,4 @@
-"""Leave files alone that are incomplete by their own account: a download that resumes would damage a changed one."""
+"""Skip incomplete files: a download that resumes would damage a file that was tagged in between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from genrify_tagger.pipeline.session import Session
 
 
 def why_incomplete(session: Session, path: str) -> str | None:
-    """Return why a file is to be left alone as incomplete; None if it is whole or the settings allow it.
+    """Return why a file is to be skipped as incomplete; None if it is complete or the settings allow it.
 
     Raises
     ------
@@ -22,4 +22,4 @@ def why_incomplete(session: Session, path: str) -> str | None:
         raise
     except GenrifyError:
         return None  # what cannot be read fails elsewhere, under its own name
-    return f"{shortfall}; --incomplete tags it all the same" if shortfall else None
+    return f"{shortfall}; --incomplete tags it anyway" if shortfall else None

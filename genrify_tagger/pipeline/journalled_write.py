@@ -1,4 +1,4 @@
-"""Write a genre: journal it as pending, write the file, journal it as done. No file is changed in any other way."""
+"""Write a genre: journal it as pending, write the file, journal it as done. Files are changed in no other way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_journalled(
     plan : WritePlan
         From `tags.plan_write` or `tags.plan_restore`.
     origin : str
-        Who asks: "scan", "set", "undo", ...
+        What requested the change: "scan", "set", "undo", ...
     audio_key : str or None
         The song's identity before the write; None if it is not known yet.
     undoes : int or None
@@ -53,7 +53,7 @@ def write_journalled(
     TagError, WorkerError, OSError
         If nothing was written.
     UnfinishedWriteError
-        If only the next start can settle what was written: the change stays open in the journal until then.
+        If only the next start can find out what was written: the change stays pending in the journal until then.
     """
     key = audio_key or session.workers.audio_key(plan.target)
     with uninterrupted():
@@ -83,12 +83,12 @@ def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str
 
 
 def check_writable(session: Session, plan: WritePlan) -> None:
-    """Check that a plan could be carried out, as the write itself will: for dry runs.
+    """Check that a plan could be carried out, with the same checks as the write itself; for dry runs.
 
     Raises
     ------
     TagError
-        If it could not; the same error that the write would raise.
+        If it could not: the error that the write would raise.
     """
     tagging = session.settings.tagging
     refusal = tags.write_refusal(plan, hardlinks=tagging.hardlinks, ownership=tagging.ownership)
@@ -119,7 +119,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) -> FileStat:
-    """Journal a plan that changes nothing, so that the genre in the file counts as set by hand from now on.
+    """Journal a plan that changes nothing, so that the genre in the file counts as set by hand.
 
     It is journalled once only: a second entry would hide the change that an undo is meant for.
     """
@@ -156,7 +156,7 @@ def begin_change(
 
 
 def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: str) -> Provenance:
-    """Return what the journal's last change of a path means for the song and the genre that are there now."""
+    """Return the provenance of the present genre, given the journal's last change at its path."""
     if change is None or change.audio_key != audio_key:
         return Provenance.NOT_WRITTEN
     if change.origin == "set":
@@ -171,7 +171,7 @@ def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: st
 def save_file_state(
     session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]
 ) -> None:
-    """Update what the store remembers of a file after a change that no scan made, so that the next scan knows it."""
+    """Update the store's record of a file after a change outside of a scan, so that the next scan recognises it."""
     target = os.path.realpath(path)
     known = session.store.files([target]).get(target)
     if known is not None:

@@ -1,4 +1,4 @@
-"""How the model's labels are written as genre names: by the user's settings, or as the model says."""
+"""The genre names that are written for the model's labels: the user's, or the model's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[st
     Parameters
     ----------
     settings : Settings
-        The effective settings; where vocabularies differ, that of `analysis.vocabulary` counts.
+        The effective settings; if vocabularies differ, `analysis.vocabulary` counts.
     sidecar : Sidecar, optional
         The model's, if it is loaded already.
 

@@ -45,18 +45,18 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
         try:
             yield _set_one(session, run, path, names)
         except StoreError:
-            raise  # no single file's failure
+            raise  # affects all files
         except (GenrifyError, OSError) as error:
             yield Result(path=path, status="failed", error=error_text(error))
 
 
 def tag_copy(session: Session, path: str, genres: Sequence[str]) -> None:
-    """Write genres into a copy of a file that does not belong to the library; the journal does not record it.
+    """Write genres into a copy of a file, outside of the library and without journalling.
 
     Raises
     ------
     GenrifyError, OSError
-        If that is not possible; the copy is as it was.
+        If that is not possible; the copy is unchanged.
     """
     names = tuple(_written_form(session, genre) for genre in genres)
     plan = tags.plan_write(path, names, field=session.settings.tagging.field)
@@ -66,7 +66,7 @@ def tag_copy(session: Session, path: str, genres: Sequence[str]) -> None:
 
 
 def _written_form(session: Session, genre: str) -> str:
-    """Return a typed genre as it is written: labels and names of the vocabulary in their usual form."""
+    """Return the form in which a typed genre is written: the usual name, if it is one of the vocabulary."""
     typed = genre.strip().casefold()
     for label in session.vocabulary.labels:
         name = session.written_name(label)

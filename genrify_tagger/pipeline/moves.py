@@ -1,4 +1,4 @@
-"""Follow songs to new paths, and mark files as missing that are gone.
+"""Follow songs to new paths, and mark files that are gone as missing.
 
 A path is where a song is now, not which song it is. A file found at a new path is a song that has moved if it is the
 same file as one known from a path that does not exist any more, or has the same audio. Then its record and its journal
@@ -92,7 +92,7 @@ class MoveTracker:
         path : str
             Real path of the file.
         audio_key : str
-            What song it is.
+            The song's identity.
         dry_run : bool
             Only find it.
 
@@ -265,6 +265,6 @@ def _stat_or_none(path: str) -> FileStat | None:
 
 
 def _equal_ending(one: str, other: str) -> int:
-    """Return how many final parts two paths have in common."""
+    """Return how many trailing components two paths have in common."""
     pairs = zip(reversed(one.split(os.sep)), reversed(other.split(os.sep)), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,4 +1,4 @@
-"""What another run of this program does to a file while this one processes it: a second scan, or the service.
+"""Detect that another run of this program (a second scan, the service) changes a file while this one processes it.
 
 The journal tells: every run writes there before it changes a file, and again when it is done.
 """
@@ -22,7 +22,7 @@ _VERBS = {"set": "set", "undo": "undone"}
 def change_in_flight(session: Session, target: str, stat: FileStat) -> ChangeRecord | None:
     """Return the change that another run made to a file since its fingerprint was `stat`.
 
-    A change that is being made is waited for.
+    Waits for a change in progress.
 
     Parameters
     ----------
@@ -45,19 +45,19 @@ def change_in_flight(session: Session, target: str, stat: FileStat) -> ChangeRec
 
 
 def undone_by(session: Session, change: ChangeRecord) -> ChangeRecord | None:
-    """Return the change by which another run has undone a change meanwhile, if one has; it is waited for."""
+    """Return the change by which another run has undone a change meanwhile, if any; waits for one in progress."""
     wait_for_write(session, change.path)
     fresh = session.store.change(change.id)
     return None if fresh is None or fresh.undone_by is None else session.store.change(fresh.undone_by)
 
 
 def wait_for_write(session: Session, target: str) -> bool:
-    """Wait until no live run is writing a file; return whether one was."""
+    """Wait until no running process is writing a file; return whether one was."""
     deadline = time.monotonic() + _WAIT_SECONDS
     was_pending = False
     while (newest := _newest_change(session, target)) is not None and newest.state == PENDING:
         if time.monotonic() > deadline or any(newest.id == change.id for change in session.store.pending_changes()):
-            return was_pending  # it hangs, or its process was killed: the next start settles it
+            return was_pending  # it hangs, or its process was killed: the next start resolves it
         was_pending = True
         if session.stop.wait(_POLL_SECONDS):
             return was_pending

@@ -1,4 +1,4 @@
-"""Finish or take back the writes that an earlier run had begun when it was killed."""
+"""Finish or revert the writes that an earlier run had begun when it was killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def reconcile(store: Store) -> None:
-    """Finish changes that are journalled as pending because a run was killed while writing.
+    """Resolve changes that are journalled as pending because a run was killed while writing.
 
     The file itself tells whether the new genre reached it; left-over temporary files are removed. If the disk is away
     or refuses, a later start tries again.
@@ -33,7 +33,7 @@ def reconcile(store: Store) -> None:
 
 
 def _is_reachable(change: ChangeRecord) -> bool:
-    """Tell a file that is gone from one whose disk is away, as far as one can."""
+    """Return whether a file's disk is there, as far as that can be told: if so, a file that is not found is gone."""
     folder = os.path.dirname(change.path)
     return os.path.lexists(change.path) or (os.path.isdir(folder) and change.backup is None)
 

@@ -28,21 +28,21 @@ class Result:
     reason : str or None
         Why, where the status alone does not say it.
     genres : tuple of str
-        What the analysis says, as written names; empty if unsure or not analysed.
+        The decided genres, as written names; empty if unsure or not analysed.
     guess : str or None
-        The likeliest genre as a written name, sure or not; None if there was no analysis, or it is not asked for.
+        The likeliest genre as a written name, sure or not; None without an analysis.
     confidence : float or None
         Calibrated probability that the guess is right.
     scores : mapping of str to float
         Every label of the vocabulary.
     vocabulary, model : str
-        The vocabulary and the model that gave it.
+        The vocabulary and the model used.
     tree : tuple of str
         Names in the genre tree from the top genre to the one decided on; empty if unsure or without a tree.
     before, after : tuple of str
         The genres in the file before and after (in a dry run: as they would be).
     cached : bool
-        Whether the analysis, or all of it, came from the store.
+        Whether the analysis came from the store.
     duration : float or None
         Seconds of audio.
     error : str or None
@@ -73,7 +73,7 @@ class Result:
 
     @property
     def withheld(self) -> bool:
-        """Whether a genre is not written, now or at an earlier scan, because it was undone, removed or changed."""
+        """Whether no genre was written, now or in an earlier scan, because one was undone, removed or changed."""
         return self.reason is not None and self.reason.endswith(FORCE_HINT)
 
     def as_json(self) -> dict[str, Any]:
@@ -107,5 +107,5 @@ class Summary(Counter[str]):
 
 
 def error_text(error: GenrifyError | OSError) -> str:
-    """Return what to tell the user of an error, without the path."""
+    """Return an error's message for the user, without the path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

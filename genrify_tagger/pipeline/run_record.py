@@ -1,4 +1,4 @@
-"""A run in the store: its number, under which changes are journalled, and what it counted."""
+"""A run in the store: its number, under which changes are journalled, and its counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genrify_tagger.pipeline.session import Session
 
 @dataclass(frozen=True)
 class RunHandle:
-    """A run in the store (0 for a dry run) and what it counted."""
+    """A run in the store (0 for a dry run) and its counts."""
 
     number: int
     counts: Summary = field(default_factory=Summary)
@@ -34,7 +34,12 @@ def run_record(
     try:
         yield run
         status = "done"
-    except (KeyboardInterrupt, InterruptedScanError, BrokenPipeError, SystemExit):  # the last two: nobody reads on
+    except (
+        KeyboardInterrupt,
+        InterruptedScanError,
+        BrokenPipeError,
+        SystemExit,
+    ):  # the last two: the reader of a pipe has gone
         status = "interrupted"
         raise
     finally:

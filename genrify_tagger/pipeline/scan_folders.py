@@ -1,4 +1,4 @@
-"""A scan: find audio files in folders and take each of them through the engine."""
+"""A scan: find audio files in folders and process each of them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def scan_folders(session: Session, paths: Sequence[str], writer: Writer, options
 
     Notes
     -----
-    Closing the generator early (as an interrupt does) ends all analyses, lets writes that were begun finish, and keeps
-    what is done.
+    Closing the generator early (as an interrupt does) ends all analyses, lets writes in progress finish, and keeps
+    all results so far.
     """
     with FilePool(session, writer, options) as pool:
         for outcome in pool.in_order(_found(session, paths, writer, options)):
@@ -48,14 +48,14 @@ def scan_folders(session: Session, paths: Sequence[str], writer: Writer, options
 
 
 def discovered(library: LibrarySettings, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
-    """Find the audio files under `paths`, by the settings' patterns."""
+    """Find the audio files under `paths` that match the patterns in the settings."""
     return discover(paths, include=library.include, exclude=library.exclude, roots=library.roots)
 
 
 def _found(
     session: Session, paths: Sequence[str], writer: Writer, options: ScanOptions
 ) -> Iterator[FileTask | Outcome]:
-    """Yield the files to be processed, and the outcomes of those that need not be."""
+    """Yield the files to process, and the outcomes of those that need no processing."""
     found = discovered(session.settings.library, paths)
     if writer.remembers:
         session.moves.remember_mounts(paths)
@@ -119,9 +119,9 @@ def _remembered_path(session: Session, record: FileRecord) -> tuple[str, ...]:
 def moved_records(
     session: Session, candidates: Iterable[Candidate], known: Collection[str], *, dry_run: bool
 ) -> dict[str, FileRecord]:
-    """Return the records of those candidates that are known from another path and otherwise unchanged.
+    """Return the records of the candidates that are known from another path and otherwise unchanged.
 
-    The songs move to their new paths, unless in a dry run.
+    Moves the songs to their new paths, except in a dry run.
     """
     unknown = {item.target: item.stat for item in candidates if item.target not in known}
     former = session.moves.follow_files(unknown, dry_run=dry_run) if unknown else {}

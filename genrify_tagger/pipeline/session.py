@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What all steps share; safe to use from several threads.
+    """What all steps share; thread-safe.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Session:
     sidecar : Sidecar
         The model's description.
     stop : threading.Event
-        Set to end the session: no new write is begun.
+        Set to end the session: no new write begins.
     """
 
     settings: Settings
@@ -91,7 +91,7 @@ class Session:
 
     @cached_property
     def front_end(self) -> str:
-        """Under which front-end parameters analyses are kept: the features' own, and how many segments."""
+        """The key under which analyses are stored: a digest of the front-end parameters, and the number of segments."""
         parameters = json.dumps(dict(self.sidecar.front_end), sort_keys=True)
         digest = hashlib.blake2b(parameters.encode(), digest_size=4).hexdigest()
         return f"{digest}-s{self.settings.analysis.segments}"
@@ -117,27 +117,27 @@ class Session:
         return written_names(self.settings, self.sidecar)
 
     def written_name(self, label: str) -> str:
-        """Return the name to write for a label; see `written_names`. A label that only another model has is its own."""
+        """Return the name to write for a label (see `written_names`); a label of another model is its own name."""
         return self._names.get(label, label)
 
     def guess(self, scores: Mapping[str, float], confidence: float | None) -> str | None:
-        """Return the written name of what is likeliest, sure or not; None without an analysis."""
+        """Return the written name of the likeliest label, sure or not; None without an analysis."""
         label = likeliest(scores, confidence)
         return self.written_name(label) if label else None
 
 
 @contextmanager
 def open_session(settings: Settings, *, files: int | None = None, create: bool = True) -> Iterator[Session]:
-    """Open a session, finish what an earlier run left unfinished, and close it all at the end.
+    """Open a session, resolve what an earlier run left unfinished, and close everything at the end.
 
     Parameters
     ----------
     settings : Settings
         The effective settings.
     files : int or None
-        How many files there will be at most, if that is known: no more processes than that are started.
+        Maximum number of files, if known: no more processes than that are started.
     create : bool
-        Whether to make a database that does not exist; else that is an error.
+        Whether to create the database if it does not exist; otherwise that is an error.
 
     Raises
     ------

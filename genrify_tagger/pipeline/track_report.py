@@ -1,4 +1,4 @@
-"""Everything that is known of one file, without changing it: for `show` and for the page."""
+"""Everything known about one file, without changing it: for `show` and for the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_TAGS = Snapshot("", (), None)  # of a file whose container has no place for 
 
 @dataclass(frozen=True, eq=False)
 class TrackReport:
-    """What is known of one file.
+    """What is known about one file.
 
     Attributes
     ----------
@@ -35,11 +35,11 @@ class TrackReport:
     cached : bool
         Whether the analysis came from the store.
     decision : Decision
-        What that means under the session's settings.
+        The decision by the session's settings.
     timeline : tuple of (label, score) pairs, one a segment
-        The likeliest label of each segment by itself; None and 0 for a silent one.
+        The likeliest label of each segment on its own; None and 0 for a silent one.
     record : FileRecord or None
-        What the last scan remembered.
+        The record of the last scan.
     changes : tuple of ChangeRecord
         The journal's entries, newest first.
     """
@@ -56,7 +56,7 @@ class TrackReport:
 
 
 def inspect_file(session: Session, path: str) -> TrackReport:
-    """Report on one file of the library; it is analysed if it never was.
+    """Report on one file of the library, analysing it if necessary.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def inspect_file(session: Session, path: str) -> TrackReport:
 
 
 def inspect_one_off(session: Session, path: str) -> TrackReport:
-    """Report on a file that does not belong to the library; the store keeps nothing of it.
+    """Report on a file that does not belong to the library; nothing is stored.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _report(
 
 
 def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str | None, float], ...]:
-    """Return the likeliest label of each segment by itself, with its score; None and 0 for a silent one."""
+    """Return the likeliest label of each segment on its own, with its score; None and 0 for a silent one."""
     activations = analysis.outputs[session.vocabulary.output]
     labels = session.vocabulary.labels
     return tuple(

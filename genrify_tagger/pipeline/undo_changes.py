@@ -19,18 +19,18 @@ from genrify_tagger.store import ChangeRecord
 
 
 def changes_of_run(session: Session, run: int) -> list[ChangeRecord]:
-    """Return a run's changes that were not undone yet, newest first."""
+    """Return a run's changes that are not undone yet, newest first."""
     return [change for change in session.store.changes(run=run) if _is_standing(change)]
 
 
 def last_changing_run(session: Session) -> int | None:
-    """Return the newest run with a change that was not undone and undid nothing itself, if any."""
+    """Return the newest run that is not an undo and has a change left to undo, if any."""
     standing = (change.run for change in session.store.changes() if _is_standing(change) and change.origin != "undo")
     return next(standing, None)
 
 
 def changes_under(session: Session, path: str) -> list[ChangeRecord]:
-    """Return, for a file or each file below a folder, our newest change that was not undone.
+    """Return the newest change that is not undone, for a file or for each file below a folder.
 
     Songs that were moved there since the last scan are found as well.
     """
@@ -44,7 +44,7 @@ def changes_under(session: Session, path: str) -> list[ChangeRecord]:
 
 
 def _follow_by_audio(session: Session, path: str) -> None:
-    """Identify the unknown files at or below a path by their audio: they may have been renamed one by one."""
+    """Identify the unknown files at or below a path by their audio: they may have been moved one by one."""
     found = [item.target for item in discovered(session.settings.library, [path]) if isinstance(item, Candidate)]
     known = session.store.sightings(found)
     for target in found:
@@ -56,7 +56,7 @@ def _follow_by_audio(session: Session, path: str) -> None:
 def undo_changes(
     session: Session, run: int, changes: Sequence[ChangeRecord], *, dry_run: bool = False
 ) -> Iterator[Result]:
-    """Give the files back the genres (the very bytes) that they had before `changes`.
+    """Restore the genres, byte for byte, that the files had before `changes`.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def undo_changes(
     run : int
         Run to record the undo under; it can be undone like any other.
     changes : sequence of ChangeRecord
-        What to undo, newest first.
+        The changes to undo, newest first.
     dry_run : bool
-        Only say what would happen.
+        Only report what would happen.
 
     Yields
     ------
@@ -85,7 +85,7 @@ def undo_changes(
         try:
             yield _undo_one(session, run, change, path, dry_run=dry_run)
         except StoreError:
-            raise  # no single file's failure
+            raise  # affects all files
         except ChangedMeanwhileError as error:
             other = undone_by(session, change)
             failed = _failed(change, path, _named_run(session, change, path) or error)
@@ -95,7 +95,7 @@ def undo_changes(
 
 
 def _named_run(session: Session, change: ChangeRecord, path: str) -> GenrifyError | None:
-    """Return the refusal that names the later run whose genre is in the file, if it was one of this program."""
+    """Return a refusal that names the later run whose genre is in the file, if it was one of this program's."""
     later = session.store.last_change(path, change.audio_key, field=change.field)
     if later is None or later.id <= change.id or not tags.same_genre(later.after, _raw_now(path, change)):
         return None
@@ -123,12 +123,12 @@ def _standing_after(session: Session, change: ChangeRecord, genres: Sequence[str
     """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew."""
     has_genre = bool(meaningful(genres, session.settings.tagging.treat_as_missing))
     if change.origin == "set":
-        return ("kept", "has a genre") if has_genre else ("unsure", "what was set by hand was undone")
+        return ("kept", "has a genre") if has_genre else ("unsure", "a genre set by hand was undone")
     return "kept" if has_genre else "skipped", f"its genre was undone; {FORCE_HINT}"
 
 
 def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
-    """Refuse a change that beets wrote, or undid: its library would not know of another program's write."""
+    """Refuse a change that beets wrote or undid: its library would not know about another program's write."""
     if change.origin == "beets":
         raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
     undone: ChangeRecord | None = change

@@ -1,7 +1,7 @@
-"""Whether a file's genre may be written: DESIGN's rules 1, 2 and 4 as one pure function.
+"""Whether a file's genre may be written, as one pure function.
 
-A file that already has a genre is left alone unless asked; what is unsure is never written; and where a genre that we
-wrote was undone, removed or changed since, nothing is written again unless forced.
+A file that has a genre is left alone unless asked; an unsure decision is never written; if a genre that this program
+wrote was undone, removed or changed since, none is written again unless forced.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Provenance(Enum):
 
 
 def stricter(one: Provenance, other: Provenance) -> Provenance:
-    """Return which of two accounts of a genre's provenance forbids more."""
+    """Return the one of two provenances that forbids more."""
     order = (
         Provenance.SET_BY_HAND,
         Provenance.UNDONE,
@@ -94,7 +94,7 @@ def decide_write(
     if provenance is Provenance.CHANGED_SINCE and rules.changed == "ignore":
         provenance = Provenance.NOT_WRITTEN
     if provenance in (Provenance.UNDONE, Provenance.CHANGED_SINCE) and not force:
-        what = "undone" if provenance is Provenance.UNDONE else "changed or removed by someone else"
+        what = "undone" if provenance is Provenance.UNDONE else "changed or removed"
         reason = f"its genre was {what} since; {FORCE_HINT}"
         return WriteDecision("kept" if existing else "skipped", reason=reason)
     renews = provenance is Provenance.WRITTEN_BY_US and (reanalyse or force)
@@ -108,12 +108,12 @@ def decide_write(
     if rules.existing == "merge" and not renews:
         wanted = _merged(existing, names)
     if [g.casefold() for g in wanted] == [g.casefold() for g in present]:
-        return WriteDecision("kept", reason="says so already")
+        return WriteDecision("kept", reason="already has this genre")
     return WriteDecision("tagged", wanted)
 
 
 def meaningful(genres: Sequence[str], junk: Sequence[str]) -> tuple[str, ...]:
-    """Return the genres without those that count as none."""
+    """Return the genres without those that count as no genre."""
     ignored = {word.casefold() for word in junk}
     return tuple(g for g in genres if g.strip().casefold() not in ignored)
 

@@ -1,4 +1,4 @@
-"""Who writes the genre that the engine decided on: this program, another one, or (in a dry run) none."""
+"""Writers of the decided genre: this program, another one, or (in a dry run) none."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from genrify_tagger.tags import WritePlan
 
 @dataclass(frozen=True)
 class TagWriter:
-    """Writes tags itself, each change journalled.
+    """Writes tags itself and journals each change.
 
     Attributes
     ----------
     run : callable
         Returns the run to record changes under; called only if there is a change.
     origin : str
-        Who asks, for the journal.
+        What requested the change, for the journal.
     settled : bool
-        Write only into files that are still exactly as they were found.
+        Write only to files that have not changed at all since they were found.
     """
 
     run: Callable[[], int]
@@ -51,7 +51,7 @@ class TagWriter:
 
 @dataclass(frozen=True)
 class DryRun:
-    """Plans each change as `TagWriter` does and refuses what it would refuse; writes nothing."""
+    """Plans each change as `TagWriter` does, and refuses what that would refuse, but writes nothing."""
 
     remembers = False
 
@@ -70,12 +70,12 @@ class DryRun:
 
 @dataclass(frozen=True)
 class ExternalWriter:
-    """Leaves the writing to another program, which is told the outcome.
+    """Leaves the write to another program, which gets the outcome.
 
     Attributes
     ----------
     rename : callable
-        That program's names of labels, best first, given the genres that are present.
+        Returns that program's names for labels, best first, given the present genres.
     """
 
     rename: Callable[[Sequence[str], Sequence[str]], tuple[str, ...]]
@@ -91,12 +91,12 @@ class ExternalWriter:
 
 
 def _plan(session: Session, request: WriteRequest, *, settled: bool) -> WritePlan | None:
-    """Return how to write a genre, None if the file has it already.
+    """Return the plan to write a genre; None if the file already has it.
 
     Raises
     ------
     ChangedMeanwhileError
-        If the file is no longer as it was when it was analysed.
+        If the file has changed since it was analysed.
     """
     plan = tags.plan_write(request.task.path, request.result.after, field=session.settings.tagging.field)
     is_other = not tags.same_genre(plan.before.raw, request.snapshot.raw)
@@ -108,4 +108,4 @@ def _plan(session: Session, request: WriteRequest, *, settled: bool) -> WritePla
 
 
 def _already_there(request: WriteRequest) -> Result:
-    return replace(request.result, status="kept", reason="says so already", after=request.snapshot.genres)
+    return replace(request.result, status="kept", reason="already has this genre", after=request.snapshot.genres)

@@ -253,5 +253,5 @@ def open_asf(view: PatchedFile, field: str) -> Asf:
     check_asf([bytes(each[:_STREAM_HEAD]) for each in (*objects, *inner)])
     asf = Asf("asf", view, field, head, tuple(map(_opened, objects)), tuple(map(_opened, inner)))
     if asf.is_doubled:
-        raise TagReadError("the ASF header is damaged: it has the genre in an object that may be there only once")
+        raise TagReadError("the ASF header is damaged: the genre is in the second of two objects that must be unique")
     return asf

@@ -76,7 +76,7 @@ def _check_name(name: str, path: str) -> None:
     for mark in SPLITTERS:
         if mark in name:
             raise WriteRefusedError(
-                f"the genre name {name!r} contains {mark!r}, on which players split names",
+                f"the genre name {name!r} contains {mark!r}, at which players split genres",
                 path=path,
                 hint="pass several genres one by one, or choose another name in [tagging.names]",
             )

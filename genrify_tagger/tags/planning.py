@@ -119,7 +119,7 @@ def plan_restore(
     Raises
     ------
     ChangedMeanwhileError
-        If the field is not as `expected`: someone else changed it.
+        If the field is not as `expected`: another program changed it.
     WriteRefusedError, NotTaggableError, TagReadError
         As `plan_write`.
     """
@@ -132,7 +132,7 @@ def plan_restore(
 
     def want(state: TagState) -> Sequence[Piece] | None:
         if expected is not ... and not same_genre(snapshot(state, name).raw, cast("bytes | None", expected)):
-            raise ChangedMeanwhileError("the genre was changed by someone else since", path=path)
+            raise ChangedMeanwhileError("the genre was changed by another program since", path=path)
         if patch is None and former is not None:
             # An old version of this program knew fewer places, and wrote none of the others.
             kept = [piece for piece in state.pieces if piece.place not in places]
@@ -278,7 +278,7 @@ def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> N
     if joined(effective_genres(after)) != joined(genres):
         found = joined(effective_genres(after))
         if not found:
-            raise WriteRefusedError("the file's tag is damaged, so that a genre written there would not be found again")
+            raise WriteRefusedError("the file's tag is damaged: a genre written there would not be found again")
         raise WriteRefusedError(
             f"the file would still show the genre {found!r}, not {joined(genres) or 'none'!r}: its tag has it in a "
             "place that this program does not write"

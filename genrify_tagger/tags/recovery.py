@@ -90,7 +90,7 @@ def recover(
     Returns
     -------
     {"before", "after", "other"}
-        What the file holds. "other" if someone else changed it since, or it cannot be read.
+        What the file holds. "other" if another program changed it since, or it cannot be read.
 
     Raises
     ------

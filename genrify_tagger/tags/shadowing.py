@@ -120,7 +120,7 @@ def info_content(names: Sequence[bytes]) -> TagContent:
 def refuse_hiding(what: str, genres: Sequence[str]) -> WriteRefusedError:
     """Return the error for a file whose other fields stand where the genre cannot be written."""
     return WriteRefusedError(
-        f"the title and other fields of the file stand in {what}, where this program cannot write "
+        f"the file's title and other fields are in {what}, where this program cannot write "
         f"{'; '.join(genres)!r}, and a new tag would hide them from players",
         hint="convert its tags to the usual kind with a tag editor first",
     )

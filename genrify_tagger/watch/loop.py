@@ -90,10 +90,8 @@ class Loop:
 
     @property
     def phase(self) -> str:
-        """What it is doing: "looking", "working" or "idle"."""
-        return (
-            "looking" if any(rescan.is_full for rescan in self._rescans) else "working" if self.queue_length else "idle"
-        )
+        """What it is doing: "scanning", "processing" or "idle"."""
+        return "scanning" if any(r.is_full for r in self._rescans) else "processing" if self.queue_length else "idle"
 
     def run(self) -> Iterator[Result]:
         """Watch until asked to stop or to reload.

@@ -35,7 +35,7 @@ def service_state(settings: Settings) -> dict[str, Any] | None:
     -------
     dict or None
         JSON-able. `schema` (1), `pid`, `version`, `since` and `updated` (ISO 8601, UTC), `phase` ("starting",
-        "looking", "working", "idle"), `roots` (a list of {`path`, `watching`: "native", "polling" or
+        "scanning", "processing", "idle"), `roots` (a list of {`path`, `watching`: "native", "polling" or
         "lost", `folders`: number watched, `reason`: str or None}), `queue` (files that wait or are being worked on),
         `last_file` (str or None), `last_result` (the object of `scan --format jsonl` without scores, with `at`; or
         None), `counts` (results by status since `since`), `rate` (files a minute over the last ten minutes),

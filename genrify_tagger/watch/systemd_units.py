@@ -20,7 +20,7 @@ SYSTEM_FOLDER = "/etc/systemd/system"
 
 _COMMON = """\
 [Unit]
-Description=Genrify Tagger: listens to new songs and writes their genre
+Description=Genrify Tagger: tags new songs with their genre
 {after}
 [Service]
 Type=notify

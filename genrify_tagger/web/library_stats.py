@@ -19,12 +19,12 @@ _COST_FACTOR = 50  # times the seconds that counting took, since it reads the wh
 
 _PHASES = {
     "starting": "is starting",
-    "looking": "is scanning the library",
-    "working": "is analysing",
+    "scanning": "is scanning the library",
+    "processing": "is analysing",
     "idle": "is idle",
     "stopping": "is stopping",
 }
-_BUSY = {"looking", "working"}
+_BUSY = {"scanning", "processing"}
 
 Json = dict[str, Any]
 
