@@ -1,13 +1,13 @@
 """Alembic's environment: runs inside the transaction that `genrify_tagger.store.migrate` has opened.
 
-A change of the tables takes four steps: change `genrify_tagger/store/models.py`; add the next file to `versions/`
+A change of the tables takes four steps: change `genrify_tagger/store/tables.py`; add the next file to `versions/`
 (modelled on the last one, plain SQLAlchemy types only, so that it stays what it was); set `HEAD` in
 `genrify_tagger/store/migrate.py`; run `pytest tests/test_store_migrate.py`, which compares models and migrations.
 """
 
 from alembic import context
 
-from genrify_tagger.store.models import Base
+from genrify_tagger.store.tables import Base
 
 attributes = context.config.attributes
 context.configure(

@@ -20,7 +20,7 @@ from genrify_tagger.analysis import Analysis
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
 from genrify_tagger.store import FileRecord, Move, Store, as_stored, check, open_store, utc_now
-from genrify_tagger.store.models import ANALYSES, CHANGES
+from genrify_tagger.store.tables import ANALYSES, CHANGES
 from tests.store_databases import BACKENDS, ROOT, new_url
 
 NOT_UTF8 = "/music/caf\udce9\nnew line/a.mp3"

@@ -22,7 +22,7 @@ from genrify_tagger.errors import StoreError, StoreNewerError
 from genrify_tagger.store import Store, check, open_store
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
-from genrify_tagger.store.models import Base
+from genrify_tagger.store.tables import Base
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
 from tests.test_store_sqlite import rows, task, told
 

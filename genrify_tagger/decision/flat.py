@@ -125,7 +125,7 @@ def decide(
     confidence = _confidence(scores, inside, vocabulary)
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:
-        return Decision((), confidence, by_label, f"confidence {below(confidence, threshold)}")
+        return Decision((), confidence, by_label, f"confidence {format_below(confidence, threshold)}")
     return Decision(_best(by_label, vocabulary, max_genres, threshold), confidence, by_label, None)
 
 
@@ -240,7 +240,7 @@ def _even_scores(vocabulary: Labels) -> dict[str, float]:
     return dict.fromkeys(vocabulary.labels, share)
 
 
-def below(confidence: float, threshold: float) -> str:
+def format_below(confidence: float, threshold: float) -> str:
     """Return both numbers with as many digits as are needed to tell them apart."""
     for digits in (2, 3, 4):
         if f"{confidence:.{digits}f}" != f"{threshold:.{digits}f}":

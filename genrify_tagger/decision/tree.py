@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from genrify_tagger.analysis import SILENCE, FloatArray
-from genrify_tagger.decision.flat import SILENT, Array, Decision, below
+from genrify_tagger.decision.flat import SILENT, Array, Decision, format_below
 
 LEVELS: Final = ("leaf", "parent", "both")  # what of the path from the top genre to the decided one is written
 
@@ -209,5 +209,5 @@ def _log_odds(probability: Array | FloatArray, epsilon: float) -> Array:
 def _why_not(top: tuple[str, float], threshold: float) -> str:
     label, confidence = top
     if confidence < threshold:
-        return f"confidence {below(confidence, threshold)}"
+        return f"confidence {format_below(confidence, threshold)}"
     return f"too little evidence for {label}"

@@ -11,8 +11,8 @@ from sqlalchemy import RowMapping, Select, select, tuple_
 
 from genrify_tagger.analysis import Analysis, FloatArray
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import ANALYSES
 from genrify_tagger.store.sql import PAGE, upsert
+from genrify_tagger.store.tables import ANALYSES
 
 SINGLE, HALF = np.dtype("<f4"), np.dtype("<f2")
 HALF_MAX = float(np.finfo(np.float16).max)

@@ -31,9 +31,9 @@ from sqlalchemy import (
 )
 
 from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
-from genrify_tagger.store.models import FILES
 from genrify_tagger.store.records import FileRecord
 from genrify_tagger.store.sql import below
+from genrify_tagger.store.tables import FILES
 
 Order = Literal["path", "title", "artist", "album", "confidence", "genre", "duration", "seen"]
 ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "genre", "duration", "seen")

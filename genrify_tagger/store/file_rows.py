@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, case, delete, func, select, true, update
 
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import FILES
 from genrify_tagger.store.records import MISSING, FileRecord, Sighting, utc_now
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
+from genrify_tagger.store.tables import FILES
 
 PRESENT = FILES.c.missing_since.is_(None)
 SIGHTING = (FILES.c.stat, FILES.c.status, FILES.c.model, FILES.c.settings_key, FILES.c.missing_since, FILES.c.title)

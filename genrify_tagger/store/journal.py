@@ -11,9 +11,9 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
 from genrify_tagger.process_identity import is_gone
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import CHANGES, RUNS
 from genrify_tagger.store.records import ChangeRecord, ObservedTag, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
+from genrify_tagger.store.tables import CHANGES, RUNS
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
 ID = CHANGES.c.id

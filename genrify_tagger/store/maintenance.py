@@ -16,9 +16,9 @@ from genrify_tagger.store.db_errors import describe_db_error
 from genrify_tagger.store.file_rows import PRESENT, Files
 from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.migrate import HEAD, stored_revision
-from genrify_tagger.store.models import ANALYSES, FILES, MOUNTS
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
+from genrify_tagger.store.tables import ANALYSES, FILES, MOUNTS
 
 MAX_FREE_SHARE = 0.25  # of unused pages, beyond which the file is rebuilt
 MAX_FINDINGS = 20  # a damaged database has thousands

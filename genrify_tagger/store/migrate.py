@@ -14,7 +14,7 @@ from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.db_errors import RESTORE, USE_ANOTHER, shown
-from genrify_tagger.store.models import Base
+from genrify_tagger.store.tables import Base
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from genrify_tagger.files import FileStat
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import CHANGES, FILES, MOUNTS
 from genrify_tagger.store.sql import below, in_batches
+from genrify_tagger.store.tables import CHANGES, FILES, MOUNTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 
 from genrify_tagger.process_identity import is_gone, this_process
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.models import CHANGES, RUNS
 from genrify_tagger.store.records import RunRecord, utc_now
+from genrify_tagger.store.tables import CHANGES, RUNS
 
 RUNNING, INTERRUPTED = "running", "interrupted"
 

@@ -13,9 +13,9 @@ from sqlalchemy import Integer, Text, and_, case, cast, distinct, func, select
 
 from genrify_tagger.store.browse import AFTER, NO_GENRE
 from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
-from genrify_tagger.store.models import ANALYSES, CHANGES, FILES, RUNS
 from genrify_tagger.store.records import RunRecord
 from genrify_tagger.store.runs import as_run
+from genrify_tagger.store.tables import ANALYSES, CHANGES, FILES, RUNS
 
 BINS = 20  # of the confidence chart
 

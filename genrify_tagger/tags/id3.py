@@ -137,7 +137,7 @@ def parse(data: bytes) -> Tag:
     if version == 2 and flags & 0x40:
         raise TagReadError("the ID3v2.2 tag is compressed")
     body = memoryview(data)[HEADER : HEADER + from_syncsafe(data[6:10])]
-    borders = _Borders(body, data, on=version < 4 and bool(flags & UNSYNC))
+    borders = _OffsetMap(body, data, on=version < 4 and bool(flags & UNSYNC))
     start = _extended_size(borders.plain, version) if version > 2 and flags & EXTENDED else 0
     spans, end, wide = _spans(borders.plain, start, version)
     frames = tuple(memory_budget.deduplicated(body[borders.raw(a) : borders.raw(b)]) for a, b in spans)
@@ -147,7 +147,7 @@ def parse(data: bytes) -> Tag:
     return Tag(version, revision, flags, bytes(body[: borders.raw(start)]), frames, tail, padding, wide)
 
 
-class _Borders:
+class _OffsetMap:
     """Translate offsets in a tag after taking back unsynchronisation into offsets before.
 
     Millions of bytes may have been put in, and few borders are asked for: they are counted by blocks.

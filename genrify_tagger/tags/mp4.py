@@ -19,7 +19,7 @@ from genrify_tagger.errors import NotTaggableError, TagReadError, WriteRefusedEr
 from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.model import GENRE, Edit, Piece, check_count, insert_at
 from genrify_tagger.tags.mp4_atoms import Atom, atoms, content_start, first_of, inside, leaves, shift_offsets
-from genrify_tagger.tags.mp4_homes import MEAN, TEXT, GenreHome, genre_homes, is_field, item_values
+from genrify_tagger.tags.mp4_genre_atoms import MEAN, TEXT, GenreAtom, genre_atoms, is_field, item_values
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.protection import check_mp4
 from genrify_tagger.tags.tagged_stream import check_trailing_tags
@@ -86,10 +86,10 @@ class Mp4:
         return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in self._elsewhere))
 
     @cached_property
-    def _elsewhere(self) -> list[GenreHome]:
+    def _elsewhere(self) -> list[GenreAtom]:
         if self.field != GENRE:
             return []
-        return genre_homes(self.view, self.top, self.path[2] if len(self.path) > 2 else None)
+        return genre_atoms(self.view, self.top, self.path[2] if len(self.path) > 2 else None)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return one atom with one value for each genre."""
@@ -178,10 +178,10 @@ class Mp4:
         """Return every other atom of the tag, and a hash of every other atom but the tables of offsets."""
         hashed, skipped = 0, {b"stco", b"co64", b"tfhd", b"tfra", b"mdat", b"free", b"ilst"}
         kept = [part for part in self._children if not is_field(part, self.field)]
-        homes = {home.start for home in self._elsewhere}
+        found = {atom.start for atom in self._elsewhere}
         made = {b"hdlr"} if len(self.path) > 2 else set()
         for atom in self._leaves():
-            if atom.start in homes or atom.name in skipped or (atom.name in made and self._is_new_handler(atom)):
+            if atom.start in found or atom.name in skipped or (atom.name in made and self._is_new_handler(atom)):
                 continue
             hashed += atom.end - atom.body
             if hashed > _MAX_HASHED:

@@ -10,7 +10,7 @@ from genrify_tagger.tags import vorbis
 from genrify_tagger.tags.flac import Flac
 from genrify_tagger.tags.model import Edit, Piece
 from genrify_tagger.tags.ogg import Ogg
-from genrify_tagger.tags.shadowing import Home, choose_homes, keyed_content
+from genrify_tagger.tags.shadowing import CandidateTag, choose_tags, keyed_content
 from genrify_tagger.tags.tagged_stream import TaggedStream, open_stream
 
 
@@ -42,21 +42,21 @@ class CommentWithOuterTags:
         return (*native, *self.outer.values_by_place)
 
     @property
-    def _home(self) -> Home:
+    def _candidate(self) -> CandidateTag:
         field = self.native.field
         keys = [entry.partition(b"=")[0].decode("latin-1") for entry in vorbis.others(self.native.comment, field)]
-        return Home(vorbis.PLACE, keyed_content("vorbis", keys), bool(self.native.pieces), is_usual=True)
+        return CandidateTag(vorbis.PLACE, keyed_content("vorbis", keys), bool(self.native.pieces), is_usual=True)
 
     @property
     def _is_alone(self) -> bool:
         """Whether players show nothing of the outer tags: with FLAC, if the comment has something to show."""
-        return self.native.container == "flac" and self._home.content.is_shown
+        return self.native.container == "flac" and self._candidate.content.is_shown
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the comments, unless they would hide another tag, and the pieces of the other tags that get it."""
         if genres and self._is_alone:
             return (*self.native.compose(genres), *self.outer.pieces)
-        chosen = choose_homes([self._home, *self.outer.homes])
+        chosen = choose_tags([self._candidate, *self.outer.candidates])
         native = self.native.compose(genres) if vorbis.PLACE in chosen else ()
         return (*native, *self.outer.compose_in(chosen, genres))
 

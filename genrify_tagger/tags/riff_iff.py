@@ -18,7 +18,7 @@ from genrify_tagger.tags.list_info import InfoList
 from genrify_tagger.tags.located_tag import LocatedTag
 from genrify_tagger.tags.model import GENRE, Edit, Piece
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.shadowing import Home, choose_homes, refuse_hiding
+from genrify_tagger.tags.shadowing import CandidateTag, choose_tags, hidden_fields_error
 from genrify_tagger.tags.tagged_stream import NEW_ID3, check_trailing_tags
 
 _MAX_CHUNKS = 10_000
@@ -129,15 +129,15 @@ class Chunked:
         tag, infos = self.located, self.infos
         # A new ID3 tag begins with the frames that say what LIST-INFO says.
         carries = frozenset(info.name for info in infos) if tag.parts and not tag.exists else frozenset()
-        homes = [Home(tag.name, tag.content(self.field), bool(tag.pieces(self.field)), True, carries)]
+        candidates = [CandidateTag(tag.name, tag.content(self.field), bool(tag.pieces(self.field)), True, carries)]
         for number, info in enumerate(infos):
             usual = number == 0 and self.field == GENRE
-            homes.append(Home(info.name, info.content(self.field), bool(info.pieces(self.field)), usual))
-        if genres and not any(home.content.is_shown or home.has_field for home in homes):
+            candidates.append(CandidateTag(info.name, info.content(self.field), bool(info.pieces(self.field)), usual))
+        if genres and not any(candidate.content.is_shown or candidate.has_field for candidate in candidates):
             check_trailing_tags(self.view, genres)
-        chosen = choose_homes(homes)
+        chosen = choose_tags(candidates)
         if genres and self.field != GENRE and tag.name not in chosen:
-            raise refuse_hiding("a LIST-INFO chunk", genres)
+            raise hidden_fields_error("a LIST-INFO chunk", genres)
         made = tag.compose(self.field, genres) if tag.name in chosen else []
         made += [piece for info in infos if info.name in chosen for piece in info.compose(self.field, genres)]
         return tuple(made)

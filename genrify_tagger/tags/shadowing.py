@@ -57,7 +57,7 @@ class TagContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class CandidateTag:
     """A tag, existing or to be made, that may hold the genre.
 
     Attributes
@@ -69,7 +69,7 @@ class Home:
     is_usual : bool
         It gets the genre unless that hides something.
     carries : frozenset of str
-        Names of the homes whose fields it repeats, so that it cannot hide them.
+        Names of the candidates whose fields it repeats, so that it cannot hide them.
     """
 
     name: str
@@ -79,13 +79,13 @@ class Home:
     carries: frozenset[str] = frozenset()
 
 
-def choose_homes(homes: Sequence[Home]) -> set[str]:
-    """Return the names of the homes to write: each that has the genre, and the usual ones or what they would hide."""
-    chosen = {home.name for home in homes if home.has_field}
-    for home in homes:
-        if home.is_usual and not home.has_field:
-            others = (other for other in homes if other is not home and other.name not in home.carries)
-            chosen |= {other.name for other in others if home.content.hides(other.content)} or {home.name}
+def choose_tags(candidates: Sequence[CandidateTag]) -> set[str]:
+    """Return the names of the tags to write: those with the genre, and the usual ones or what they would hide."""
+    chosen = {candidate.name for candidate in candidates if candidate.has_field}
+    for candidate in candidates:
+        if candidate.is_usual and not candidate.has_field:
+            others = (other for other in candidates if other is not candidate and other.name not in candidate.carries)
+            chosen |= {other.name for other in others if candidate.content.hides(other.content)} or {candidate.name}
     return chosen
 
 
@@ -117,7 +117,7 @@ def info_content(names: Sequence[bytes]) -> TagContent:
     return TagContent("info", not names, fields, fields)
 
 
-def refuse_hiding(what: str, genres: Sequence[str]) -> WriteRefusedError:
+def hidden_fields_error(what: str, genres: Sequence[str]) -> WriteRefusedError:
     """Return the error for a file whose other fields stand where the genre cannot be written."""
     return WriteRefusedError(
         f"the file's title and other fields are in {what}, where this program cannot write "

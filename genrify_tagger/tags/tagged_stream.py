@@ -17,7 +17,7 @@ from genrify_tagger.tags.located_tag import LocatedTag
 from genrify_tagger.tags.model import GENRE, MAX_TAGS, Edit, Piece, check_count, joined
 from genrify_tagger.tags.mpeg_frames import has_frame
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.shadowing import Home, TagContent, choose_homes, refuse_hiding, v1_content
+from genrify_tagger.tags.shadowing import CandidateTag, TagContent, choose_tags, hidden_fields_error, v1_content
 
 # A tag made where none was: the version that mutagen, mediafile and Picard write by default.
 NEW_ID3 = 4
@@ -73,15 +73,15 @@ class TaggedStream:
         return said if any(said) or not self._v1_piece() else (*said, genre_names.from_v1(self._v1_byte))
 
     @property
-    def homes(self) -> list[Home]:
+    def candidates(self) -> list[CandidateTag]:
         """The tags that may hold the field."""
-        homes = [self._home(located) for located in self.tags]
+        candidates = [self._candidate(located) for located in self.tags]
         if self.v1 is not None:
             usual = self.primary != "none" and self.field == GENRE
-            homes.append(Home(_V1, v1_content(self._v1_block), bool(self._v1_piece()), usual))
-        return homes
+            candidates.append(CandidateTag(_V1, v1_content(self._v1_block), bool(self._v1_piece()), usual))
+        return candidates
 
-    def _home(self, located: LocatedTag) -> Home:
+    def _candidate(self, located: LocatedTag) -> CandidateTag:
         first = located.name.endswith(":0")
         usual = first and (
             located.name.startswith(self.primary)
@@ -92,18 +92,18 @@ class TaggedStream:
             content = TagContent("id3", content.is_empty, content.is_shown, has_fields=False)
         # A new tag begins with what ID3v1 says.
         carries = frozenset({_V1} if located.parts and not located.exists else ())
-        return Home(located.name, content, bool(located.pieces(self.field)), usual, carries)
+        return CandidateTag(located.name, content, bool(located.pieces(self.field)), usual, carries)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the pieces of the tags that get the genre."""
-        chosen = choose_homes(self.homes)
+        chosen = choose_tags(self.candidates)
         # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
         if self._v1_says(genres) and self.primary == "id3":
             chosen -= {located.name for located in self.tags if not located.exists}
         return self.compose_in(chosen, genres)
 
     def compose_in(self, chosen: Collection[str], genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the pieces that say `genres` in the chosen homes.
+        """Return the pieces that say `genres` in the chosen candidates.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class TaggedStream:
             If nothing but ID3v1 is chosen, and it has no number for them.
         """
         if _V1 in chosen and len(chosen) == 1 and genres and not self._v1_says(genres):
-            raise refuse_hiding("an ID3v1 block", genres)
+            raise hidden_fields_error("an ID3v1 block", genres)
         made = [
             piece for located in self.tags if located.name in chosen for piece in located.compose(self.field, genres)
         ]
@@ -176,10 +176,10 @@ def check_trailing_tags(view: PatchedFile, genres: Sequence[str]) -> None:
         If there is such a tag.
     """
     behind = open_stream(view, GENRE, "", primary="none")
-    kinds = {home.name: home.content for home in behind.homes}
+    kinds = {candidate.name: candidate.content for candidate in behind.candidates}
     for name, content in kinds.items():
         if content.has_fields:
-            raise refuse_hiding("an ID3v1 block" if name == _V1 else "a tag behind the audio", genres)
+            raise hidden_fields_error("an ID3v1 block" if name == _V1 else "a tag behind the audio", genres)
 
 
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from genrify_tagger.files import display_path
 from genrify_tagger.library import Candidate, UnreadablePath
 from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
-from genrify_tagger.pipeline.changes import find_changed, task_for
+from genrify_tagger.pipeline.changed_files import find_changed, task_for
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.watch.clock import has_slept, read_clocks

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from genrify_tagger.files import display_path, is_inside
 from genrify_tagger.mounts import configured_mounts, network_folders, related_mounts, unmounted
 from genrify_tagger.pipeline import Session
-from genrify_tagger.pipeline.changes import PathFilter
+from genrify_tagger.pipeline.changed_files import PathFilter
 from genrify_tagger.watch.count_folders import Place, count_folders
 from genrify_tagger.watch.events import EventQueue, Watch
 from genrify_tagger.watch.folder_probe import FolderProbe, FolderState

@@ -15,7 +15,7 @@ from network_checks import runtime_differences, sample_mel
 from quantization import quantize_convolutions
 from recipe_options import CALIBRATION, HEADS, MODELS, parse_options, print_figures
 from shipped_network import build_shipped_network, feature_network
-from sidecar import sidecar_content
+from shipped_sidecar import sidecar_content
 
 VERSION = "1.3"
 LICENCE = "LICENSE-musicnn"

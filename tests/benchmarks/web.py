@@ -70,7 +70,7 @@ def _fill_embeddings(store: Store, tracks: int, front_end: str) -> None:
     from sqlalchemy import insert
 
     from genrify_tagger.store.analyses import _row
-    from genrify_tagger.store.models import ANALYSES
+    from genrify_tagger.store.tables import ANALYSES
 
     sidecar, one = load_sidecar(None), _row(analysis(0))
     random_numbers = np.random.default_rng(0)

@@ -20,7 +20,7 @@ TEXT, MEAN = b"\xa9gen", b"com.apple.iTunes"
 
 
 @dataclass(frozen=True, slots=True)
-class GenreHome:
+class GenreAtom:
     """A genre atom outside of moov.udta.meta.ilst, which begins at `start`: its bytes, and what it says."""
 
     start: int
@@ -37,18 +37,18 @@ class GenreHome:
         return Edit(self.start + 4, self.start + 8, b"free")
 
 
-def genre_homes(view: PatchedFile, top: Sequence[Atom], own: Atom | None) -> list[GenreHome]:
+def genre_atoms(view: PatchedFile, top: Sequence[Atom], own: Atom | None) -> list[GenreAtom]:
     """Return the genres outside of `own`, the "meta" atom that is read and written."""
-    found: list[GenreHome] = []
+    found: list[GenreAtom] = []
     for atom in _candidates(view, top):
         if atom.name == b"meta" and atom != own:
             found += _in_meta(view, atom)
         elif atom.name == TEXT:
             data = _bytes_of(view, atom)
-            found.append(GenreHome(atom.start, data, _of_quicktime(data[8:])))
+            found.append(GenreAtom(atom.start, data, _of_quicktime(data[8:])))
         elif atom.name == b"gnre":
             data = _bytes_of(view, atom)
-            found.append(GenreHome(atom.start, data, _of_3gp(data[8:])))
+            found.append(GenreAtom(atom.start, data, _of_3gp(data[8:])))
     return [home for home in found if home.genres]
 
 
@@ -72,14 +72,14 @@ def _bytes_of(view: PatchedFile, atom: Atom) -> bytes:
     return view.exactly(atom.start, atom.end - atom.start, "MP4 genre")
 
 
-def _in_meta(view: PatchedFile, meta: Atom) -> list[GenreHome]:
+def _in_meta(view: PatchedFile, meta: Atom) -> list[GenreAtom]:
     ilst = first_of(inside(view, meta), b"ilst")
     if ilst is None:
         return []
     items = [atom for atom in atoms(view, ilst.body, ilst.end) if atom.name in (TEXT, b"gnre", b"----")]
     check_count(len(items), "MP4 tags")
     read = ((item, view.exactly(item.start, item.end - item.start, "MP4 tag")) for item in items)
-    return [GenreHome(item.start, data, item_values(data)) for item, data in read if is_field(data, GENRE)]
+    return [GenreAtom(item.start, data, item_values(data)) for item, data in read if is_field(data, GENRE)]
 
 
 def _of_quicktime(content: bytes) -> tuple[str, ...]:

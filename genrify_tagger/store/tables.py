@@ -9,7 +9,7 @@ from sqlalchemy import JSON, Double, ForeignKey, Index, LargeBinary, MetaData, T
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from genrify_tagger.files import FileStat
-from genrify_tagger.store.types import PathType, PlainText, StatType, TupleType, UtcDateTime
+from genrify_tagger.store.column_types import PathType, PlainText, StatType, TupleType, UtcDateTime
 
 PENDING = text("state = 'pending'")
 
