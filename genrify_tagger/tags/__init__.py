@@ -2,8 +2,8 @@
 
 The only package that changes files. A change is planned first (`plan_write`, `plan_restore`: nothing is touched, and
 the plan knows the exact outcome, so that it can be journalled), then carried out (`apply`: a verified new file replaces
-the old one in one step). Every container is cut at the borders of its fields, and only the bytes of the genre change;
-everything beside it keeps its bytes, whether this package understands it or not.
+the old one in one step). Every tag is split at its field boundaries, and only the bytes of the genre change; all other
+bytes stay as they are, whether this package understands them or not.
 """
 
 from genrify_tagger.tags.atomic import apply

@@ -1,4 +1,4 @@
-"""Genres as people read them, and which names may be written."""
+"""Genre names: resolve the numbers in ID3 and MP4, and check which names may be written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resolve_id3(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def split_joined(values: Sequence[str]) -> tuple[str, ...]:
-    """Take apart what ID3v2.2 and ID3v2.3 hold as one text."""
+    """Split values that ID3v2.2 and ID3v2.3 join into one text."""
     return tuple(part for value in values for part in value.split(JOIN) if part)
 
 
@@ -53,14 +53,14 @@ def from_gnre(number: int) -> tuple[str, ...]:
 
 
 def check_genres(genres: Sequence[str], *, present: Sequence[str], path: str) -> tuple[str, ...]:
-    """Refuse names that would not be read back as they are written.
+    """Refuse names that would not be read back as written.
 
-    Names that the file already holds (`present`) may stay, whatever they are.
+    Names that are already in the file (`present`) may stay, whatever they are.
 
     Raises
     ------
     WriteRefusedError
-        For an empty name, control characters, unpaired surrogates, and what players split on.
+        For an empty name, control characters, unpaired surrogates, and characters at which players split.
     """
     for name in genres:
         if name not in present:

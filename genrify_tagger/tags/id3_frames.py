@@ -17,7 +17,7 @@ _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
-    """Return the values of `field` that a frame holds, None if it is another frame.
+    """Return the values of `field` in a frame; None if it is another frame.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _frame_id(version: int, field: str) -> bytes:
 
 
 def _content(tag: Tag, frame: bytes) -> bytes:
-    """Return a frame's body without what its flags wrapped around it."""
+    """Return a frame's body, decompressed and without the extra bytes that its flags announce."""
     plain = resync(frame) if tag.whole_unsync else frame
     if tag.version == 2:
         return plain[6:]
@@ -124,7 +124,7 @@ def _split_wide(data: bytes) -> list[bytes]:
 
 
 def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
-    """Return a frame, as it stands in this tag, that says `genres`.
+    """Return a frame with `genres`, as encoded in this tag.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None
     field : str
         "genre" or a custom name.
     genres : sequence of str
-        Values; ID3v2.4 keeps them apart, earlier versions join them with "; ".
+        Values; separate in ID3v2.4, joined with "; " in earlier versions.
     former : bytes or None
         The frame it replaces, whose encoding (where it can hold the text), status flags and group are kept.
     """
@@ -195,10 +195,10 @@ def _kept_flags(tag: Tag, former: bytes | None) -> tuple[int, int, bytes]:
 
 
 def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
-    """Return what an ID3v1 block (128 bytes) says, but for its genre, as frames of ID3v2.4.
+    """Return the fields of an ID3v1 block (128 bytes) as frames of ID3v2.4, without its genre.
 
-    The same frames as mutagen shows for such a file, so that nothing changes for who reads it through mutagen. None at
-    all if its text is not Latin-1: it would be shown wrongly.
+    These are the frames that mutagen shows for such a file, so that nothing changes for programs that use mutagen. None
+    at all if its text is not Latin-1: it would be shown wrongly.
     """
     if not is_latin1(block[3:127]):
         return ()
@@ -214,7 +214,7 @@ def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
 
 
 def fields_of_v1(block: bytes) -> dict[str, str]:
-    """Return what an ID3v1 block says, but for its genre, by the names that APEv2 has; none if it is not Latin-1."""
+    """Return the fields of an ID3v1 block by their APEv2 names, without its genre; none if it is not Latin-1."""
     if not is_latin1(block[3:127]):
         return {}
     has_track = block[125] == 0 and block[126] != 0

@@ -1,7 +1,7 @@
-"""MP4 and M4A: exchange the genre atom in moov.udta.meta.ilst; every other atom keeps its bytes.
+"""MP4 and M4A: replace the genre atom in moov.udta.meta.ilst; every other atom keeps its bytes.
 
-Where the atom cannot grow into a neighbouring ``free`` atom, what follows moves, and the tables that point at the
-audio (``stco``, ``co64``, ``tfhd``, ``tfra``) are corrected; tables that this does not know make it refuse.
+If the atom cannot grow into a neighbouring ``free`` atom, what follows moves, and the tables that point at the audio
+(``stco``, ``co64``, ``tfhd``, ``tfra``) are corrected; files with other such tables are refused.
 
 References
 ----------
@@ -80,7 +80,7 @@ class Mp4:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What each of the genre atoms says, and what players may show from elsewhere in the file."""
+        """The genres in each of the genre atoms, and those that players may show from elsewhere in the file."""
         order = (TEXT, b"gnre", b"----")
         ranked = sorted(self._own_pieces, key=lambda piece: order.index(piece.data[4:8]))
         return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in self._elsewhere))
@@ -209,9 +209,9 @@ def open_mp4(view: PatchedFile, field: str) -> Mp4:
     Raises
     ------
     NotTaggableError
-        If its audio is protected, or its tags have names of its own, under which no other tagger would look.
+        If its audio is protected, or its tags are under QuickTime keys, where no other tagger would look.
     TagReadError
-        If there is no moov, or atoms leave their parents.
+        If there is no moov, or atoms extend past their parents.
     """
     top = atoms(view, 0, view.size)
     moov = first_of(top, b"moov")
