@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genrify_tagger.config import Settings
     from genrify_tagger.pipeline import Session
 
-# Null: as Genrify Tagger's own settings file says, or its default.
+# Null: as in Genrify Tagger's own settings file, or its default.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "auto": True,
     "count": None,
@@ -55,7 +55,7 @@ _SETTING_OF: Final = {
     "database": "database.url",
 }
 _OVERRIDER: Final = "beets' settings"
-# What a hint offers besides the setting; beets has neither the option nor the variable.
+# The part of hints that does not apply to beets, which has neither the option nor the variable.
 _COMMAND_LINE = "--database, GENRIFY_DATABASE__URL or the setting"
 
 
@@ -98,7 +98,7 @@ def repair_blocks(log: logging.Logger) -> None:
 
 
 def is_auto(view: ConfigView, log: logging.Logger) -> bool:
-    """Tell whether imports are analysed; if the setting is invalid, warn and return False."""
+    """Return whether imports are analysed; if the setting is invalid, warn and return False."""
     from confuse import ConfigError
 
     try:
@@ -109,7 +109,7 @@ def is_auto(view: ConfigView, log: logging.Logger) -> bool:
 
 
 def convert_keeps_copies(names: Sequence[str]) -> bool:
-    """Tell whether the convert plugin keeps transcoded copies of imported files, and imports the files themselves."""
+    """Return whether the convert plugin keeps transcoded copies and imports the original files."""
     from confuse import ConfigError
 
     try:

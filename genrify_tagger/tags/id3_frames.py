@@ -75,7 +75,7 @@ def _content(tag: Tag, frame: bytes) -> bytes:
             body = resync(body)
     if encrypted:
         raise TagReadError("the genre in the ID3 tag is encrypted")
-    # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length behind it; all are skipped here.
+    # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length after it; all are skipped here.
     body = body[(4 if length else 0) + (1 if grouped else 0) :]
     return _inflated(body) if packed else body
 
@@ -189,7 +189,7 @@ def _kept_flags(tag: Tag, former: bytes | None) -> tuple[int, int, bytes]:
     grouped = 0x20 if tag.version == 3 else 0x40
     if not form & grouped:
         return status, 0, b""
-    # ID3v2.3 has the group's byte behind the decompressed size and the encryption's byte, ID3v2.4 first of all.
+    # ID3v2.3 has the group's byte after the decompressed size and the encryption's byte, ID3v2.4 first of all.
     at = 10 + (4 if tag.version == 3 and form & 0x80 else 0)
     return status, grouped, plain[at : at + 1]
 

@@ -75,7 +75,7 @@ class LocatedTag:
             return []
         former = self.pieces(field)
         own = next((piece for piece in former if not self._is_alias(piece.data, field)), None)
-        # No reader looks behind an unreadable stretch, and it must not be cut in two.
+        # No reader looks beyond an unreadable stretch, and it must not be cut in two.
         end = 0 if self.tag.tail else len(self.parts)
         at = former[0].at if former else end
         return [Piece(self.name, at, self._make(field, genres, own.data if own else None))]

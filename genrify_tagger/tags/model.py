@@ -22,7 +22,7 @@ JOIN = "; "
 GENRE = "genre"
 MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more than this is an attack on the reader
 MAX_BYTES = 256 << 10  # of the genre, wherever it stands; it is journalled, stored and shown
-MAX_TAGS = 64  # tags, one behind the other
+MAX_TAGS = 64  # consecutive tags
 
 
 def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:

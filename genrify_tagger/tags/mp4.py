@@ -24,7 +24,7 @@ from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.protection import check_mp4
 from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
-# Items for which players show no tag behind the audio.
+# Items for which players show no tag after the audio.
 _SHOWN = {b"\xa9nam", b"\xa9ART", b"\xa9alb", b"aART", b"\xa9day", b"trkn", b"\xa9wrt", b"\xa9cmt", b"disk", b"soar"}
 _ELSEWHERE = "mp4:elsewhere"
 _MAX_HASHED = 256 << 20
@@ -105,7 +105,7 @@ class Mp4:
         return (Piece("mp4", at, _make(b"----", named + data)),)
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
-        """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets.
+        """Return the edits: the tag, the free space after it, sizes of its parents, tables of offsets.
 
         A genre in another place becomes free space, so that nothing else moves.
         """

@@ -94,7 +94,7 @@ def _of_quicktime(content: bytes) -> tuple[str, ...]:
 
 
 def _of_3gp(content: bytes) -> tuple[str, ...]:
-    """Read an asset: version and flags, a language, and a text in UTF-8, or in UTF-16 behind a byte order mark."""
+    """Read an asset: version and flags, a language, and a text in UTF-8, or in UTF-16 after a byte order mark."""
     text = content[6:]
     wide = text[:2] in (b"\xfe\xff", b"\xff\xfe")
     value = text.decode("utf-16" if wide else "utf-8", "replace").split("\0")[0].strip()

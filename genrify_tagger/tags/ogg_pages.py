@@ -103,7 +103,7 @@ def later_pages(view: PatchedFile, last: OggPage) -> Iterator[OggPage]:
             page = read_page(view, at)
         except TagReadError as error:
             raise WriteRefusedError(
-                "the Ogg file is damaged behind its header, so it cannot be changed safely"
+                "the Ogg file is damaged after its header, so it cannot be changed safely"
             ) from error
         at = page.end
         if page.serial == last.serial:

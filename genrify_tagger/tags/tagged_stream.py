@@ -163,7 +163,7 @@ def trailing_tags(view: PatchedFile, audio: int) -> list[TagBlock]:
     found: list[TagBlock] = []
     for block in trailing_blocks(view.at, audio, view.size):
         found.insert(0, block)
-        check_count(len(found), "tags behind the audio", limit=MAX_TAGS)
+        check_count(len(found), "tags after the audio", limit=MAX_TAGS)
     return found
 
 
@@ -179,7 +179,7 @@ def check_trailing_tags(view: PatchedFile, genres: Sequence[str]) -> None:
     kinds = {candidate.name: candidate.content for candidate in behind.candidates}
     for name, content in kinds.items():
         if content.has_fields:
-            raise hidden_fields_error("an ID3v1 block" if name == _V1 else "a tag behind the audio", genres)
+            raise hidden_fields_error("an ID3v1 block" if name == _V1 else "a tag after the audio", genres)
 
 
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:
