@@ -15,7 +15,7 @@ from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions 
 
 from genrify_tagger.errors import GenrifyError
 
-from .genre_rules import GenreRules, load_tree, load_whitelist
+from .lastgenre_files import load_tree, load_whitelist
 
 if TYPE_CHECKING:
     import optparse
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from genrify_tagger.config import Settings
+    from genrify_tagger.genre_rules import GenreRules
     from genrify_tagger.pipeline import Session
 
 # Null: as in Genrify Tagger's own settings file, or its default.
@@ -290,17 +291,20 @@ def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
     UserError
         If the whitelist or the tree cannot be read.
     """
+    from genrify_tagger.genre_rules import GenreRules
+
     lastgenre = beets_config["lastgenre"]
+    own = session.genre_files
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
     writes_both = session.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
     return GenreRules(
-        written=session.vocabulary.names,
+        written={label: session.written_name(label) for label in session.vocabulary.labels},
         chosen=session.settings.tagging.names,
         count=max(session.settings.tagging.max_genres, 2 if writes_both else 1),
-        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])),
-        branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
-        canonical=canonical is not False,
+        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])) or own.whitelist,
+        tree=load_tree(canonical or specific, _if_set(lastgenre["canonical"])) or own.tree,
+        canonical=canonical is not False or bool(own.whitelist),
         prefer_specific=specific,
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),

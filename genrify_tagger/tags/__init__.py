@@ -7,6 +7,7 @@ bytes stay as they are, whether this package understands them or not.
 """
 
 from genrify_tagger.tags.atomic import apply
+from genrify_tagger.tags.genre_names import id3_numbers
 from genrify_tagger.tags.inplace import backup_path
 from genrify_tagger.tags.model import Snapshot, WritePlan, same_genre
 from genrify_tagger.tags.planning import plan_restore, plan_write, read, stat_or_none
@@ -19,6 +20,7 @@ __all__ = [
     "WritePlan",
     "apply",
     "backup_path",
+    "id3_numbers",
     "in_place_refusal",
     "plan_restore",
     "plan_write",

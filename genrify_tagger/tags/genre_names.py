@@ -47,6 +47,11 @@ def to_v1(genres: Sequence[str]) -> int:
     return next((_INDEX[name.casefold()] for name in genres if name.casefold() in _INDEX), NO_GENRE)
 
 
+def id3_numbers() -> dict[str, str]:
+    """Return the genres that numbers stand for, as they occur in other tags than ID3: "17" and "(17)"."""
+    return {form: name for number, name in enumerate(GENRES) for form in (str(number), f"({number})")}
+
+
 def from_gnre(number: int) -> tuple[str, ...]:
     """Return the genre that the legacy ``gnre`` atom of MP4 means (ID3v1's number plus one)."""
     return (GENRES[number - 1],) if 1 <= number <= len(GENRES) else ("Unknown",)
