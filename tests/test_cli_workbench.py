@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -14,7 +15,10 @@ from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.dependencies import INSTALL, missing_libraries, require_libraries
 from genrify_tagger.training.feature_table import COLUMNS
 from tests import media
+from tests.beets_library import Beets, need_beets
+from tests.page import serving
 from tests.program import Program
+from tests.watching import genre, watching
 from tests.workbench import need_library, sound, tones, write_wav
 
 
@@ -193,8 +197,54 @@ def test_a_model_of_ones_own_by_setting_and_by_option_of_every_command(program, 
         picture = tmp_path / f"{given[0].strip('-')}.svg"
         program("plot", song, *given, "--panels", "timeline", "-o", picture)
         assert "<svg" in picture.read_text()
-    for command in ("watch", "serve", "set"):
-        assert "--model PATH" in program(command, "--help").stdout
+    other = program("similar", song, status=1).stderr
+    assert "analysed with the model " in other and "run genrify-tag scan ~/Music first" in other
+
+
+def test_the_service_with_a_model_of_ones_own(program, own_model, library):
+    with watching(program, library, options=("--model", own_model)) as service:
+        found = {song.stem: service.tagged(song) for song in sorted(library.iterdir())}
+    assert found == {"classical": ["Classical"], "metal": ["Metal"], "polka": ["Polka"]}
+
+
+def test_the_page_with_a_model_of_ones_own(program, own_model, library):
+    with serving(program, "--model", str(own_model)) as page:
+        song = page.heard(library / "polka.wav")["song"]
+        assert 'data-names=\'["Classical", "Metal", "Polka"]\'' in page.get("/").text
+    assert song["genres"] == ["Polka"]
+    assert {score["label"] for score in song["scores"]} == {"classical", "metal", "polka"}
+
+
+def test_set_writes_a_models_labels_by_their_names(program, own_model, library):
+    song = library / "metal.wav"
+    program("set", song, "polka", "--model", own_model)
+    assert genre(song) == ["Polka"]
+    (kept,) = program.scan(song, "--model", own_model)
+    assert (kept["status"], kept["reason"]) == ("kept", "set by hand")
+    program("undo")
+    assert genre(song) == []
+
+
+@pytest.mark.parametrize("vocabulary", [None, "own"])
+def test_beets_with_a_model_of_ones_own(own_model, library, tmp_path, vocabulary):
+    need_beets()
+    (tmp_path / "incoming").mkdir()
+    beets = Beets(tmp_path / "home", plugins=[])
+    for song in sorted(library.iterdir()):
+        media.ffmpeg("-i", song, "-metadata", f"title={song.stem}", tmp_path / f"incoming/{song.stem}.flac")
+    beets("import", "-A", tmp_path / "incoming")
+    beets.plugins, beets.settings = ["genrify"], {}
+    # As documented: a relative path starts at beets' configuration.
+    shutil.copytree(own_model, tmp_path / "home/beets/mymodel")
+    beets.configure(model="mymodel", vocabulary=vocabulary)
+    assert "3 tagged" in beets("genrify").stderr
+    assert beets.genres() == {"classical": "Classical", "metal": "Metal", "polka": "Polka"}
+    model = json.loads((own_model / "genrify.json").read_text())["id"]
+    assert {item["genrify_model"] for item in beets.items()} == {model}
+    assert "3 items restored" in beets("genrify", "--undo").stderr
+    assert set(beets.genres().values()) == {""}
+    beets.configure(vocabulary="broad")
+    assert "genrify.vocabulary is 'broad'; the model has: own" in beets("genrify", status=1).stderr
 
 
 def test_evaluate_knows_the_vocabulary_of_a_model(program, own_model):

@@ -4,8 +4,10 @@ import json
 import shutil
 
 import pytest
+from mediafile import MediaFile
 
 from tests import media
+from tests.beets_library import song as tagged_song
 from tests.watching import song, watching
 
 SURE = ("--min-confidence", "0.05")
@@ -96,10 +98,23 @@ def test_beets_leaves_incomplete_files_alone(beets):
         assert "1 skipped" in done.stderr
     assert path.read_bytes() == content[: len(content) // 2]
     explained = beets("genrify", "--explain", "title:Jazz 2").stdout
-    assert "s are there" in explained
+    assert "s are there; --incomplete tags it anyway" in explained
     shutil.copystat(path, path)
     path.write_bytes(content)
     assert "1 tagged" in beets("genrify", "title:Jazz 2").stderr
+
+
+def test_beets_tags_what_was_cut_for_good_if_asked(beets, tmp_path):
+    path = next(path for path in beets.files() if path.suffix == ".flac")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert "1 tagged" in beets("genrify", "--incomplete", "title:Jazz 2").stderr
+    assert MediaFile(path).genres == ["Jazz"]
+    beets.configure(incomplete=True)
+    incoming = tagged_song(tmp_path / "incoming", "Cut", "flac", album="Another album")
+    incoming.write_bytes(incoming.read_bytes()[: len(content) // 2])
+    beets("import", "-A", incoming.parent)
+    assert beets.genres("genrify_status:tagged") == {"Cut": "Jazz", "Jazz 2": "Jazz"}
 
 
 def test_what_is_known_of_an_incomplete_file(program, tmp_path):

@@ -520,6 +520,24 @@ def test_runs_of_beets_are_undone_in_beets_which_is_said_once(own):
     assert "beet genrify --undo" in page.post(f"/api/runs/{runs[0]}/undo", status=409)["error"]
 
 
+def test_what_beets_has_undone_is_not_offered_again(beets):
+    beets("genrify")
+    beets("genrify", "--undo")
+    with serving(beets.program) as page:
+        undo, written = page.get("/api/runs").json["runs"]
+        assert [(run["kind"], run["undo_in_beets"], run["can_undo"]) for run in (written, undo)] == [
+            ("beets", False, False),
+            ("beets_undo", False, False),
+        ]
+        for address in ("/history", f"/history/{written['run']}", f"/history/{undo['run']}"):
+            text = page.get(address).text
+            assert "data-beets" not in text and "data-undo" not in text
+        refused = page.post(f"/api/runs/{undo['run']}/undo", status=409)["error"]
+        assert "beet genrify --force" in refused
+        beets("genrify", "--force", "title:Jazz 1")
+        assert page.get("/history").text.count("<code>beet genrify --undo</code>") == 1
+
+
 def test_the_overview_says_how_sure_the_program_was_and_is(own):
     program, _, page = own
     before = page.get("/api/overview").json

@@ -15,7 +15,7 @@ from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions 
 
 from genrify_tagger.errors import GenrifyError
 
-from .lastgenre_files import load_tree, load_whitelist
+from .genre_rules import GenreRules, load_tree, load_whitelist
 
 if TYPE_CHECKING:
     import optparse
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from genrify_tagger.config import Settings
-    from genrify_tagger.genre_rules import GenreRules
     from genrify_tagger.pipeline import Session
 
-# Null: as in Genrify Tagger's own settings file, or its default.
+# Null: as Genrify Tagger's own settings file says, or its default.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "auto": True,
     "count": None,
@@ -41,6 +40,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "vocabulary": None,
     "names": {},
     "existing": False,
+    "incomplete": None,
     "album_genre": True,
     "jobs": None,
     "database": None,
@@ -52,11 +52,12 @@ _SETTING_OF: Final = {
     "model": "analysis.model",
     "vocabulary": "analysis.vocabulary",
     "names": "tagging.names",
+    "incomplete": "tagging.incomplete",
     "jobs": "analysis.jobs",
     "database": "database.url",
 }
 _OVERRIDER: Final = "beets' settings"
-# The part of hints that does not apply to beets, which has neither the option nor the variable.
+# What a hint offers besides the setting; beets has neither the option nor the variable.
 _COMMAND_LINE = "--database, GENRIFY_DATABASE__URL or the setting"
 
 
@@ -99,7 +100,7 @@ def repair_blocks(log: logging.Logger) -> None:
 
 
 def is_auto(view: ConfigView, log: logging.Logger) -> bool:
-    """Return whether imports are analysed; if the setting is invalid, warn and return False."""
+    """Tell whether imports are analysed; if the setting is invalid, warn and return False."""
     from confuse import ConfigError
 
     try:
@@ -110,7 +111,7 @@ def is_auto(view: ConfigView, log: logging.Logger) -> bool:
 
 
 def convert_keeps_copies(names: Sequence[str]) -> bool:
-    """Return whether the convert plugin keeps transcoded copies and imports the original files."""
+    """Tell whether the convert plugin keeps transcoded copies of imported files, and imports the files themselves."""
     from confuse import ConfigError
 
     try:
@@ -151,6 +152,9 @@ def add_options(command: ui.Subcommand) -> None:
     parser.add_option("-c", "--count", type="int", metavar="N", help="maximum number of genres of an item")
     parser.add_option("--min-confidence", type="float", metavar="0..1", help="write no genre below this confidence")
     parser.add_option("--vocabulary", metavar="NAME", help="vocabulary (list of genres) to use")
+    parser.add_option(
+        "--incomplete", action="store_true", default=None, help="also tag files that are shorter than their headers say"
+    )
     parser.add_option("-j", "--jobs", type="int", metavar="N", help="number of analysis processes")
     parser.add_option(
         "-e", "--explain", action="store_true", default=False, help="print all scores and the decision; change nothing"
@@ -291,20 +295,17 @@ def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
     UserError
         If the whitelist or the tree cannot be read.
     """
-    from genrify_tagger.genre_rules import GenreRules
-
     lastgenre = beets_config["lastgenre"]
-    own = session.genre_files
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
     writes_both = session.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
     return GenreRules(
-        written={label: session.written_name(label) for label in session.vocabulary.labels},
+        written=session.vocabulary.names,
         chosen=session.settings.tagging.names,
         count=max(session.settings.tagging.max_genres, 2 if writes_both else 1),
-        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])) or own.whitelist,
-        tree=load_tree(canonical or specific, _if_set(lastgenre["canonical"])) or own.tree,
-        canonical=canonical is not False or bool(own.whitelist),
+        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])),
+        branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
+        canonical=canonical is not False,
         prefer_specific=specific,
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),

@@ -45,9 +45,12 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
     with open_session(state.settings(), files=1, create=False) as session:
         song = inspect_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
+        model = session.sidecar.id
         found = EmbeddingIndex(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
-        raise GenrifyError("the library has no other analysed song yet", hint="run genrify-tag scan ~/Music first")
+        raise GenrifyError(
+            f"the library has no other song analysed with the model {model}", hint="run genrify-tag scan ~/Music first"
+        )
     if playlist is not None:
         _write_playlist(os.path.abspath(playlist), found)
     for neighbour in found:

@@ -20,8 +20,8 @@ from genrify_tagger.store.tables import ANALYSES, CHANGES, FILES, RUNS
 BINS = 20  # of the confidence chart
 
 #: "write": genres were written; "undo": writes were undone; "redo": an undo was undone, so that the writes stand again;
-#: "beets": the changes were made inside beets, which alone undoes them.
-RunKind = Literal["write", "undo", "redo", "beets"]
+#: "beets": the changes were made inside beets, which alone undoes them; "beets_undo": it undid them.
+RunKind = Literal["write", "undo", "redo", "beets", "beets_undo"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Statistics(Files):
         """Return what the changes of some runs are: see `RunKind`; runs without changes are left out."""
         undone = CHANGES.alias("undone")
         query = (
-            select(CHANGES.c.run, RUNS.c.command, func.max(CHANGES.c.undoes), func.max(undone.c.undoes))
+            select(
+                CHANGES.c.run, RUNS.c.command, func.count(), func.count(CHANGES.c.undoes), func.count(undone.c.undoes)
+            )
             .join(RUNS, RUNS.c.id == CHANGES.c.run)
             .outerjoin(undone, undone.c.id == CHANGES.c.undoes)
             .where(CHANGES.c.run.in_(sorted(runs)))
@@ -131,7 +133,7 @@ class Statistics(Files):
             return int(connection.execute(select(songs).where(STATUS.in_([status]))).scalar_one())
 
 
-def _run_kind(command: str, undoes: int | None, undoes_undo: int | None) -> RunKind:
+def _run_kind(command: str, changes: int, undos: int, redos: int) -> RunKind:
     if command.split(" ")[0] == "beet":
-        return "beets"
-    return "redo" if undoes_undo is not None else "undo" if undoes is not None else "write"
+        return "beets_undo" if undos == changes else "beets"
+    return "redo" if redos else "undo" if undos else "write"

@@ -1,7 +1,7 @@
-"""Recognise formats that this program cannot tag by their first bytes, whatever the file is called.
+"""Files that are not audio files this program can tag, told by their first bytes, whatever they are called.
 
-MPEG audio has no signature, and many containers hold its frames, so a file with another format's signature never counts
-as MPEG audio.
+MPEG audio has no signature of its own, and its frames lie in many containers, so what has the signature of something
+else is never taken for it.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ _TS_PACKETS = (188, 192, 204)
 
 
 def foreign_format(view: PatchedFile, start: int) -> str | None:
-    """Return the kind of file that begins at `start`; None if it is not one of the known signatures.
+    """Return what kind of file begins at `start`, None if its bytes do not tell.
 
     Parameters
     ----------
     view : PatchedFile
     start : int
-        Offset after the ID3 tags in front.
+        Behind the ID3 tags in front.
     """
     head = view.at(start, 264)
     found = next((what for signature, what in _SIGNATURES.items() if head.startswith(signature)), None)

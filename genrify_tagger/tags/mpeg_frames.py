@@ -1,4 +1,4 @@
-"""Recognise frames of MPEG audio (layers I to III)."""
+"""Tell frames of MPEG audio (layer I to III) from other bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_frame(head: bytes) -> bool:
 
 
 def has_frame(data: bytes) -> bool:
-    """Return whether there is a frame header anywhere in `data`."""
+    """Return whether the header of a frame stands anywhere in `data`."""
     at = data.find(b"\xff")
     while at >= 0:
         if is_frame(data[at : at + 4]):

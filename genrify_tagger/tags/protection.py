@@ -1,4 +1,4 @@
-"""Recognise protected (encrypted) audio by the header of a file, before anything is decoded.
+"""Tell protected (encrypted) audio from the header of a file, before anything is decoded.
 
 References
 ----------

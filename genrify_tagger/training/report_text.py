@@ -36,7 +36,7 @@ def _row(report: Report) -> str:
 
 
 def _kept_apart(report: Report) -> str:
-    """Return whether the test music was trained on, for a model that was not trained for this evaluation."""
+    """Say whether the test music was trained on, for a model that was not trained here."""
     if report.n_trained_on is None:
         return "not known"
     return f"*{report.n_trained_on} trained on*" if report.n_trained_on else "none trained on"

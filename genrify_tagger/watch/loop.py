@@ -56,13 +56,13 @@ class Loop:
     paths : list of str
         The roots.
     flags : ControlFlags
-        Set by signal handlers.
+        What signals asked for.
     batches : RunBatches
         Group results into runs.
     expected : set of str
         Mount points seen at least once.
     tick : callable
-        Called in every iteration to publish the state; returns the maximum seconds until the next call.
+        Called in every iteration to publish the state; returns after how many seconds to call it again at the latest.
     """
 
     session: Session

@@ -1,4 +1,4 @@
-"""Signal handlers that set flags and wake the main loop by a pipe, because locks are not safe in a handler."""
+"""Signal handlers that set flags, and a wait that they end: a pipe, because a lock is not safe in a handler."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Wake:
 
 
 class ControlFlags:
-    """Flags that signal handlers set: to stop, to reload the settings.
+    """What signals have asked of the service: to stop, to reload its settings.
 
     Attributes
     ----------
     wake : Wake
-        Wakes the main loop.
+        What the main loop waits for.
     stop, reload : bool
-        Whether to stop, and to reload the settings.
+        What was asked for.
     restart : bool
         Whether the main loop has to restart because settings have changed.
     """

@@ -207,8 +207,11 @@ def get_service() -> ApiResponse:
 
 
 def _refuse_beets(run: int) -> None:
-    if app_context().session.store.run_kinds([run]).get(run) == "beets":
+    kind = app_context().session.store.run_kinds([run]).get(run)
+    if kind == "beets":
         abort(409, f"run {run} was made inside beets; undo it there: {views.BEETS_UNDO}")
+    if kind == "beets_undo":
+        abort(409, f"run {run} was undone inside beets; {views.BEETS_FORCE} writes the genres again")
 
 
 def _task_response(task: Task) -> ApiResponse:

@@ -15,7 +15,7 @@ _NULLABLE_NUMBER: Json = {"type": ["number", "null"]}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _NULLABLE_COUNT: Json = {"type": ["integer", "null"], "minimum": 0}
 _FLAG: Json = {"type": "boolean"}
-_RUN_KIND: Json = {"type": "string", "enum": ["write", "undo", "redo", "beets"]}
+_RUN_KIND: Json = {"type": "string", "enum": ["write", "undo", "redo", "beets", "beets_undo"]}
 _COUNTS: Json = {"type": "object", "additionalProperties": _COUNT}
 
 
@@ -128,6 +128,7 @@ SCHEMAS: Json = {
         undone=_COUNT,
         kind=_RUN_KIND,
         can_undo=_FLAG,
+        undo_in_beets=_FLAG,
     ),
     "Runs": _object(runs=_list(_ref("Run"))),
     "Change": _object(

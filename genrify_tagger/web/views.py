@@ -21,6 +21,7 @@ Json = dict[str, Any]
 #: Undoing a redo is offered once only: at the writes, which stand again. Runs of beets are undone in beets.
 UNDOABLE = ("write", "undo")
 BEETS_UNDO = "beet genrify --undo"
+BEETS_FORCE = "beet genrify --force"
 
 _CONFIDENCE_PHRASES = (
     (0.9, "very sure"),
@@ -175,6 +176,7 @@ def _run_json(record: RunRecord, made: int, undone: int, kind: RunKind) -> Json:
         "undone": undone,
         "kind": kind,
         "can_undo": undone < made and kind in UNDOABLE,
+        "undo_in_beets": undone < made and kind == "beets",
     }
 
 

@@ -1,4 +1,4 @@
-"""Title, artist and album of files, so that these can be searched.
+"""What files call themselves: title, artist and album, so that they can be searched for.
 
 Revision ID: 0002
 Revises: 0001
