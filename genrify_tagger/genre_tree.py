@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.errors import ModelError
-
-Path = tuple[str, ...]
+from genrify_tagger.genre_rules import Tree, parse_tree
+from genrify_tagger.genre_spelling import Path, spelling
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +63,7 @@ def load_tree_head(head: str, head_sha256: str, tree: str, tree_sha256: str, nam
         If a file is missing, damaged or not the one described, or the two do not fit together.
     """
     weights, bias, leaves = _head_arrays(_checked(head, head_sha256), head)
-    known = parse_tree(_checked(tree, tree_sha256).decode(), tree)
+    known = _parsed_tree(_checked(tree, tree_sha256).decode(), tree)
     lacking = [name for name in names.values() if spelling(name) not in known]
     if lacking or not set(names) <= set(leaves):
         raise ModelError(f"the tree's head and the tree do not fit together ({', '.join(lacking)})", path=tree)
@@ -75,49 +73,11 @@ def load_tree_head(head: str, head_sha256: str, tree: str, tree_sha256: str, nam
     return TreeHead(weights, bias, leaves, parents, paths)
 
 
-def parse_tree(text: str, path: str) -> dict[str, Path]:
-    """Return the path from the root to each genre of a tree, by `spelling`; the first one if a genre occurs twice.
-
-    Parameters
-    ----------
-    text : str
-        Content of a file in the form of beets' `genres-tree.yaml`.
-    path : str
-        Its path, for errors.
-
-    Raises
-    ------
-    ModelError
-        If it is not valid YAML.
-    """
-    import yaml
-
+def _parsed_tree(text: str, path: str) -> Tree:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ModelError("the genre tree is not valid YAML", path=path) from error
-    found: dict[str, Path] = {}
-    for one in _paths(content, ()):
-        found.setdefault(spelling(one[-1]), one)
-    return found
-
-
-def spelling(name: str) -> str:
-    """Return the form in which names are compared: "Hip-Hop", "hip hop" and "hiphop" are the same."""
-    return re.sub(r"[\s_-]+", "", name.casefold())
-
-
-def _paths(node: Any, above: Path) -> Iterator[Path]:
-    """Yield the path to each genre, parents before children."""
-    if isinstance(node, Mapping):
-        for name, below in node.items():
-            yield (*above, str(name))
-            yield from _paths(below, (*above, str(name)))
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        for one in node:
-            yield from _paths(one, above)
-    elif node is not None:
-        yield (*above, str(node))
+        return parse_tree(text)
+    except ValueError as error:
+        raise ModelError(f"the genre tree {error}", path=path) from error
 
 
 def _checked(path: str, sha256: str) -> bytes:

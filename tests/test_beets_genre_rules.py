@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from genrify_tagger.genre_rules import GenreRules
 from tests.beets_library import need_beets
 
 LABELS = ["hiphop", "disco", "metal", "jazz", "classical", "country", "reggae", "rock", "pop", "blues"]
@@ -26,9 +27,9 @@ print(json.dumps([format_(plugin._resolve_genres([word])) for word in words]))
 @pytest.fixture(scope="module")
 def module():
     need_beets()
-    import beetsplug.genrify.genre_rules
+    import beetsplug.genrify.lastgenre_files
 
-    return beetsplug.genrify.genre_rules
+    return beetsplug.genrify.lastgenre_files
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def vocabulary():
 
 
 def make(module, vocabulary, **more):
-    return module.GenreRules(written=vocabulary.names, chosen=more.pop("chosen", {}), **{"count": 1, **more})
+    return GenreRules(written=vocabulary.names, chosen=more.pop("chosen", {}), **{"count": 1, **more})
 
 
 def test_without_settings_labels_get_their_written_names(module, vocabulary):
@@ -72,11 +73,11 @@ def test_a_tree_of_the_users_own_names_the_parents(module, vocabulary, tmp_path)
     file = tmp_path / "tree.yaml"
     file.write_text("- urban:\n    - hip hop:\n        - trap\n    - r&b\n- jazz\n")
     tree = module.load_tree(str(file), None)
-    assert make(module, vocabulary, branches=tree, canonical=True)(["hiphop"], []) == ("Urban",)
+    assert make(module, vocabulary, tree=tree, canonical=True)(["hiphop"], []) == ("Urban",)
     wanted = frozenset({"hiphop", "urban"})
-    both = make(module, vocabulary, branches=tree, canonical=True, whitelist=wanted, count=2)
+    both = make(module, vocabulary, tree=tree, canonical=True, whitelist=wanted, count=2)
     assert both(["hiphop"], []) == ("Hip Hop", "Urban")
-    specific = make(module, vocabulary, branches=tree, prefer_specific=True, count=2)
+    specific = make(module, vocabulary, tree=tree, prefer_specific=True, count=2)
     assert specific(["jazz", "hiphop"], []) == ("Hip-Hop", "Jazz")
 
 
@@ -110,7 +111,7 @@ def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(module, 
     genre_rules = make(
         module,
         vocabulary,
-        branches=module.load_tree(True, None),
+        tree=module.load_tree(True, None),
         whitelist=module.load_whitelist(whitelist, None),
         canonical=True,
         count=count,

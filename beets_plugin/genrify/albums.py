@@ -1,4 +1,4 @@
-"""The genre of an album: that of most of its tracks. The tracks keep their own."""
+"""The genre of an album: that of at least half of its tracks. The tracks keep their own."""
 
 from __future__ import annotations
 

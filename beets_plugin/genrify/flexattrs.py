@@ -2,7 +2,7 @@
 
 Four are for the user: `genrify_status`, `genrify_confidence`, `genrify_scores` and `genrify_model`. The others serve
 `--undo`: `genrify_genres` is the genre that the plugin set, `genrify_before` the one before, and `genrify_run` the
-run in the journal. They tell a genre set by the plugin from one set by anyone else, and stay with an item that moves.
+run in the journal. They distinguish a genre set by the plugin from any other, and stay with an item that moves.
 `genrify_earlier` keeps these three of earlier runs.
 """
 
@@ -66,12 +66,12 @@ def genres_given(item: Item) -> list[str] | None:
 
 
 def has_given_genre(item: Item) -> bool:
-    """Tell whether an item still has the genre that the plugin set."""
+    """Return whether an item still has the genre that the plugin set."""
     return genres_given(item) == genres_of(item)
 
 
 def was_undone(item: Item) -> bool:
-    """Tell whether the last thing that the plugin did to an item was an undo."""
+    """Return whether the plugin's last change of an item was an undo."""
     return bool(item_attr(item, STATUS) == UNDONE)
 
 
@@ -81,7 +81,7 @@ def item_attr(item: Item, name: str) -> Any:
 
 
 def item_provenance(item: Item) -> Provenance:
-    """Return the provenance of an item's genre, as far as beets' library knows it."""
+    """Return the provenance of an item's genre, as far as it is known from beets' library."""
     from genrify_tagger.pipeline.write_policy import Provenance
 
     if was_undone(item):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from beets.library import Album, Item
     from beets.logging import BeetsLogger
 
+    from genrify_tagger.genre_rules import GenreRules
     from genrify_tagger.pipeline import Summary
     from genrify_tagger.pipeline.file_task import Outcome
 
-    from .genre_rules import GenreRules
     from .lazy_session import LazySession
     from .options import RunOptions
     from .write_journal import WriteJournal

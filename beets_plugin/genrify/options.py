@@ -15,7 +15,7 @@ from beets.ui import UserError  # type: ignore[attr-defined] # beets.exceptions 
 
 from genrify_tagger.errors import GenrifyError
 
-from .genre_rules import GenreRules, load_tree, load_whitelist
+from .lastgenre_files import load_tree, load_whitelist
 
 if TYPE_CHECKING:
     import optparse
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from confuse import ConfigView
 
     from genrify_tagger.config import Settings
+    from genrify_tagger.genre_rules import GenreRules
     from genrify_tagger.pipeline import Session
 
-# Null: as Genrify Tagger's own settings file says, or its default.
+# Null: as in Genrify Tagger's own settings file, or its default.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "auto": True,
     "count": None,
@@ -57,7 +58,7 @@ _SETTING_OF: Final = {
     "database": "database.url",
 }
 _OVERRIDER: Final = "beets' settings"
-# What a hint offers besides the setting; beets has neither the option nor the variable.
+# The part of hints that does not apply to beets, which has neither the option nor the variable.
 _COMMAND_LINE = "--database, GENRIFY_DATABASE__URL or the setting"
 
 
@@ -100,7 +101,7 @@ def repair_blocks(log: logging.Logger) -> None:
 
 
 def is_auto(view: ConfigView, log: logging.Logger) -> bool:
-    """Tell whether imports are analysed; if the setting is invalid, warn and return False."""
+    """Return whether imports are analysed; if the setting is invalid, warn and return False."""
     from confuse import ConfigError
 
     try:
@@ -111,7 +112,7 @@ def is_auto(view: ConfigView, log: logging.Logger) -> bool:
 
 
 def convert_keeps_copies(names: Sequence[str]) -> bool:
-    """Tell whether the convert plugin keeps transcoded copies of imported files, and imports the files themselves."""
+    """Return whether the convert plugin keeps transcoded copies and imports the original files."""
     from confuse import ConfigError
 
     try:
@@ -295,17 +296,20 @@ def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
     UserError
         If the whitelist or the tree cannot be read.
     """
+    from genrify_tagger.genre_rules import GenreRules
+
     lastgenre = beets_config["lastgenre"]
+    own = session.genre_files
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
     writes_both = session.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
     return GenreRules(
-        written=session.vocabulary.names,
+        written={label: session.written_name(label) for label in session.vocabulary.labels},
         chosen=session.settings.tagging.names,
         count=max(session.settings.tagging.max_genres, 2 if writes_both else 1),
-        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])),
-        branches=load_tree(canonical or specific, _if_set(lastgenre["canonical"])),
-        canonical=canonical is not False,
+        whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])) or own.whitelist,
+        tree=load_tree(canonical or specific, _if_set(lastgenre["canonical"])) or own.tree,
+        canonical=canonical is not False or bool(own.whitelist),
         prefer_specific=specific,
         keep_existing=_existing(view) == "merge",
         title_case=view["title_case"].get(bool),

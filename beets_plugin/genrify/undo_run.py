@@ -96,7 +96,7 @@ class RunUndo:
             item.store()
 
     def _find_write(self, item: Item) -> tuple[bool, int | None]:
-        """Tell whether beets wrote the plugin's genre into the file, and by which change, if that is known."""
+        """Return whether beets wrote the plugin's genre into the file, and by which change, if known."""
         from genrify_tagger.pipeline.external_writes import latest_change, standing_change
         from genrify_tagger.pipeline.write_policy import Provenance
 

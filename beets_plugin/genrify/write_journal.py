@@ -37,7 +37,7 @@ class WriteJournal:
     lazy_session : LazySession
         Provides the session and the run.
     log : BeetsLogger
-        For files that could not be journalled; beets writes them all the same.
+        For files that could not be journalled; beets writes them anyway.
     describe_error : callable
         Returns the message of an error of a file.
     """
@@ -114,7 +114,7 @@ class WriteJournal:
         self._finish_change(path)
 
     def has_written(self, item: Item) -> bool:
-        """Tell whether beets wrote an item's file since the last call."""
+        """Return whether beets wrote an item's file since the last call."""
         written = item.id in self._written
         self._written.discard(item.id)
         return written

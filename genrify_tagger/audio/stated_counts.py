@@ -115,7 +115,7 @@ def measure_musepack8(source: Source) -> Shortfall | None:
     total = rate = per_packet = packets = 0
     for name, at, size in _musepack_packets(source):
         if name == b"SE" or not name.isalpha() or not name.isupper():
-            return None  # the end, or damage behind which nothing can be told
+            return None  # the end, or damage after which nothing is known
         if at + size > source.end:
             break
         if name == b"SH":

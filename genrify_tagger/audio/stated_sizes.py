@@ -100,7 +100,7 @@ def _aiff_rate(common: bytes) -> float:
 
 
 def _whole(source: Source) -> Source:
-    """Return the file with the tags behind the audio, which are chunks here."""
+    """Return the file with the tags after the audio, which are chunks here."""
     return replace(source, end=os.fstat(source.fd).st_size)
 
 

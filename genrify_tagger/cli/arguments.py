@@ -21,10 +21,10 @@ RUN = click.IntRange(1, 2**31 - 1)
 
 @contextmanager
 def readable_store(state: CliContext) -> Iterator[Store]:
-    """Open the database for a command that only reads; none is made.
+    """Open the database for a command that only reads, without creating one.
 
-    A database that was named has to exist: a mistyped name is no empty library. The default one need not exist before
-    the first scan.
+    A database named by the user must exist: a mistyped name is not an empty library. The default one need not exist
+    before the first scan.
     """
     from genrify_tagger.store import database_file, open_store
 
@@ -57,7 +57,7 @@ def known_path(store: Store, path: str | None) -> str | None:
     Raises
     ------
     GenrifyError
-        If nothing is there and the store knows nothing below it: a mistyped name must not look like an empty result.
+        If nothing is there and the store has nothing below it: a mistyped name must not look like an empty result.
     """
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""What `set` and `undo` share: a run that changes files one by one and reports each."""
+"""The code that `set` and `undo` share: a run that changes files one by one and reports each."""
 
 from __future__ import annotations
 

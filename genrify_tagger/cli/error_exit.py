@@ -1,4 +1,4 @@
-"""How errors end the program: one line on stderr and an exit status."""
+"""End the program after an error: one line on stderr and an exit status."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
 
 
 def local_time(at: datetime, *, seconds: bool = False) -> str:
-    """Format a time as people read it, in their own time zone."""
+    """Format a time in the local time zone."""
     return f"{at.astimezone():{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}"
 
 

@@ -62,7 +62,7 @@ def summary(counts: Summary, *, seconds: float, analysed: int, dry_run: bool) ->
 
 
 def withheld_line(number: int) -> str:
-    """Say how many files were left alone because the user, or another program, undid what was written to them."""
+    """Return the line that counts files left alone because their genre was undone, removed or changed."""
     return f"{counted(number, 'file')} left alone because their genre was undone, removed or changed; {FORCE_HINT}."
 
 

@@ -130,7 +130,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a clean end: the current write is finished, all results so far are kept.
+    """Turn the first Ctrl-C or SIGTERM into a clean end: finish the current write, keep all results so far.
 
     Further ones are ignored until the process ends, so that pressing Ctrl-C twice does not cut the clean-up short.
     """

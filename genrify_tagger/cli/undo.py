@@ -84,5 +84,5 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
 
 
 def _is_of_beets(changes: Sequence[ChangeRecord]) -> bool:
-    """Tell whether beets wrote all of these changes, so that beets must undo them."""
+    """Return whether beets wrote all of these changes, so that beets must undo them."""
     return all(change.origin == "beets" for change in changes)

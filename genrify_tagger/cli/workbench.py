@@ -1,4 +1,4 @@
-"""What the workbench commands share: dataset options, checks of the output folder, the list of skipped files."""
+"""The code that workbench commands share: dataset options, output folder checks, the list of skipped files."""
 
 from __future__ import annotations
 

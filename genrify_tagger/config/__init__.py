@@ -17,6 +17,7 @@ from genrify_tagger.config.rendering import (
 from genrify_tagger.config.settings import (
     AnalysisSettings,
     DatabaseSettings,
+    GenreSettings,
     LibrarySettings,
     Setting,
     Settings,
@@ -30,6 +31,7 @@ from genrify_tagger.config.values import nearest
 __all__ = [
     "AnalysisSettings",
     "DatabaseSettings",
+    "GenreSettings",
     "LibrarySettings",
     "LoadedSettings",
     "Setting",

@@ -257,7 +257,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_RawValue]:
     for variable in sorted(v for v in environ if v.startswith(_PREFIX) and v != "GENRIFY_CONFIG"):
         table = by_variable.get(variable.rpartition("__")[0])
         setting = by_variable.get(variable) or table
-        if setting is None or (setting is table and setting.key != "names"):
+        if setting is None or (setting is table and not setting.is_table):
             _reject_unknown(variable, by_variable)
             continue
         text = environ[variable]

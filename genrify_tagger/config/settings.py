@@ -153,6 +153,36 @@ class TaggingSettings:
 
 
 @dataclass(frozen=True)
+class GenreSettings:
+    """How genres are named, in the library and where the program writes them."""
+
+    aliases: Mapping[str, str] = _setting(
+        "Words that stand for another genre, as a table from word to name; case, hyphens and & do not matter.",
+        factory=dict,
+        form="genre",
+        example={"rap": "Hip-Hop"},
+    )
+    whitelist: str = _setting(
+        "Text file with a genre a line, such as lastgenre's genres.txt; others are never written. Empty: all may be.",
+        "",
+        form="path",
+        example="~/genres.txt",
+    )
+    tree: str = _setting(
+        "YAML file of a genre tree, such as lastgenre's genres-tree.yaml. A genre that the whitelist lacks is replaced "
+        "by the nearest wider one in the tree. Empty: the tree of the model.",
+        "",
+        form="path",
+        example="~/genres-tree.yaml",
+    )
+    ignore: tuple[str, ...] = _setting(
+        "Words in genre fields that are no genre.",
+        (),
+        example=("Favourites",),
+    )
+
+
+@dataclass(frozen=True)
 class WatchSettings:
     """The background service."""
 
@@ -220,6 +250,7 @@ class Settings:
     library: LibrarySettings = field(default_factory=LibrarySettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     tagging: TaggingSettings = field(default_factory=TaggingSettings)
+    genres: GenreSettings = field(default_factory=GenreSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)
@@ -273,6 +304,11 @@ class Setting:
     def variable(self) -> str:
         """The environment variable that sets it."""
         return f"GENRIFY_{self.section}__{self.key}".upper()
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its value is a table."""
+        return typing.get_origin(self.hint) is Mapping
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ from genrify_tagger.pipeline.analyse_file import (
 from genrify_tagger.pipeline.file_state import record_of
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer, WriteRequest
 from genrify_tagger.pipeline.incomplete import why_incomplete
-from genrify_tagger.pipeline.journalled_write import provenance_of
+from genrify_tagger.pipeline.journalled_write import last_decisive_change, provenance_of
 from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
@@ -199,9 +199,8 @@ class _FileRun:
         return found
 
     def _journal_provenance(self, snapshot: Snapshot, audio_key: str) -> Provenance:
-        field = self.session.settings.tagging.field
         known_at = self.session.moves.follow(self.task.target, audio_key, dry_run=not self.writer.remembers)
-        change = self.session.store.last_change(known_at, audio_key, field=field)
+        change = last_decisive_change(self.session, known_at, audio_key)
         return provenance_of(change, snapshot, audio_key)
 
     def _write(self, snapshot: Snapshot, result: Result) -> tuple[Result, FileStat]:

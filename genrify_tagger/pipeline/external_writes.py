@@ -13,7 +13,7 @@ from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError, TagError
 from genrify_tagger.files import FileStat, file_stat
 from genrify_tagger.pipeline.analyse_file import identify
-from genrify_tagger.pipeline.journalled_write import begin_change, provenance_of
+from genrify_tagger.pipeline.journalled_write import begin_change, last_decisive_change, provenance_of
 from genrify_tagger.pipeline.results import error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
@@ -152,7 +152,7 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     key = identify(session, target, stat, record).audio_key
     field = session.settings.tagging.field
     known_at = session.moves.follow(target, key, dry_run=True)
-    change = session.store.last_change(known_at, key, field=field)
+    change = last_decisive_change(session, known_at, key)
     return change, provenance_of(change, tags.read(target, field=field), key)
 
 

@@ -17,6 +17,8 @@ from genrify_tagger.pipeline.write_policy import Provenance
 from genrify_tagger.store import ChangeRecord
 from genrify_tagger.tags import Snapshot, WritePlan
 
+TIDY = "tidy"  # origin of changes that only unify the spelling of a genre
+
 
 def write_journalled(
     session: Session,
@@ -125,7 +127,7 @@ def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) 
     """
     key = session.workers.audio_key(plan.target)
     session.moves.follow(plan.target, key)
-    last = session.store.last_change(plan.target, key, field=session.settings.tagging.field)
+    last = last_decisive_change(session, plan.target, key)
     is_known = provenance_of(last, plan.before, key) is not Provenance.NOT_WRITTEN
     if last is not None and last.origin == origin and is_known and tags.same_genre(last.after, plan.before.raw):
         return plan.stat
@@ -166,6 +168,15 @@ def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: st
     if change.origin == "undo":
         return Provenance.UNDONE
     return Provenance.WRITTEN_BY_US
+
+
+def last_decisive_change(session: Session, path: str, audio_key: str) -> ChangeRecord | None:
+    """Return the journal's last change that says whose a song's genre is; unifying its spelling does not."""
+    field = session.settings.tagging.field
+    change = session.store.last_change(path, audio_key, field=field)
+    while change is not None and change.origin == TIDY:
+        change = session.store.last_change(path, audio_key, field=field, before=change.id)
+    return change
 
 
 def save_file_state(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genrify_tagger.classifier import Sidecar, load_sidecar
 from genrify_tagger.config import Settings, nearest
+from genrify_tagger.genre_spelling import spelling
 
 
 def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:
@@ -25,7 +26,9 @@ def written_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[st
     names: dict[str, str] = {}
     for vocabulary in sorted(vocabularies, key=lambda name: name == settings.analysis.vocabulary):
         names |= vocabularies[vocabulary].names
-    return names | dict(settings.tagging.names)
+    aliases = {spelling(word): name for word, name in settings.genres.aliases.items()}
+    named = {label: aliases.get(spelling(name), name) for label, name in names.items()}
+    return named | dict(settings.tagging.names)
 
 
 def unknown_names(settings: Settings, sidecar: Sidecar | None = None) -> dict[str, str]:

@@ -33,7 +33,7 @@ def reconcile(store: Store) -> None:
 
 
 def _is_reachable(change: ChangeRecord) -> bool:
-    """Return whether a file's disk is there, as far as that can be told: if so, a file that is not found is gone."""
+    """Return whether a file, or at least its folder, is there; if not, its disk may only be unmounted."""
     folder = os.path.dirname(change.path)
     return os.path.lexists(change.path) or (os.path.isdir(folder) and change.backup is None)
 

@@ -6,17 +6,19 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from genrify_tagger import store as stores
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
-from genrify_tagger.config import AnalysisSettings, Settings
+from genrify_tagger.config import AnalysisSettings, GenreSettings, Settings
 from genrify_tagger.decision import likeliest
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.genre_rules import GenreRules
 from genrify_tagger.genre_tree import TreeHead, load_tree_head
+from genrify_tagger.pipeline.genre_files import GenreFiles, read_genre_files
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
 from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.reconcile import reconcile
@@ -110,7 +112,31 @@ class Session:
             values.append((tagging.incomplete,))
         if tagging.tree_level != "leaf":
             values.append((tagging.tree_level,))
+        if self.settings.genres != GenreSettings():
+            genres = self.settings.genres
+            values.append((sorted(genres.aliases.items()), sorted(self.genre_files.whitelist)))
+            values.append((sorted(self.genre_files.tree.items()),))
         return hashlib.blake2b(json.dumps(values).encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def genre_files(self) -> GenreFiles:
+        """The user's whitelist and genre tree."""
+        return read_genre_files(self.settings.genres)
+
+    def names_to_write(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return the names to write for labels, best first: those on the whitelist, or the nearest wider ones."""
+        files = self.genre_files
+        if not files.whitelist:
+            return tuple(self.written_name(label) for label in labels)
+        rules = GenreRules(
+            written={label: self.written_name(label) for label in labels},
+            chosen=self.settings.tagging.names,
+            count=len(labels),
+            whitelist=files.whitelist,
+            tree=files.tree,
+            canonical=True,
+        )
+        return rules(labels, ())
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -161,7 +187,7 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         )
         with workers:
             session = Session(settings, store, workers, sidecar)
-            _ = session.tree_head
+            _ = session.tree_head, session.genre_files
             yield session
 
 

@@ -40,7 +40,7 @@ class Analyses(Database):
     """The analyses table."""
 
     def find_analysis(self, audio_key: str, model: str, front_end: str) -> Analysis | None:
-        """Return the analysis of an audio by a model and front end; None if there is none."""
+        """Return the analysis of a song by a model and front end; None if there is none."""
         query = select(ANALYSES).where(KEY.audio_key == audio_key, KEY.model == model, KEY.front_end == front_end)
         with self.read() as connection:
             row = connection.execute(query).mappings().first()

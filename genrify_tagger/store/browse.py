@@ -107,7 +107,7 @@ class Browse(Files):
             One of `ORDERS`; ties are ordered by path.
         descending : bool
         beyond : str or None
-            The path after which the page begins; None for the first page. Every page costs the same.
+            The path after which the page begins; None for the first page. All pages cost the same.
         backwards : bool
             Whether the page ends before `beyond` instead of beginning after it.
         limit : int
@@ -215,7 +215,7 @@ class Browse(Files):
 
 
 def _first_of_each_song(matches: Select[Any]) -> Select[Any]:
-    """Return the files of which there is no copy at a path before."""
+    """Return the files without a copy at a path that sorts before theirs."""
     copy = func.row_number().over(partition_by=FILES.c.audio_key, order_by=FILES.c.path)
     ranked = matches.add_columns(FILES.c.audio_key, copy.label("copy")).subquery()
     return select(ranked.c.path, ranked.c.key).where(or_(ranked.c.copy == 1, ranked.c.audio_key.is_(None)))
@@ -239,7 +239,7 @@ def _spellings(word: str) -> set[str]:
 
 
 def _plain_part(word: str) -> str:
-    """Return the longest part of a word that is ASCII however its accents are composed."""
+    """Return the longest part of a word that is ASCII, whichever way its accents are composed."""
     parts = re.findall(r"[ -~]+", unicodedata.normalize("NFC", word))
     return max(parts, key=len, default="")
 

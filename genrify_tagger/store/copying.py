@@ -11,7 +11,7 @@ from genrify_tagger.errors import StoreError
 
 
 def copy_sqlite(source: str, copy: str) -> None:
-    """Copy the database file `source` to `copy`, which appears whole or not at all.
+    """Copy the database file `source` to `copy`, completely or not at all.
 
     Raises
     ------

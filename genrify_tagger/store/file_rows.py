@@ -26,7 +26,7 @@ class Files(Database):
         return {record.path: record for batch in in_batches(paths) for record in self._records(FILES.c.path.in_(batch))}
 
     def sightings(self, paths: Iterable[str]) -> dict[str, Sighting]:
-        """Return what tells whether the known ones of `paths` are unchanged; much faster than `files`."""
+        """Return, for the known ones of `paths`, the columns that show if they are unchanged; faster than `files`."""
         found: dict[str, Sighting] = {}
         for batch in in_batches(paths):
             query = select(FILES.c.path, *SIGHTING).where(FILES.c.path.in_(batch))

@@ -79,7 +79,7 @@ class Maintenance(Files):
         return (path for path in chain([place], self.paths_under(place)) if not os.path.lexists(path))
 
     def _compact(self) -> None:
-        """Shrink an SQLite file of which much is unused, unless it is in use."""
+        """Shrink an SQLite file with much unused space, unless it is in use."""
         if not self.is_sqlite:
             return
         with self.outside_transaction() as connection:

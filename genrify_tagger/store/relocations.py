@@ -53,7 +53,7 @@ class Moves(Database):
         return found
 
     def has_changes(self, path: str, audio_key: str) -> bool:
-        """Tell whether the journal has changes of a song at a path."""
+        """Return whether the journal has changes of a song at a path."""
         query = select(CHANGES.c.id).where(CHANGES.c.path == path, CHANGES.c.audio_key == audio_key).limit(1)
         with self.read() as connection:
             return connection.execute(query).first() is not None
@@ -107,7 +107,7 @@ def _move_record(connection: Connection, move: Move) -> None:
 
 
 def _move_changes(connection: Connection, move: Move) -> None:
-    """Move the changes of a song, but not one that is being made: only its process knows where."""
+    """Move the changes of a song, except one in progress: only its process knows the file's path."""
     changes = update(CHANGES).where(CHANGES.c.path == move.old, CHANGES.c.state != "pending")
     if move.audio_key is not None:
         changes = changes.where(CHANGES.c.audio_key == move.audio_key)

@@ -124,7 +124,7 @@ class Change(Base):
 
 
 class Mount(Base):
-    """A mount point at which files of the library were seen: while nothing is mounted there, they are not gone."""
+    """A mount point of the library: while nothing is mounted there, files below it do not count as gone."""
 
     __tablename__ = "mounts"
 

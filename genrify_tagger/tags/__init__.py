@@ -2,11 +2,12 @@
 
 The only package that changes files. A change is planned first (`plan_write`, `plan_restore`: nothing is touched, and
 the plan knows the exact outcome, so that it can be journalled), then carried out (`apply`: a verified new file replaces
-the old one in one step). Every container is cut at the borders of its fields, and only the bytes of the genre change;
-everything beside it keeps its bytes, whether this package understands it or not.
+the old one in one step). Every tag is split at its field boundaries, and only the bytes of the genre change; all other
+bytes stay as they are, whether this package understands them or not.
 """
 
 from genrify_tagger.tags.atomic import apply
+from genrify_tagger.tags.genre_names import id3_numbers
 from genrify_tagger.tags.inplace import backup_path
 from genrify_tagger.tags.model import Snapshot, WritePlan, same_genre
 from genrify_tagger.tags.planning import plan_restore, plan_write, read, stat_or_none
@@ -19,6 +20,7 @@ __all__ = [
     "WritePlan",
     "apply",
     "backup_path",
+    "id3_numbers",
     "in_place_refusal",
     "plan_restore",
     "plan_write",

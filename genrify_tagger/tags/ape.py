@@ -1,4 +1,4 @@
-"""One APEv2 (or APEv1) tag as bytes: find the genre item and exchange it.
+"""One APEv2 (or APEv1) tag as bytes: find the genre item and replace it.
 
 References
 ----------
@@ -22,7 +22,7 @@ from genrify_tagger.tags.model import GENRE, JOIN, check_bytes, check_count
 
 @dataclass(frozen=True)
 class ApeTag:
-    """An APE tag cut into its items.
+    """An APE tag split into its items.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class ApeTag:
     items : tuple of bytes
         The items as in the file.
     tail : bytes
-        What lies between the last item and the footer, kept as it is.
+        The bytes between the last item and the footer, kept as they are.
     """
 
     version: int
@@ -69,7 +69,7 @@ def new_tag(items: Sequence[bytes] = ()) -> ApeTag:
 
 
 def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
-    """Cut a whole tag into its items.
+    """Split a whole tag into its items.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def parse(data: bytes, *, header: bool, footer: bool) -> ApeTag:
 
 
 def items_of_v1(block: bytes) -> tuple[bytes, ...]:
-    """Return what an ID3v1 block says, but for its genre, as items; none if its text is not Latin-1."""
+    """Return the fields of an ID3v1 block as items, without its genre; none if its text is not Latin-1."""
     return tuple(_item(key, text) for key, text in fields_of_v1(block).items())
 
 
@@ -114,7 +114,7 @@ def key_of(item: bytes) -> str:
 
 
 def field_values(item: bytes, field: str) -> tuple[str, ...] | None:
-    """Return the values of `field` that an item holds, None if it is another item."""
+    """Return the values of `field` in an item; None if it is another item."""
     nul = item.find(b"\0", 8)
     if key_of(item).casefold() != field.casefold():
         return None
@@ -126,7 +126,7 @@ def field_values(item: bytes, field: str) -> tuple[str, ...] | None:
 
 
 def make_item(tag: ApeTag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
-    """Return an item that says `genres`, with the spelling of the key and the flags of the one it replaces.
+    """Return an item with `genres`, and with the spelling of the key and the flags of the item it replaces.
 
     Raises
     ------

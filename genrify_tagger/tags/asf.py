@@ -1,7 +1,7 @@
-"""ASF and WMA: exchange the genre attributes in the header object; every other object keeps its bytes.
+"""ASF and WMA: replace the genre attributes in the header object; every other object keeps its bytes.
 
-The first genre stands in the extended content description, further ones in the metadata library, as mutagen and
-TagLib write them.
+The first genre is in the extended content description, further ones are in the metadata library, as mutagen and TagLib
+write them.
 
 References
 ----------
@@ -53,7 +53,7 @@ def _parts(each: Object) -> list[bytes]:
 
 
 def _cut(data: memoryview, start: int) -> list[memoryview]:
-    """Cut the header, or the header extension, into its objects."""
+    """Split the header, or the header extension, into its objects."""
     found, at = [], start
     while at < len(data):
         size = int.from_bytes(data[at + 16 : at + 24], "little")
@@ -65,7 +65,7 @@ def _cut(data: memoryview, start: int) -> list[memoryview]:
 
 
 def _opened(data: memoryview) -> Object:
-    """Cut an object of attributes further; of the extension keep the head."""
+    """Split an object with attributes into these; of the header extension, keep only the head."""
     guid = bytes(data[:16])
     if guid == _EXTENSION:
         return bytes(data[:_EXTENSION_HEAD])
@@ -85,7 +85,7 @@ class Asf:
     inner : tuple of bytes or Attributes
         The objects of the header extension.
 
-    Of both, those that hold attributes are cut further. They may stand in either.
+    In both, objects with attributes are split further. They may be in either.
     """
 
     container: str
@@ -115,7 +115,7 @@ class Asf:
 
     @property
     def is_doubled(self) -> bool:
-        """Whether the field stands in the second of two objects of a kind, of which only the first is changed."""
+        """Whether the field is in the second of two objects of a kind, of which only the first is changed."""
         others = [(guid, each) for place, guid in _PLACES.items() for each in self._found(place)[1:]]
         return any(self._is_field(guid, record) for guid, each in others for record in each.records)
 
@@ -135,7 +135,7 @@ class Asf:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the attributes say together."""
+        """The genres in all attributes together."""
         if not self.pieces:
             return ()
         return (tuple(name for piece in self.pieces for name in record_value(_PLACES[piece.place], piece.data)),)
@@ -166,7 +166,7 @@ class Asf:
         )
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
-        """Return the edits: the header object, in which padding makes up for growth if there is enough of it."""
+        """Return the edits: the header object, where padding makes up for growth if there is enough of it."""
         if tuple(pieces) == self.pieces:
             return []
         changed = self

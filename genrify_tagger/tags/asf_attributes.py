@@ -25,7 +25,7 @@ _TEXT_TYPE = 0
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """One of the three objects of attributes, cut into its records; `behind` is what follows them in it."""
+    """One of the three objects of attributes, split into its records; `behind` is what follows the records."""
 
     guid: bytes
     records: tuple[bytes, ...]
@@ -37,7 +37,7 @@ class Attributes:
 
 
 def cut_attributes(guid: bytes, data: memoryview) -> Attributes:
-    """Cut an object of attributes into its records."""
+    """Split an object of attributes into its records."""
     count, at = int.from_bytes(data[24:26], "little"), 26
     found: list[bytes] = []
     check_count(count, "ASF attributes")
@@ -69,7 +69,7 @@ def record_name(guid: bytes, record: bytes) -> str:
 
 
 def record_value(guid: bytes, record: bytes) -> tuple[str, ...]:
-    """Return the text in a record, nothing if it is none."""
+    """Return the text in a record; empty if it is not text."""
     name = int.from_bytes(record[:2] if guid == CONTENT else record[4:6], "little")
     kind = record[2 + name : 4 + name] if guid == CONTENT else record[6:8]
     if int.from_bytes(kind, "little") != _TEXT_TYPE:
@@ -90,5 +90,5 @@ def make_record(guid: bytes, name: str, text: str) -> bytes:
 
 
 def total_length(parts: Iterable[bytes]) -> int:
-    """Return how long parts are together."""
+    """Return the total length of some parts."""
     return sum(map(len, parts))

@@ -1,4 +1,4 @@
-"""Carry out a plan atomically: write a new file, verify it, and let it replace the old one in one step."""
+"""Carry out a plan atomically: write a new file, verify it, and replace the old file in one step."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def apply(
     plan : WritePlan
         From `plan_write` or `plan_restore`.
     audio_key : callable
-        Gives a file's identity by its audio; called with the path of the new file before it takes the old one's place.
+        Returns a file's audio key; called with the path of the new file before it replaces the old one.
     expected_key : str or None
-        The identity it must have; None to ask `audio_key` about the original first.
+        The audio key that it must have; None to compute that of the original first.
     compare : callable
         `mutagen_check.compare_fields`, or a function that runs it in another process.
     keep_mtime : bool
         Keep access and modification time.
     hardlinks : {"refuse", "break", "in-place"}
-        What to do with a file that has several names: refuse; give this name a file of its own; or rewrite the file
-        under all its names, with a full copy kept until that is proven.
+        What to do with a file that has several names: refuse; give this name its own file; or rewrite the file under
+        all its names, with a full copy kept until the result is verified.
     ownership : {"require", "best-effort"}
         Whether to refuse if owner, group, mode, ACLs or attributes cannot be kept.
     backup_dir : str or None
@@ -71,9 +71,9 @@ def apply(
     ChangedMeanwhileError
         If the file is not as it was when the plan was made. Nothing was written.
     WriteRefusedError
-        If something stands in the way (permissions, space, a proof that failed). Nothing was written.
+        If it is not possible (permissions, space, failed verification). Nothing was written.
     UnfinishedWriteError
-        If it ended so badly that only the next start can tell or settle what was written (`recover`, `sweep`).
+        If only the next start can find out or resolve what was written (`recover`, `sweep`).
     """
     with _describe_os_error(plan), memory_budget.one_file(), _original(plan) as original:
         if not plan.changes:
@@ -131,7 +131,7 @@ def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
 
 
 def _write_block(target: BinaryIO, block: bytes, *, keep_holes: bool) -> None:
-    """Write a block; of a sparse file its pages of zeros are left out."""
+    """Write a block; in a sparse file, leave out pages of zeros."""
     if not keep_holes:
         target.write(block)
         return
@@ -144,7 +144,7 @@ def _write_block(target: BinaryIO, block: bytes, *, keep_holes: bool) -> None:
 
 
 def _replace(plan: WritePlan, original: int, path: str) -> None:
-    """Put the new file in the old one's place, unless the old one is no longer what was planned for."""
+    """Replace the old file by the new one, unless the old one has changed since the plan was made."""
     if fingerprint(os.stat(plan.target, follow_symlinks=False)) != plan.stat:
         raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
     if not _exchange(path, plan.target):
@@ -160,12 +160,12 @@ def _replace(plan: WritePlan, original: int, path: str) -> None:
 
 
 def is_same(found: os.stat_result, planned: FileStat) -> bool:
-    """Return whether a file that was given another name meanwhile is what was planned for."""
+    """Return whether a file, since renamed, is the one that the plan was made for."""
     return (found.st_size, found.st_mtime_ns, found.st_ino) == (planned.size, planned.mtime_ns, planned.inode)
 
 
 def undo_exchange(path: str, target: str) -> None:
-    """Swap a file that was exchanged by mistake back into its place.
+    """Swap back a file that was exchanged by mistake.
 
     Raises
     ------

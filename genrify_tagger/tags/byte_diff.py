@@ -1,4 +1,4 @@
-"""Shrink edits to the bytes that really differ, so that a picture which only moves is neither held nor journalled."""
+"""Shrink edits to the bytes that really differ, so that a picture that only moves is not held or journalled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _minimised(base: PatchedFile, edit: Edit) -> Iterator[Edit]:
 
 
 def _kept(old: PatchedFile, edit: Edit) -> list[tuple[int, int, int]]:
-    """Return stretches that stay, in rising order: where in the file, where in the edit's bytes, how long."""
+    """Return the stretches that stay, in rising order: offset in the file, offset in the edit's bytes, length."""
     kept: list[tuple[int, int, int]] = []
     new = edit.new
     stack = [(edit.start, edit.end, 0, len(new))]
@@ -65,7 +65,7 @@ def _kept(old: PatchedFile, edit: Edit) -> list[tuple[int, int, int]]:
 
 
 def _anchor(old: PatchedFile, i: int, i_end: int, new: bytes, j: int, j_end: int) -> tuple[int, int] | None:
-    """Return an offset in each from where on both have the same bytes, if one is found."""
+    """Return an offset in each from which both have the same bytes, if one is found."""
     for eighth in (4, 2, 6, 1, 3, 5, 7):
         at = i + (i_end - i) * eighth // 8
         needle = old.at(at, _NEEDLE)

@@ -1,4 +1,4 @@
-"""A change of a file as bytes: what it replaced and what it put there, to take it back or to repeat it exactly."""
+"""A change of a file as bytes: what was replaced by what, to revert the change or to repeat it exactly."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class BytePatch:
         return cls(base.size, base.size + grown, records)
 
     def forward(self, view: PatchedFile) -> tuple[Edit, ...] | None:
-        """Return the edits that repeat the change, None if the file is not as it was before it."""
+        """Return the edits that repeat the change; None if the file is not as it was before the change."""
         return _edits(view, self.size_before, self.records)
 
     def backward(self, view: PatchedFile) -> tuple[Edit, ...] | None:
-        """Return the edits that take the change back, None if the file is not as the change left it."""
+        """Return the edits that revert the change; None if the file is not as the change left it."""
         turned, shift = [], 0
         for start, old, new in self.records:
             turned.append((start + shift, new, old))
@@ -62,7 +62,7 @@ class BytePatch:
         return _edits(view, self.size_after, turned)
 
     def encode(self) -> str:
-        """Return it as text, for JSON."""
+        """Return the patch as text, for JSON."""
         parts = [_SIZES.pack(self.size_before, self.size_after)]
         for start, old, new in self.records:
             parts += [_RECORD.pack(start, len(old), len(new)), old, new]
@@ -70,7 +70,7 @@ class BytePatch:
 
     @classmethod
     def decode(cls, text: str) -> BytePatch:
-        """Return what `encode` was given.
+        """Return the patch that `encode` turned into text.
 
         Raises
         ------

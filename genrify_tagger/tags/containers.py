@@ -39,11 +39,11 @@ def open_state(view: PatchedFile, field: str, path: str) -> TagState:
     Parameters
     ----------
     view : PatchedFile
-        The file, perhaps with edits laid over it.
+        The file, perhaps with edits applied.
     field : str
         "genre" or a custom name, as `names.check_field` gives it.
     path : str
-        Only its suffix matters, and only where the bytes leave a doubt.
+        Only its suffix matters, and only if the bytes are ambiguous.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _by_magic(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState]
 
 
 def _streamed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
-    """Return the opener of a container that may stand behind ID3 tags."""
+    """Return the function that opens a container that may have ID3 tags in front of it."""
     if head.startswith(b"fLaC"):
         return lambda view, field: with_outer_tags(open_flac(view, field, start))
     if head.startswith(b"OggS"):
@@ -93,7 +93,7 @@ def _streamed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState]
 
 
 def _boxed(head: bytes, start: int) -> Callable[[PatchedFile, str], TagState] | None:
-    """Return the opener of a container that has a place of its own for everything."""
+    """Return the function that opens a container that cannot have an ID3 tag in front of it."""
     opener = _box_opener(head)
     if opener is not None and start:
         raise NotTaggableError("the file has an ID3 tag in front that does not belong there")

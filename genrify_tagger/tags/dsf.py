@@ -29,7 +29,7 @@ class Dsf:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the tag says."""
+        """The genres in the tag."""
         return tuple(self.located.values(self.field))
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:

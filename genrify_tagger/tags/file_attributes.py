@@ -21,7 +21,7 @@ def copy_attributes(source: int, target: int, *, ownership: Ownership) -> None:
     source, target : int
         Descriptors.
     ownership : str
-        "require" refuses where something cannot be kept, "best-effort" goes on without it.
+        "require" refuses if something cannot be kept, "best-effort" goes on without it.
 
     Raises
     ------

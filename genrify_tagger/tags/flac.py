@@ -1,4 +1,4 @@
-"""FLAC: the genre stands in the Vorbis comment block; an ID3 tag in front or behind is left alone."""
+"""FLAC: the genre is in the Vorbis comment block; ID3 tags before or after it are left alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BLOCKS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class MetadataBlock:
-    """A metadata block; `start` is where its four bytes of header stand."""
+    """A metadata block; `start` is the offset of its header of four bytes."""
 
     kind: int
     start: int
@@ -60,7 +60,7 @@ class Flac:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the comments say."""
+        """The genres in the comments."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
@@ -86,7 +86,7 @@ class Flac:
         return [*flag, Edit(info.end, info.end, block), *self._resize_padding(-len(block))]
 
     def _resize_padding(self, change: int) -> list[Edit]:
-        """Let the last padding block take up what the comment grew or shrank by, where it can."""
+        """Resize the last padding block by what the comment grew or shrank, if possible."""
         padding = next((block for block in reversed(self.blocks) if block.kind == _PADDING), None)
         if padding is None or not change or not 0 <= padding.size + change <= _MAX_BLOCK:
             return []
@@ -109,12 +109,12 @@ class Flac:
 
 
 def open_flac(view: PatchedFile, field: str, start: int) -> Flac:
-    """Read the genre of a FLAC stream that begins at `start` (behind ID3 tags, if there are any).
+    """Read the genre of a FLAC stream that begins at `start` (after ID3 tags, if there are any).
 
     Raises
     ------
     TagReadError
-        If the metadata blocks leave the file.
+        If the metadata blocks extend past the end of the file.
     """
     blocks = _blocks(view, start + 4)
     block = next((block for block in blocks if block.kind == _COMMENT), None)

@@ -1,7 +1,7 @@
-"""Files that are not audio files this program can tag, told by their first bytes, whatever they are called.
+"""Recognise formats that this program cannot tag by their first bytes, whatever the file is called.
 
-MPEG audio has no signature of its own, and its frames lie in many containers, so what has the signature of something
-else is never taken for it.
+MPEG audio has no signature, and many containers hold its frames, so a file with another format's signature never counts
+as MPEG audio.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ _TS_PACKETS = (188, 192, 204)
 
 
 def foreign_format(view: PatchedFile, start: int) -> str | None:
-    """Return what kind of file begins at `start`, None if its bytes do not tell.
+    """Return the kind of file that begins at `start`; None if it is not one of the known signatures.
 
     Parameters
     ----------
     view : PatchedFile
     start : int
-        Behind the ID3 tags in front.
+        Offset after the ID3 tags in front.
     """
     head = view.at(start, 264)
     found = next((what for signature, what in _SIGNATURES.items() if head.startswith(signature)), None)

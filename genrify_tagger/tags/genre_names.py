@@ -1,4 +1,4 @@
-"""Genres as people read them, and which names may be written."""
+"""Genre names: resolve the numbers in ID3 and MP4, and check which names may be written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resolve_id3(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def split_joined(values: Sequence[str]) -> tuple[str, ...]:
-    """Take apart what ID3v2.2 and ID3v2.3 hold as one text."""
+    """Split values that ID3v2.2 and ID3v2.3 join into one text."""
     return tuple(part for value in values for part in value.split(JOIN) if part)
 
 
@@ -47,20 +47,25 @@ def to_v1(genres: Sequence[str]) -> int:
     return next((_INDEX[name.casefold()] for name in genres if name.casefold() in _INDEX), NO_GENRE)
 
 
+def id3_numbers() -> dict[str, str]:
+    """Return the genres that numbers stand for, as they occur in other tags than ID3: "17" and "(17)"."""
+    return {form: name for number, name in enumerate(GENRES) for form in (str(number), f"({number})")}
+
+
 def from_gnre(number: int) -> tuple[str, ...]:
     """Return the genre that the legacy ``gnre`` atom of MP4 means (ID3v1's number plus one)."""
     return (GENRES[number - 1],) if 1 <= number <= len(GENRES) else ("Unknown",)
 
 
 def check_genres(genres: Sequence[str], *, present: Sequence[str], path: str) -> tuple[str, ...]:
-    """Refuse names that would not be read back as they are written.
+    """Refuse names that would not be read back as written.
 
-    Names that the file already holds (`present`) may stay, whatever they are.
+    Names that are already in the file (`present`) may stay, whatever they are.
 
     Raises
     ------
     WriteRefusedError
-        For an empty name, control characters, unpaired surrogates, and what players split on.
+        For an empty name, control characters, unpaired surrogates, and characters at which players split.
     """
     for name in genres:
         if name not in present:

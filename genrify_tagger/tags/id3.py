@@ -1,7 +1,7 @@
-"""One ID3v2 tag as bytes: find the genre frame and exchange it, leaving every other byte of the tag as it is.
+"""One ID3v2 tag as bytes: find the genre frame and replace it, leaving every other byte of the tag as it is.
 
 mutagen is not used to write ID3: it translates frames to another version, drops what it cannot parse and merges ID3v1
-into ID3v2. Here a tag is cut at its frame borders, and put together again around other genre frames.
+into ID3v2. Here a tag is split at its frame boundaries and reassembled with other genre frames.
 
 All versions keep their version. ID3v2.2, too: its genre frame (TCO) is as good as TCON to every reader, and converting
 the rest of the tag would touch other frames.
@@ -51,13 +51,13 @@ def unsync(data: bytes) -> bytes:
 
 
 def resync(data: bytes) -> bytes:
-    """Take back unsynchronisation."""
+    """Reverse unsynchronisation."""
     return data.replace(b"\xff\x00", b"\xff")
 
 
 @dataclass(frozen=True)
 class Tag:
-    """An ID3v2 tag cut at its frame borders.
+    """An ID3v2 tag split at its frame boundaries.
 
     Attributes
     ----------
@@ -68,9 +68,9 @@ class Tag:
     frames : tuple of bytes
         The frames as in the file (with whole-tag unsynchronisation still applied).
     tail : bytes
-        What follows the frames and is no padding, kept as it is.
+        What follows the frames and is not padding, kept as it is.
     padding : int
-        Zero bytes behind it all.
+        Number of zero bytes at the end.
     wide : bool
         Frame sizes of this ID3v2.4 tag use all eight bits of a byte (as old iTunes wrote them).
     """
@@ -124,12 +124,12 @@ def empty_tag(version: int) -> Tag:
 
 
 def parse(data: bytes) -> Tag:
-    """Cut a whole tag (header to footer) at its frame borders.
+    """Split a whole tag (header to footer) at its frame boundaries.
 
     Raises
     ------
     TagReadError
-        If the version is unknown or the extended header leaves the tag.
+        If the version is unknown or the extended header extends past the tag.
     """
     version, revision, flags = data[3], data[4], data[5]
     if version not in (2, 3, 4):
@@ -148,7 +148,7 @@ def parse(data: bytes) -> Tag:
 
 
 class _OffsetMap:
-    """Translate offsets in a tag after taking back unsynchronisation into offsets before.
+    """Translate offsets in a resynchronised tag into offsets in the original bytes.
 
     Millions of bytes may have been put in, and few borders are asked for: they are counted by blocks.
     """
@@ -212,7 +212,7 @@ def _walk(body: memoryview, start: int, version: int, *, wide: bool) -> tuple[li
 
 
 def _renewed(old: Tag, new: Tag) -> bytes:
-    """Return the extended header of `new`: its checksum and padding size follow the frames if they were right."""
+    """Return the extended header of `new`, with updated checksum and padding size if they were right before."""
     plain = resync(old.extended) if old.whole_unsync else old.extended
     if old.version == 3 and len(plain) >= 10:
         if int.from_bytes(plain[6:10], "big") == old.padding:

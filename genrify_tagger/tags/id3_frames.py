@@ -17,7 +17,7 @@ _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 
 
 def field_values(tag: Tag, frame: bytes, field: str) -> tuple[str, ...] | None:
-    """Return the values of `field` that a frame holds, None if it is another frame.
+    """Return the values of `field` in a frame; None if it is another frame.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _frame_id(version: int, field: str) -> bytes:
 
 
 def _content(tag: Tag, frame: bytes) -> bytes:
-    """Return a frame's body without what its flags wrapped around it."""
+    """Return a frame's body, decompressed and without the extra bytes that its flags announce."""
     plain = resync(frame) if tag.whole_unsync else frame
     if tag.version == 2:
         return plain[6:]
@@ -75,7 +75,7 @@ def _content(tag: Tag, frame: bytes) -> bytes:
             body = resync(body)
     if encrypted:
         raise TagReadError("the genre in the ID3 tag is encrypted")
-    # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length behind it; all are skipped here.
+    # ID3v2.3 puts the decompressed size before the group's byte, ID3v2.4 the length after it; all are skipped here.
     body = body[(4 if length else 0) + (1 if grouped else 0) :]
     return _inflated(body) if packed else body
 
@@ -124,7 +124,7 @@ def _split_wide(data: bytes) -> list[bytes]:
 
 
 def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None) -> bytes:
-    """Return a frame, as it stands in this tag, that says `genres`.
+    """Return a frame with `genres`, as encoded in this tag.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def make_frame(tag: Tag, field: str, genres: Sequence[str], former: bytes | None
     field : str
         "genre" or a custom name.
     genres : sequence of str
-        Values; ID3v2.4 keeps them apart, earlier versions join them with "; ".
+        Values; separate in ID3v2.4, joined with "; " in earlier versions.
     former : bytes or None
         The frame it replaces, whose encoding (where it can hold the text), status flags and group are kept.
     """
@@ -189,16 +189,16 @@ def _kept_flags(tag: Tag, former: bytes | None) -> tuple[int, int, bytes]:
     grouped = 0x20 if tag.version == 3 else 0x40
     if not form & grouped:
         return status, 0, b""
-    # ID3v2.3 has the group's byte behind the decompressed size and the encryption's byte, ID3v2.4 first of all.
+    # ID3v2.3 has the group's byte after the decompressed size and the encryption's byte, ID3v2.4 first of all.
     at = 10 + (4 if tag.version == 3 and form & 0x80 else 0)
     return status, grouped, plain[at : at + 1]
 
 
 def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
-    """Return what an ID3v1 block (128 bytes) says, but for its genre, as frames of ID3v2.4.
+    """Return the fields of an ID3v1 block (128 bytes) as frames of ID3v2.4, without its genre.
 
-    The same frames as mutagen shows for such a file, so that nothing changes for who reads it through mutagen. None at
-    all if its text is not Latin-1: it would be shown wrongly.
+    These are the frames that mutagen shows for such a file, so that nothing changes for programs that use mutagen. None
+    at all if its text is not Latin-1: it would be shown wrongly.
     """
     if not is_latin1(block[3:127]):
         return ()
@@ -214,7 +214,7 @@ def frames_of_v1(block: bytes) -> tuple[bytes, ...]:
 
 
 def fields_of_v1(block: bytes) -> dict[str, str]:
-    """Return what an ID3v1 block says, but for its genre, by the names that APEv2 has; none if it is not Latin-1."""
+    """Return the fields of an ID3v1 block by their APEv2 names, without its genre; none if it is not Latin-1."""
     if not is_latin1(block[3:127]):
         return {}
     has_track = block[125] == 0 and block[126] != 0

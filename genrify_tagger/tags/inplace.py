@@ -14,9 +14,9 @@ BLOCK = 1 << 20
 
 
 def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
-    """Return where the full copy is kept while a plan is carried out in place.
+    """Return the path of the full copy that is kept during a write in place.
 
-    The name follows from the file, so that it can be journalled before, and found again after a crash.
+    The name is derived from the file, so that it can be journalled first, and found again after a crash.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def backup_path(plan: WritePlan, *, backup_dir: str | None = None) -> str:
 
 
 def check_backup_is_free(backup: str) -> None:
-    """Refuse a write in place while the copy of an interrupted one is there."""
+    """Refuse a write in place while the copy of an interrupted one exists."""
     if os.path.lexists(backup):
         raise WriteRefusedError(
             f"a copy from an interrupted write is in the way: {backup}", hint="run again to recover"
@@ -56,9 +56,9 @@ def rewrite_in_place(
     Raises
     ------
     ChangedMeanwhileError, WriteRefusedError, OSError
-        If the file was left as it was, or put back.
+        If the file was left as it was, or was restored.
     UnfinishedWriteError
-        If it could not be put back, and the copy was kept.
+        If it could not be restored, and the copy was kept.
     """
     backup = backup_path(plan, backup_dir=backup_dir)
     check_backup_is_free(backup)
@@ -117,7 +117,7 @@ def _put_back(target: int, backup: str) -> None:
 
 
 def copy_content(source: int, target: int) -> None:
-    """Make the content of one open file that of another."""
+    """Copy the content of one open file to another."""
     size, at = os.fstat(source).st_size, 0
     if size > os.fstat(target).st_size and hasattr(os, "posix_fallocate"):
         # Rather find out now than half-way that there is no space.

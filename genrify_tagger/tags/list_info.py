@@ -46,11 +46,11 @@ class InfoList:
         return [entry for entry in self.entries if field != GENRE or entry[:4].upper() != b"IGNR"]
 
     def content(self, field: str) -> TagContent:
-        """Return what the chunk holds besides the genre."""
+        """Return the chunk's content besides the genre."""
         return info_content([entry[:4] for entry in self.others(field)])
 
     def compose(self, field: str, genres: Sequence[str]) -> list[Piece]:
-        """Return the one entry that says `genres`, in the place of the first former one."""
+        """Return the one entry with `genres`, at the position of the first former one."""
         if not genres or field != GENRE:
             return []
         former = self.pieces(field)
@@ -59,7 +59,7 @@ class InfoList:
         return [Piece(self.name, former[0].at if former else end, _make_entry(genres))]
 
     def rebuilt(self, pieces: Sequence[Piece], field: str) -> list[bytes] | None:
-        """Return the content of the chunk with `pieces` as the genre; None if it has just these."""
+        """Return the content of the chunk with `pieces` as the genre; None if that changes nothing."""
         wanted = [piece for piece in pieces if piece.place == self.name]
         if wanted == self.pieces(field):
             return None
@@ -67,7 +67,7 @@ class InfoList:
 
 
 def as_id3(infos: Sequence[InfoList], version: int) -> Tag | None:
-    """Return a new ID3v2.4 tag that says what LIST-INFO says but for the genre; None if it cannot say all of it."""
+    """Return a new ID3v2.4 tag with the fields of LIST-INFO, without the genre; None if it cannot hold all of them."""
     frames: dict[bytes, bytes] = {}
     for entry in (entry for info in infos for entry in info.entries):
         name = entry[:4].upper()
@@ -89,7 +89,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def cut_entries(body: bytes) -> tuple[bytes, ...]:
-    """Cut the content of LIST-INFO, behind its name, into entries; a damaged end is one entry.
+    """Split the content of LIST-INFO, after its name, into entries; a damaged end is one entry.
 
     Some programs leave the pad byte out; as in FFmpeg, it is not there if what follows it would not fit.
     """
@@ -112,7 +112,7 @@ def _is_entry(body: bytes, at: int) -> bool:
 
 
 def entry_values(entry: bytes) -> tuple[str, ...]:
-    """Return what an entry says."""
+    """Return the values in an entry."""
     text = entry[8 : 8 + int.from_bytes(entry[4:8], "little")].split(b"\0")[0]
     try:
         value = text.decode("utf-8").strip()

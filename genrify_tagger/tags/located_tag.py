@@ -1,4 +1,4 @@
-"""One ID3v2 or APEv2 tag at its place in a file: what it says of the genre, and how to say something else."""
+"""One ID3v2 or APEv2 tag at its offset in a file: read and replace its genre."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genrify_tagger.tags.shadowing import TagContent, id3_content, keyed_content
 
 @dataclass(frozen=True)
 class LocatedTag:
-    """A tag with its place in the file; a tag of no length is one that could be made there."""
+    """A tag with its offset in the file; a tag of length 0 is one that could be added there."""
 
     name: str
     start: int
@@ -34,7 +34,7 @@ class LocatedTag:
         return [part for part in self.parts if self._values(part, field) is None]
 
     def content(self, field: str) -> TagContent:
-        """Return what the tag holds besides the field."""
+        """Return the tag's content besides the field."""
         others = self.others(field) if self.exists else []
         if isinstance(self.tag, id3.Tag):
             return id3_content(others)
@@ -49,7 +49,7 @@ class LocatedTag:
         ]
 
     def values(self, field: str) -> list[tuple[str, ...]]:
-        """Return what the field's frames say together, and what frames that players read in their place say."""
+        """Return the values in the field's frames, and those in frames that players read instead."""
         pieces = self.pieces(field)
         own = [piece for piece in pieces if not self._is_alias(piece.data, field)]
         aliases = [piece for piece in pieces if self._is_alias(piece.data, field)]
@@ -67,15 +67,15 @@ class LocatedTag:
         return isinstance(self.tag, id3.Tag) and id3_frames.is_alias(part, field)
 
     def compose(self, field: str, genres: Sequence[str]) -> list[Piece]:
-        """Return the one piece that says `genres`, in the place of the first former one.
+        """Return the one piece with `genres`, at the position of the first former one.
 
-        An alias of the genre frame goes: TagLib would show the genre twice.
+        An alias of the genre frame is removed: TagLib would show the genre twice.
         """
         if not genres:
             return []
         former = self.pieces(field)
         own = next((piece for piece in former if not self._is_alias(piece.data, field)), None)
-        # No reader looks behind an unreadable stretch, and it must not be cut in two.
+        # No reader looks beyond an unreadable stretch, and it must not be cut in two.
         end = 0 if self.tag.tail else len(self.parts)
         at = former[0].at if former else end
         return [Piece(self.name, at, self._make(field, genres, own.data if own else None))]
@@ -86,7 +86,7 @@ class LocatedTag:
         return ape.make_item(self.tag, field, genres, former)
 
     def rebuilt(self, pieces: Sequence[Piece], field: str) -> list[bytes] | None:
-        """Return the tag's bytes, in parts, with `pieces` as the field; None if it has just these."""
+        """Return the tag's bytes, in parts, with `pieces` as the field; None if that changes nothing."""
         wanted = [piece for piece in pieces if piece.place == self.name]
         if wanted == self.pieces(field):
             return None

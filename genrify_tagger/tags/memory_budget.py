@@ -1,6 +1,6 @@
-"""Limit the memory that big tags take: one file with a big tag at a time, and each big part of it only once.
+"""Limit the memory for big tags: one file with a big tag at a time, and one copy of each big part.
 
-A tag may hold a picture of many megabytes, and is read several times while a change is planned and proven. Files with
+A tag may hold a picture of many megabytes, and is read several times while a change is planned and verified. Files with
 small tags never wait.
 """
 

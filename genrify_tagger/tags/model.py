@@ -1,8 +1,8 @@
 """The values that pass between reading, planning and writing a genre: pieces, snapshots, edits.
 
-A *piece* is one stretch of bytes that bears the genre (an ID3 frame, an APEv2 item, a Vorbis comment, the genre byte
-of an ID3v1 block), exactly as it stands in the file, with the place it holds among its neighbours. All pieces of a
-file together, serialised, are the *raw* form that the journal keeps: enough to put the field back as it was.
+A *piece* is the bytes of one frame, item or comment that holds the genre (or the genre byte of an ID3v1 block), exactly
+as in the file, with its position among its neighbours. All pieces of a file together, serialised, are the *raw* form
+that the journal keeps: enough to restore the field.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ JOIN = "; "
 GENRE = "genre"
 MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more than this is an attack on the reader
 MAX_BYTES = 256 << 10  # of the genre, wherever it stands; it is journalled, stored and shown
-MAX_TAGS = 64  # tags, one behind the other
+MAX_TAGS = 64  # consecutive tags
 
 
 def check_count(count: int, what: str, *, limit: int = MAX_FIELDS) -> None:
@@ -51,12 +51,12 @@ def check_bytes(length: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One genre-bearing stretch of bytes.
+    """The bytes of one frame, item or comment that holds the genre.
 
     Attributes
     ----------
     place : str
-        What it belongs to, such as ``"id3v2.3:0"`` (the first ID3v2 tag, version 2.3), ``"ape:0"``, ``"vorbis"``.
+        The tag it belongs to, such as ``"id3v2.3:0"`` (the first ID3v2 tag, version 2.3), ``"ape:0"``, ``"vorbis"``.
     at : int
         Its index among its neighbours, itself included.
     data : bytes
@@ -86,9 +86,9 @@ class Snapshot:
     container : str
         Short name of the container, such as ``"mp3"``, ``"flac"``, ``"mp4"``.
     genres : tuple of str
-        The genres as a person reads them: ``(17)``, ``13`` and the genre byte of ID3v1 are resolved.
+        The genres as names: ``(17)``, ``13`` and the genre byte of ID3v1 are resolved.
     raw : bytes or None
-        Opaque; everything needed to put the field back. None if the field is absent (absent is not empty).
+        Opaque; everything needed to restore the field. None if the field is absent (absent is not empty).
     """
 
     container: str
@@ -103,7 +103,7 @@ class WritePlan:
     Attributes
     ----------
     path : str
-        The path that was asked for.
+        The requested path.
     target : str
         The file that will be replaced: `path` with symbolic links resolved.
     field : str
@@ -113,7 +113,7 @@ class WritePlan:
     stat : FileStat
         Fingerprint of `target` when the plan was made.
     changes : bool
-        False if the file already says what is wanted; then there is nothing to apply.
+        False if the file already has the wanted genre; then there is nothing to apply.
     edits : tuple of Edit
         What to replace in the file, in rising order and not overlapping.
     """
@@ -141,20 +141,20 @@ class TagState(Protocol):
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """The genres each place that has the field gives, the one players prefer first."""
+        """The genres in each place that has the field, the place that players prefer first."""
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the pieces that say `genres`."""
+        """Return the pieces that hold `genres`."""
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
         """Return the edits that make `pieces` the field, in any order."""
 
     def others(self) -> list[bytes]:
-        """Return what stands near the field and must not change."""
+        """Return what is near the field and must not change."""
 
 
 def joined(genres: Iterable[str]) -> str:
-    """Return the form in which two lists of genres are compared, whatever the container does with several values."""
+    """Return the form in which lists of genres are compared, however the container stores several values."""
     return JOIN.join(genres)
 
 
@@ -168,7 +168,7 @@ def pack(state: TagState, field: str, genres: Sequence[str]) -> bytes:
     field : str
         "genre" or a custom name.
     genres : sequence of str
-        As a person reads them.
+        As names.
     """
     body = {
         "v": RAW_VERSION,
@@ -206,7 +206,7 @@ def unpack(raw: bytes) -> Unpacked:
     Raises
     ------
     TagError
-        If it was not made by `pack`, or by a newer version of it.
+        If it was not made by `pack`, or was made by a newer version of it.
     """
     try:
         body = json.loads(raw)
@@ -230,14 +230,14 @@ def same_genre(first: bytes | None, second: bytes | None) -> bool:
 
 
 def same_pieces(first: bytes | None, second: bytes | None) -> bool:
-    """Return whether two raw forms hold the very same bytes in the same places."""
+    """Return whether two raw forms hold the same bytes in the same places."""
     if first is None or second is None:
         return first is second
     return unpack(first).pieces == unpack(second).pieces
 
 
 def insert_at(others: Sequence[bytes], pieces: Sequence[Piece]) -> list[bytes]:
-    """Put `pieces` among their neighbours, each at its index (at the end if there are fewer now)."""
+    """Insert `pieces` among `others`, each at its index (at the end if there are fewer now)."""
     combined = list(others)
     for piece in sorted(pieces, key=lambda piece: piece.at):
         combined.insert(min(piece.at, len(combined)), piece.data)

@@ -1,7 +1,7 @@
-"""MP4 and M4A: exchange the genre atom in moov.udta.meta.ilst; every other atom keeps its bytes.
+"""MP4 and M4A: replace the genre atom in moov.udta.meta.ilst; every other atom keeps its bytes.
 
-Where the atom cannot grow into a neighbouring ``free`` atom, what follows moves, and the tables that point at the
-audio (``stco``, ``co64``, ``tfhd``, ``tfra``) are corrected; tables that this does not know make it refuse.
+If the atom cannot grow into a neighbouring ``free`` atom, what follows moves, and the tables that point at the audio
+(``stco``, ``co64``, ``tfhd``, ``tfra``) are corrected; files with other such tables are refused.
 
 References
 ----------
@@ -24,7 +24,7 @@ from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.protection import check_mp4
 from genrify_tagger.tags.tagged_stream import check_trailing_tags
 
-# Items for which players show no tag behind the audio.
+# Items for which players show no tag after the audio.
 _SHOWN = {b"\xa9nam", b"\xa9ART", b"\xa9alb", b"aART", b"\xa9day", b"trkn", b"\xa9wrt", b"\xa9cmt", b"disk", b"soar"}
 _ELSEWHERE = "mp4:elsewhere"
 _MAX_HASHED = 256 << 20
@@ -80,7 +80,7 @@ class Mp4:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What each of the genre atoms says, and what players may show from elsewhere in the file."""
+        """The genres in each of the genre atoms, and those that players may show from elsewhere in the file."""
         order = (TEXT, b"gnre", b"----")
         ranked = sorted(self._own_pieces, key=lambda piece: order.index(piece.data[4:8]))
         return (*(item_values(piece.data) for piece in ranked), *(home.genres for home in self._elsewhere))
@@ -105,7 +105,7 @@ class Mp4:
         return (Piece("mp4", at, _make(b"----", named + data)),)
 
     def splice(self, pieces: Sequence[Piece]) -> list[Edit]:
-        """Return the edits: the tag, the free space behind it, sizes of its parents, tables of offsets.
+        """Return the edits: the tag, the free space after it, sizes of its parents, tables of offsets.
 
         A genre in another place becomes free space, so that nothing else moves.
         """
@@ -209,9 +209,9 @@ def open_mp4(view: PatchedFile, field: str) -> Mp4:
     Raises
     ------
     NotTaggableError
-        If its audio is protected, or its tags have names of its own, under which no other tagger would look.
+        If its audio is protected, or its tags are under QuickTime keys, where no other tagger would look.
     TagReadError
-        If there is no moov, or atoms leave their parents.
+        If there is no moov, or atoms extend past their parents.
     """
     top = atoms(view, 0, view.size)
     moov = first_of(top, b"moov")

@@ -1,4 +1,4 @@
-"""The atoms of an MP4 file, and its tables of offsets, which must follow when something in front of them grows."""
+"""The atoms of an MP4 file, and its tables of offsets, which must be corrected when the audio moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_ATOMS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """An atom: `start` is where its header stands, `body` where its content begins."""
+    """An atom: `start` is the offset of its header, `body` that of its content."""
 
     name: bytes
     start: int
@@ -30,7 +30,7 @@ def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
     Raises
     ------
     TagReadError
-        If one leaves its parent.
+        If one extends past its parent.
     """
     found: list[Atom] = []
     while start + 8 <= end:
@@ -53,7 +53,7 @@ def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
 
 
 def _is_junk(name: bytes, before: Sequence[Atom], *, fits: bool) -> bool:
-    """Return whether what stands here is no atom, but something behind a whole file, which players ignore."""
+    """Return whether these bytes are not an atom but junk after a complete file, which players ignore."""
     names = {atom.name for atom in before}
     return not fits and name not in _TOP and b"moov" in names and not names.isdisjoint((b"mdat", b"moof"))
 
@@ -88,12 +88,12 @@ def leaves(view: PatchedFile, top: Sequence[Atom], meta: Atom | None) -> Iterato
 
 
 def shift_offsets(view: PatchedFile, atoms: Iterable[Atom], border: int, by: int) -> list[Edit]:
-    """Correct the tables of offsets among `atoms` for all that stands behind `border`.
+    """Correct the tables of offsets among `atoms` for everything after `border`.
 
     Raises
     ------
     WriteRefusedError
-        If there is a table that this does not know.
+        If there is a table of an unknown kind.
     """
     edits = []
     for atom in atoms:

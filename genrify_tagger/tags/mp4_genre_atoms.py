@@ -1,4 +1,4 @@
-"""Where an MP4 file may have a genre: the items of ``ilst``, QuickTime text, 3GP assets, ``meta`` in other places.
+"""The atoms of an MP4 file that may hold a genre: ``ilst`` items, QuickTime text, 3GP assets, ``meta`` elsewhere.
 
 References
 ----------
@@ -21,7 +21,7 @@ TEXT, MEAN = b"\xa9gen", b"com.apple.iTunes"
 
 @dataclass(frozen=True, slots=True)
 class GenreAtom:
-    """A genre atom outside of moov.udta.meta.ilst, which begins at `start`: its bytes, and what it says."""
+    """A genre atom outside of moov.udta.meta.ilst, which begins at `start`: its bytes, and its genres."""
 
     start: int
     data: bytes
@@ -33,12 +33,12 @@ class GenreAtom:
         return self.start + len(self.data)
 
     def freed(self) -> Edit:
-        """Return the edit that makes it free space, without moving anything."""
+        """Return the edit that turns it into free space, without moving anything."""
         return Edit(self.start + 4, self.start + 8, b"free")
 
 
 def genre_atoms(view: PatchedFile, top: Sequence[Atom], own: Atom | None) -> list[GenreAtom]:
-    """Return the genres outside of `own`, the "meta" atom that is read and written."""
+    """Return the genre atoms outside of `own`, the "meta" atom that is read and written."""
     found: list[GenreAtom] = []
     for atom in _candidates(view, top):
         if atom.name == b"meta" and atom != own:
@@ -53,7 +53,7 @@ def genre_atoms(view: PatchedFile, top: Sequence[Atom], own: Atom | None) -> lis
 
 
 def _candidates(view: PatchedFile, top: Sequence[Atom]) -> Iterator[Atom]:
-    """Yield the atoms that may be or hold a genre."""
+    """Yield the atoms that may be, or contain, a genre."""
     yield from (atom for atom in top if atom.name == b"meta")
     moov = first_of(top, b"moov")
     children = inside(view, moov) if moov is not None else []
@@ -94,7 +94,7 @@ def _of_quicktime(content: bytes) -> tuple[str, ...]:
 
 
 def _of_3gp(content: bytes) -> tuple[str, ...]:
-    """Read an asset: version and flags, a language, and a text in UTF-8, or in UTF-16 behind a byte order mark."""
+    """Read an asset: version and flags, a language, and a text in UTF-8, or in UTF-16 after a byte order mark."""
     text = content[6:]
     wide = text[:2] in (b"\xfe\xff", b"\xff\xfe")
     value = text.decode("utf-16" if wide else "utf-8", "replace").split("\0")[0].strip()
@@ -125,7 +125,7 @@ def _split(atom: bytes) -> list[bytes]:
 
 
 def item_values(atom: bytes) -> tuple[str, ...]:
-    """Return what a genre item says."""
+    """Return the genres in an item."""
     data = [part for part in _split(atom) if part[4:8] == b"data"]
     if atom[4:8] == b"gnre":
         return tuple(name for part in data for name in genre_names.from_gnre(int.from_bytes(part[16:18], "big")))

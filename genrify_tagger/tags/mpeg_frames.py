@@ -1,4 +1,4 @@
-"""Tell frames of MPEG audio (layer I to III) from other bytes."""
+"""Recognise frames of MPEG audio (layers I to III)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_frame(head: bytes) -> bool:
 
 
 def has_frame(data: bytes) -> bool:
-    """Return whether the header of a frame stands anywhere in `data`."""
+    """Return whether there is a frame header anywhere in `data`."""
     at = data.find(b"\xff")
     while at >= 0:
         if is_frame(data[at : at + 4]):

@@ -1,8 +1,9 @@
-"""Check a new file with mutagen, which shares no code with this package: it must see the same fields as before.
+"""Check a new file with mutagen, which shares no code with this package: it must read the same fields as before.
 
-This may run in a worker process: mutagen holds a big tag in memory several times over. It only cuts ID3 tags at their
-frames and does not parse the frames, since a compressed megabyte can unfold to gigabytes and chapters can nest without
-end; of FLAC it gets the comments only, without the pictures; of WAV and AIFF a length that players do not heed is set.
+This may run in a worker process: mutagen holds several copies of a big tag in memory. It only splits ID3 tags into
+frames and does not parse these, since a compressed megabyte can expand to gigabytes and chapters can nest without end.
+Of FLAC it gets only the comments, without the pictures; in WAV and AIFF, a wrong length that players ignore is
+corrected first.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ _BROKEN = (
 
 
 def compare_fields(container: str, field: str, former: str, fresh: str) -> Comparison:
-    """Compare two files but for the genre.
+    """Compare the tags of two files, except for the genre.
 
     Parameters
     ----------
@@ -76,12 +77,12 @@ def compare_fields(container: str, field: str, former: str, fresh: str) -> Compa
     field : str
         "genre", or the name of the custom field.
     former, fresh : str
-        Paths of the file as it is and as it is to be.
+        Paths of the file before and after the change.
 
     Returns
     -------
     {"same", "other", "damaged"}
-        "damaged" if mutagen cannot read the file as it is, and ends in another way with the new one.
+        "damaged" if mutagen cannot read the old file, and fails differently on the new one.
     """
     before = _fields_of(container, field, former, former)
     if before == _fields_of(container, field, fresh, former):
@@ -90,9 +91,9 @@ def compare_fields(container: str, field: str, former: str, fresh: str) -> Compa
 
 
 def _fields_of(container: str, field: str, path: str, name: str) -> Any:
-    """Return all fields but the genre as mutagen reads them, or the kind of error it ends with.
+    """Return all fields but the genre as mutagen reads them, or the kind of error that it raises.
 
-    The suffix of `name` tells what kind of file it is; the file itself may be a temporary one.
+    The suffix of `name` gives the kind of file; the file itself may be a temporary one.
     """
     reader = _READERS.get(container, APEv2)
     try:
@@ -114,7 +115,7 @@ def _fields_of(container: str, field: str, path: str, name: str) -> Any:
 
 
 def _edits_for_reading(container: str, view: PatchedFile) -> list[Edit]:
-    """Return what to leave out or mend before mutagen gets the file."""
+    """Return the edits to make before mutagen reads the file: what to leave out or correct."""
     match container:
         case "flac":
             return comments_only(view)
@@ -124,7 +125,7 @@ def _edits_for_reading(container: str, view: PatchedFile) -> list[Edit]:
 
 
 def _carried_fields(field: str, path: str, name: str) -> list[Any]:
-    """Return the fields that a tag begins with if one has to be made, since it would hide another one without them."""
+    """Return the fields that a new tag repeats, because without them it would hide another tag."""
     with open(path, "rb") as file:
         carried = getattr(open_state(PatchedFile(file), field, name), "carried", b"")
     if not carried:

@@ -1,7 +1,7 @@
-"""Ogg (Vorbis, Opus, Speex, FLAC): exchange the comment packet, page by page, without touching the audio's pages.
+"""Ogg (Vorbis, Opus, Speex, FLAC): replace the comment packet, page by page, without touching the audio pages.
 
-Only the pages that carry the comment packet are laid anew; if their number changes, the later pages of the same
-stream are renumbered. Further links of a chained file, and other streams beside it, keep every byte.
+Only the pages with the comment packet are rebuilt; if their number changes, the later pages of the same stream are
+renumbered. Further links of a chained file, and other multiplexed streams, keep every byte.
 
 References
 ----------
@@ -53,9 +53,9 @@ class Ogg:
     length : int
         Of the comment packet.
     behind : tuple of bytes
-        The packets behind it on these pages.
+        The packets after it on these pages.
     prefix : bytes
-        What stands in the comment packet before the Vorbis comment.
+        The bytes of the comment packet before the Vorbis comment.
     is_flac : bool
         The prefix is a FLAC block header, which holds the comment's length.
     """
@@ -77,7 +77,7 @@ class Ogg:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the comments say."""
+        """The genres in the comments."""
         return (vorbis.values(self.pieces),) if self.pieces else ()
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
@@ -115,7 +115,7 @@ class Ogg:
         return [self.prefix, *comment.parts()]
 
     def _lay(self, packets: Sequence[Sequence[bytes]]) -> list[bytes]:
-        """Put packets on pages: as before but for one page, else full pages."""
+        """Distribute packets over pages: as before except for one page, or else in full pages."""
         lacings = [lacing_of(sum(map(len, parts))) for parts in packets]
         lacing = b"".join(lacings)
         counts = segment_counts(lacing, [len(page.lacing) for page in self.pages], len(lacings[0]))
@@ -152,7 +152,7 @@ class Ogg:
 
 
 class _Cutter:
-    """Parts one behind the other, taken off piece by piece without ever being put together."""
+    """A sequence of byte strings, consumed piece by piece without joining them."""
 
     def __init__(self, parts: Iterable[bytes]) -> None:
         self._parts = iter(parts)
@@ -170,7 +170,7 @@ class _Cutter:
 
 
 def open_ogg(view: PatchedFile, field: str, start: int = 0) -> Ogg:
-    """Read the genre of the first audio stream of an Ogg file that begins at `start` (behind ID3 tags, if any).
+    """Read the genre of the first audio stream of an Ogg file that begins at `start` (after ID3 tags, if any).
 
     Raises
     ------

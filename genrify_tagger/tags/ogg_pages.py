@@ -1,4 +1,4 @@
-"""The pages of an Ogg file: read them, make them, follow the packets that lie on them."""
+"""The pages of an Ogg file: read them, build them, and follow packets across them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class OggPage:
-    """A page's header and place."""
+    """A page's header and offset."""
 
     start: int
     flags: int
@@ -71,7 +71,7 @@ def make_page(flags: int, granule: bytes, serial: bytes, number: int, lacing: by
 
 
 def lacing_of(length: int) -> bytes:
-    """Return the lengths of the segments that a packet takes."""
+    """Return the lacing values of a packet: the lengths of its segments."""
     return b"\xff" * (length // 255) + bytes((length % 255,))
 
 
@@ -90,7 +90,7 @@ def segment_counts(lacing: bytes, former: Sequence[int], first: int) -> list[int
 
 
 def later_pages(view: PatchedFile, last: OggPage) -> Iterator[OggPage]:
-    """Yield the pages of the same stream behind `last`.
+    """Yield the pages of the same stream after `last`.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def later_pages(view: PatchedFile, last: OggPage) -> Iterator[OggPage]:
             page = read_page(view, at)
         except TagReadError as error:
             raise WriteRefusedError(
-                "the Ogg file is damaged behind its header, so it cannot be changed safely"
+                "the Ogg file is damaged after its header, so it cannot be changed safely"
             ) from error
         at = page.end
         if page.serial == last.serial:
@@ -114,7 +114,7 @@ def later_pages(view: PatchedFile, last: OggPage) -> Iterator[OggPage]:
 
 
 def header_packets(view: PatchedFile, first: OggPage) -> tuple[list[OggPage], list[bytes]]:
-    """Return the pages behind the stream's first one, up to where a page ends with a packet, and their packets."""
+    """Return the pages after the stream's first one, up to one that ends with a packet, and their packets."""
     pages: list[OggPage] = []
     packets: list[bytes] = []
     open_packet = io.BytesIO()
@@ -147,7 +147,7 @@ def _check_header_page(page: OggPage, *, is_first: bool) -> None:
 
 
 def _split_body(body: bytes, lacing: bytes) -> list[bytes]:
-    """Return the ends of packets on a page, and last what belongs to a packet that goes on behind it."""
+    """Split a page's body at the ends of packets; the last part belongs to a packet that continues on the next page."""
     found, start, end = [], 0, 0
     for value in lacing:
         end += value

@@ -1,4 +1,4 @@
-"""Open a file of the user's for reading, with errors that name it."""
+"""Open a file for reading, with errors that name it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NO
 
 
 def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = None) -> T:
-    """Run `work` on a regular file opened for reading; name the file in what goes wrong.
+    """Run `work` on a regular file opened for reading; errors name the file.
 
     Raises
     ------

@@ -28,12 +28,12 @@ class CommentWithOuterTags:
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """The field's comments, and what the tags around have."""
+        """The field's comments, and its pieces in the outer tags."""
         return (*self.native.pieces, *self.outer.pieces)
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the comments say, then what the other tags say; ID3v1 counts only where nothing else does."""
+        """The genres in the comments, then those in the outer tags; ID3v1 counts only if there is no other."""
         native = self.native.values_by_place
         if any(native) and (
             self._is_alone or not any(located.pieces(self.native.field) for located in self.outer.tags)
@@ -53,7 +53,7 @@ class CommentWithOuterTags:
         return self.native.container == "flac" and self._candidate.content.is_shown
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the comments, unless they would hide another tag, and the pieces of the other tags that get it."""
+        """Return the comments, unless they would hide another tag, and the pieces of the outer tags to write."""
         if genres and self._is_alone:
             return (*self.native.compose(genres), *self.outer.pieces)
         chosen = choose_tags([self._candidate, *self.outer.candidates])
@@ -67,7 +67,7 @@ class CommentWithOuterTags:
         return [*self.native.splice(native), *self.outer.splice(outer)]
 
     def others(self) -> list[bytes]:
-        """Return what stands near the field in all of them."""
+        """Return what is near the field in all of them."""
         return [*self.native.others(), *self.outer.others()]
 
 

@@ -1,4 +1,4 @@
-"""A file as it will be once edits are made to it, without making them."""
+"""A view of a file with edits applied, without changing the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 1 << 20
 
 
 class PatchedFile:
-    """Random access to an open file with edits laid over it.
+    """Random access to an open file with edits applied.
 
     Parameters
     ----------
@@ -68,19 +68,19 @@ class PatchedFile:
         return b"".join(parts)
 
     def _at_length(self, offset: int, end: int) -> bytes:
-        """Return a long stretch, put together in the place where it stays."""
+        """Return a long stretch, assembled in a buffer of its final size."""
         whole = io.BytesIO()
         for at in range(offset, end, BLOCK):
             whole.write(self.at(at, min(BLOCK, end - at)))
         return whole.getvalue()
 
     def exactly(self, offset: int, length: int, what: str) -> bytes:
-        """Return `length` bytes of `what` (a tag, a header) that is to be held in memory.
+        """Return exactly `length` bytes of `what` (a tag, a header), to be held in memory.
 
         Raises
         ------
         TagReadError
-            If the file ends before, or if all of this together is more than `memory_budget.MAX_TAG` bytes.
+            If the file is shorter, or if all such bytes together exceed `memory_budget.MAX_TAG`.
         """
         memory_budget.reserve(length, what)
         self._held[offset, length] = length

@@ -1,4 +1,4 @@
-"""Read the genre of a file, and work out a change of it without making it."""
+"""Read the genre of a file, and plan a change without making it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def stat_or_none(path: str) -> FileStat | None:
 
 
 def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_name: bool = False) -> WritePlan:
-    """Work out how to make `genres` the genre of a file; nothing is changed.
+    """Plan how to write `genres` into a file; nothing is changed.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_na
     field : str
         "genre", or the name of a custom field.
     any_name : bool
-        Whether names may be such as players split, because another program does the writing.
+        Whether names may contain characters at which players split, because another program writes them.
 
     Returns
     -------
     WritePlan
-        Its `changes` is False if every place in the file that has the genre says this already.
+        Its `changes` is False if every place in the file that has the genre already has this one.
 
     Raises
     ------
@@ -101,18 +101,18 @@ def plan_write(path: str, genres: Sequence[str], *, field: str = "genre", any_na
 def plan_restore(
     path: str, raw: bytes | None, *, field: str = "genre", expected: bytes | object | None = ...
 ) -> WritePlan:
-    """Work out how to put the field back as a former raw form has it; nothing is changed.
+    """Plan how to restore the field from a former raw form; nothing is changed.
 
     Parameters
     ----------
     path : str
         The file.
     raw : bytes or None
-        From `Snapshot.raw`: what to go back to; None removes the field.
+        From `Snapshot.raw`: what to restore; None removes the field.
     field : str
         "genre", or the name of a custom field.
     expected : bytes or None
-        What the field must mean now (`same_genre`); left out, it may be anything. With the raw form that was journalled
+        What the field must contain now (`same_genre`); if omitted, anything. With the raw form that was journalled
         as the outcome of the change to be undone, the file gets back every byte that the change replaced, unless
         another program changed it in between.
 
@@ -144,7 +144,7 @@ def plan_restore(
 
 
 def _journalled_patch(before: bytes | None, after: bytes | None) -> BytePatch | None:
-    """Return the patch that two raw forms were journalled with; rows of old versions have none."""
+    """Return the patch that was journalled with two raw forms; rows of old versions have none."""
     patches = (unpack(raw).patch for raw in (after, before) if raw is not None)
     encoded = next((patch for patch in patches if patch is not None), None)
     return None if encoded is None else BytePatch.decode(encoded)
@@ -187,7 +187,7 @@ def _plan(
 def replay(
     file: BinaryIO, before_raw: bytes | None, after_raw: bytes | None, *, field: str, target: str
 ) -> PatchedFile:
-    """Return what a journalled change made of a file, given the file as it was before.
+    """Return what a journalled change turns a file into, given its former content.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def replay(
     Raises
     ------
     TagError
-        If the change cannot be worked out any more.
+        If the change cannot be reconstructed.
     """
     patch = _journalled_patch(before_raw, after_raw)
     if patch is None:  # journalled by an old version
@@ -226,9 +226,9 @@ def _edits(
     target: str,
     back: tuple[Edit, ...] | None,
 ) -> tuple[tuple[Edit, ...], TagState]:
-    """Return edits after which the file, read through them, says `genres` and is else the same; and what is read.
+    """Return edits after which the file has `genres` and is otherwise the same, and the state read through them.
 
-    Without `genres`, what the pieces say will do.
+    Without `genres`, the values of the pieces count.
     """
     edits: tuple[Edit, ...] = ()
     outcome = state
@@ -248,7 +248,7 @@ def _attempts(
     genres: Sequence[str] | None,
     back: tuple[Edit, ...] | None,
 ) -> Iterator[tuple[Edit, ...]]:
-    """Yield the ways to make `pieces` the field: the former bytes, the pieces, and what says the same here."""
+    """Yield the ways to restore the field: the former bytes, the pieces, or new pieces with the same genres."""
     if back is not None:
         yield back
     yield minimised(view, state.splice(pieces))
@@ -258,7 +258,7 @@ def _attempts(
 
 
 def _has_places(outcome: TagState, pieces: Sequence[Piece]) -> bool:
-    """Return whether pieces found their places; tags that only repeat the genre may be gone by now."""
+    """Return whether the pieces found their places; tags that only repeat the genre may be gone by now."""
     missing = {piece.place for piece in pieces} - {piece.place for piece in outcome.pieces}
     return all(place.startswith(("id3v1", "ape", "ignr", "mp4:")) for place in missing)
 
@@ -268,7 +268,7 @@ def _contents(pieces: Sequence[Piece]) -> list[tuple[str, bytes]]:
 
 
 def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> None:
-    """Check that a change says what it should and touches nothing else.
+    """Check that a change has the wanted outcome and touches nothing else.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def check_outcome(before: TagState, after: TagState, genres: Sequence[str]) -> N
 
 
 def effective_genres(state: TagState) -> tuple[str, ...]:
-    """Return the genres that are shown: those of the first place that has any."""
+    """Return the genres that players show: those of the first place that has any."""
     return next((voice for voice in state.values_by_place if voice), ())
 
 

@@ -1,4 +1,4 @@
-"""Tell protected (encrypted) audio from the header of a file, before anything is decoded.
+"""Recognise protected (encrypted) audio by the header of a file, before anything is decoded.
 
 References
 ----------

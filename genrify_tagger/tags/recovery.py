@@ -1,4 +1,4 @@
-"""Recover from a write that was cut off: find out whether it took place, and remove what it left behind."""
+"""Recover from an interrupted write: find out whether it took place, and remove what it left behind."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _PAGE = 4096
 
 
 def restore_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, field: str = "genre") -> None:
-    """Swap another program's file back to `path`, if a write that was cut off had just exchanged it for the new one.
+    """Swap another program's file back to `path`, if an interrupted write had just exchanged it for the new one.
 
-    To be called for each pending change before anything is swept away.
+    Call this for each pending change before any temporary file is removed.
 
     Parameters
     ----------
     path : str
         The file.
     planned : FileStat
-        What the write meant to replace.
+        Fingerprint of the file that the write was to replace.
     after_raw : bytes or None
         As journalled.
     field : str
@@ -38,7 +38,7 @@ def restore_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, 
     Raises
     ------
     UnfinishedWriteError
-        If it is there and cannot be put back.
+        If it exists and cannot be swapped back.
     """
     target = os.path.realpath(path)
     stray = find_exchanged(target)
@@ -73,7 +73,7 @@ def recover(
     *,
     field: str = "genre",
 ) -> Outcome:
-    """Say whether a pending change of a file was made.
+    """Find out whether a pending change of a file was made.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def recover(
     before_raw, after_raw : bytes or None
         As journalled.
     backup : str or None
-        Where the full copy of a write in place is, if there was to be one (`backup_path`). A half-written file is put
-        back as the copy has it. The copy is removed once it is not needed; where it is unclear, it stays.
+        The full copy of a write in place, if one was planned (`backup_path`). A half-written file is restored from it.
+        The copy is removed when it is not needed any more; if that is unclear, it stays.
     field : str
         As journalled.
 
@@ -95,7 +95,7 @@ def recover(
     Raises
     ------
     UnfinishedWriteError
-        If it may be half-written and cannot be put back now.
+        If it may be half-written and cannot be restored now.
     """
     if backup is not None and os.path.isfile(backup):
         change = _Change(os.path.realpath(path), before_raw, after_raw, field)
@@ -164,6 +164,6 @@ def _page(now: PatchedFile, old: PatchedFile, new: PatchedFile, at: int) -> str:
 
 
 def _is_cut_off(page: bytes, writing: bytes, over: bytes) -> bool:
-    """Return whether a page begins with one content and goes on with the other, or with zeros."""
+    """Return whether a page begins with one content and continues with the other, or with zeros."""
     written = next((i for i, pair in enumerate(zip(page, writing, strict=True)) if pair[0] != pair[1]), len(page))
     return page[written:] in (over[written:], bytes(len(page) - written))

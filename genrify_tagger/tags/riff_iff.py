@@ -1,8 +1,8 @@
 """WAV and AIFF: an ID3v2 tag in a chunk of its own, and in WAV a LIST-INFO chunk beside or instead of it.
 
-Players that read LIST-INFO (FFmpeg, MPD) do not look into the ID3 chunk then, and TagLib does not look into LIST-INFO
-if there is an ID3 tag. So both get the genre where both exist, and none is filled that would hide the other. An ID3 tag
-that is made repeats what LIST-INFO says; if it cannot, only LIST-INFO gets the genre.
+Players that read LIST-INFO (FFmpeg, MPD) then ignore the ID3 chunk, and TagLib ignores LIST-INFO if there is an ID3
+tag. So the genre is written to both if both exist, and neither is added if it would hide the other. A new ID3 tag
+repeats the fields of LIST-INFO; if it cannot, the genre is written to LIST-INFO only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk: `start` is where its identifier stands; `end` is behind its pad byte, if it has one."""
+    """A chunk: `start` is the offset of its identifier; `end` is after its pad byte, if it has one."""
 
     name: bytes
     start: int
@@ -51,12 +51,12 @@ class Chunk:
 def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chunk]:
     """List the chunks of a RIFF or IFF file.
 
-    Up to its end as its header tells it, and beyond if more known chunks follow: players go on to the end of the file.
+    Up to the end stated in its header, and beyond if more known chunks follow: players read to the end of the file.
 
     Raises
     ------
     TagReadError
-        If a chunk leaves the file.
+        If a chunk extends past the end of the file.
     """
     stated = 8 + int.from_bytes(view.at(4, 4), order)
     chunks: list[Chunk] = []
@@ -78,13 +78,13 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
 
 
 def form_size(view: PatchedFile, order: Literal["little", "big"], end: int) -> int:
-    """Return what the header should say of a file whose last chunk ends at `end`: what it says if that can be."""
+    """Return the length to state in the header if the last chunk ends at `end`: the present one, if it is plausible."""
     stated = int.from_bytes(view.at(4, 4), order)
     return stated if end <= 8 + stated <= view.size else end - 8
 
 
 def size_repair(view: PatchedFile, order: Literal["little", "big"]) -> list[Edit]:
-    """Return the edit that sets a wrong length in the header of a file."""
+    """Return the edit that corrects a wrong length in the header of a file."""
     chunks = list_chunks(view, order)
     return [Edit(4, 8, form_size(view, order, chunks[-1].end).to_bytes(4, order))] if chunks else []
 
@@ -98,9 +98,9 @@ class Chunked:
     own : Chunk or None
         The chunk of the ID3 tag.
     located : LocatedTag
-        The tag in it, or the one that could be made.
+        The tag in it, or the one that could be added.
     infos : tuple of InfoList
-        LIST-INFO chunks, in file order, or one that could be made.
+        LIST-INFO chunks, in file order, or one that could be added.
     """
 
     container: str
@@ -120,12 +120,12 @@ class Chunked:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What the ID3 tag says, then what LIST-INFO says."""
+        """The genres in the ID3 tag, then those in LIST-INFO."""
         entries = (list_info.entry_values(p.data) for info in self.infos for p in info.pieces(self.field))
         return (*self.located.values(self.field), *entries)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the genre frame and the IGNR entries, but where they would hide other fields."""
+        """Return the genre frame and the IGNR entries, except where they would hide other fields."""
         tag, infos = self.located, self.infos
         # A new ID3 tag begins with the frames that say what LIST-INFO says.
         carries = frozenset(info.name for info in infos) if tag.parts and not tag.exists else frozenset()
@@ -155,7 +155,7 @@ class Chunked:
 
     @property
     def carried(self) -> bytes:
-        """The tag that a write makes, as far as it repeats what stands in another one."""
+        """The tag that a write would add, as far as it repeats fields of another one."""
         return b"" if self.located.exists else b"".join(self.located.tag.build())
 
     @property

@@ -1,8 +1,8 @@
-"""Which tag of a file hides another one from players, so that a genre alone must not be put there.
+"""Which tag of a file would hide another one from players if it contained nothing but a genre.
 
-A player that finds anything in the tag it prefers does not look into the others: a FLAC file whose title and artist
-stand in an ID3 tag shows neither once a Vorbis comment holds a genre. The rules are measured with FFmpeg, TagLib and
-MPD; where they differ, the one that hides most counts.
+A player that finds anything in the tag it prefers ignores the others: a FLAC file with title and artist in an ID3 tag
+shows neither once a Vorbis comment holds a genre. The rules were measured with FFmpeg, TagLib and MPD; where these
+differ, the strictest one counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TECHNICAL = frozenset({b"TSSE", b"TSS", b"TENC", b"TEN", b"TLEN", b"TLE", b"TFL
 
 @dataclass(frozen=True, slots=True)
 class TagContent:
-    """What a tag holds besides the genre.
+    """The content of a tag besides the genre.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TagContent:
     is_empty : bool
         Nothing at all.
     is_shown : bool
-        Something for which players prefer this tag to others.
+        Something that makes players prefer this tag to others.
     has_fields : bool
         Something that would be missed if it were hidden: text, ReplayGain.
     """
@@ -58,7 +58,7 @@ class TagContent:
 
 @dataclass(frozen=True, slots=True)
 class CandidateTag:
-    """A tag, existing or to be made, that may hold the genre.
+    """A tag that the genre could be written to, whether it exists or would be added.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def info_content(names: Sequence[bytes]) -> TagContent:
 
 
 def hidden_fields_error(what: str, genres: Sequence[str]) -> WriteRefusedError:
-    """Return the error for a file whose other fields stand where the genre cannot be written."""
+    """Return the error for a file whose other fields are in a tag that the genre cannot be written to."""
     return WriteRefusedError(
         f"the file's title and other fields are in {what}, where this program cannot write "
         f"{'; '.join(genres)!r}, and a new tag would hide them from players",

@@ -1,7 +1,7 @@
-"""Audio with tags before and behind it: MP3 and TTA (ID3v2), Monkey's Audio, WavPack, Musepack and others (APEv2).
+"""Audio with tags before and after it: MP3 and TTA (ID3v2), Monkey's Audio, WavPack, Musepack and others (APEv2).
 
-All tags that have the genre say the same after a write: players differ in which one they believe. A tag that does not
-exist is only made where it is the container's own, and not where it would hide the fields of another one (`shadowing`).
+After a write, all tags that have a genre have the same one, because players differ in which one they prefer. A missing
+tag is added only if it is the container's own, and not if it would hide the fields of another one (`shadowing`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from genrify_tagger.tags.mpeg_frames import has_frame
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.shadowing import CandidateTag, TagContent, choose_tags, hidden_fields_error, v1_content
 
-# A tag made where none was: the version that mutagen, mediafile and Picard write by default.
+# Version of a new tag: the one that mutagen, mediafile and Picard write by default.
 NEW_ID3 = 4
 _V1 = "id3v1"
 _SEARCH = 64 << 10
@@ -34,9 +34,9 @@ class TaggedStream:
     primary : str
         The container's own kind of tag, "id3" or "ape"; "none" if that is not among these tags.
     appended : frozenset of str
-        Names of the ID3v2 tags behind the audio, which hardly any player reads.
+        Names of the ID3v2 tags after the audio, which hardly any player reads.
     v1 : int or None
-        Where the genre byte of ID3v1 stands.
+        Offset of the genre byte of ID3v1.
     """
 
     container: str
@@ -67,7 +67,7 @@ class TaggedStream:
 
     @property
     def values_by_place(self) -> tuple[tuple[str, ...], ...]:
-        """What each tag says; ID3v1 counts only where nothing else does."""
+        """The genres in each tag; ID3v1 counts only if there is no other."""
         ranked = sorted(self.tags, key=lambda located: not located.name.startswith(self.primary))
         said = tuple(values for located in ranked for values in located.values(self.field))
         return said if any(said) or not self._v1_piece() else (*said, genre_names.from_v1(self._v1_byte))
@@ -95,7 +95,7 @@ class TaggedStream:
         return CandidateTag(located.name, content, bool(located.pieces(self.field)), usual, carries)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the pieces of the tags that get the genre."""
+        """Return the pieces of the tags that are written."""
         chosen = choose_tags(self.candidates)
         # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
         if self._v1_says(genres) and self.primary == "id3":
@@ -103,7 +103,7 @@ class TaggedStream:
         return self.compose_in(chosen, genres)
 
     def compose_in(self, chosen: Collection[str], genres: Sequence[str]) -> tuple[Piece, ...]:
-        """Return the pieces that say `genres` in the chosen candidates.
+        """Return the pieces that hold `genres` in the chosen tags.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class TaggedStream:
 
     @property
     def carried(self) -> bytes:
-        """The tag that a write makes, as far as it repeats what stands in another one."""
+        """The tag that a write would add, as far as it repeats fields of another one."""
         made = next((located for located in self.tags if not located.exists and located.parts), None)
         return b"" if made is None else b"".join(made.tag.build())
 
@@ -147,7 +147,7 @@ class TaggedStream:
 
 
 def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
-    """Return the spans of the ID3v2 tags, one behind the other, that a file begins with."""
+    """Return the spans of the consecutive ID3v2 tags at the start of a file."""
     spans, at = [], 0
     while size := id3_size(view.at(at, ID3_HEADER)):
         if at + size > view.size:
@@ -159,16 +159,16 @@ def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
 
 
 def trailing_tags(view: PatchedFile, audio: int) -> list[TagBlock]:
-    """Return the tags behind the audio, in file order."""
+    """Return the tags after the audio, in file order."""
     found: list[TagBlock] = []
     for block in trailing_blocks(view.at, audio, view.size):
         found.insert(0, block)
-        check_count(len(found), "tags behind the audio", limit=MAX_TAGS)
+        check_count(len(found), "tags after the audio", limit=MAX_TAGS)
     return found
 
 
 def check_trailing_tags(view: PatchedFile, genres: Sequence[str]) -> None:
-    """Refuse to write the first field that players show of a file, if they now show those of a tag behind it.
+    """Refuse to add the first field to a file's own tag if players now show the fields of a tag after the audio.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def check_trailing_tags(view: PatchedFile, genres: Sequence[str]) -> None:
     kinds = {candidate.name: candidate.content for candidate in behind.candidates}
     for name, content in kinds.items():
         if content.has_fields:
-            raise hidden_fields_error("an ID3v1 block" if name == _V1 else "a tag behind the audio", genres)
+            raise hidden_fields_error("an ID3v1 block" if name == _V1 else "a tag after the audio", genres)
 
 
 def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) -> TaggedStream:
@@ -192,7 +192,7 @@ def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) 
         "genre" or a custom name.
     container : str
     primary : str
-        The container's own kind of tag: "id3", "ape" or "none". One that does not exist is prepared to be made.
+        The container's own kind of tag: "id3", "ape" or "none". If it does not exist, an empty one is prepared.
     """
     front = front_tags(view) or (_hidden_front_tag(view) if container == "mp3" else [])
     audio = front[-1][1] if front else 0
@@ -213,7 +213,7 @@ def open_stream(view: PatchedFile, field: str, container: str, *, primary: str) 
 
 
 def _hidden_front_tag(view: PatchedFile) -> list[tuple[int, int]]:
-    """Return the span of an ID3v2 tag that stands behind zeros or junk in front of the audio, as TagLib finds it."""
+    """Return the span of an ID3v2 tag after zeros or junk at the start of the file, as TagLib finds it."""
     data = view.at(0, _SEARCH)
     at = data.find(b"ID3")
     size = id3_size(data[at : at + ID3_HEADER]) if at >= 0 else 0

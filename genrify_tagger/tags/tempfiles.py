@@ -1,4 +1,4 @@
-"""Temporary files beside the user's files: no player or watcher takes their names for music, and strays are removed.
+"""Temporary files beside the user's files: players and watchers ignore their names, and stray ones are removed.
 
 A name carries the process that made it, and the file is locked as long as that process works on it: a stray file is
 one whose process is gone and whose lock is free, also when the folder is shared between machines. The name carries the
@@ -34,7 +34,7 @@ _TRIES = 100
 
 @contextlib.contextmanager
 def temporary_file(target: str) -> Iterator[tuple[str, int]]:
-    """Make a locked temporary file beside the file that it is for; whatever holds its name in the end is removed.
+    """Create a locked temporary file beside its target; whatever has its name at the end of the block is removed.
 
     Yields
     ------
@@ -123,7 +123,7 @@ def sweep(folder: str) -> list[str]:
 
 
 def find_exchanged(path: str) -> str | None:
-    """Return the stray file that holds what `path` was before a process died right after the exchange, if any."""
+    """Return the stray file with the former content of `path`, if a process died right after the exchange."""
     try:
         folder, inode = os.path.dirname(path), os.stat(path).st_ino
         names = os.listdir(folder)

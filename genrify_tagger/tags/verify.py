@@ -1,4 +1,4 @@
-"""Verify a new file before it replaces the old one: it says what was planned, and nothing else changed.
+"""Verify a new file before it replaces the old one: the genre is the planned one, and nothing else changed.
 
 The new file is read twice: by this package's own code, and by mutagen, which shares none of it (`mutagen_check`).
 """

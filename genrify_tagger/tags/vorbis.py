@@ -1,4 +1,4 @@
-"""A Vorbis comment as bytes, as FLAC and all Ogg codecs hold it: exchange the genre, leave the rest.
+"""A Vorbis comment as bytes, as in FLAC and all Ogg codecs: replace the genre, leave the rest.
 
 References
 ----------
@@ -26,14 +26,14 @@ class Comment:
     tail: bytes
 
     def parts(self) -> Iterator[bytes]:
-        """Yield what it is joined from."""
+        """Yield its bytes in parts."""
         yield from (_length(self.vendor), self.vendor, len(self.comments).to_bytes(4, "little"))
         for comment in self.comments:
             yield from (_length(comment), comment)
         yield self.tail
 
     def with_comments(self, comments: Sequence[bytes]) -> Comment:
-        """Return it with other comments."""
+        """Return a copy with other comments."""
         return replace(self, comments=tuple(comments))
 
 
@@ -45,12 +45,12 @@ EMPTY = Comment(b"Genrify Tagger", (), b"")
 
 
 def parse(data: bytes, start: int = 0) -> Comment:
-    """Cut a Vorbis comment, which begins at `start`, into its parts.
+    """Split a Vorbis comment, which begins at `start`, into its parts.
 
     Raises
     ------
     TagReadError
-        If a length leaves the data.
+        If a length exceeds the data.
     """
     vendor, at = _take(data, start)
     count = int.from_bytes(data[at : at + 4], "little")
@@ -83,13 +83,13 @@ def pieces(comment: Comment, field: str) -> tuple[Piece, ...]:
 
 
 def values(found: Sequence[Piece]) -> tuple[str, ...]:
-    """Return what the field's comments say."""
+    """Return the values of the field's comments."""
     texts = [piece.data.partition(b"=")[2].decode("utf-8", "replace") for piece in found]
     return tuple(text for text in texts if text)
 
 
 def compose(comment: Comment, field: str, genres: Sequence[str]) -> tuple[Piece, ...]:
-    """Return one comment for each genre, where the first former one stood and with its spelling of the key."""
+    """Return one comment for each genre, at the position of the first former one and with its spelling of the key."""
     former = pieces(comment, field)
     key = former[0].data.partition(b"=")[0] if former else (b"GENRE" if field == GENRE else field.encode("ascii"))
     first = former[0].at if former else len(comment.comments)

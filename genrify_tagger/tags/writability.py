@@ -1,7 +1,7 @@
-"""Could a file be written, and if not, why: asked by every dry run and by every write before it begins.
+"""Check whether a file could be written, and if not, why: before every write and in every dry run.
 
-Nothing is tried out, no temporary file is made. What only the write itself can tell (a disk error, a used up quota)
-still ends it with nothing changed.
+Nothing is tried out, and no temporary file is created. What only the write itself can find out (a disk error, an
+exhausted quota) still ends it with nothing changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Hardlinks = Literal["refuse", "break", "in-place"]
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS on 64-bit Linux
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 _CAP_CHOWN, _CAP_FOWNER = 0, 3
-# File systems whose mount says whom all files belong to, a new one as well.
+# File systems on which the mount options set the owner of all files, including new ones.
 _MOUNT_GIVES_OWNER = {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "9p", "hfs"}
 _SPARE = 1 << 16  # bytes for the folder's own entries
 
@@ -49,7 +49,7 @@ _OS_ERRORS = {
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return what a system's error means for a write."""
+    """Return the message for an operating system error during a write."""
     return _OS_ERRORS.get(error.errno or 0, error.strerror or str(error))
 
 
@@ -60,7 +60,7 @@ def write_refusal(
     ownership: Ownership = "require",
     backup_dir: str | None = None,
 ) -> TagError | None:
-    """Return why a plan could not be carried out, None if it could.
+    """Return why a plan could not be carried out; None if it could.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def write_refusal(
 
 
 def in_place_refusal(path: str) -> TagError | None:
-    """Return why another program could not write a file in place, None if it could."""
+    """Return why another program could not write a file in place; None if it could."""
     try:
         target = os.path.realpath(path)
         _check_flags(target, "the file")
@@ -98,7 +98,7 @@ def in_place_refusal(path: str) -> TagError | None:
 
 
 def must_write_in_place(status: os.stat_result, hardlinks: Hardlinks) -> bool:
-    """Return whether a file has several names and keeps them, so that it cannot be replaced."""
+    """Return whether a file has several names and must keep them, so that it cannot be replaced."""
     return status.st_nlink > 1 and hardlinks == "in-place"
 
 

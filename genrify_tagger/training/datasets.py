@@ -81,7 +81,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that is left out, and why."""
+    """A file that is skipped, and why."""
 
     path: str
     reason: str
@@ -89,7 +89,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips, and the files that are left out."""
+    """Clips, and the files that are skipped."""
 
     name: str
     clips: tuple[Clip, ...]

@@ -178,12 +178,12 @@ def _front_end(weights: Weights, fronts: Sequence[FrontConvolution]) -> Any:
 
 
 def front_end_channels(mel: Any, weights: Weights) -> Any:
-    """Compute what the living front-end filters say: (n, 187, 96) to (n, 187, 64)."""
+    """Compute the outputs of the living front-end filters: (n, 187, 96) to (n, 187, 64)."""
     return _front_end(weights, [split_dead_filters(weights, number) for number in range(5)])(mel)
 
 
 def mid_end(heard: Any, weights: Weights) -> Any:
-    """Compute what is pooled, the living front-end channels and three layers behind: (n, 187, 64) to (n, 187, 256)."""
+    """Compute the pooled layers, front-end channels and three mid-end layers: (n, 187, 64) to (n, 187, 256)."""
     from keras import ops
 
     alive, constants = dead_and_alive(weights)

@@ -24,7 +24,7 @@ _MEANINGS = {name.casefold(): genres for name, genres in ALLMUSIC.items()}
 
 
 def genres_of_label(label: str) -> frozenset[str]:
-    """Return which of the ten genres a label may mean; none if it lies outside them.
+    """Return which of the ten genres a label may mean; none if it is outside of them.
 
     >>> sorted(genres_of_label("Pop/Rock")), sorted(genres_of_label("Hip-Hop")), sorted(genres_of_label("Latin"))
     (['metal', 'pop', 'rock'], ['hiphop'], [])

@@ -1,7 +1,7 @@
 """Accuracy, confusion, calibration and coverage, with bootstrap intervals. Arrays in, plain values out.
 
 Conventions: `answers` is a boolean array (n_tracks, n_labels), true for every label that counts as right; `scores` has
-the same shape; `hits` (n_tracks,) says whether the best label is right; `confidence` (n_tracks,) is the claimed
+the same shape; `hits` (n_tracks,) is true where the best label is right; `confidence` (n_tracks,) is the claimed
 probability.
 
 References
@@ -62,7 +62,7 @@ class ConfidenceBin:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a threshold gives: share of tracks decided, share of these that is right, share of all that is wrong."""
+    """The effect of a threshold: share of tracks decided, share of these that is right, share of all that is wrong."""
 
     threshold: float
     coverage: float
@@ -125,7 +125,7 @@ def best_is_right(scores: Array, answers: Truths) -> Truths:
 
 
 def confusion_matrix(truth: Indices, said: Indices, n_labels: int) -> Indices:
-    """Count tracks: a row for each true label, a column for each label said."""
+    """Count tracks: a row for each true label, a column for each predicted one."""
     matrix = np.zeros((n_labels, n_labels), np.int64)
     np.add.at(matrix, (truth, said), 1)
     return matrix
@@ -164,7 +164,7 @@ def calibration_error(bins: Sequence[ConfidenceBin]) -> float:
 
 
 def operating_point(confidence: Array, hits: Truths, threshold: float) -> OperatingPoint:
-    """Return what deciding only at `threshold` and above gives."""
+    """Return the effect of deciding only at `threshold` and above."""
     decided = confidence >= threshold
     return OperatingPoint(
         threshold=float(threshold),

@@ -36,7 +36,7 @@ def _row(report: Report) -> str:
 
 
 def _kept_apart(report: Report) -> str:
-    """Say whether the test music was trained on, for a model that was not trained here."""
+    """Return whether the test music was trained on, for a model that was not trained for this evaluation."""
     if report.n_trained_on is None:
         return "not known"
     return f"*{report.n_trained_on} trained on*" if report.n_trained_on else "none trained on"

@@ -45,7 +45,7 @@ class TargetClasses:
         return {label: special.get(label, label.title().replace("/", " ")) for label in self.labels}
 
     def open_classes(self, clip: Clip) -> frozenset[str]:
-        """Return the labels that a clip leaves open; none if it lies outside.
+        """Return the labels that a clip leaves open; none if it is outside of all labels.
 
         Of several labels only the first counts: with all of them open a network learns to hedge.
         """

@@ -94,8 +94,7 @@ def run_training(
     options : TrainingOptions
     folder : Path
     network : mapping or None
-        What determines the network that `build` returns, by the names of the options. It must be the same for a run
-        to be resumed.
+        The options that determine the network, by name. They must be the same for a run to be resumed.
     tell : callable
         Receives a line about every epoch.
 

@@ -24,5 +24,5 @@ def read_clocks() -> Clocks:
 
 
 def has_slept(before: Clocks, now: Clocks) -> bool:
-    """Tell whether the machine was suspended between two readings."""
+    """Return whether the machine was suspended between two readings."""
     return (now.total - before.total) - (now.awake - before.awake) > SLEEP_SECONDS

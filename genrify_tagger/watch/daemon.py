@@ -49,8 +49,8 @@ class Service:
     arguments : sequence of str
         The command line, for the history.
     companions : sequence of callable
-        Functions that take the service and return a context manager, which is active while the service runs: for
-        whatever runs beside the main loop, such as the web page.
+        Functions that take the service and return a context manager, which is active while the service runs: for what
+        runs beside the main loop, such as the web page.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Service:
     # --- the published state ---
 
     def _tick(self, loop: Loop) -> float:
-        """Do what is due in every iteration of the loop; return after how many seconds to call this again."""
+        """Do the periodic work of the loop; return the seconds until the next call."""
         if not self._has_started:
             self._has_started = True
             self._notifier.ready()

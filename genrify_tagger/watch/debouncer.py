@@ -1,4 +1,4 @@
-"""Delay files until nothing writes them any more.
+"""Delay files until no program writes to them any more.
 
 A file has settled when its size, times and inode have not changed for `seconds` and no process has it open for
 writing. At most `LIMIT` files wait; when there are more, `overflowed` is set and a rescan has to find the rest.
@@ -36,7 +36,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class SettledFile:
-    """A file ready to be processed; `came_from` is its path before a move that was seen, `tries` counts failures."""
+    """A file ready to be processed; `came_from` is its path before an observed move, `tries` counts failures."""
 
     path: str
     came_from: str | None
@@ -128,7 +128,7 @@ class Debouncer:
         return max(self._order[0][0] - self._clock(), 0.0) if self._order else None
 
     def due(self) -> Iterator[SettledFile]:
-        """Yield and remove the files that have settled or vanished, as many as the caller takes."""
+        """Yield and remove files that have settled or vanished, as many as the caller takes."""
         while (pause := self.next_due()) is not None and pause <= 0:
             _, path = heapq.heappop(self._order)
             waiting = self._waiting[path]

@@ -1,4 +1,4 @@
-"""File system events of a watched folder, by way of watchdog, in a queue for the main loop."""
+"""File system events of a watched folder, from watchdog, in a queue for the main loop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FILE, WRITING, MOVED, FOLDER = "file", "writing", "moved", "folder"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something happened to a file, to one that is being written, to one that was moved here, or to a folder."""
+    """An event of a file (changed, being written, moved here) or of a folder."""
 
     kind: str
     path: str
@@ -45,7 +45,7 @@ class Event:
 
 
 class EventQueue:
-    """Events on their way from watchdog's threads to the main loop.
+    """A queue of events from watchdog's threads to the main loop.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Watch:
         return all(thread.is_alive() for thread in threads) and bool(self._observer.emitters)
 
     def lost_events(self) -> bool:
-        """Tell whether the system has dropped events since the last call."""
+        """Return whether the system has dropped events since the last call."""
         if self._inotify is None:
             return False
         lost, self._inotify.overflowed = self._inotify.overflowed, False

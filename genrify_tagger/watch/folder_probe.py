@@ -21,7 +21,7 @@ class FolderState:
 
 
 class FolderProbe:
-    """Inspects a folder in a thread of its own, because a dead file server never answers.
+    """Inspects a folder in a separate thread, because a dead file server never answers.
 
     Parameters
     ----------

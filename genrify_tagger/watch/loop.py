@@ -56,13 +56,13 @@ class Loop:
     paths : list of str
         The roots.
     flags : ControlFlags
-        What signals asked for.
+        Set by signal handlers.
     batches : RunBatches
         Group results into runs.
     expected : set of str
         Mount points seen at least once.
     tick : callable
-        Called in every iteration to publish the state; returns after how many seconds to call it again at the latest.
+        Called in every iteration to publish the state; returns the maximum seconds until the next call.
     """
 
     session: Session

@@ -1,4 +1,4 @@
-"""Group files that the service processes in one go into a run, which `genrify-tag undo` takes back as one."""
+"""Group files that the service processes together into a run, which `genrify-tag undo` undoes as one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RunBatches:
         self._last = time.monotonic()
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until the current run ends if no file comes; None if there is no run."""
+        """Return the seconds until the current run ends if no file arrives; None if there is no run."""
         if self._run is None:
             return None
         return max(min(self._last + END_SECONDS, self._begun + MAX_SECONDS) - time.monotonic(), 0.0)

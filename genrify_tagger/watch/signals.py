@@ -1,4 +1,4 @@
-"""Signal handlers that set flags, and a wait that they end: a pipe, because a lock is not safe in a handler."""
+"""Signal handlers that set flags and wake the main loop by a pipe, because locks are not safe in a handler."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Wake:
 
 
 class ControlFlags:
-    """What signals have asked of the service: to stop, to reload its settings.
+    """Flags that signal handlers set: to stop, to reload the settings.
 
     Attributes
     ----------
     wake : Wake
-        What the main loop waits for.
+        Wakes the main loop.
     stop, reload : bool
-        What was asked for.
+        Whether to stop, and to reload the settings.
     restart : bool
         Whether the main loop has to restart because settings have changed.
     """

@@ -63,12 +63,12 @@ class Auth:
         self._wrong: deque[float] = deque()
 
     def allows_host(self, host: str) -> bool:
-        """Tell whether a Host header names this machine; a plain IP address cannot be rebound, so any is allowed."""
+        """Return whether a Host header names this machine; any plain IP address is allowed, as it cannot be rebound."""
         name = host_name(host)
         return name in self._names or (self._any_address and _address(name) is not None)
 
     def allows_origin(self, request: Request) -> bool:
-        """Tell whether a request comes from this page or from a program, not from another site.
+        """Return whether a request comes from this page or from a program, not from another site.
 
         A reverse proxy may rewrite the Host header, so the names in `web.names` are this page's origins, too.
         """
@@ -85,20 +85,20 @@ class Auth:
         return hmac.new(self._token.encode(), b"genrify-tagger page", hashlib.sha256).hexdigest()
 
     def accepts(self, request: Request) -> bool:
-        """Tell whether a request carries the token, as header or cookie."""
+        """Return whether a request carries the token, as header or cookie."""
         return self.is_open or self.accepts_credentials(
             request.headers.get("Authorization", ""), request.cookies.get(COOKIE, "")
         )
 
     def accepts_credentials(self, authorization: str, cookie: str) -> bool:
-        """Tell whether the Authorization header or the login cookie is valid."""
+        """Return whether the Authorization header or the login cookie is valid."""
         if self.is_open or _same(cookie, self.cookie_value):
             return True
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and self.is_token(token.strip())
 
     def is_token(self, token: str) -> bool:
-        """Tell whether this is the token; after too many wrong ones every token is refused for a while."""
+        """Return whether this is the token; after too many wrong ones every token is refused for a while."""
         now = time.monotonic()
         with self._lock:
             while self._wrong and self._wrong[0] < now - _WINDOW:
@@ -112,7 +112,7 @@ class Auth:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     found = _address(host.strip("[]"))
     return host.lower() == "localhost" if found is None else found.is_loopback
 

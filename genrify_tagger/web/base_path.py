@@ -17,7 +17,7 @@ def strip_base_path(path: str, base_path: str) -> str:
 
 
 class BasePathMiddleware:
-    """Let an application build its addresses below a base path.
+    """Serve an application below a base path.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _GREY: Lab = (0.58, 0.0, 0.0)  # stands for silence and for genres outside the v
 def palette(count: int) -> tuple[Rgb, ...]:
     """Return `count` colours; a longer palette begins with the colours of a shorter one.
 
-    Each next colour is the candidate that is farthest, in OKLab (Ottosson, 2020), from grey and all those before it.
+    Each colour is the candidate that is farthest, in OKLab (Ottosson, 2020), from grey and all colours before it.
     """
     candidates = list(_candidates())
     distances = [math.dist(lab, _GREY) for lab in candidates]

@@ -33,7 +33,7 @@ LISTED_STATUSES = (*(status for status in STATUSES if status != "unchanged"), MI
 NO_GENRE_PARAM = "(none)"  # the parameter's value for files without a genre
 PER_PAGE, MAX_PER_PAGE = 50, 200
 MAX_ROW_ID = 2**31 - 1  # of a run or change
-#: How the page offers to sort: order, whether descending, and what the page calls it.
+#: The page's sort options: order, whether descending, and name.
 SORTS: dict[str, tuple[Order, bool, str]] = {
     "album": ("album", False, "Album"),
     "title": ("title", False, "Title"),

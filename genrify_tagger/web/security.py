@@ -75,7 +75,7 @@ def safe_redirect_target(wanted: str) -> str:
 
 
 def _is_navigation() -> bool:
-    """Tell whether the request is a user following a link to a page."""
+    """Return whether the request is a user following a link to a page."""
     wanted = request.headers.get("Sec-Fetch-Mode"), request.headers.get("Sec-Fetch-Dest")
     return request.method == "GET" and wanted == ("navigate", "document") and not request.path.startswith("/api/")
 

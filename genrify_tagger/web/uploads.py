@@ -1,6 +1,6 @@
 """Songs dropped on the page: kept in a temporary folder, analysed in worker processes, deleted after a while.
 
-An upload's id cannot be guessed and is known to its sender only. The database keeps nothing of it.
+An upload's id cannot be guessed and is known to its sender only. Nothing about it is stored in the database.
 """
 
 from __future__ import annotations

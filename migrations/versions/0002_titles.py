@@ -1,4 +1,4 @@
-"""What files call themselves: title, artist and album, so that they can be searched for.
+"""Title, artist and album of files, so that these can be searched.
 
 Revision ID: 0002
 Revises: 0001

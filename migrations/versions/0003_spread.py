@@ -1,4 +1,4 @@
-"""How far a song's segments lie apart: the standard deviation of the embedding, which the genre tree needs.
+"""The standard deviation of the embedding over a song's segments, which the genre tree needs.
 
 Revision ID: 0003
 Revises: 0002

@@ -1,0 +1,123 @@
+"""The genres that the library's files name: which words mean the same, and rewriting them as one, journalled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from genrify_tagger import tags
+from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.genre_rules import Tree
+from genrify_tagger.genre_spelling import GenreSpelling, UnifiedGenre, UnifiedNames, genre_spelling, spelling, unify
+from genrify_tagger.pipeline.genre_files import shipped_tree
+from genrify_tagger.pipeline.journalled_write import (
+    TIDY,
+    check_writable,
+    last_decisive_change,
+    provenance_of,
+    save_file_state,
+    write_journalled,
+)
+from genrify_tagger.pipeline.results import Result, error_text
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.write_policy import Provenance, meaningful
+from genrify_tagger.store import FileRecord
+
+_LEFT_ALONE = {
+    Provenance.SET_BY_HAND: "set by hand",
+    Provenance.WRITTEN_BY_US: "written by this program",
+    Provenance.UNDONE: "its genre was undone",
+}
+
+
+def spelling_rules(session: Session) -> GenreSpelling:
+    """Return which words mean the same, by the settings and the names that the program writes."""
+    genres, files = session.settings.genres, session.genre_files
+    written = [session.written_name(label) for label in session.sidecar.labels()]
+    return genre_spelling(
+        {**tags.id3_numbers(), **genres.aliases},
+        known=written,
+        ignored=(*genres.ignore, *session.settings.tagging.treat_as_missing),
+        own=files.whitelist | set(files.tree),
+    )
+
+
+def genre_tree_of(session: Session) -> Tree:
+    """Return the user's genre tree, or the shipped one."""
+    return session.genre_files.tree or shipped_tree()
+
+
+def library_genres(session: Session, rules: GenreSpelling | None = None) -> list[UnifiedGenre]:
+    """Return what genres the files of the library name, most frequent first."""
+    counts = {word: files for word, files in session.store.overview().genres.items() if spelling(word)}
+    return unify(counts, rules or spelling_rules(session))
+
+
+def tidy_genres(
+    session: Session, run: int, paths: Sequence[str], names: UnifiedNames, *, dry_run: bool
+) -> Iterator[Result]:
+    """Rewrite genres that are spelled differently from the rest of the library.
+
+    Genres that were set by hand, undone or written by this program are left alone; whose a genre is does not change.
+
+    Parameters
+    ----------
+    session : Session
+    run : int
+        Run to record the changes under.
+    paths : sequence of str
+        Files and folders; empty for the whole library.
+    names : UnifiedNames
+        The names to write, by word.
+    dry_run : bool
+        Only say what would happen.
+
+    Yields
+    ------
+    Result
+        "tagged", "skipped" or "failed"; files with nothing to do are left out.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
+    """
+    folders: list[str | None] = [os.path.realpath(path) for path in paths]
+    for folder in folders or [None]:
+        for record in session.store.files_under(folder):
+            if session.stop.is_set():
+                return
+            if not record.after or names(record.after) == record.after:
+                continue
+            try:
+                result = _tidy_one(session, run, record, names, dry_run=dry_run)
+            except StoreError:
+                raise  # no single file's failure
+            except (GenrifyError, OSError) as error:
+                result = Result(path=record.path, status="failed", error=error_text(error), before=record.after)
+            if result is not None:
+                yield result
+
+
+def _tidy_one(session: Session, run: int, record: FileRecord, names: UnifiedNames, *, dry_run: bool) -> Result | None:
+    field, path = session.settings.tagging.field, record.path
+    snapshot = tags.read(path, field=field)
+    wanted = names(snapshot.genres)
+    if not meaningful(snapshot.genres, session.settings.tagging.treat_as_missing) or wanted == snapshot.genres:
+        return None
+    key = record.audio_key or session.workers.audio_key(path)
+    provenance = provenance_of(last_decisive_change(session, path, key), snapshot, key)
+    result = Result(path=path, status="tagged", before=snapshot.genres, after=wanted)
+    if provenance in _LEFT_ALONE:
+        return Result(path=path, status="skipped", reason=_LEFT_ALONE[provenance], before=snapshot.genres)
+    if any(name.casefold() in map(str.casefold, session.settings.tagging.protected) for name in snapshot.genres):
+        return Result(path=path, status="skipped", reason="a protected genre", before=snapshot.genres)
+    plan = tags.plan_write(path, wanted, field=field)
+    if not plan.changes:
+        return None
+    if dry_run:
+        check_writable(session, plan)
+    else:
+        stat = write_journalled(session, run, plan, origin=TIDY, audio_key=record.audio_key)
+        save_file_state(session, path, stat, "kept", reason="has a genre", genres=wanted)
+    return result
