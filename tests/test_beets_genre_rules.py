@@ -36,7 +36,7 @@ def module():
 def vocabulary():
     from genrify_tagger.classifier import load_sidecar
 
-    return load_sidecar().vocabularies["broad"]
+    return load_sidecar().vocabularies["tree"]
 
 
 def make(module, vocabulary, **more):

@@ -53,7 +53,7 @@ def test_attributes_can_be_formatted_and_queried(beets):
         assert best in {"jazz", "classical"} and 0 < float(score) <= 1
         assert 0 < float(item["genrify_confidence"]) <= 1
         assert item["genrify_model"].count("-") == 1
-    threshold = load_sidecar(None).vocabularies["gtzan"].min_confidence
+    threshold = load_sidecar(None).vocabularies["tree"].min_confidence
     for item in items:
         sure = float(item["genrify_confidence"]) >= threshold
         assert sure == (item["genrify_status"] == "tagged")
@@ -115,10 +115,13 @@ def test_force_and_keep_existing_append_up_to_the_count(beets):
 
 def test_the_options_choose_threshold_vocabulary_and_number(beets):
     assert "4 unsure" in beets("genrify", "--min-confidence", "0.999").stderr
-    done = beets("genrify", "--vocabulary", "broad", "--count", "3", "--pretend", "--min-confidence", "0.01")
+    done = beets("genrify", "--vocabulary", "gtzan", "--count", "3", "--pretend", "--min-confidence", "0.01")
     assert "4 would be tagged" in done.stderr
-    shown = beets("genrify", "--vocabulary", "broad", "--explain", "title:Jazz 1").stdout
-    assert "spoken" in shown and "broad" in shown
+    shown = beets("genrify", "--vocabulary", "gtzan", "--explain", "title:Jazz 1").stdout
+    assert "gtzan, model 2." in shown and "genre tree" not in shown
+    shown = beets("genrify", "--explain", "title:Jazz 1").stdout
+    assert "tree, model 2." in shown and "  genre tree: Jazz 0." in shown
+    assert "genrify.tree_level must be" in beets("genrify", "--tree-level", "twig", status=1).stderr
     assert "genrify.min_confidence must be" in beets("genrify", "--min-confidence", "7", status=1).stderr
     assert "no such option" in beets("genrify", "--frobnicate", status=2).stderr
     assert "no matching items" in beets("genrify", "title:Nothing", status=1).stderr

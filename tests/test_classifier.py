@@ -71,13 +71,12 @@ def test_outputs_are_named_and_are_probabilities(classifier):
     assert {name: values.shape[1] for name, values in got.items()} == {
         "gtzan": 10,
         "outside": 1,
-        "broad": len(classifier.sidecar.vocabularies["broad"].labels),
         "tags": 50,
         "embedding": 456,
     }
     assert all(values.dtype == np.float32 for values in got.values())
     np.testing.assert_allclose(got["gtzan"].sum(axis=1), 1, atol=1e-5)
-    for name in ("gtzan", "outside", "broad", "tags"):
+    for name in ("gtzan", "outside", "tags"):
         assert got[name].min() >= 0
         assert got[name].max() <= 1
 
@@ -128,16 +127,16 @@ def test_the_shipped_sidecar():
     assert not any(mark in name for name in gtzan.names.values() for mark in ";/,|")
 
 
-def test_the_shipped_sidecar_has_a_broad_vocabulary():
-    broad = load_sidecar().vocabularies["broad"]
-    assert broad.kind == "multi"
-    assert broad.outside is None
-    assert {*GENRES, "electronic", "folk", "rnb", "soul", "latin", "newage", "ambient", "punk", "funk", "spoken"} <= {
-        *broad.labels
-    }
-    assert broad.names["rnb"] == "R&B"
-    assert not any(mark in name for name in broad.names.values() for mark in ";/,|")
-    assert 0.3 < broad.min_confidence < 1
+def test_the_tree_is_the_shipped_sidecars_first_vocabulary_and_has_the_ten_genres():
+    sidecar = load_sidecar()
+    assert list(sidecar.vocabularies) == ["tree", "gtzan"]
+    tree = sidecar.vocabularies["tree"]
+    assert (tree.kind, tree.outside) == ("tree", None)
+    assert {*GENRES, "electronic", "folk", "rnb", "latin", "newage", "punk"} == {*tree.labels}
+    assert tree.names["rnb"] == "R&B"
+    assert not any(mark in name for name in tree.names.values() for mark in ";/,|")
+    assert 0.3 < tree.min_confidence < 1
+    assert sidecar.version == "2.0"
 
 
 def test_the_id_differs_with_the_threshold_and_not_with_an_id_written_there(model):

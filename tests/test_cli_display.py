@@ -64,7 +64,7 @@ def test_results_in_a_pipe_stay_clean_while_the_terminal_shows_progress(program,
 def test_a_pipe_gets_no_progress(program, library):
     done = program("scan", library, *SURE)
     assert "\x1b" not in done.stdout + done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    assert len(done.stderr.splitlines()) == 3
 
 
 def test_quiet_tells_failures_only(program, library):

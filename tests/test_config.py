@@ -57,7 +57,7 @@ def test_without_anything_the_defaults_of_the_design_hold():
     settings = load_settings(environ={}).settings
     assert settings == Settings()
     assert (settings.library.max_minutes, settings.analysis.segments, settings.analysis.jobs) == (20, 8, 0)
-    assert (settings.analysis.vocabulary, settings.analysis.existing) == ("gtzan", True)
+    assert (settings.analysis.vocabulary, settings.analysis.existing) == ("tree", True)
     assert (settings.analysis.time_limit_seconds, settings.analysis.memory_limit_mb) == (30, 512)
     assert (settings.tagging.existing, settings.tagging.field, settings.tagging.max_genres) == ("keep", "genre", 1)
     assert settings.tagging.treat_as_missing == ("", "Other", "Unknown", "Genre")

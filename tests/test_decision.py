@@ -117,13 +117,6 @@ def test_several_genres_only_where_the_further_ones_carry_weight():
     assert heard([[0.62, 0.36, 0.02]], max_genres=2, vocabulary=picky).genres == ("blues",)
 
 
-def test_labels_that_do_not_exclude_one_another_keep_their_own_scores():
-    vocabulary = Three(kind="multi", outside=None)
-    decision = heard([[0.9, 0.1, 0.7], [0.9, 0.3, 0.7]], vocabulary=vocabulary, max_genres=3)
-    assert decision.scores == pytest.approx({"blues": 0.9, "jazz": 0.2, "rock": 0.7}, abs=1e-5)
-    assert decision.genres == ("blues", "rock")
-
-
 def test_a_label_alike_with_others_gains_by_what_they_have():
     calibration = {"top": 0.5, "group": 0.5}
     alone, together = (
@@ -134,16 +127,6 @@ def test_a_label_alike_with_others_gains_by_what_they_have():
     assert together == pytest.approx(0.75, abs=1e-6)  # the odds 1 and 9, half of each
     other = heard([[0.6, 0.2, 0.2]], vocabulary=Three(calibration=calibration, alike=("jazz", "rock")))
     assert other.confidence == pytest.approx(0.6, abs=1e-6)
-
-
-def test_each_label_that_excludes_no_other_has_a_bias_of_its_own():
-    vocabulary = Three(kind="multi", outside=None, calibration={"slope": 2.0, "bias:rock": 3.0})
-    decision = heard([[0.8, 0.5, 0.5]], vocabulary=vocabulary, max_genres=3)
-    assert decision.scores == pytest.approx({"blues": 16 / 17, "jazz": 0.5, "rock": 0.952574}, abs=1e-5)
-    assert decision.genres == ("rock", "blues")
-    assert decision.confidence == pytest.approx(0.952574, abs=1e-5)
-    picky = heard([[0.8, 0.5, 0.5]], vocabulary=vocabulary, max_genres=3, min_confidence=0.95)
-    assert picky.genres == ("rock",)
 
 
 def test_temperature_sharpens_and_flattens():

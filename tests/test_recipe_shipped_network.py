@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from broad_head import TAGGED, TRAINED, broad_probabilities
 from genre_head import genre_probabilities
 from genrify_tagger.classifier import Classifier, load_sidecar
 from genrify_tagger.training.flatbuffer import convert, write_model
@@ -21,9 +20,8 @@ from tests.test_recipe_fast_vgg import random_vgg_weights
 from tests.test_training_fast_musicnn import random_weights
 
 CALIBRATION = {"calibration": {"temperature": 1.1}, "min_confidence": 0.7}
-BROAD_CALIBRATION = {"calibration": {"slope": 1.2}, "min_confidence": 0.5}
 TAGS = [f"tag {number}" for number in range(50)]
-CONTENT = sidecar_content(TAGS, gtzan=CALIBRATION, broad=BROAD_CALIBRATION)
+CONTENT = sidecar_content(TAGS, CALIBRATION)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +34,11 @@ def shipped(tmp_path_factory):
 
     nets = [[layer(EMBEDDING_SIZE, 16), layer(16, 11)], [layer(EMBEDDING_SIZE, 11)]]
     head = Head(rng.normal(size=EMBEDDING_SIZE).astype(np.float32), np.full(EMBEDDING_SIZE, 2, np.float32), nets)
-    labels = len(TRAINED)
-    mean, deviation = np.zeros(EMBEDDING_SIZE, np.float32), np.ones(EMBEDDING_SIZE, np.float32)
-    several = Head(mean, deviation, [[layer(EMBEDDING_SIZE, 8), layer(8, labels)]] * 2)
     body = feature_network(random_weights(), random_vgg_weights())
-    network = build_shipped_network(body, head, several, list(range(len(TAGGED))))
+    network = build_shipped_network(body, head)
     folder = tmp_path_factory.mktemp("model")
     write_model(folder, convert(network), version="9", description=CONTENT)
-    return network, head, several, folder
+    return network, head, folder
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +47,15 @@ def mel():
 
 
 def test_the_runtime_gives_what_keras_gives(shipped, mel):
-    network, _, _, folder = shipped
+    network, _, folder = shipped
     got, expected = Classifier(str(folder / "genrify.json")).predict(mel), network.predict_on_batch(mel)
-    assert set(got) == {"gtzan", "outside", "broad", "tags", "embedding"}
+    assert set(got) == {"gtzan", "outside", "tags", "embedding"}
     for name, values in got.items():
         np.testing.assert_allclose(values, expected[name], atol=2e-3, rtol=1e-3, err_msg=name)
 
 
 def test_eight_bit_kernels_are_smaller_and_give_nearly_the_same_embedding(shipped, mel, tmp_path):
-    network, _, _, folder = shipped
+    network, _, folder = shipped
     flatbuffer = (folder / "genrify.tflite").read_bytes()
     smaller = quantize_convolutions(flatbuffer)
     assert len(smaller) < 0.8 * len(flatbuffer)
@@ -72,28 +67,18 @@ def test_eight_bit_kernels_are_smaller_and_give_nearly_the_same_embedding(shippe
 
 
 def test_genres_and_outside_are_one_distribution_taken_apart(shipped, mel):
-    network, head, _, _ = shipped
+    network, head, _ = shipped
     got = network.predict_on_batch(mel)
     joint = genre_probabilities(head, np.asarray(got["embedding"]))
     np.testing.assert_allclose(got["outside"], joint[:, -1:], atol=1e-4)
     np.testing.assert_allclose(got["gtzan"] * (1 - got["outside"]), joint[:, :-1], atol=1e-4)
 
 
-def test_broad_is_its_own_head_and_a_few_tags(shipped, mel):
-    network, _, several, _ = shipped
-    got = network.predict_on_batch(mel)
-    n = len(TRAINED)
-    np.testing.assert_allclose(
-        got["broad"][:, :n], broad_probabilities(several, np.asarray(got["embedding"])), atol=1e-4
-    )
-    np.testing.assert_allclose(got["broad"][:, n:], got["tags"][:, : len(TAGGED)], atol=1e-6)
-
-
 def test_the_id_tells_models_apart(tmp_path):
     first = write_model(tmp_path / "a", b"one", version="9", description=CONTENT)
     assert write_model(tmp_path / "b", b"one", version="9", description=CONTENT) == first
     assert load_sidecar(str(tmp_path / "a/genrify.json")).id == first
-    other = sidecar_content(TAGS, gtzan=CALIBRATION | {"min_confidence": 0.71}, broad=BROAD_CALIBRATION)
+    other = sidecar_content(TAGS, CALIBRATION | {"min_confidence": 0.71})
     ids = {first, write_model(tmp_path / "c", b"two", version="9", description=CONTENT)}
     ids |= {write_model(tmp_path / "d", b"one", version="9", description=other)}
     assert len(ids) == 3
@@ -101,7 +86,7 @@ def test_the_id_tells_models_apart(tmp_path):
 
 
 def test_the_sidecar_holds_what_was_said(shipped):
-    _, _, _, folder = shipped
+    _, _, folder = shipped
     content = json.loads((folder / "genrify.json").read_text())
     assert content["vocabularies"]["gtzan"]["min_confidence"] == 0.7
     assert content["front_end"]["n_fft"] == 512

@@ -42,7 +42,7 @@ def test_every_container_is_tagged_and_taken_back_byte_for_byte(program, library
     assert [r["status"] for r in results] == ["tagged"] * len(media.KINDS)
     for result in results:
         assert result["before"] == [] and result["after"] == result["genres"] and len(result["after"]) == 1
-        assert abs(sum(result["scores"].values()) - 1) < 1e-3 and len(result["scores"]) == 10
+        assert sum(result["scores"].values()) > 0.5 and len(result["scores"]) == 16
         assert result["duration"] == pytest.approx(15, abs=0.2)
         assert title(result["path"]) == titles[result["path"]]
         if not result["path"].endswith((".oga", ".spx")):  # mediafile knows neither FLAC in Ogg nor Speex
@@ -129,7 +129,7 @@ def test_what_is_unsure_is_told_by_the_name_that_would_be_written(command_line, 
     assert re.search(r"^unchanged +Swing\? 0\.\d\d ", command_line(*scan, **named).stdout)
     listing = ("status", "--list", "unsure")
     assert ", best guess Swing)" in command_line(*listing, **named).stdout
-    assert ", best guess Jazz)" in command_line(*listing, GENRIFY_ANALYSIS__VOCABULARY="broad").stdout
+    assert ", best guess Jazz)" in command_line(*listing, GENRIFY_ANALYSIS__VOCABULARY="gtzan").stdout
     no_model = command_line(*listing, GENRIFY_ANALYSIS__MODEL=str(tmp_path / "none.json"))
     assert ", best guess jazz)" in no_model.stdout
 
@@ -408,7 +408,7 @@ def test_of_silence_nothing_is_guessed(command_line, tmp_path):
         assert "silence" in text and not guesses.search(text.replace("12.0 s", "")), text
     shown = json.loads(command_line("show", song, "--format", "json").stdout)
     assert {(one["label"], one["score"]) for one in shown["timeline"]} == {(None, 0.0)}
-    assert sum(shown["scores"].values()) == pytest.approx(1)
+    assert set(shown["scores"].values()) == {0.0}
 
 
 def test_silence_within_a_song_has_no_genre(command_line, tmp_path):

@@ -25,7 +25,7 @@ from tests.workbench import need_library
 from tree_features import COPIES, ORIGINAL, altered
 
 MODELS = Path(__file__).parent.parent / "models"
-TREE = ("--vocabulary", "tree")
+GTZAN = ("--vocabulary", "gtzan")
 SURE = ("--min-confidence", "0.05")
 TOPS = {
     "blues",
@@ -65,27 +65,60 @@ def metal_model(tmp_path) -> str:
 
 def test_a_song_gets_a_genre_of_the_tree_and_its_path(command_line, tmp_path):
     song = media.make("mp3-v2.4", tmp_path / "music")
-    result = command_line.scan(song, *TREE, *SURE)[0]
+    result = command_line.scan(song, *SURE)[0]
     assert (result["status"], result["vocabulary"]) == ("tagged", "tree")
     assert result["genres"] == result["tree"] == ["Jazz"] == MediaFile(song).genres
     assert len(result["scores"]) == 16
     assert 0.5 < sum(score for label, score in result["scores"].items() if label in TOPS) <= 1 + 1e-6
-    again = command_line.scan(song, *TREE, *SURE)[0]
+    again = command_line.scan(song, *SURE)[0]
     assert (again["status"], again["tree"], again["scores"]) == ("unchanged", ["Jazz"], result["scores"])
 
 
 def test_gtzan_has_no_tree_and_is_decided_as_before(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
-    result = command_line.scan(song, *SURE)[0]
+    result = command_line.scan(song, *SURE, *GTZAN)[0]
     assert (result["vocabulary"], result["tree"], len(result["scores"])) == ("gtzan", [], 10)
+
+
+def test_broad_means_the_tree_and_is_told_of_once(program, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    (tmp_path / "config.toml").write_text('[analysis]\nvocabulary = "broad"\n')
+    done = program("--config", tmp_path / "config.toml", "scan", "--format", "jsonl", "--vocabulary", "broad", song)
+    assert json.loads(done.stdout)["vocabulary"] == "tree"
+    assert done.stderr.count('analysis.vocabulary: "broad" has become "tree"') == 1
+    assert "broad" not in program("scan", "--dry-run", song).stderr
+
+
+def test_an_upgrade_analyses_again_what_was_unsure_and_nothing_else(command_line, tmp_path):
+    """Files of model 1.3, whose default was `gtzan` and whose analyses lack what the tree needs."""
+    media.make("opus", tmp_path / "music", "unsure")
+    tagged = MediaFile(media.make("flac", tmp_path / "music", "kept"))
+    tagged.genres = ["Swing"]
+    tagged.save()
+    url = tmp_path / "library.db"
+
+    def scan(*options: str) -> dict[str, tuple[str, bool]]:
+        arguments = (tmp_path / "music", "--min-confidence", "1", *options)
+        found = command_line.scan(*arguments, GENRIFY_DATABASE__URL=str(url))
+        return {Path(one["path"]).stem: (one["status"], one["cached"]) for one in found}
+
+    assert scan(*GTZAN) == {"kept": ("kept", False), "unsure": ("unsure", False)}
+    with closing(sqlite3.connect(url)) as database, database:
+        database.execute("UPDATE files SET model = '1.3-36a85612'")
+        database.execute("UPDATE analyses SET spread = NULL")
+    assert scan() == {"kept": ("unchanged", True), "unsure": ("unsure", False)}
+    assert scan() == {"kept": ("unchanged", True), "unsure": ("unchanged", True)}
+    assert scan(*GTZAN) == {"kept": ("unchanged", True), "unsure": ("unsure", True)}
+    assert scan("--reanalyse") == {"kept": ("kept", False), "unsure": ("unsure", False)}
+    assert scan(*GTZAN) == {"kept": ("kept", True), "unsure": ("unsure", True)}, "the vocabulary was changed"
 
 
 def test_unsure_shows_the_guess_and_writes_nothing(command_line, tmp_path):
     song = media.make("opus", tmp_path / "music")
-    result = command_line.scan(song, *TREE, "--min-confidence", "1")[0]
+    result = command_line.scan(song, "--min-confidence", "1")[0]
     assert (result["status"], result["genres"], result["tree"]) == ("unsure", [], [])
     assert "below 1" in result["reason"]
-    shown = command_line("show", song, *TREE, GENRIFY_TAGGING__MIN_CONFIDENCE="1").stdout
+    shown = command_line("show", song, GENRIFY_TAGGING__MIN_CONFIDENCE="1").stdout
     assert "genre tree     Jazz 0." in shown
     assert ": nothing is written" in shown
 
@@ -94,19 +127,19 @@ def test_unsure_shows_the_guess_and_writes_nothing(command_line, tmp_path):
 def test_leaf_parent_or_both_are_written(command_line, tmp_path, metal_model, level, genres):
     song = media.make("mp3-v2.4", tmp_path / "music")
     settings = {"GENRIFY_ANALYSIS__MODEL": metal_model, "GENRIFY_TAGGING__TREE_LEVEL": level}
-    result = command_line.scan(song, *TREE, **settings)[0]
+    result = command_line.scan(song, **settings)[0]
     assert result["genres"] == genres == MediaFile(song).genres
     assert result["tree"] == (["Rock"] if level == "parent" else ["Rock", "Metal"])
-    shown = command_line("show", song, *TREE, **settings).stdout
+    shown = command_line("show", song, **settings).stdout
     assert re.search(r"genre tree +Rock 1\.00 > Metal [01]\.\d\d: (Rock|Metal|Rock and Metal) (is|are) written", shown)
 
 
 def test_show_tells_what_is_written(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
-    shown = command_line("show", song, *TREE, GENRIFY_TAGGING__MIN_CONFIDENCE="0.05").stdout
+    shown = command_line("show", song, GENRIFY_TAGGING__MIN_CONFIDENCE="0.05").stdout
     line = next(line for line in shown.splitlines() if line.startswith("  genre tree"))
     assert line.endswith(": Jazz is written")
-    told = json.loads(command_line("show", song, *TREE, "--format", "json").stdout)
+    told = json.loads(command_line("show", song, "--format", "json").stdout)
     assert told["vocabulary"] == "tree"
     assert all(entry["label"] in {*load_sidecar().vocabularies["gtzan"].labels, None} for entry in told["timeline"])
 
@@ -119,15 +152,36 @@ def test_analyses_serve_both_vocabularies_and_old_ones_are_renewed_for_the_tree_
     def cached(*options: str) -> bool:
         return bool(command_line.scan(song, "--min-confidence", "1", *options, **settings)[0]["cached"])
 
-    assert not cached()
+    assert not cached(*GTZAN)
     with closing(sqlite3.connect(url)) as database, database:
         assert database.execute("SELECT model FROM analyses").fetchall() == [(load_sidecar().analyses,)]
-    assert cached(*TREE), "the analysis that gtzan made has what the tree needs"
+    assert cached(), "the analysis that gtzan made has what the tree needs"
     with closing(sqlite3.connect(url)) as database, database:
         database.execute("UPDATE analyses SET spread = NULL")  # as versions before the tree have stored it
-    assert cached("--max-genres", "2"), "gtzan needs nothing new"
-    assert not cached(*TREE, "--max-genres", "2")
-    assert cached(*TREE, "--max-genres", "3")
+    assert cached(*GTZAN, "--max-genres", "2"), "gtzan needs nothing new"
+    assert not cached("--max-genres", "2")
+    assert cached("--max-genres", "3")
+
+
+def test_a_scan_ends_with_the_genres_of_the_tree(command_line, tmp_path, metal_model):
+    media.make("mp3-v2.4", tmp_path / "music", "a")
+    media.make("flac", tmp_path / "music", "b")
+    settings = {"GENRIFY_ANALYSIS__MODEL": metal_model}
+    planned = command_line("scan", "--dry-run", tmp_path / "music", **settings)
+    assert "To be written: Rock 2 (of these Metal 2)." in planned.stderr
+    assert re.search(r"^tagged +Rock > Metal [01]\.\d\d ", planned.stdout, re.MULTILINE)
+    unsure = command_line("scan", "--dry-run", "--min-confidence", "1", tmp_path / "music").stderr
+    assert "Unsure, and likeliest: Jazz 2." in unsure
+    done = command_line("scan", "--tree-level", "parent", tmp_path / "music", **settings).stderr
+    assert "Written: Rock 2." in done
+
+
+@pytest.mark.parametrize(("level", "genres"), [("leaf", "Metal"), ("parent", "Rock"), ("both", "Metal; Rock")])
+def test_beets_writes_leaf_parent_or_both(beets, metal_model, level, genres):
+    beets.configure(model=metal_model, tree_level=level)
+    beets("genrify", "title:Jazz 1")
+    assert beets.genres("title:Jazz 1") == {"Jazz 1": genres}
+    assert "Rock 1.00 > Metal" in beets("genrify", "--explain", "title:Jazz 1").stdout
 
 
 def test_an_unknown_level_is_refused(command_line, tmp_path):
@@ -140,7 +194,7 @@ def test_a_damaged_head_is_an_error_that_names_it(command_line, tmp_path, metal_
     head = Path(metal_model).with_name("genres-tree.npz")
     head.write_bytes(head.read_bytes()[:-1])
     song = media.make("flac", tmp_path / "music")
-    done = command_line("scan", song, *TREE, GENRIFY_ANALYSIS__MODEL=metal_model, status=1)
+    done = command_line("scan", song, GENRIFY_ANALYSIS__MODEL=metal_model, status=1)
     assert "genres-tree.npz" in done.stderr
 
 
@@ -166,7 +220,7 @@ def test_evaluate_tells_the_figures_of_each_source(program, tmp_path):
     media.make("flac", tmp_path / "music", "dance", source=media.CLASSICAL)
     rows = "file,genre,source\nvibes.opus,jazz,radio\ndance.flac,classical,concert\n"
     (tmp_path / "music/labels.csv").write_text(rows)
-    arguments = ("evaluate", "shipped", tmp_path / "music", *TREE, "-j", "1")
+    arguments = ("evaluate", "shipped", tmp_path / "music", "-j", "1")
     told = program(*arguments, "--by", "source").stdout
     assert re.search(r"^ +1 +\d+% +\S+  radio$", told, re.MULTILINE)
     assert re.search(r"^ +1 +\d+% +\S+  concert$", told, re.MULTILINE)

@@ -328,14 +328,23 @@ def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
     assert page.get(f"/api/runs/{done['run']}").json["changes"][0]["name"] == "first.mp3"
 
 
-def test_each_genre_of_the_vocabulary_has_a_colour_and_no_other_has(own):
-    program, _, page = own
-    page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Funk", "Polka"]})
-    with serving(program, GENRIFY_ANALYSIS__VOCABULARY="broad") as broad:
-        shown = broad.get("/library?genre=Funk").text
-        colour = re.search(r'<span class="tag (g\d+)">Funk<', shown)[1]
-        assert f".{colour} {{ --g: #" in broad.get("/genres.css").text
-        assert '<span class="tag ">Polka<' in shown
+def test_each_genre_of_the_tree_has_a_colour_and_no_other_has(own):
+    _, _, page = own
+    page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["New Age", "Polka"]})
+    shown = page.get("/library?genre=New+Age").text
+    colour = re.search(r'<span class="tag (g\d+)">New Age<', shown)[1]
+    assert f".{colour} {{ --g: #" in page.get("/genres.css").text
+    assert '<span class="tag ">Polka<' in shown
+
+
+def test_a_song_is_told_by_the_tree_and_a_subgenre_with_its_top_genre(own):
+    _, _, page = own
+    song = page.get(f"/api/tracks/{page.track('combo first')['id']}").json
+    assert song["vocabulary"] == "tree"
+    assert re.fullmatch(r"Jazz 0\.\d\d: (Jazz|nothing) is written", song["tree"])
+    paths = {score["name"]: score["path"] for score in song["scores"]}
+    assert (paths["Jazz"], paths["Metal"], paths["Disco"]) == ("Jazz", "Rock > Metal", "R&B > Disco")
+    assert {genre["name"]: genre["path"] for genre in page.get("/api/genres").json["genres"]} == paths
 
 
 def test_a_song_in_two_places_is_queued_and_answered_once(tmp_path):

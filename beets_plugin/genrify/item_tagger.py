@@ -189,6 +189,8 @@ def _as_failed(suggestion: Outcome, error: str) -> Outcome:
 
 def format_explanation(item: Item, suggestion: Outcome) -> str:
     """Return the text of `--explain` for an item: its scores, the decision and the change."""
+    from genrify_tagger.pipeline import describe_nodes
+
     result = suggestion.result
     lines = [format(item)]
     if result.error:
@@ -199,6 +201,8 @@ def format_explanation(item: Item, suggestion: Outcome) -> str:
         lines.append(
             f"  decision: {named} (confidence {result.confidence:.2f}; {result.vocabulary}, model {result.model})"
         )
+        if result.nodes:
+            lines.append(f"  genre tree: {describe_nodes(result.nodes, result.genres)}")
     change = f" to {', '.join(result.after)}" if result.status == "tagged" else ""
     lines.append(
         f"  genres: {', '.join(result.before) or '(none)'}: {_outcome_text(result.status)}{change}{_why(result.reason)}"

@@ -39,6 +39,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "min_confidence": None,
     "model": None,
     "vocabulary": None,
+    "tree_level": None,
     "names": {},
     "existing": False,
     "incomplete": None,
@@ -52,6 +53,7 @@ _SETTING_OF: Final = {
     "min_confidence": "tagging.min_confidence",
     "model": "analysis.model",
     "vocabulary": "analysis.vocabulary",
+    "tree_level": "tagging.tree_level",
     "names": "tagging.names",
     "incomplete": "tagging.incomplete",
     "jobs": "analysis.jobs",
@@ -155,6 +157,11 @@ def add_options(command: ui.Subcommand) -> None:
     parser.add_option("--vocabulary", metavar="NAME", help="vocabulary (list of genres) to use")
     parser.add_option(
         "--incomplete", action="store_true", default=None, help="also tag files that are shorter than their headers say"
+    )
+    parser.add_option(
+        "--tree-level",
+        metavar="LEVEL",
+        help="of the genre tree, write the most specific genre (leaf), its top genre (parent), or both",
     )
     parser.add_option("-j", "--jobs", type="int", metavar="N", help="number of analysis processes")
     parser.add_option(

@@ -55,7 +55,7 @@ class Vocabulary:
     ----------
     name : str
         As in the setting `analysis.vocabulary`.
-    kind : {"single", "multi", "tree"}
+    kind : {"single", "tree"}
         Whether the labels exclude one another, or are genres of a tree that are scored by a head of their own.
     labels : tuple of str
         In the order of the output's columns.
@@ -77,7 +77,7 @@ class Vocabulary:
     """
 
     name: str
-    kind: Literal["single", "multi", "tree"]
+    kind: Literal["single", "tree"]
     labels: tuple[str, ...]
     output: str
     outside: str | None
@@ -212,7 +212,7 @@ def _vocabulary(name: str, entry: Any, folder: str) -> Vocabulary:
     if not isinstance(entry, dict):
         raise TypeError(f"vocabulary {name!r} is not a table")
     kind = _text(entry, "kind")
-    if kind not in ("single", "multi", "tree"):
+    if kind not in ("single", "tree"):
         raise ValueError(f"vocabulary {name!r} is of unknown kind {kind!r}")
     labels = _texts(entry, "labels")
     names = {label: _text(_mapping(entry, "names"), label) for label in labels}
@@ -222,7 +222,7 @@ def _vocabulary(name: str, entry: Any, folder: str) -> Vocabulary:
         raise ValueError(f"min_confidence of vocabulary {name!r} is not between 0 and 1")
     return Vocabulary(
         name=name,
-        kind=cast("Literal['single', 'multi', 'tree']", kind),
+        kind=cast("Literal['single', 'tree']", kind),
         labels=labels,
         output=_text(entry, "output"),
         outside=None if entry.get("outside") is None else _text(entry, "outside"),

@@ -94,12 +94,14 @@ def command(
 
 
 def _finished(state: CliContext, model: str, datasets: tuple[str, ...], options: dict[str, Any]) -> Predictions:
+    from genrify_tagger.config import current_value
     from genrify_tagger.training.inference import open_model, predict_datasets
 
     if given := [name for name, value in _OF_REFERENCE_MODELS.items() if options[value]]:
         hint = "a finished model is tested on the whole dataset"
         raise ConfigError(f"{', '.join(given)}: only for the reference models", hint=hint)
-    sidecar, vocabulary = open_model(None if model == "shipped" else model, options["vocabulary"])
+    wanted = current_value("analysis.vocabulary", options["vocabulary"])
+    sidecar, vocabulary = open_model(None if model == "shipped" else model, wanted)
     opened = open_datasets(datasets, options, any_label=vocabulary.name != "gtzan")
     return predict_datasets(opened, sidecar, vocabulary, jobs=options["jobs"], progress=state.shows_progress)
 

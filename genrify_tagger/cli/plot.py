@@ -51,6 +51,7 @@ def command(
     from genrify_tagger.training.dependencies import require_libraries
 
     require_libraries("librosa", "matplotlib")
+    from genrify_tagger.config import current_value
     from genrify_tagger.training.reference_study_features import load_librosa
     from genrify_tagger.training.song_plots import read_song, save_song_plots
 
@@ -58,7 +59,8 @@ def command(
     target = Path(output or f"{Path(file).stem}.png")
     title = display_path(Path(file).name)
     model = state.settings().analysis.model or None
-    song = read_song(file, title=title, sidecar_path=model, vocabulary=vocabulary)
+    wanted = current_value("analysis.vocabulary", vocabulary)
+    song = read_song(file, title=title, sidecar_path=model, vocabulary=wanted)
     load_librosa()
     for path in save_song_plots(song, chosen, target, separate=separate):
         write_line(str(path))

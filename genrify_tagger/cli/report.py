@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
@@ -61,6 +62,30 @@ def summary(counts: Summary, *, seconds: float, analysed: int, dry_run: bool) ->
     return f"{text} Dry run: nothing was written." if dry_run else text
 
 
+def genre_lines(written: Mapping[tuple[str, ...], int], guessed: Mapping[str, int], *, dry_run: bool) -> Iterator[str]:
+    """Say which genres were written how often, children below their top genre, and what unsure files are likeliest.
+
+    Parameters
+    ----------
+    written : mapping of tuple of str to int
+        Files by path in the genre tree; in a vocabulary without one, by genre.
+    guessed : mapping of str to int
+        Unsure files by likeliest genre.
+    """
+    tops = Counter[str]()
+    for path, files in written.items():
+        tops[path[0]] += files
+    parts = []
+    for top, files in tops.most_common():
+        children = [f"{path[-1]} {number:,}" for path, number in written.items() if path[0] == top and len(path) > 1]
+        parts.append(f"{top} {files:,}" + (f" (of these {', '.join(sorted(children))})" if children else ""))
+    if parts:
+        yield printable(f"{'To be written' if dry_run else 'Written'}: {', '.join(parts)}.")
+    if guessed:
+        likely = ", ".join(f"{name} {files:,}" for name, files in Counter(guessed).most_common())
+        yield printable(f"Unsure, and likeliest: {likely}.")
+
+
 def withheld_line(number: int) -> str:
     """Return the line that counts files left alone because their genre was undone, removed or changed."""
     return f"{counted(number, 'file')} left alone because their genre was undone, removed or changed; {FORCE_HINT}."
@@ -104,5 +129,6 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
 def _genres(result: Result) -> str:
     if result.status == "failed":
         return ""
-    shown = ", ".join(result.genres) or (f"{result.guess}?" if result.guess else "-")
+    known = " > ".join(result.tree) if len(result.genres) == 1 else ", ".join(result.genres)
+    shown = known or ", ".join(result.genres) or (f"{result.guess}?" if result.guess else "-")
     return f"{shown} {result.confidence:.2f}" if result.confidence else shown

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ log = logging.getLogger(__name__)
     help="If a file has a genre: keep it (default), append the new one, or replace it.",
 )
 @click.option("--min-confidence", type=float, metavar="0..1", help="Write no genre below this confidence.")
+@click.option(
+    "--tree-level",
+    type=click.Choice(["leaf", "parent", "both"]),
+    help="Of the genre tree, write the most specific genre that is sure (default), its top genre, or both.",
+)
 @click.option("--max-genres", type=int, metavar="N", help="Maximum number of genres per file.")
 @click.option(
     "--changed",
@@ -123,7 +129,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
     sections = {
         "library": ("include", "exclude"),
         "analysis": ("segments", "jobs", "vocabulary"),
-        "tagging": ("existing", "min_confidence", "max_genres", "changed", "incomplete", "field"),
+        "tagging": ("existing", "min_confidence", "tree_level", "max_genres", "changed", "incomplete", "field"),
     }
     return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
 
@@ -168,6 +174,8 @@ class _Report:
     analysed: int = 0
     listed_failures: int = 0
     withheld: int = 0
+    written: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    guessed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
     def scan(self, paths: list[str], options: Any) -> int:
@@ -200,11 +208,18 @@ class _Report:
         self.analysed += result.model != "" and not result.cached
         self.listed_failures += result.status == "failed" and result.listed
         self.withheld += result.withheld
+        self._count_genre(result)
         progress.advance(result)
         if self.output_format == "jsonl":
             write_json(result.as_json())
         elif self._is_shown(result):
             self.state.out.print(report.line(result))
+
+    def _count_genre(self, result: Result) -> None:
+        if result.status == "tagged" and result.genres:
+            self.written[result.tree or result.genres[:1]] += 1
+        elif result.status == "unsure" and result.guess:
+            self.guessed[result.guess] += 1
 
     def _is_shown(self, result: Result) -> bool:
         from genrify_tagger.cli.report import QUIET_STATUSES
@@ -218,6 +233,8 @@ class _Report:
 
         seconds = time.monotonic() - self.started
         self._print_message(report.summary(counts, seconds=seconds, analysed=self.analysed, dry_run=self.dry_run))
+        for line in report.genre_lines(self.written, self.guessed, dry_run=self.dry_run):
+            self._print_message(line)
         if moved := self.session.moves.number:
             self._print_message(
                 f"{counted(moved, 'song has', 'songs have')} moved to a new path and kept their history."

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from genrify_tagger.decision import Decision
     from genrify_tagger.pipeline import Session, TrackReport
 
 
@@ -55,39 +54,32 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     from genrify_tagger.cli import report
     from genrify_tagger.decision import likeliest
     from genrify_tagger.files import display_path, printable
-    from genrify_tagger.pipeline import container_name
+    from genrify_tagger.pipeline import container_name, describe_nodes
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
     genres = ", ".join(session.written_name(label) for label in decision.genres)
     names = {label: session.written_name(label) for label in session.vocabulary.labels}
+    paths = {label: session.written_path(label) for label in names}
     yield display_path(track_report.path)
     yield f"  in the file    {printable(', '.join(track_report.snapshot.genres)) or '(no genre)'}"
     yield f"  decision       {genres or f'unsure: {decision.reason}'}"
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
     if decision.nodes:
-        yield f"  genre tree     {_tree_line(session, decision)}"
+        written = [session.written_name(label) for label in decision.genres]
+        yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"
     yield ""
     if guess:
         yield "Scores"
-        yield from report.bars(decision.scores, names)
+        yield from report.bars(decision.scores, paths)
         yield ""
         yield from _timeline(track_report, names)
         yield ""
     yield from _past(track_report)
-
-
-def _tree_line(session: Session, decision: Decision) -> str:
-    """Return the likeliest nodes of the tree with their confidences, and which of them is written."""
-    nodes = " > ".join(f"{session.written_name(label)} {confidence:.2f}" for label, confidence in decision.nodes)
-    names = " and ".join(session.written_name(label) for label in reversed(decision.genres))
-    return (
-        f"{nodes}: {f'{names} is' if len(decision.genres) == 1 else f'{names} are' if names else 'nothing is'} written"
-    )
 
 
 def _timeline(track_report: TrackReport, names: Mapping[str, str]) -> Iterator[str]:

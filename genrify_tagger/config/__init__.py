@@ -7,7 +7,7 @@ Only the pipeline and the entry points use `Settings`; the stages take plain val
 """
 
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
-from genrify_tagger.config.loading import LoadedSettings, load_settings
+from genrify_tagger.config.loading import LoadedSettings, current_value, load_settings
 from genrify_tagger.config.rendering import (
     effective_json,
     effective_toml,
@@ -40,6 +40,7 @@ __all__ = [
     "WatchSettings",
     "WebSettings",
     "config_path",
+    "current_value",
     "declared",
     "default_database_url",
     "effective_json",

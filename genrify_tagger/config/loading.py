@@ -119,12 +119,27 @@ def _raw_values(
 
 def _checked(raw_value: _RawValue, file: str | None) -> Any:
     try:
-        return values.check(raw_value.setting, raw_value.raw, folder=raw_value.folder)
+        value = values.check(raw_value.setting, raw_value.raw, folder=raw_value.folder)
+        return current_value(raw_value.setting.name, value)
     except ValueError as error:
         message = f"{raw_value.setting.name} {error}"
         if file is not None and raw_value.origin.startswith(file):
             raise ConfigError(_at(raw_value.origin[len(file) + 1 :], message), path=file) from error
         raise ConfigError(f"{raw_value.origin}: {message}") from error
+
+
+def current_value(name: str, value: Any) -> Any:
+    """Return what takes the place of a setting's value of earlier versions, with a notice; else the value itself."""
+    former = declared()[name].former
+    if not isinstance(value, str) or value not in former:
+        return value
+    _warn_former(name, value, former[value])
+    return former[value]
+
+
+@functools.cache  # settings are loaded several times
+def _warn_former(name: str, value: str, now: str) -> None:
+    log.warning('%s: "%s" has become "%s"; change it where it is set', name, value, now)
 
 
 def _assemble(found: Mapping[str, Any]) -> Settings:

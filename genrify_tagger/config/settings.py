@@ -66,9 +66,10 @@ class AnalysisSettings:
         high=256,
     )
     vocabulary: str = _setting(
-        "Vocabulary of the model to use: `gtzan` has ten genres, `broad` 21, `tree` a tree with a dozen top genres.",
-        "gtzan",
+        "Vocabulary of the model to use: `tree` is a tree of genres with a dozen at its top, `gtzan` a list of ten.",
+        "tree",
         pattern=r"[\w.-]+",
+        former={"broad": "tree"},
     )
     existing: bool = _setting(
         "Also analyse files that have a genre, for `similar` and `export`; nothing is written to them.",
@@ -281,6 +282,8 @@ class Setting:
         A value for the template, if the default explains nothing.
     shown : str
         What to show as the default if it is not a constant.
+    former : mapping of str to str
+        Values that earlier versions had, and what takes their place.
     """
 
     section: str
@@ -294,6 +297,7 @@ class Setting:
     secret: bool = False
     example: Any = None
     shown: str = ""
+    former: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

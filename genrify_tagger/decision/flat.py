@@ -7,8 +7,6 @@ neighbours; so the best of them gets a larger share. Scores are then tempered
 (Guo et al., "On calibration of modern neural networks", ICML 2017), and the confidence
 in the top label is a logistic function of its odds, of the odds of the labels it is hard to tell from, and of the odds
 that any label fits (Platt scaling), fitted on songs and artists that were not in the training set.
-
-Where labels do not exclude one another, each score is calibrated separately and is the confidence in its label.
 """
 
 from __future__ import annotations
@@ -30,10 +28,6 @@ Array = npt.NDArray[np.float64]
 
 class Labels(Protocol):
     """The properties of a vocabulary that a decision needs; `classifier.Vocabulary` has them."""
-
-    @property
-    def kind(self) -> str:
-        """Whether labels exclude one another (single) or not (multi)."""
 
     @property
     def labels(self) -> Sequence[str]:
@@ -71,7 +65,7 @@ class Decision:
     confidence : float
         Calibrated probability that the top label is right.
     scores : dict of str to float
-        Every label of the vocabulary; they sum to 1 where labels exclude one another.
+        Every label of the vocabulary; in a plain list they sum to 1.
     reason : str or None
         Why it is unsure.
     nodes : tuple of (label, confidence) pairs
@@ -102,12 +96,11 @@ def decide(
     levels : ndarray, shape (n_segments,)
         RMS level of each segment, dBFS; silent ones do not count.
     vocabulary : Labels
-        The labels and their calibration. Single: `alike` (default 1) is the temperature among the labels that are
+        The labels and their calibration: `alike` (default 1) is the temperature among the labels that are
         hard to tell apart, which keep their sum, `temperature` (default 1) that of all scores, `bias`,
         `top`, `group` and `inside` (defaults 0, 1, 0, 0) weigh the log odds of the top score, of the summed scores of
         the labels alike with it and of the song being inside the vocabulary, and `companion` (default 0.3) is the score
-        from which on further genres are given. Multi: `slope` (default 1) and `bias:<label>` (default 0) weigh the log
-        odds of every label, and further genres are given from `min_confidence` on.
+        from which on further genres are given.
     min_confidence : float or None
         None for the vocabulary's own.
     max_genres : int
@@ -126,7 +119,7 @@ def decide(
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:
         return Decision((), confidence, by_label, f"confidence {format_below(confidence, threshold)}")
-    return Decision(_best(by_label, vocabulary, max_genres, threshold), confidence, by_label, None)
+    return Decision(_best(by_label, vocabulary, max_genres), confidence, by_label, None)
 
 
 def likeliest(scores: Mapping[str, float], confidence: float | None) -> str | None:
@@ -142,7 +135,7 @@ def song_scores(
     Returns
     -------
     scores : ndarray, shape (n_labels,)
-        Calibrated; they sum to 1 where labels exclude one another.
+        Calibrated; they sum to 1.
     inside : float
         Probability that any label fits.
     """
@@ -154,16 +147,12 @@ def song_scores(
     inside = float(weights.mean())
     weights = np.maximum(weights, _EPSILON)
     mean = np.average(values, axis=0, weights=weights)
-    if vocabulary.kind == "multi":
-        return _each_by_itself(mean, vocabulary), inside
     numbers = vocabulary.calibration
     sharp = sharpen(mean, _alike(vocabulary), numbers.get("alike", 1.0))
     return temper(sharp, numbers.get("temperature", 1.0)), inside
 
 
 def _confidence(scores: Array, inside: float, vocabulary: Labels) -> float:
-    if vocabulary.kind == "multi":
-        return float(scores.max())
     group = group_score(scores, _alike(vocabulary))
     return calibrated_confidence(float(scores.max()), group, inside, vocabulary.calibration)
 
@@ -221,23 +210,15 @@ def log_odds(probability: float) -> float:
     return float(np.log(clipped / (1 - clipped)))
 
 
-def _each_by_itself(mean: Array, vocabulary: Labels) -> Array:
-    numbers = vocabulary.calibration
-    odds = np.array([log_odds(float(value)) for value in mean])
-    biases = np.array([numbers.get(f"bias:{label}", 0.0) for label in vocabulary.labels])
-    return np.asarray(1 / (1 + np.exp(-(numbers.get("slope", 1.0) * odds + biases))))
-
-
-def _best(scores: Mapping[str, float], vocabulary: Labels, max_genres: int, threshold: float) -> tuple[str, ...]:
-    companion = threshold if vocabulary.kind == "multi" else vocabulary.calibration.get("companion", 0.3)
+def _best(scores: Mapping[str, float], vocabulary: Labels, max_genres: int) -> tuple[str, ...]:
+    companion = vocabulary.calibration.get("companion", 0.3)
     ranked = sorted(scores, key=lambda label: -scores[label])
     further = [label for label in ranked[1:max_genres] if scores[label] >= companion]
     return (ranked[0], *further)
 
 
 def _even_scores(vocabulary: Labels) -> dict[str, float]:
-    share = 1 / len(vocabulary.labels) if vocabulary.kind == "single" else 0.0
-    return dict.fromkeys(vocabulary.labels, share)
+    return dict.fromkeys(vocabulary.labels, 1 / len(vocabulary.labels))
 
 
 def format_below(confidence: float, threshold: float) -> str:

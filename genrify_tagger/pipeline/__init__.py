@@ -7,7 +7,7 @@ from genrify_tagger.pipeline.container_names import container_name
 from genrify_tagger.pipeline.embedding_index import EmbeddingIndex, Neighbour
 from genrify_tagger.pipeline.file_task import ScanOptions
 from genrify_tagger.pipeline.manual import set_genres
-from genrify_tagger.pipeline.results import STATUSES, Result, Summary
+from genrify_tagger.pipeline.results import STATUSES, Result, Summary, describe_nodes
 from genrify_tagger.pipeline.run_record import run_record
 from genrify_tagger.pipeline.session import Session, open_session
 from genrify_tagger.pipeline.track_report import TrackReport, inspect_file, inspect_one_off
@@ -26,6 +26,7 @@ __all__ = [
     "TrackReport",
     "changes_of_run",
     "container_name",
+    "describe_nodes",
     "inspect_file",
     "inspect_one_off",
     "open_session",

@@ -183,6 +183,7 @@ class _FileRun:
             scores=decision.scores,
             vocabulary=session.vocabulary.name,
             tree=session.tree_path(next(iter(decision.genres), None)),
+            nodes=session.named_nodes(decision),
             before=present,
             after=to_write.genres if to_write.status == "tagged" else present,
             cached=analysed.cached,

@@ -18,9 +18,11 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
         return has_failed_before(session, record, stat, options)
     if record.title is None:
         return False  # recorded by a version or an entry point that did not read titles
-    if record.settings_key != session.settings_key:
-        return False
-    return record.model == session.sidecar.id or record.status != "unsure"
+    if record.settings_key == session.settings_key:
+        return record.model == session.sidecar.id or record.status != "unsure"
+    # What an earlier model decided by a vocabulary that the tree has replaced stays, unless it was unsure.
+    is_earlier = record.model != session.sidecar.id and record.settings_key in session.former_settings_keys
+    return is_earlier and record.status != "unsure"
 
 
 def has_failed_before(session: Session, record: FileRecord | Sighting, stat: FileStat, options: ScanOptions) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class Result:
         The vocabulary and the model used.
     tree : tuple of str
         Names in the genre tree from the top genre to the one decided on; empty if unsure or without a tree.
+    nodes : tuple of (str, float) pairs
+        In a genre tree: written names of the likeliest top genre and its likeliest child, with the confidence in each.
     before, after : tuple of str
         The genres in the file before and after (in a dry run: as they would be).
     cached : bool
@@ -62,6 +64,7 @@ class Result:
     scores: Mapping[str, float] = field(default_factory=dict)
     vocabulary: str = ""
     tree: tuple[str, ...] = ()
+    nodes: tuple[tuple[str, float], ...] = ()
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     cached: bool = False
@@ -95,6 +98,17 @@ class Result:
             "error": self.error,
             "tree": list(self.tree),
         }
+
+
+def describe_nodes(nodes: Sequence[tuple[str, float]], written: Sequence[str]) -> str:
+    """Say how likely the nodes of a genre tree are and which of them is written, the top genre first.
+
+    >>> describe_nodes([("Rock", 0.97), ("Metal", 0.62)], ["Rock"])
+    'Rock 0.97 > Metal 0.62: Rock is written'
+    """
+    likely = " > ".join(f"{name} {confidence:.2f}" for name, confidence in nodes)
+    names = " and ".join(reversed(written)) or "nothing"
+    return f"{likely}: {names} {'are' if len(written) > 1 else 'is'} written"
 
 
 class Summary(Counter[str]):

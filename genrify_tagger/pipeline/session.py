@@ -13,8 +13,8 @@ from functools import cached_property
 
 from genrify_tagger import store as stores
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
-from genrify_tagger.config import AnalysisSettings, GenreSettings, Settings
-from genrify_tagger.decision import likeliest
+from genrify_tagger.config import AnalysisSettings, GenreSettings, Settings, declared
+from genrify_tagger.decision import Decision, likeliest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.genre_rules import GenreRules
 from genrify_tagger.genre_tree import TreeHead, load_tree_head
@@ -28,6 +28,8 @@ from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 
 log = logging.getLogger(__name__)
+
+_FORMER_DEFAULT = "gtzan"  # of analysis.vocabulary, before model 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +81,28 @@ class Session:
             return None
         return load_tree_head(**files.files(), names=self.vocabulary.names)
 
+    @cached_property
+    def _tree_paths(self) -> dict[str, tuple[str, ...]]:
+        """The written names from the top genre to each label of a tree."""
+        found = self.tree_head.paths if self.tree_head else {}
+        labels = {path[-1]: label for label, path in found.items()}
+        return {
+            label: tuple(self.written_name(labels[name]) if name in labels else name.title() for name in path)
+            for label, path in found.items()
+        }
+
     def tree_path(self, label: str | None) -> tuple[str, ...]:
         """Return the written names from the top genre to a label; none without a tree or a label."""
-        if self.tree_head is None or label is None or label not in self.tree_head.paths:
-            return ()
-        labels = {path[-1]: known for known, path in self.tree_head.paths.items()}
-        names = self.tree_head.paths[label]
-        return tuple(self.written_name(labels[name]) if name in labels else name.title() for name in names)
+        return self._tree_paths.get(label or "", ())
+
+    def written_path(self, label: str) -> str:
+        """Return a label's written name, below the top genre if it is a child in the tree: "Rock > Metal"."""
+        top = self.tree_head.parents.get(label) if self.tree_head else None
+        return f"{self.written_name(top)} > {self.written_name(label)}" if top else self.written_name(label)
+
+    def named_nodes(self, decision: Decision) -> tuple[tuple[str, float], ...]:
+        """Return the likeliest nodes of the tree by their written names, with the confidence in each."""
+        return tuple((self.written_name(label), confidence) for label, confidence in decision.nodes)
 
     def label_of(self, name: str) -> str | None:
         """Return the label of the vocabulary that is written as `name`."""
@@ -101,9 +118,19 @@ class Session:
     @cached_property
     def settings_key(self) -> str:
         """A digest of all settings that may change a file's outcome."""
+        # A model's only vocabulary goes by the name that was the default before the tree, as it always has.
+        return self._settings_key(self.vocabulary.name if len(self.sidecar.vocabularies) > 1 else _FORMER_DEFAULT)
+
+    @cached_property
+    def former_settings_keys(self) -> frozenset[str]:
+        """The digests of the same settings with the vocabularies in whose place the tree has come."""
+        former = (*declared()["analysis.vocabulary"].former, _FORMER_DEFAULT) if self.vocabulary.tree else ()
+        return frozenset(map(self._settings_key, former))
+
+    def _settings_key(self, vocabulary: str) -> str:
         analysis, tagging, library = self.settings.analysis, self.settings.tagging, self.settings.library
         values: list[tuple[object, ...]] = [
-            (analysis.segments, analysis.vocabulary, analysis.existing, library.max_minutes),
+            (analysis.segments, vocabulary, analysis.existing, library.max_minutes),
             (tagging.existing, list(tagging.treat_as_missing), tagging.min_confidence, tagging.max_genres),
             (tagging.changed, tagging.field, list(tagging.protected), sorted(tagging.names.items())),
             (tagging.hardlinks, tagging.ownership, tagging.keep_mtime),

@@ -83,12 +83,14 @@ def read_song(path: str, *, title: str, sidecar_path: str | None = None, vocabul
     segments = cut_segments(decode_all(path).astype(np.float16))
     classifier = Classifier(sidecar_path)
     chosen = choose_vocabulary(classifier.sidecar, vocabulary)
+    activations = classifier.predict(log_mel(segments))[chosen.output]
     starts = np.arange(len(segments), dtype=np.float32) * SEGMENT_SECONDS
     return SongAudio(
         title=title,
         y=y,
-        labels=tuple(chosen.names[label] for label in chosen.labels),
-        activations=classifier.predict(log_mel(segments))[chosen.output],
+        # Of a tree's labels the network scores the first ones in single segments.
+        labels=tuple(chosen.names[label] for label in chosen.labels[: activations.shape[1]]),
+        activations=activations,
         intervals=np.stack([starts, starts + SEGMENT_SECONDS], axis=1),
     )
 

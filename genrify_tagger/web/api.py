@@ -100,7 +100,12 @@ def list_genres() -> ApiResponse:
     """Return the genres of the vocabulary in use."""
     session = app_context().session
     labels = session.vocabulary.labels
-    return jsonify(genres=[{"label": label, "name": session.written_name(label)} for label in labels])
+    return jsonify(
+        genres=[
+            {"label": label, "name": session.written_name(label), "path": session.written_path(label)}
+            for label in labels
+        ]
+    )
 
 
 @api.post("/genres")

@@ -37,7 +37,7 @@ def _ref(name: str) -> Json:
 
 
 _IDS = _list(_TEXT, minItems=1, maxItems=500)
-_LABEL = {"label": _TEXT, "name": _TEXT}
+_LABEL = {"label": _TEXT, "name": _TEXT, "path": _TEXT}
 _SONG: Json = {
     "id": _TEXT,
     "name": _TEXT,
@@ -51,6 +51,7 @@ _SONG: Json = {
     "confidence": _NUMBER,
     "confidence_words": _TEXT,
     "reason": _NULLABLE_TEXT,
+    "tree": _NULLABLE_TEXT,
     "scores": _list(_ref("Score")),
     "timeline": _list(_ref("Segment")),
     "vocabulary": _TEXT,

@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import request
 
+from genrify_tagger.decision import Decision
 from genrify_tagger.files import display_path
-from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name
+from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name, describe_nodes
 from genrify_tagger.store import ChangeRecord, FileRecord, RunKind, RunRecord, Store
 from genrify_tagger.web.ids import track_id
 from genrify_tagger.web.library_stats import threshold_of
@@ -97,6 +98,7 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "confidence": decision.confidence,
         "confidence_words": describe_confidence(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
+        "tree": _tree_text(session, decision),
         "scores": _scores_json(session, decision.scores),
         "timeline": [
             {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
@@ -113,6 +115,12 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "cover": f"{at}/cover",
         "similar": f"{at}/similar",
     }
+
+
+def _tree_text(session: Session, decision: Decision) -> str | None:
+    """Return how likely the nodes of the tree are and which is written; None without a tree, or for silence."""
+    written = [session.written_name(label) for label in decision.genres]
+    return describe_nodes(session.named_nodes(decision), written) if decision.nodes else None
 
 
 def upload_json(session: Session, upload: Upload) -> Json:
@@ -211,4 +219,7 @@ def _change_json(change: ChangeRecord, kind: RunKind, record: FileRecord | None)
 
 def _scores_json(session: Session, scores: Mapping[str, float]) -> list[Json]:
     ranked = sorted(scores.items(), key=lambda item: -item[1])
-    return [{"label": label, "name": session.written_name(label), "score": score} for label, score in ranked]
+    return [
+        {"label": label, "name": session.written_name(label), "path": session.written_path(label), "score": score}
+        for label, score in ranked
+    ]

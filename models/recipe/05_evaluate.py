@@ -1,4 +1,4 @@
-"""Step 5: compute the figures of README and model card from the cross-validations."""
+"""Step 5: compute the figures of the ten genres from the cross-validations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from accuracy import accuracy_figures
 from calibration_songs import sharpened
 from clips import read_clips
 from genrify_tagger.classifier import load_sidecar
-from operating_figures import broad_figures, genre_operating_figures
+from operating_figures import genre_operating_figures
 from recipe_options import MODELS, PREDICTIONS, SCORES, parse_options, print_figures, rounded, write_figures
 
 SCHEMA = 1
@@ -19,16 +19,14 @@ def main() -> None:
     options = parse_options(__doc__)
     clips = read_clips(options.shared)
     sidecar = load_sidecar(str(MODELS))
-    gtzan, broad = sidecar.vocabularies["gtzan"], sidecar.vocabularies["broad"]
     with np.load(options.work / PREDICTIONS) as stored:
-        runs, broad_runs, tagged = [sharpened(run) for run in stored["genres"]], list(stored["broad"]), stored["tagged"]
+        runs = [sharpened(run) for run in stored["genres"]]
     scores = {
         "schema": SCHEMA,
-        "model": sidecar.id,
+        "model": sidecar.analyses,
         "accuracy": accuracy_figures(clips, runs),
-        "threshold": gtzan.min_confidence,
+        "threshold": sidecar.vocabularies["gtzan"].min_confidence,
         "operating": genre_operating_figures(clips, runs, options.seeds),
-        "broad": broad_figures(clips, broad_runs, tagged, broad.calibration, broad.min_confidence),
     }
     scores = rounded(scores)
     write_figures(MODELS / SCORES, scores)

@@ -1,4 +1,4 @@
-"""Cross-validation of both heads, grouped by artist."""
+"""Cross-validation of the head of the ten genres, grouped by artist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from broad_head import TRAINED, broad_probabilities, train_broad_head
 from clips import CLASSES, SourceClip
 from embeddings import SegmentEmbeddings
 from genre_head import HeadOptions, genre_probabilities, train_genre_head
@@ -52,21 +51,6 @@ def cross_validate_genres(
         songs = test.of_clips(held_out)
         joint[held_out] = song_means(genre_probabilities(head, songs.embedding), songs.owner, len(clips))[held_out]
     return joint
-
-
-def cross_validate_broad(
-    clips: Sequence[SourceClip], training: SegmentEmbeddings, test: SegmentEmbeddings, *, seed: int
-) -> FloatArray:
-    """Predict every clip in the vocabulary `broad`, in the same folds; shape (n_clips, n_trained), NaN as above."""
-    folds = fold_numbers(clips, seed)
-    usable = np.array([clip.part not in NEVER_TRAINED_ON for clip in clips])
-    means = np.full((len(clips), len(TRAINED)), np.nan, np.float32)
-    for fold in range(FOLDS):
-        held_out = folds == fold
-        head = train_broad_head(clips, training.of_clips(usable & ~held_out), seed=seed * 100 + fold)
-        songs = test.of_clips(held_out)
-        means[held_out] = song_means(broad_probabilities(head, songs.embedding), songs.owner, len(clips))[held_out]
-    return means
 
 
 def fold_numbers(clips: Sequence[SourceClip], seed: int) -> npt.NDArray[np.int64]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 MODELS = Path(__file__).parent.parent
-CALIBRATION, PREDICTIONS, HEADS = "calibration.json", "predictions.npz", "heads.pickle"  # in the work folder
-SCORES = "scores.json"  # in MODELS
+CALIBRATION, PREDICTIONS, HEAD = "calibration.json", "predictions.npz", "head.pickle"  # in the work folder
+SCORES, TREE_SCORES = "scores.json", "scores-tree.json"  # in MODELS
 
 
 def parse_options(description: str | None) -> argparse.Namespace:

@@ -1,8 +1,8 @@
-"""The shipped network: MSD_musicnn and MSD_vgg side by side, and the two heads on their embedding."""
+"""The shipped network: MSD_musicnn and MSD_vgg side by side, and the head of the ten genres on their embedding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Head:
         Of the training embeddings.
     nets : sequence of layers
         Each layer a kernel (n_in, n_out) and a bias (n_out,), ReLU between layers. The last layer has a column for
-        each label; that of the ten genres has one more, for "none of them".
+        each label and one for "none of them".
     """
 
     mean: FloatArray
@@ -48,46 +48,42 @@ def feature_network(weights: Weights, vgg_weights: Weights) -> Any:
     return keras.Model(mel, outputs, name="features")
 
 
-def build_shipped_network(body: Any, genre_head: Head, broad_head: Head, tagged: Sequence[int]) -> Any:
+def build_shipped_network(body: Any, head: Head) -> Any:
     """Build the whole network that is shipped.
 
     Parameters
     ----------
     body : keras.Model
         From `feature_network`.
-    genre_head, broad_head : Head
-        Of the ten genres, and of the labels of `broad`, which do not exclude one another.
-    tagged : sequence of int
-        Columns of the tags that are labels of `broad`, too, after those of its head.
+    head : Head
+        Of the ten genres. The head of the genre tree is applied to the song, outside the network.
 
     Returns
     -------
     keras.Model
-        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `broad` (n, n_labels), `tags` (n, 50),
-        `embedding` (n, 456).
+        Log-mel segments (n, 187, 96) to `gtzan` (n, 10), `outside` (n, 1), `tags` (n, 50), `embedding` (n, 456).
     """
     import keras
     from keras import ops
 
     mel = keras.Input((FRAMES, BANDS), name="mel")
     features = body(mel)
-    embedding, tags = features["embedding"], features["tags"]
-    joint = _mean_of_nets(embedding, genre_head, ops.softmax)
+    joint = _mean_of_nets(features["embedding"], head)
     inside = joint[:, :-1]
-    columns = [tags[:, index : index + 1] for index in tagged]
     outputs = {
         "gtzan": inside / ops.sum(inside, axis=1, keepdims=True),
         "outside": joint[:, -1:],
-        "broad": ops.concatenate([_mean_of_nets(embedding, broad_head, ops.sigmoid), *columns], axis=1),
-        "tags": tags,
-        "embedding": embedding,
+        "tags": features["tags"],
+        "embedding": features["embedding"],
     }
     return keras.Model(mel, outputs, name="genrify")
 
 
-def _mean_of_nets(embedding: Any, head: Head, squash: Callable[[Any], Any]) -> Any:
+def _mean_of_nets(embedding: Any, head: Head) -> Any:
+    from keras import ops
+
     x = (embedding - head.mean) * (1 / head.deviation)
-    outputs = [squash(_logits(x, net)) for net in head.nets]
+    outputs = [ops.softmax(_logits(x, net)) for net in head.nets]
     total = outputs[0]
     for other in outputs[1:]:
         total = total + other

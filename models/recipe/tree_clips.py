@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 import synthetic_sounds
 import synthetic_speech
+from genrify_tagger.training.datasets import without_suffix
 from genrify_tagger.training.genre_labels import GENRES
 
 WORLD, OUTSIDE = "world", "outside"  # never named: they only take probability away
@@ -98,6 +99,12 @@ def read_tree_clips(shared: Path) -> list[TreeClip]:
     """List every clip under the folder of shared data, in a fixed order."""
     data = shared / "data"
     return [*_gtzan(data), *_allmusic(data), *_more(data), *_world(data), *_generated()]
+
+
+def trained_names(clips: Sequence[TreeClip]) -> frozenset[str]:
+    """Return the names (`datasets.Clip.name`) of the recordings that the head is trained on."""
+    recordings = (clip for clip in clips if clip.is_music and clip.allowed and clip.weight)
+    return frozenset(without_suffix(clip.path.partition("/")[2]) for clip in recordings)
 
 
 def leaf_table(sets: Sequence[frozenset[str]]) -> npt.NDArray[np.float32]:

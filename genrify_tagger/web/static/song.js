@@ -71,15 +71,16 @@ export class SongPanel {
     this.part("sub").textContent = [song.artist, song.album].filter(Boolean).join(" – ") || (song.title ? song.name : "");
     this.part("genre").textContent = describeResult(song);
     const written = song.genres.length ? "" : ": not written";
-    this.part("confidence").textContent = song.guess ? `confidence ${formatScore(song.confidence)}, ${song.confidence_words}${written}` : "";
+    const sure = `confidence ${formatScore(song.confidence)}, ${song.confidence_words}${song.tree ? "" : written}`;
+    this.part("confidence").textContent = song.guess ? [sure, song.tree].filter(Boolean).join("; ") : "";
   }
 
   bars() {
     this.part("bars").replaceChildren(
-      ...scoresOf(this.song).map(({ label, name, score }) => {
+      ...scoresOf(this.song).map(({ label, path, score }) => {
         const fill = createElement("span", { class: colourClass(label) });
         fill.style.width = `${(score * 100).toFixed(1)}%`;
-        return createElement("li", {}, createElement("span", { text: name }), createElement("span", { class: "track" }, fill), createElement("span", { class: "number", text: formatScore(score) }));
+        return createElement("li", {}, createElement("span", { text: path }), createElement("span", { class: "track" }, fill), createElement("span", { class: "number", text: formatScore(score) }));
       }),
     );
   }

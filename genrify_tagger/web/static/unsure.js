@@ -93,14 +93,14 @@ function showLeft() {
 
 // The likeliest ten genres have buttons and keys; the others are folded away.
 function showChoices(song) {
-  const buttons = song.scores.map(({ label }, index) => {
+  const buttons = song.scores.map(({ label, path }, index) => {
     const name = names[labels.indexOf(label)] || label;
     const key = KEYS[index];
     const best = index === 0 && song.guess;
     const button = createElement("button", { type: "button", class: best ? "best" : null, "aria-keyshortcuts": key, "data-key": key, onclick: () => answer([name]) });
     button.append(createElement("span", { class: `swatch ${colourClass(label)}` }));
     if (key) button.append(createElement("kbd", { text: key, "aria-hidden": "true" }), " ");
-    button.append(name);
+    button.append(path);
     return button;
   });
   find("[data-choices]").replaceChildren(...buttons.slice(0, KEYS.length));

@@ -1,4 +1,4 @@
-"""Step 7: compute the features of every clip, and of its altered copies, for the head of the genre tree."""
+"""Step 6: compute the features of every clip, and of its altered copies, for the head of the genre tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 8: cross-validate the head of the genre tree by source and by artist; train it on all clips."""
+"""Step 7: cross-validate the head of the genre tree by source and by artist; train it on all clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 9: calibrate the genre tree by held-out sources, put it into the sidecar, and write its figures."""
+"""Step 8: calibrate the genre tree by held-out sources, put it into the sidecar, and write its figures."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from genrify_tagger.classifier import SIDECAR_NAME, model_id
+from genrify_tagger.classifier import SIDECAR_NAME, load_sidecar, model_id
 from genrify_tagger.genre_tree import load_tree_head
-from model_card import replace_section
-from recipe_options import MODELS, parse_options, print_figures, rounded, write_figures
+from genrify_tagger.training.inference import trained_on, write_trained_on
+from recipe_options import MODELS, TREE_SCORES, parse_options, print_figures, rounded, write_figures
 from tree_calibration import (
     Confidences,
     Rule,
@@ -24,8 +24,7 @@ from tree_calibration import (
     cross_fit,
     fit_calibration,
 )
-from tree_card import card_section
-from tree_clips import LABELS, NAMES, read_tree_clips, source_folds
+from tree_clips import LABELS, NAMES, read_tree_clips, source_folds, trained_names
 from tree_features import ORIGINAL, Array
 from tree_figures import (
     calibration_figures,
@@ -39,8 +38,7 @@ from tree_figures import (
 from tree_songs import PARENTS, Mask, Songs, scores_of
 
 SCHEMA = 1
-HEAD, TREE, SCORES = "genres-tree.npz", "genres-tree.yaml", "scores-tree.json"  # in MODELS
-CARD = MODELS / "MODEL_CARD.md"
+HEAD, TREE = "genres-tree.npz", "genres-tree.yaml"  # in MODELS
 
 
 def main() -> None:
@@ -54,9 +52,9 @@ def main() -> None:
     rule = _choose_rule(songs, by_source[ORIGINAL], held_out[ORIGINAL])
     shutil.copy(options.work / "tree_head.npz", MODELS / HEAD)
     model = _write_sidecar(rule)
+    write_trained_on(MODELS, (trained_on(load_sidecar(str(MODELS))) or frozenset()) | trained_names(clips))
     scores = rounded(_figures(songs, names, rule, held_out, by_artist[ORIGINAL])) | {"model": model}
-    write_figures(MODELS / SCORES, scores)
-    CARD.write_text(replace_section(CARD.read_text("utf-8"), card_section(scores), "tree"), encoding="utf-8")
+    write_figures(MODELS / TREE_SCORES, scores)
     print_figures(model=model, threshold=rule.min_confidence, writable=sorted(rule.writable))
 
 
@@ -133,15 +131,13 @@ def _known_parts(songs: Songs) -> dict[str, Mask]:
 
 
 def _write_sidecar(rule: Rule) -> str:
-    """Add the tree to the sidecar; analyses stay those of the same flatbuffer. Return the model's id."""
+    """Make the tree the sidecar's first vocabulary; analyses stay those of the same network. Return the model's id."""
     path = MODELS / SIDECAR_NAME
     content = json.loads(path.read_text("utf-8"))
-    content.pop("analyses", None)
-    content["vocabularies"].pop("tree", None)
-    analyses = model_id(content)
+    content.setdefault("analyses", content["id"])
     hashes = {name: hashlib.sha256((MODELS / name).read_bytes()).hexdigest() for name in (HEAD, TREE)}
     load_tree_head(str(MODELS / HEAD), hashes[HEAD], str(MODELS / TREE), hashes[TREE], NAMES)
-    content["vocabularies"]["tree"] = {
+    tree = {
         "kind": "tree",
         "labels": list(LABELS),
         "output": "gtzan",
@@ -154,7 +150,7 @@ def _write_sidecar(rule: Rule) -> str:
         "calibration": dict(rule.calibration),
         "min_confidence": rule.min_confidence,
     }
-    content["analyses"] = analyses
+    content["vocabularies"] = {"tree": tree} | {"gtzan": content["vocabularies"]["gtzan"]}
     content["id"] = model_id(content)
     write_figures(path, content)
     return str(content["id"])
