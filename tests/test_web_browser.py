@@ -132,7 +132,7 @@ def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
     drop(browser, page, song)
     until(lambda: one(browser, "[data-genre]").text == "Classical", "the genre")
     assert shown_title(browser) == "A title"
-    assert "very sure" in one(browser, "[data-confidence]").text
+    assert "quite sure" in one(browser, "[data-confidence]").text
     assert len(all_of(browser, "[data-bars] li")) == 12
     assert len(all_of(browser, "[data-timeline] li")) == 4
     until(lambda: picture_ready(browser), "the picture")
