@@ -15,7 +15,7 @@ from genrify_tagger.training.flatbuffer import convert, write_model
 from network_checks import agreement
 from quantization import quantize_convolutions
 from shipped_network import EMBEDDING_SIZE, Head, build_shipped_network, feature_network
-from sidecar import sidecar_content
+from shipped_sidecar import sidecar_content
 from tests.test_recipe_fast_vgg import random_vgg_weights
 from tests.test_training_fast_musicnn import random_weights
 

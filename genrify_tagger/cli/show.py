@@ -67,7 +67,7 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
     if decision.nodes:
-        written = [session.written_name(label) for label in decision.genres]
+        written = session.names_to_write(decision.genres)
         yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"

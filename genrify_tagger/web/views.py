@@ -119,7 +119,7 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
 
 def _tree_text(session: Session, decision: Decision) -> str | None:
     """Return how likely the nodes of the tree are and which is written; None without a tree, or for silence."""
-    written = [session.written_name(label) for label in decision.genres]
+    written = session.names_to_write(decision.genres)
     return describe_nodes(session.named_nodes(decision), written) if decision.nodes else None
 
 
