@@ -276,7 +276,7 @@ def test_mp2(tmp_path: Path) -> None:
     assert info.duration == pytest.approx(15.02, abs=0.06)
 
 
-def test_what_is_told_of_a_song(tmp_path: Path) -> None:
+def test_properties_of_a_song(tmp_path: Path) -> None:
     info = probe(str(media.make("mp3-v2.4", tmp_path)))
     assert (info.container, info.codec, info.sample_rate, info.channels) == ("mp3", "mp3", 44100, 2)
     assert len(info.key) == 32

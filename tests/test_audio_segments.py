@@ -188,7 +188,7 @@ def test_long_silent_lead_in_leaves_most_segments_to_the_music(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["mp3-v2.3", "flac", "m4a-aac"])
-def test_cover_art_is_not_heard(kind: str, tmp_path: Path) -> None:
+def test_cover_art_is_ignored(kind: str, tmp_path: Path) -> None:
     plain = media.make(kind, tmp_path, "plain")
     path = tmp_path / f"cover{plain.suffix}"
     art = tmp_path / "cover.png"
@@ -225,7 +225,7 @@ def test_damage_in_the_middle_costs_one_segment_at_most(kind: str, tmp_path: Pat
     assert len(decode_all(str(path))) > 0.9 * len(y)
 
 
-def test_truncated_song_is_heard_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_truncated_song_is_decoded_up_to_its_end(tmp_path: Path) -> None:
     path = song("mp3-vbr", tmp_path, seconds=50)  # its Xing header goes on speaking of 50 seconds
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
@@ -282,7 +282,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_no_audio_in_plain_words(name: str, tmp_path: Path) -> None:
+def test_files_without_audio_are_described(name: str, tmp_path: Path) -> None:
     media.make("flac", tmp_path)  # what the play lists point to
     path = tmp_path / name
     content, words = REFUSED[name]
@@ -300,7 +300,7 @@ def test_no_audio_in_a_film_without_sound(tmp_path: Path) -> None:
         load_segments(str(path))
 
 
-def test_film_is_heard_by_its_first_sound_track(tmp_path: Path) -> None:
+def test_film_is_decoded_by_its_first_audio_track(tmp_path: Path) -> None:
     path = tmp_path / "film.mkv"
     inputs = ("-f", "lavfi", "-i", "testsrc=duration=15:size=64x64:rate=5", "-i", media.JAZZ)
     media.ffmpeg(*inputs, "-c:v", "mpeg4", "-c:a", "flac", path)
@@ -317,7 +317,7 @@ def test_other_containers(name: str, tmp_path: Path) -> None:
     assert min(correlations(segments, decode_all(str(path)), tolerance=0.025)) > 0.99
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_missing_and_special_files(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.mp3"
     os.mkfifo(pipe)
     for path, words in ((pipe, "not a regular file"), (tmp_path, "not a regular file|cannot be read")):

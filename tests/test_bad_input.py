@@ -118,7 +118,7 @@ def plain(words):
     return words and words.isprintable() and "Error" not in words and "Errno" not in words and len(words) < 200
 
 
-def test_all_that_is_bad_at_once(program, tmp_path):
+def test_all_bad_files_at_once(program, tmp_path):
     folder = tmp_path / "music"
     good = good_ones(folder)
     expected = {}
@@ -148,7 +148,7 @@ def test_all_that_is_bad_at_once(program, tmp_path):
 
 
 @pytest.mark.parametrize("make", [empty, text, dangling, pipe, protected, not_taggable], ids=lambda make: make.__name__)
-def test_a_bad_file_that_is_named_is_one_line(program, tmp_path, make):
+def test_a_bad_file_as_argument_is_one_line(program, tmp_path, make):
     ((name, status),) = make(tmp_path).items()
     done = program("scan", tmp_path / name, *SURE, status=int(status == "failed"))
     lines = [line for line in done.stdout.splitlines() if name in line]
@@ -159,13 +159,13 @@ def test_a_bad_file_that_is_named_is_one_line(program, tmp_path, make):
         assert len([line for line in done.stdout.splitlines() if name in line]) == 1
 
 
-def test_what_does_not_exist(program, tmp_path):
+def test_missing_paths(program, tmp_path):
     done = program("scan", tmp_path / "nowhere", status=2)
     assert done.stdout == ""
     assert f"{tmp_path}/nowhere: no such file or folder; nothing was scanned" in done.stderr
 
 
-def test_files_under_another_containers_suffix_are_known_by_their_content(program, tmp_path):
+def test_files_with_the_wrong_suffix_are_recognised_by_content(program, tmp_path):
     song = media.make("flac", tmp_path / "music").rename(tmp_path / "music" / "song.mp3")
     assert program.scan(song, *SURE)[0]["status"] == "tagged"
     shown = media.run(need("metaflac"), "--show-tag=GENRE", song).stdout

@@ -48,12 +48,12 @@ def test_without_settings_labels_get_their_written_names(module, vocabulary):
     assert genre_rules(["hiphop", "rnb", "jazz"], []) == ("Hip-Hop", "R&B")
 
 
-def test_names_of_the_users_own_are_never_respelled(module, vocabulary):
+def test_the_users_names_are_never_respelled(module, vocabulary):
     genre_rules = make(module, vocabulary, chosen={"hiphop": "RaP"}, title_case=False, count=2)
     assert genre_rules(["hiphop", "jazz"], []) == ("RaP", "jazz")
 
 
-def test_a_whitelist_allows_names_however_spelled(module, vocabulary, tmp_path):
+def test_a_whitelist_ignores_spelling(module, vocabulary, tmp_path):
     file = tmp_path / "list.txt"
     file.write_text("# mine\nHip Hop\n\njazz\n")
     genre_rules = make(module, vocabulary, whitelist=module.load_whitelist(str(file), None), count=3)
@@ -69,7 +69,7 @@ def test_present_genres_count_when_they_are_kept(module, vocabulary):
     assert make(module, vocabulary)(["jazz"], ["Jazz"]) == ("Jazz",)
 
 
-def test_a_tree_of_the_users_own_names_the_parents(module, vocabulary, tmp_path):
+def test_a_custom_tree_gives_the_parents(module, vocabulary, tmp_path):
     file = tmp_path / "tree.yaml"
     file.write_text("- urban:\n    - hip hop:\n        - trap\n    - r&b\n- jazz\n")
     tree = module.load_tree(str(file), None)
@@ -97,7 +97,7 @@ def test_files_that_cannot_be_used_are_named(module, tmp_path, choice, complaint
 
 @pytest.mark.parametrize("whitelist", [True, False])
 @pytest.mark.parametrize("count", [1, 3])
-def test_lastgenres_tree_and_whitelist_mean_what_they_mean_to_lastgenre(module, vocabulary, whitelist, count):
+def test_lastgenres_tree_and_whitelist_work_as_in_lastgenre(module, vocabulary, whitelist, count):
     pytest.importorskip("pylast")
     settings = {"canonical": True, "whitelist": whitelist, "count": count, "auto": False}
     words = [vocabulary.names[label].lower().replace("hip-hop", "hip hop") for label in LABELS]

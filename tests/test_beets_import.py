@@ -52,7 +52,7 @@ def test_a_quiet_import_fills_in_what_is_missing(tmp_path, incoming, operation):
     assert in_files(beets) == EXPECTED
 
 
-def test_a_timid_import_asks_as_ever(tmp_path, incoming):
+def test_a_timid_import_still_asks(tmp_path, incoming):
     beets = with_matches(tmp_path / "home", more={"import": {"quiet": False, "timid": True}})
     done = beets("import", "-t", incoming, typed="A\n")
     assert "[A]pply" in done.stdout
@@ -60,7 +60,7 @@ def test_a_timid_import_asks_as_ever(tmp_path, incoming):
     in_step(beets)
 
 
-def test_an_import_as_is_puts_the_genre_into_the_library_and_not_into_the_files(tmp_path, incoming):
+def test_an_import_as_is_sets_the_genre_in_the_library_only(tmp_path, incoming):
     beets = Beets(tmp_path / "home")
     beets("import", "-A", incoming)
     assert beets.genres() == EXPECTED
@@ -178,7 +178,7 @@ def test_a_genre_that_was_never_written_is_set_again_on_reimport(tmp_path, incom
     assert beets.genres() == in_files(beets) == NO_GENRES
 
 
-def test_an_import_of_a_scanned_library_costs_nothing(tmp_path, incoming):
+def test_an_import_of_a_scanned_library_analyses_nothing(tmp_path, incoming):
     beets = with_matches(tmp_path / "home")
     beets.program.scan(incoming, "--dry-run")
     beets("import", incoming)

@@ -78,7 +78,7 @@ def test_pretend_shows_and_does_nothing(beets):
 
 
 @pytest.mark.parametrize(("import_write", "option"), [(True, "--nowrite"), (False, None), (False, "--write")])
-def test_files_are_written_as_the_option_or_import_write_says(beets, import_write, option):
+def test_option_and_import_write_decide_whether_files_are_written(beets, import_write, option):
     beets.more["import"] = {"write": import_write}
     beets.configure()
     beets("genrify", *filter(None, [option]))
@@ -95,7 +95,7 @@ def test_files_are_written_as_the_option_or_import_write_says(beets, import_writ
     as_a_scan_sees_it(beets)
 
 
-def test_a_genre_that_is_there_is_kept_unless_forced(beets):
+def test_a_present_genre_is_kept_unless_forced(beets):
     beets("modify", "-y", "genres=Dub", "title:Jazz 1")
     assert "3 tagged" in beets("genrify").stderr
     assert beets.genres() == {**EXPECTED, "Jazz 1": "Dub"}
@@ -315,7 +315,7 @@ def test_genres_that_only_beets_can_write_are_journalled_and_restored(beets):
     assert undone["reason"] == "its genre was undone since; --force writes again"
 
 
-def test_undo_finds_what_was_moved_since(beets, tmp_path):
+def test_undo_finds_moved_items(beets, tmp_path):
     beets("genrify", "title:Jazz 1")
     beets("modify", "-y", "title=Another", "title:Jazz 1")
     assert any(path.name.endswith("Another.mp3") for path in beets.files())
@@ -342,7 +342,7 @@ def test_a_genre_set_by_the_user_is_never_replaced(beets):
     assert "1 kept" in done.stderr and in_files(beets)["Jazz 1"] == "Blues"
 
 
-def test_the_cache_is_shared_both_ways_and_may_lie_elsewhere(beets, tmp_path):
+def test_the_database_is_shared_with_genrify_tag_and_can_be_elsewhere(beets, tmp_path):
     database = tmp_path / "elsewhere.db"
     beets.configure(database=str(database))
     beets.program.scan(beets.music, "--dry-run", "--database", database)
@@ -353,7 +353,7 @@ def test_the_cache_is_shared_both_ways_and_may_lie_elsewhere(beets, tmp_path):
     assert [r["cached"] for r in results] == [True] * 4
 
 
-def test_a_relative_database_lies_beside_the_configuration(beets):
+def test_a_relative_database_is_beside_the_configuration(beets):
     beets.configure(database="genrify.db")
     beets("genrify", "--pretend")
     assert (beets.home / "beets" / "genrify.db").exists()
@@ -377,7 +377,7 @@ def test_a_damaged_file_fails_alone_and_is_not_tried_again(beets):
 
 
 @pytest.mark.parametrize(("event", "first", "state"), [("write", False, "failed"), ("after_write", True, "done")])
-def test_a_kill_while_beets_writes_is_settled_at_the_next_start(beets, event, first, state):
+def test_a_kill_while_beets_writes_is_resolved_at_the_next_start(beets, event, first, state):
     with_killer(beets, first=first)
     beets("genrify", "title:Jazz 1", status=-9, KILL_AT=event)
     path = next(path for path in beets.files() if "Jazz 1" in path.name)
@@ -389,7 +389,7 @@ def test_a_kill_while_beets_writes_is_settled_at_the_next_start(beets, event, fi
     assert beets.genres() == in_files(beets) == EXPECTED
 
 
-def test_ctrl_c_ends_it_and_keeps_what_is_done(beets):
+def test_ctrl_c_keeps_finished_items(beets):
     for number in range(40):
         song(beets.home / "more", f"More {number}", "mp3-v2.3" if number % 2 else "mp3-v2.4")
     beets.configure(auto=False, jobs=1, min_confidence=0.05)
@@ -448,7 +448,7 @@ def read_only(path):
 
 
 @pytest.mark.parametrize("unwritable", [immutable, read_only])
-def test_a_file_that_cannot_be_written_fails_in_a_dry_run_and_in_earnest(beets, unwritable):
+def test_an_unwritable_file_fails_in_a_dry_run_and_a_real_run(beets, unwritable):
     path = next(path for path in beets.files() if path.suffix == ".mp3")
     if unwritable is read_only and os.getuid() == 0:
         beets.prefix = [media.need("setpriv"), "--bounding-set=-dac_override,-dac_read_search,-fowner"]
@@ -487,7 +487,7 @@ class BreakerPlugin(BeetsPlugin):
 """
 
 
-def test_a_write_that_fails_in_beets_is_no_tagged_item(beets):
+def test_a_write_that_fails_in_beets_counts_as_failed(beets):
     folder = beets.home / "breaker"
     folder.mkdir()
     (folder / "breaker.py").write_text(BREAKER)
@@ -598,7 +598,7 @@ def test_help_explains_every_option(beets):
         ("genrify:\n  auto: perhaps\n", "must be yes or no"),
     ],
 )
-def test_an_invalid_block_of_settings_is_no_traceback(beets, block, words):
+def test_an_invalid_settings_block_is_reported_without_traceback(beets, block, words):
     file = beets.home / "beets" / "config.yaml"
     kept = [line for line in yaml.safe_load(file.read_text()).items() if line[0] != "genrify"]
     file.write_text(yaml.safe_dump(dict(kept)) + block)

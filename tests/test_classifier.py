@@ -82,7 +82,7 @@ def test_outputs_are_named_and_are_probabilities(classifier):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9])
-def test_a_segment_is_heard_alike_in_any_company(classifier, n):
+def test_a_segments_result_does_not_depend_on_its_batch(classifier, n):
     mel = np.resize(clip_mel("hungarian_dance_12s.ogg"), (9, 187, 96))
     alone = np.concatenate([classifier.predict(mel[i : i + 1])["embedding"] for i in range(n)])
     together = classifier.predict(mel[:n])["embedding"]
@@ -98,7 +98,7 @@ def test_never_more_than_four_segments_at_once(classifier):
 
 
 @pytest.mark.parametrize("level", [0.0, 8.0])
-def test_silence_and_full_scale_have_finite_answers(classifier, level):
+def test_silence_and_full_scale_give_finite_outputs(classifier, level):
     got = classifier.predict(np.full((2, 187, 96), level, np.float32))
     assert all(np.isfinite(values).all() for values in got.values())
 
@@ -109,7 +109,7 @@ def test_segments_of_another_shape_are_refused(classifier, shape):
         classifier.predict(np.zeros(shape, np.float32))
 
 
-def test_answers_that_are_no_numbers_are_an_error(classifier):
+def test_outputs_that_are_not_finite_are_an_error(classifier):
     with pytest.raises(ModelError, match="outputs are not finite"):
         classifier.predict(np.full((1, 187, 96), np.nan, np.float32))
 
@@ -245,14 +245,14 @@ def test_flatbuffer_with_one_byte_changed(model):
         Classifier(str(model))
 
 
-def test_flatbuffer_that_is_none(model):
+def test_invalid_flatbuffer(model):
     (model.parent / "genrify.tflite").write_bytes(b"no flatbuffer at all")
     change(model, sha256=hashlib.sha256(b"no flatbuffer at all").hexdigest())
     with pytest.raises(ModelError, match="damaged"):
         Classifier(str(model))
 
 
-def test_vocabulary_the_flatbuffer_cannot_answer(model):
+def test_vocabulary_without_an_output(model):
     vocabularies = json.loads(model.read_text())["vocabularies"]
     vocabularies["gtzan"]["output"] = "narrow"
     with pytest.raises(ModelError, match="no output 'narrow' of 10 columns"):
@@ -284,7 +284,7 @@ def test_reading_the_sidecar_loads_neither_runtime_nor_numpy():
     assert run.stdout == "[]\n"
 
 
-def test_a_segment_takes_a_fraction_of_what_the_original_takes(classifier):
+def test_a_segment_is_much_faster_than_in_the_published_network(classifier):
     """50 ms of one core as published; the bound leaves room for slow machines and company."""
     mel = np.tile(clip_mel("vibe_ace_15s.ogg")[:1], (8, 1, 1))
     classifier.predict(mel)

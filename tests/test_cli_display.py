@@ -67,7 +67,7 @@ def test_a_pipe_gets_no_progress(program, library):
     assert len(done.stderr.splitlines()) == 3
 
 
-def test_quiet_tells_failures_only(program, library):
+def test_quiet_prints_only_failures(program, library):
     (library / "broken.mp3").write_bytes(b"")
     done = program("scan", library, *SURE, "--quiet", status=1)
     assert len(done.stdout.splitlines()) == 1 and "broken.mp3" in done.stdout and done.stderr == ""

@@ -24,7 +24,7 @@ def music(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
-def test_a_reader_that_has_seen_enough_is_no_failed_run(program, music, form):
+def test_a_closed_pipe_is_not_a_failed_run(program, music, form):
     for number in range(60):
         shutil.copy(next(music.rglob("*.mp3")), music / f"{number}.mp3")
     arguments = program.command("scan", music, "--dry-run", "--format", form, "--jobs", "1")
@@ -41,12 +41,12 @@ def test_a_reader_that_has_seen_enough_is_no_failed_run(program, music, form):
     assert run["status"] == "interrupted"
 
 
-def test_verbose_says_nothing_of_the_databases_internals(program, music):
+def test_verbose_hides_messages_of_libraries(program, music):
     err = program("scan", music, "--verbose").stderr
     assert "alembic" not in err.lower() and "Context impl" not in err and "upgrade" not in err
 
 
-def test_a_missing_folder_is_an_error_and_no_file(command_line, music, tmp_path):
+def test_a_missing_folder_is_an_error_not_a_failed_file(command_line, music, tmp_path):
     missing = tmp_path / "Musik"
     refused = command_line("scan", missing, status=2)
     assert refused.stderr == f"genrify-tag: {missing}: no such file or folder; nothing was scanned\n"
@@ -58,20 +58,20 @@ def test_a_missing_folder_is_an_error_and_no_file(command_line, music, tmp_path)
     assert f"{missing}: no such file or folder" in by_settings.stderr
 
 
-def test_a_missing_song_is_a_file_that_failed(command_line, music, tmp_path):
+def test_a_missing_song_is_a_failed_file(command_line, music, tmp_path):
     (result,) = command_line.scan(tmp_path / "gone.mp3", status=1)
     assert (result["status"], result["error"]) == ("failed", "no such file or folder")
 
 
 @pytest.mark.parametrize("command", ["undo", "history"])
-def test_an_unknown_run_is_called_that(command_line, music, command):
+def test_an_unknown_run_is_reported(command_line, music, command):
     command_line("scan", music)
     assert (
         "there is no run 99; 'genrify-tag history --all' lists the runs" in command_line(command, "99", status=1).stderr
     )
 
 
-def test_times_are_local_for_people_and_have_their_zone_for_programs(program, music):
+def test_times_are_local_in_text_and_have_a_zone_in_json(program, music):
     program("scan", music, *SURE, TZ="UTC")
     (run,) = map(json.loads, program("history", "--format", "jsonl").stdout.splitlines())
     at = datetime.fromisoformat(run["started_at"])
@@ -95,7 +95,7 @@ def test_after_an_undo_the_next_scan_says_why_it_leaves_files_alone(command_line
     assert "3 tagged" in forced and "left alone" not in forced
 
 
-def test_a_junk_genre_set_over_and_undone_is_unsure_again(command_line, tmp_path):
+def test_undoing_a_genre_set_over_junk_makes_the_song_unsure(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Other")
     sceptical = ("scan", song, "--min-confidence", "1", "--format", "jsonl")
     assert json.loads(command_line(*sceptical).stdout)["status"] == "unsure"
@@ -105,7 +105,7 @@ def test_a_junk_genre_set_over_and_undone_is_unsure_again(command_line, tmp_path
     assert str(song) in listed and "a genre set by hand was undone" in listed
 
 
-def test_a_song_from_a_backup_is_tagged_again_if_the_users_change_is_to_be_ignored(command_line, music):
+def test_a_song_from_a_backup_is_tagged_again_with_changed_ignore(command_line, music):
     songs = sorted(music.rglob("*.mp3"))
     backup = {song: song.read_bytes() for song in songs}
     command_line("scan", music, *SURE)

@@ -219,7 +219,7 @@ def test_a_commands_number_is_the_exit_status(monkeypatch):
         assert main(["completion", "zsh"]) == status
 
 
-def test_a_reader_that_is_gone_is_no_traceback(environ):
+def test_a_closed_pipe_gives_no_traceback(environ):
     program = [*RUN, "completion", "zsh"]
     with subprocess.Popen(program, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -228,13 +228,13 @@ def test_a_reader_that_is_gone_is_no_traceback(environ):
     assert (process.returncode, err) == (141, b"")
 
 
-def test_a_full_disk_is_told(run):
+def test_a_full_disk_is_reported(run):
     with open("/dev/full", "w") as full:
         done = run("--help", capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (1, "genrify-tag: No space left on device\n")
 
 
-def test_closed_outputs_are_no_traceback(environ):
+def test_closed_outputs_give_no_traceback(environ):
     for closing in (">&-", "2>&-", ">&- 2>&-"):
         line = f'"{sys.executable}" -m genrify_tagger config path {closing}'
         done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, text=True, check=False)
@@ -363,7 +363,7 @@ READING = (
 
 
 @pytest.mark.parametrize("args", READING, ids=lambda args: " ".join(args[:2]) if args[0] == "db" else args[0])
-def test_what_only_reads_makes_no_database(here, tmp_path, args):
+def test_commands_that_only_read_create_no_database(here, tmp_path, args):
     done = here(*args, "--database", "folder/none.db")
     told = done.stdout + done.stderr
     assert (done.returncode, told.count("\n")) == (1, 1)
@@ -378,7 +378,7 @@ def test_before_the_first_scan_there_is_nothing_to_see_and_no_database_is_made(h
     assert list(tmp_path.iterdir()) == []
 
 
-def test_numbers_agree_with_what_is_counted():
+def test_singular_and_plural():
     assert [counted(n, "file") for n in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
     assert counted(1, "change was", "changes were") == "1 change was"
     assert counted(3, "change was", "changes were") == "3 changes were"
@@ -463,7 +463,7 @@ def test_a_line_cannot_be_broken_or_colour_the_terminal(capsys):
     assert capsys.readouterr().out == "a\\nb\\x1b[2J\\u202e\\ud800 ok\n"
 
 
-def test_json_is_utf_8_on_one_line_whatever_it_holds(capfdbinary):
+def test_json_is_utf_8_on_one_line_whatever_it_contains(capfdbinary):
     write_json({"a": "Björk\n\x1b\u2028", "b": "broken \udce9"})
     raw = capfdbinary.readouterr().out
     assert raw.count(b"\n") == 1
@@ -484,7 +484,7 @@ def test_no_encoding_of_the_terminal_is_an_error(run, environ, tmp_path, encodin
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_table_is_aligned_by_what_is_seen():
+def test_a_table_is_aligned_by_visible_width():
     lines = table(["name", "n"], [("ノ", "1"), ("a\nb", "10")], right={"n"})
     assert lines == ["name   n", "ノ     1", "a\\nb  10"]
 
@@ -526,18 +526,18 @@ def logged(options):
         ({"quiet": True}, ["genrify-tag: error: e"]),
     ],
 )
-def test_log_lines_for_people(options, expected):
+def test_text_log_lines(options, expected):
     assert logged(options).splitlines() == expected
 
 
-def test_verbose_tells_more():
+def test_verbose_logs_debug_messages():
     lines = logged({"verbose": True}).splitlines()
     assert lines[:2] == ["genrify_tagger.x: d", "i\\nj"]
     assert "ti" not in lines  # of another library
     assert "UserWarning: old" in lines[-1]
 
 
-def test_log_lines_for_machines():
+def test_json_log_lines():
     entries = [json.loads(line) for line in logged({"log_format": "json"}).splitlines()]
     assert [(e["level"], e["message"]) for e in entries] == [
         ("info", "i\nj"),

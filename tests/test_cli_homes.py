@@ -48,7 +48,7 @@ def homeless(program, open_folder):
     [["status"], ["history"], ["scan", "."], ["undo"], ["watch", "."], ["config", "show"], ["config", "path"]],
     ids=" ".join,
 )
-def test_no_home_folder_is_told_in_one_line_that_names_the_way_out(homeless, open_folder, arguments):
+def test_a_missing_home_folder_is_one_line_with_a_hint(homeless, open_folder, arguments):
     done = homeless(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(NO_HOME) and done.stderr.count("\n") == 1
@@ -86,7 +86,7 @@ def locked_out(program, tmp_path):
     closed.chmod(0o755)
 
 
-def test_a_home_that_may_not_be_entered_holds_no_settings(locked_out, tmp_path):
+def test_a_home_that_may_not_be_entered_has_no_settings(locked_out, tmp_path):
     song = media.make("flac", tmp_path / "music")
     done = locked_out("scan", song.parent, "--database", tmp_path / "library.db")
     assert done.returncode == 0 and "1 file" in done.stderr
@@ -101,7 +101,7 @@ def test_a_home_that_may_not_be_entered_holds_no_settings(locked_out, tmp_path):
     assert "name another file with --database, GENRIFY_DATABASE__URL" in refused.stderr
 
 
-def test_a_settings_file_that_is_there_and_unreadable_is_an_error(program, tmp_path):
+def test_an_unreadable_settings_file_is_an_error(program, tmp_path):
     settings = program.home / ".config/genrify-tagger/config.toml"
     settings.parent.mkdir(parents=True)
     settings.touch()
@@ -122,7 +122,7 @@ class _UnprintableError(Exception):
         raise RuntimeError("no text")
 
 
-def test_an_unexpected_error_is_told_whatever_else_is_broken(monkeypatch, capsys):
+def test_an_unexpected_error_is_reported_even_if_reporting_fails(monkeypatch, capsys):
     def fail(*_):
         raise _UnprintableError
 

@@ -46,7 +46,7 @@ def test_features(program, music, tmp_path):
     assert "broken.wav" in done.stderr and "10 rows from 10 clips" in done.stderr
 
 
-def test_what_cannot_be_is_told_before_any_work(program, music, tmp_path):
+def test_invalid_options_are_reported_before_any_work(program, music, tmp_path):
     need_library("librosa")
     (tmp_path / "list.txt").write_text("blues/blues.00001.wav\n")
     (tmp_path / "sound.csv").write_bytes(b"OggS\x9b\x00")
@@ -82,7 +82,7 @@ def test_evaluate_the_shipped_model(program, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"confusion.png", "reliability.png"}
 
 
-def test_evaluate_a_seed_model(program, music):
+def test_evaluate_a_reference_model(program, music):
     need_library("librosa", "matplotlib", "tensorflow")
     arguments = ["--protocol", "segment", "--protocol", "track", "--format", "markdown", "-j", "1"]
     done = program("evaluate", "reference-logistic", music, *arguments, status=1)
@@ -106,7 +106,7 @@ def test_only_ten_leaves_other_music_out(program, tmp_path):
     assert (ten["labels"], ten["n_tracks"]) == (["classical", "metal"], 10)
 
 
-def test_ctrl_c_ends_training_at_once_and_the_same_command_goes_on(program, tmp_path):
+def test_ctrl_c_ends_training_and_the_same_command_resumes_it(program, tmp_path):
     need_library("tensorflow", "matplotlib")
     root, out = tones(tmp_path / "set", labels=("classical", "metal"), clips=5, seconds=3.2), tmp_path / "out"
     command = ["train", root, "-o", out, "--from-scratch", "--cache", tmp_path / "cache", "-j", "1", "--batch", "4"]
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_training_at_once_and_the_same_command_goes_on(program, tmp_
     assert {"model.keras", "genrify.tflite", "genrify.json", "MODEL_CARD.md"} <= {path.name for path in out.iterdir()}
 
 
-def test_train_wants_more_than_one_label(program, tmp_path):
+def test_train_needs_more_than_one_label(program, tmp_path):
     need_library("tensorflow", "matplotlib")
     root = tones(tmp_path / "set", labels=("metal",), clips=2)
     command = ["train", f"folders:{root}", "-o", tmp_path / "out", "--from-scratch", "--labels", "own"]
@@ -135,7 +135,7 @@ def test_train_wants_more_than_one_label(program, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_any_work(program, music, tmp_path):
+def test_an_unwritable_folder_is_reported_before_any_work(program, music, tmp_path):
     need_library("librosa", "tensorflow", "matplotlib")
     (tmp_path / "file").write_text("in the way")
     for command in (["train", music, "--from-scratch"], ["evaluate", "shipped", music]):
@@ -164,7 +164,7 @@ def library(tmp_path):
     return tmp_path / "library"
 
 
-def test_a_model_of_ones_own_tags_a_library(program, own_model, library, tmp_path):
+def test_a_users_model_tags_a_library(program, own_model, library, tmp_path):
     sidecar = json.loads((own_model / "genrify.json").read_text())
     ways = {
         "folder": ("--model", own_model),
@@ -184,7 +184,7 @@ def test_a_model_of_ones_own_tags_a_library(program, own_model, library, tmp_pat
     assert "nothing: no such model; give the folder" in missing and len(missing.splitlines()) == 1
 
 
-def test_a_model_of_ones_own_by_setting_and_by_option_of_every_command(program, own_model, library, tmp_path):
+def test_a_users_model_by_setting_and_by_option_of_every_command(program, own_model, library, tmp_path):
     song = library / "polka.wav"
     config = tmp_path / "config.toml"
     config.write_text(f"[analysis]\nmodel = {str(own_model)!r}\n")

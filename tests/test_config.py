@@ -53,7 +53,7 @@ def error_of(**given):
 # --- defaults and order ---
 
 
-def test_without_anything_the_defaults_of_the_design_hold():
+def test_defaults():
     settings = load_settings(environ={}).settings
     assert settings == Settings()
     assert (settings.library.max_minutes, settings.analysis.segments, settings.analysis.jobs) == (20, 8, 0)
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_is_an_error_with_its_name(home):
     assert "UTF-8" in str(error_of(config_file=str(latin)))
 
 
-def test_a_byte_order_mark_is_no_error(home):
+def test_a_byte_order_mark_is_ignored(home):
     assert from_file(home, "\ufeff[web]\nport = 3").web.port == 3
 
 
@@ -178,7 +178,7 @@ def test_a_byte_order_mark_is_no_error(home):
         ("[web]\nport = 1\nport = 2", "not valid TOML: "),
     ],
 )
-def test_a_mistake_in_the_file_is_told_with_its_line(home, text, message):
+def test_a_mistake_in_the_file_is_reported_with_its_line(home, text, message):
     file = written(home, text)
     error = error_of(config_file=file)
     assert str(error).startswith(message)
@@ -214,17 +214,17 @@ def test_a_mistake_in_the_file_is_told_with_its_line(home, text, message):
         ),
     ],
 )
-def test_a_mistake_in_the_environment_is_told_with_its_variable(variable, value, message):
+def test_a_mistake_in_the_environment_is_reported_with_its_variable(variable, value, message):
     error = error_of(environ={variable: value})
     assert str(error).startswith(message)
     assert error.path is None
 
 
-def test_a_variable_that_is_somebody_elses_is_no_error():
+def test_a_variable_of_another_program_is_ignored():
     assert load_settings(environ={"GENRIFY_VERSION": "3", "GENRIFYX": "1"}).settings == Settings()
 
 
-def test_a_mistake_on_the_command_line_is_told_as_such():
+def test_a_mistake_on_the_command_line_is_reported_as_such():
     error = error_of(overrides={"tagging.min_confidence": 7.0})
     assert str(error) == "command line: tagging.min_confidence must be a number from 0 to 1, not 7.0"
 
@@ -247,7 +247,7 @@ def test_a_mistake_on_the_command_line_is_told_as_such():
         ("library.roots", "/a,/b", ("/a", "/b")),
     ],
 )
-def test_the_environment_can_say_every_type(name, text, value):
+def test_the_environment_can_hold_every_type(name, text, value):
     loaded = load_settings(environ={declared()[name].variable: text})
     section, key = name.split(".")
     found = getattr(getattr(loaded.settings, section), key)
@@ -320,7 +320,7 @@ def test_the_table_for_the_readme_has_a_row_for_every_setting():
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
 
 
-def test_what_is_in_force_is_printed_as_toml_that_says_the_same(home):
+def test_effective_settings_are_printed_as_equivalent_toml(home):
     file = written(home, "[library]\nroots = ['/m/\\u001b[2J']\n[web]\nport = 1\n[tagging.names]\nrock = 'R'\n")
     loaded = load_settings(config_file=file, environ={})
     text = effective_toml(loaded)

@@ -57,18 +57,18 @@ def test_labels_alike_win_together_and_keep_their_sum():
     assert sharper.scores["jazz"] == pytest.approx(0.38, abs=1e-6)
 
 
-def test_doubt_is_told_with_both_numbers():
+def test_an_unsure_decision_names_confidence_and_threshold():
     decision = heard([[0.3, 0.41, 0.29]])
     assert decision.genres == ()
     assert decision.reason == "confidence 0.41 below 0.60"
     assert decision.confidence == pytest.approx(0.41, abs=1e-6)
 
 
-def test_numbers_that_round_alike_are_told_apart():
+def test_numbers_that_round_alike_get_more_digits():
     assert heard([[0.3, 0.598, 0.102]]).reason == "confidence 0.598 below 0.600"
 
 
-def test_the_callers_threshold_goes_before_the_models():
+def test_the_callers_threshold_overrides_the_models():
     rows = [[0.1, 0.5, 0.4]]
     assert heard(rows).genres == ()
     assert heard(rows, min_confidence=0.5 - 1e-6).genres == ("jazz",)
@@ -81,7 +81,7 @@ def test_silence_is_unsure_and_its_scores_are_even():
     assert decision == Decision((), 0.0, dict.fromkeys(LABELS, 1 / 3), "silence")
 
 
-def test_silent_segments_have_no_vote():
+def test_silent_segments_do_not_count():
     rows = [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
     assert heard(rows, levels=[-70, -30, -61]).genres == ("jazz",)
     assert heard(rows, levels=[-59, -30, -59]).genres == ("blues",)
@@ -146,7 +146,7 @@ def test_temperature_sharpens_and_flattens():
         {"temperature": st.floats(0.3, 3), "bias": st.floats(-5, 5), "top": st.floats(0, 5), "inside": st.floats(0, 5)}
     ),
 )
-def test_whatever_comes_confidence_is_a_probability_and_scores_sum_to_one(rows, outside, levels, numbers):
+def test_confidence_is_a_probability_and_scores_sum_to_one(rows, outside, levels, numbers):
     decision = heard(rows + 1e-9, outside=outside, levels=levels, vocabulary=replace(Three(), calibration=numbers))
     assert 0 <= decision.confidence <= 1
     assert sum(decision.scores.values()) == pytest.approx(1)

@@ -68,7 +68,7 @@ def test_a_song_itself_is_the_nearest_unless_left_out(session):
     assert EmbeddingIndex(session).nearest(embedding, count=5, but_not=f"{1:032x}") == []
 
 
-def test_songs_heard_later_are_found(session):
+def test_songs_analysed_later_are_found(session):
     neighbours = EmbeddingIndex(session)
     assert neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5) == []
     add(session, 1, np.ones(DIMENSIONS, np.float32))
@@ -76,7 +76,7 @@ def test_songs_heard_later_are_found(session):
     assert len(neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5)) == 1
 
 
-def test_silence_has_no_neighbours_that_are_near(session):
+def test_silence_has_no_near_neighbours(session):
     add(session, 1, np.ones(DIMENSIONS, np.float32))
     assert [one.similarity for one in EmbeddingIndex(session).nearest(np.zeros(DIMENSIONS, np.float32), count=5)] == [0]
 
@@ -123,7 +123,7 @@ def test_a_song_outside_the_library_leaves_no_trace(command_line, library, tmp_p
     assert command_line("db", "prune", "--dry-run").stdout == before
 
 
-def test_the_command_says_what_is_wrong(command_line, tmp_path):
+def test_the_command_reports_errors(command_line, tmp_path):
     song = media.make("flac", tmp_path)
     assert "genrify-tag scan" in command_line("similar", song, status=1).stderr
     assert "no such file" in command_line("similar", tmp_path / "none.mp3", status=1).stderr.lower()

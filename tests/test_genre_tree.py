@@ -99,7 +99,7 @@ def test_a_level_of_the_tree_can_be_chosen():
     assert [decided(DISCO, level=level).genres for level in ("leaf", "parent", "both")] == [("rnb",)] * 3
 
 
-def test_what_too_few_sources_speak_for_is_never_written():
+def test_labels_with_too_little_evidence_are_never_written():
     tops_only = Tree(writable=frozenset(LABELS) - set(CHILDREN))
     decision = decided(METAL, tops_only)
     assert decision.genres == ("rock",)
@@ -110,14 +110,14 @@ def test_what_too_few_sources_speak_for_is_never_written():
     assert decided(METAL, no_rock).reason == "too little evidence for rock"
 
 
-def test_scores_of_top_genres_and_of_what_lies_outside_sum_to_one():
+def test_scores_of_top_genres_and_outside_sum_to_one():
     scores = decided({"metal": 0.2, "rock": 0.3, "jazz": 0.4}).scores
     assert scores["rock"] == pytest.approx(0.5, abs=1e-6)
     assert scores["metal"] == pytest.approx(0.2, abs=1e-6)
     assert sum(score for label, score in scores.items() if label not in CHILDREN) == pytest.approx(0.9, abs=1e-6)
 
 
-def test_the_callers_threshold_goes_before_the_models():
+def test_the_callers_threshold_overrides_the_models():
     assert decided(NEW_AGE, min_confidence=0.6).genres == ("electronic",)
     assert decided(NEW_AGE, min_confidence=0.4).genres == ("newage",)
     assert decided(METAL, min_confidence=1.0).genres == ()

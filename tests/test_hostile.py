@@ -92,7 +92,7 @@ def _excess(cost: Cost) -> list[str]:
     return [f"{cost.name}: {cost.memory:.0f} MiB of memory"] if cost.memory > MEMORY else []
 
 
-def test_mutants_are_refused_or_written_and_taken_back(folder: Path) -> None:
+def test_mutants_are_refused_or_written_and_undone(folder: Path) -> None:
     outcomes = run_through_tags((hostile.mutant(CI_SEED, index) for index in range(800)), folder)
     # Neither has the mutation become so wild that nothing is left to write, nor so tame that nothing is refused.
     assert outcomes["undone"] > 200
@@ -100,7 +100,7 @@ def test_mutants_are_refused_or_written_and_taken_back(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("maker", hostile_made.MADE, ids=lambda maker: maker.__name__)
-def test_made_files_are_refused_or_written_and_taken_back(
+def test_built_files_are_refused_or_written_and_undone(
     maker: object, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Workers(jobs=1, segments=8) as workers:  # where the program has mutagen look, under their limits

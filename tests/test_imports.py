@@ -194,7 +194,7 @@ def test_a_part_loads_what_is_heavy_only_inside_a_function(part):
     assert early - {None} <= EARLY[part]
 
 
-def test_only_the_pipeline_changes_what_the_store_remembers_of_files():
+def test_only_the_pipeline_changes_file_records():
     doors = {name: path for name, (part, path) in MODULES.items() if part in {*DOORS, "cli", "beets_plugin"}}
     assert len(doors) > 50
     called = {
@@ -206,7 +206,7 @@ def test_only_the_pipeline_changes_what_the_store_remembers_of_files():
     assert {(name, attribute) for name, attribute in called if attribute in STORE_CHANGES} == set()
 
 
-def test_the_pipelines_facade_holds_what_several_doors_use():
+def test_the_pipelines_facade_exports_what_several_entry_points_use():
     users: dict[str, set[str]] = {}
     for part, path in MODULES.values():
         for module, name, _ in imports(path):

@@ -21,7 +21,7 @@ def half(kind, folder):
     return path, content
 
 
-def test_a_scan_leaves_incomplete_files_alone_until_they_are_whole(program, tmp_path):
+def test_a_scan_skips_incomplete_files_until_they_are_complete(program, tmp_path):
     folder = tmp_path / "music"
     whole = dict(half(kind, folder) for kind in KINDS)
     before = {path: path.read_bytes() for path in whole}
@@ -41,7 +41,7 @@ def test_a_scan_leaves_incomplete_files_alone_until_they_are_whole(program, tmp_
     assert {path: path.read_bytes() for path in whole} == whole
 
 
-def test_an_option_or_a_setting_tags_what_was_cut_for_good(program, tmp_path):
+def test_an_option_or_a_setting_tags_incomplete_files(program, tmp_path):
     folder = tmp_path / "music"
     before = {
         path: path.read_bytes() for path, _ in (half(kind, folder) for kind in ("flac", "mp3-v2.3", "opus", "wav"))
@@ -57,7 +57,7 @@ def test_an_option_or_a_setting_tags_what_was_cut_for_good(program, tmp_path):
     assert [result["status"] for result in results].count("tagged") == 3
 
 
-def test_a_genre_is_set_by_hand_in_a_whole_file_only(program, tmp_path):
+def test_set_refuses_incomplete_files(program, tmp_path):
     path, content = half("flac", tmp_path)
     before = path.read_bytes()
     done = program("set", path, "Jazz", status=1)
@@ -70,7 +70,7 @@ def test_a_genre_is_set_by_hand_in_a_whole_file_only(program, tmp_path):
 
 
 @pytest.mark.parametrize("by_offset", [False, True])
-def test_the_service_waits_until_a_download_is_whole(program, tmp_path, by_offset):
+def test_the_service_waits_until_a_download_is_complete(program, tmp_path, by_offset):
     music = tmp_path / "music"
     music.mkdir()
     content = song(tmp_path / "source", kind="mp3-vbr").read_bytes()
@@ -89,7 +89,7 @@ def test_the_service_waits_until_a_download_is_whole(program, tmp_path, by_offse
     assert target.read_bytes() == content
 
 
-def test_beets_leaves_incomplete_files_alone(beets):
+def test_beets_skips_incomplete_files(beets):
     path = next(path for path in beets.files() if path.suffix == ".flac")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -117,7 +117,7 @@ def test_beets_tags_what_was_cut_for_good_if_asked(beets, tmp_path):
     assert beets.genres("genrify_status:tagged") == {"Cut": "Jazz", "Jazz 2": "Jazz"}
 
 
-def test_what_is_known_of_an_incomplete_file(program, tmp_path):
+def test_show_and_status_of_an_incomplete_file(program, tmp_path):
     path, _ = half("mp3-v2.3", tmp_path / "music")
     program.scan(path, *SURE)
     (record,) = [json.loads(line) for line in program("export", "--format", "jsonl").stdout.splitlines()]

@@ -57,7 +57,7 @@ def test_a_candidate_carries_target_and_fingerprint(tmp_path):
     assert item == Candidate(f"{tmp_path}/a.mp3", f"{tmp_path}/a.mp3", file_stat(f"{tmp_path}/a.mp3"), True)
 
 
-def test_other_and_hidden_files_are_passed_over_in_silence(tmp_path):
+def test_other_and_hidden_files_are_ignored(tmp_path):
     touch(
         *below(
             tmp_path, "a.mp3", "cover.jpg", "notes", ".b.mp3", ".hidden/c.mp3", ".genrify-d.mp3", "mp3", "e.mp3.part"
@@ -139,7 +139,7 @@ def test_a_linked_song_is_yielded_under_its_own_path_if_it_has_one(tmp_path):
     assert items[1].stat == file_stat(f"{tmp_path}/outside/2.mp3")
 
 
-def test_a_link_to_what_a_walk_passes_over_counts(tmp_path):
+def test_a_link_to_an_ignored_folder_counts(tmp_path):
     """As in git-annex, whose files are links into a hidden folder."""
     touch(*below(tmp_path, ".git/annex/x.mp3", "blob"))
     os.symlink(".git/annex/x.mp3", tmp_path / "a.mp3")
@@ -311,7 +311,7 @@ def test_spelling_of_accents_does_not_matter(tmp_path):
     assert found([tmp_path], exclude=[unicodedata.normalize("NFC", "café") + "/"]) == []
 
 
-def test_hidden_and_foreign_files_are_not_wanted():
+def test_hidden_and_other_files_are_not_wanted():
     assert not any(PathPatterns().wants(n) for n in (".a.mp3", ".x/a.mp3", "a.txt", "x/.genrify-1", "mp3"))
     assert PathPatterns().wants("x/a.mp3")
 
@@ -368,7 +368,7 @@ def test_patterns_mean_what_they_mean_to_git(tmp_path):
     }
 
 
-def test_odd_patterns_fit_only_what_they_say():
+def test_odd_patterns():
     assert PathPatterns(exclude=["[abc"]).excludes("[abc", folder=False)
     assert not PathPatterns(exclude=["[z-a]"]).excludes("b", folder=False)
     assert PathPatterns(exclude=["!!!"]).excludes("!!!", folder=True)

@@ -106,7 +106,7 @@ def test_a_dry_run_knows_a_moved_song_and_remembers_nothing(command_line, librar
     assert known(command_line) == before
 
 
-def test_the_same_song_at_two_living_paths_is_two(command_line, library, tmp_path):
+def test_the_same_song_at_two_existing_paths_is_two_files(command_line, library, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(library, copy)
     done = command_line("scan", copy, *SURE)
@@ -198,7 +198,7 @@ def test_the_old_path_names_the_new_one(command_line, library, tmp_path):
     assert genre(new / "A" / "jazz.flac")
 
 
-def test_undo_of_a_run_before_the_new_place_is_scanned_says_so(command_line, library, tmp_path):
+def test_undo_of_a_run_before_the_new_folder_is_scanned(command_line, library, tmp_path):
     library.rename(tmp_path / "new")
     done = command_line("undo", "1", status=1)
     assert done.stdout.count("the file is gone; if it was moved, scan its new folder, then undo again") == 3
@@ -213,7 +213,7 @@ def test_undo_of_an_older_run_names_the_run_that_came_later(command_line, librar
     assert genre(library / "B" / "set.opus") == ["Polka"]
 
 
-def test_nothing_that_is_gone_is_similar_or_exported(command_line, library, tmp_path):
+def test_missing_songs_are_not_similar_and_not_exported(command_line, library, tmp_path):
     (library / "A" / "jazz.flac").unlink()
     shown = command_line("similar", library / "A" / "classical.mp3").stdout
     assert "set.opus" in shown and "jazz.flac" not in shown

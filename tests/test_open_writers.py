@@ -58,7 +58,7 @@ def test_writers_are_seen_and_readers_are_not(song, open_elsewhere):
     assert writer_of(song) is False
 
 
-def test_a_write_is_taken_back_while_another_program_has_the_file_open_for_writing(song, open_elsewhere):
+def test_a_write_is_reverted_if_another_program_has_the_file_open_for_writing(song, open_elsewhere):
     if writer_of(song) is None:
         pytest.skip("this file system does not tell")
     before, inode = song.read_bytes(), song.stat().st_ino

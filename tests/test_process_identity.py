@@ -20,7 +20,7 @@ def owner(**changes: str) -> str:
     return "|".join({**dict(zip(NAMES, this_process().split("|"), strict=True)), **changes}.values())
 
 
-def test_this_process_lives_however_long_it_works() -> None:
+def test_this_process_is_running() -> None:
     assert not is_gone(this_process(), utc_now() - timedelta(days=300))
 
 

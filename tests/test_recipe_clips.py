@@ -42,7 +42,7 @@ def clips(tmp_path):
     return {clip.path: clip for clip in read_clips(tmp_path)}
 
 
-def test_sounds_that_are_no_music_teach_outside_and_are_held_out_by_kind(clips):
+def test_non_musical_sounds_are_outside_and_held_out_by_kind(clips):
     made = [clip for path, clip in clips.items() if path.startswith("synthetic/")]
     assert {clip.allowed for clip in made} == {frozenset({"outside"})}
     assert {clip.answers for clip in made} == {frozenset()}

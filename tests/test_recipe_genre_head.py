@@ -188,7 +188,7 @@ def test_confidence_is_fitted_on_one_song_in_twenty_outside():
     assert not weights[38:40].any()
 
 
-def test_what_is_nested_never_sees_its_own_part():
+def test_nested_calibration_does_not_use_its_own_part():
     """In the last part the network is always wrong; calibrated on the others it does not know."""
     n = 300
     parts = np.arange(n) % 3

@@ -26,7 +26,7 @@ def test_the_figures_are_those_of_the_shipped_model():
 @pytest.mark.parametrize(
     ("path", "text"), [("README.md", readme_section(TREE_SCORES)), ("models/MODEL_CARD.md", card_section(SCORES))]
 )
-def test_what_is_told_is_what_was_measured(path, text):
+def test_the_texts_have_the_measured_figures(path, text):
     """After a build: python models/recipe/09_card.py."""
     content = (ROOT / path).read_text("utf-8")
     assert replace_section(content, text) == content
@@ -41,7 +41,7 @@ def test_readme_tells_the_held_out_sources_first():
     assert "somewhat too good" in text
 
 
-def test_what_was_tried_is_told_as_it_was_measured():
+def test_the_ablations_have_the_measured_figures():
     content = (ROOT / "models/MODEL_CARD.md").read_text("utf-8")
     assert replace_section(content, ablations_section(ABLATIONS), "ablations") == content
 

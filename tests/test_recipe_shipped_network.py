@@ -74,7 +74,7 @@ def test_genres_and_outside_are_one_distribution_taken_apart(shipped, mel):
     np.testing.assert_allclose(got["gtzan"] * (1 - got["outside"]), joint[:, :-1], atol=1e-4)
 
 
-def test_the_id_tells_models_apart(tmp_path):
+def test_the_id_differs_between_models(tmp_path):
     first = write_model(tmp_path / "a", b"one", version="9", description=CONTENT)
     assert write_model(tmp_path / "b", b"one", version="9", description=CONTENT) == first
     assert load_sidecar(str(tmp_path / "a/genrify.json")).id == first
@@ -85,7 +85,7 @@ def test_the_id_tells_models_apart(tmp_path):
     assert all(one.startswith("9-") for one in ids)
 
 
-def test_the_sidecar_holds_what_was_said(shipped):
+def test_the_sidecar_has_the_given_content(shipped):
     _, _, folder = shipped
     content = json.loads((folder / "genrify.json").read_text())
     assert content["vocabularies"]["gtzan"]["min_confidence"] == 0.7

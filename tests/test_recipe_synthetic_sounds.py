@@ -42,7 +42,7 @@ def test_a_medley_has_every_level_of_many_sounds(name):
     assert len({segment.tobytes() for segment in y}) == len(y) == synthetic_sounds.MEDLEY_SEGMENTS
 
 
-def test_names_are_told_apart():
+def test_names_have_kinds():
     names = synthetic_sounds.sound_names()
     assert len(set(names)) == len(names) == len(synthetic_sounds.KINDS) * synthetic_sounds.CLIPS_OF_A_KIND
     assert {synthetic_sounds.kind_of(name) for name in names} == set(synthetic_sounds.KINDS)

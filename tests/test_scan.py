@@ -35,7 +35,7 @@ def title(path):
     return mutagen.File(path, easy=True).get("title")
 
 
-def test_every_container_is_tagged_and_taken_back_byte_for_byte(program, library):
+def test_every_container_is_tagged_and_undone_byte_for_byte(program, library):
     before = contents(library)
     titles = {str(path): title(path) for path in before}
     results = program.scan(library, *SURE)
@@ -99,7 +99,7 @@ def test_existing_genres_are_kept_merged_or_replaced(command_line, tmp_path):
     assert MediaFile(song).genres == ["Shoegaze"]
 
 
-def test_replace_is_asked_for(command_line, tmp_path):
+def test_replace_only_on_request(command_line, tmp_path):
     song = media.make("mp3-v2.4", tmp_path / "music", genre="Shoegaze")
     replaced = command_line.scan(song, *SURE, "--existing", "replace")[0]
     assert replaced["status"] == "tagged" and MediaFile(song).genres == replaced["genres"] != ["Shoegaze"]
@@ -121,7 +121,7 @@ def test_unsure_writes_nothing(command_line, tmp_path):
     assert str(song) in command_line("status", "--list", "unsure").stdout
 
 
-def test_what_is_unsure_is_told_by_the_name_that_would_be_written(command_line, tmp_path):
+def test_a_guess_has_the_name_that_would_be_written(command_line, tmp_path):
     song = media.make("mp3-v2.3", tmp_path / "music")
     named = {"GENRIFY_TAGGING__NAMES": '{ jazz = "Swing" }'}
     scan = ("scan", "--min-confidence", "1", "--verbose", song)
@@ -134,7 +134,7 @@ def test_what_is_unsure_is_told_by_the_name_that_would_be_written(command_line, 
     assert ", best guess jazz)" in no_model.stdout
 
 
-def test_a_dry_run_writes_nothing_and_says_the_same(command_line, tmp_path):
+def test_a_dry_run_writes_nothing_and_reports_the_same(command_line, tmp_path):
     song = media.make("ogg-vorbis", tmp_path / "music")
     before, stat = song.read_bytes(), song.stat()
     planned = command_line.scan(song, *SURE, "--dry-run")[0]
@@ -144,7 +144,7 @@ def test_a_dry_run_writes_nothing_and_says_the_same(command_line, tmp_path):
     assert {k: v for k, v in planned.items() if k != "cached"} == {k: v for k, v in done.items() if k != "cached"}
 
 
-def test_retagging_moving_and_touching_cost_no_second_hearing_but_new_audio_does(command_line, tmp_path):
+def test_only_new_audio_is_analysed_again(command_line, tmp_path):
     song = media.make("mp3-vbr", tmp_path / "music", genre="Own")
     assert command_line.scan(song)[0]["cached"] is False
     tags = MediaFile(song)
@@ -158,7 +158,7 @@ def test_retagging_moving_and_touching_cost_no_second_hearing_but_new_audio_does
     assert command_line.scan(moved)[0]["cached"] is False
 
 
-def test_settings_change_the_outcome_without_a_second_hearing(command_line, tmp_path):
+def test_settings_change_the_outcome_without_a_new_analysis(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
     assert command_line.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
     sure = command_line.scan(song, *SURE)[0]
@@ -166,7 +166,7 @@ def test_settings_change_the_outcome_without_a_second_hearing(command_line, tmp_
 
 
 @pytest.mark.parametrize("how", ["undo", "remove", "change"])
-def test_what_a_human_took_back_is_not_written_again(command_line, tmp_path, how):
+def test_what_the_user_undid_is_not_written_again(command_line, tmp_path, how):
     song = media.make("flac", tmp_path / "music")
     command_line.scan(song, *SURE)
     if how == "undo":
@@ -184,7 +184,7 @@ def test_what_a_human_took_back_is_not_written_again(command_line, tmp_path, how
     assert forced["status"] == "tagged" and MediaFile(song).genres == forced["genres"]
 
 
-def test_that_holds_for_a_moved_file_too(command_line, tmp_path):
+def test_what_the_user_undid_is_not_written_again_after_a_move(command_line, tmp_path):
     song = media.make("mp3-v2.3", tmp_path / "music")
     command_line.scan(song, *SURE)
     command_line("undo")
@@ -192,7 +192,7 @@ def test_that_holds_for_a_moved_file_too(command_line, tmp_path):
     assert command_line.scan(moved, *SURE)[0]["status"] == "skipped"
 
 
-def test_a_humans_word_is_never_overruled(command_line, tmp_path):
+def test_a_genre_set_by_hand_is_never_replaced(command_line, tmp_path):
     song = media.make("m4a-alac", tmp_path / "music")
     command_line("set", song, "Bossa Nova", "hiphop")
     assert MediaFile(song).genres == ["Bossa Nova", "Hip-Hop"]
@@ -203,7 +203,7 @@ def test_a_humans_word_is_never_overruled(command_line, tmp_path):
     command_line("set", "--none", song)
 
 
-def test_undo_refuses_where_somebody_changed_the_genre_since(command_line, tmp_path):
+def test_undo_refuses_if_the_genre_was_changed_since(command_line, tmp_path):
     one = media.make("flac", tmp_path / "music", "one")
     two = media.make("flac", tmp_path / "music", "two")
     command_line.scan(tmp_path / "music", *SURE)
@@ -215,7 +215,7 @@ def test_undo_refuses_where_somebody_changed_the_genre_since(command_line, tmp_p
     assert MediaFile(one).genres == ["Mine"] and MediaFile(two).genres is None
 
 
-def test_undo_refuses_where_somebody_changed_the_audio_since(command_line, tmp_path):
+def test_undo_refuses_if_the_audio_was_changed_since(command_line, tmp_path):
     song = media.make("wav", tmp_path / "music")
     command_line.scan(song, *SURE)
     content = bytearray(song.read_bytes())
@@ -226,7 +226,7 @@ def test_undo_refuses_where_somebody_changed_the_audio_since(command_line, tmp_p
     assert song.read_bytes() == content
 
 
-def test_a_word_said_twice_is_taken_back_at_once(command_line, tmp_path):
+def test_a_genre_set_twice_is_undone_in_one_step(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Folk")
     command_line("set", song, "Jazz", "jazz")
     command_line("set", song, "Jazz")
@@ -235,7 +235,7 @@ def test_a_word_said_twice_is_taken_back_at_once(command_line, tmp_path):
     assert MediaFile(song).genres == ["Folk"]
 
 
-def test_undo_tells_of_a_file_that_says_so_already(command_line, tmp_path):
+def test_undo_keeps_a_file_that_already_has_the_former_genre(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Folk")
     command_line("set", song, "Folk")
     done = command_line("undo")
@@ -281,7 +281,7 @@ def test_names_protection_fields_and_globs(command_line, tmp_path):
     assert MediaFile(song).genres == results["song.flac"]["after"] == [f"My {top(results['song.flac'])}"]
 
 
-def test_a_name_for_no_label_is_told_of(command_line, tmp_path):
+def test_a_name_for_an_unknown_label_is_reported(command_line, tmp_path):
     song = media.make("flac", tmp_path)
     (command_line.home / "settings.toml").write_text('[tagging.names]\nelectronik = "Electronica"\njazz = "Jazz!"\n')
     done = command_line("scan", "--dry-run", "--config", command_line.home / "settings.toml", song)
@@ -294,7 +294,7 @@ def top(result):
     return max(result["scores"], key=result["scores"].get)
 
 
-def test_the_output_is_for_people_and_the_summary_names_the_next_command(program, library):
+def test_text_output_and_the_next_commands_in_the_summary(program, library):
     done = program("scan", library, *SURE)
     lines = done.stdout.splitlines()
     assert len(lines) == len(media.KINDS) and all(line.startswith("tagged") for line in lines)
@@ -342,7 +342,7 @@ def test_a_scan_imports_no_training_library(program, tmp_path):
     assert not imported & {"tensorflow", "librosa", "sklearn", "matplotlib", "av", "ai_edge_litert", "flask"}
 
 
-def test_show_status_export_and_history_tell_of_the_song(command_line, tmp_path):
+def test_show_status_export_and_history(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
     shown = json.loads(command_line("show", song, "--format", "json").stdout)
     assert shown["in_file"] == [] and shown["last_scan"] is None and len(shown["timeline"]) >= 4
@@ -358,7 +358,7 @@ def test_show_status_export_and_history_tell_of_the_song(command_line, tmp_path)
     assert str(song) in command_line("history", "--path", tmp_path).stdout
 
 
-def test_a_mistyped_name_is_no_empty_answer(command_line, tmp_path):
+def test_a_mistyped_path_is_an_error(command_line, tmp_path):
     command_line.scan(media.make("flac", tmp_path / "music"), *SURE)
     gone = tmp_path / "nowhere"
     for command in (("status", gone), ("export", gone), ("history", "--path", gone)):
@@ -370,7 +370,7 @@ def test_a_mistyped_name_is_no_empty_answer(command_line, tmp_path):
     assert str(tmp_path / "music") in command_line("history", "--path", tmp_path / "music").stdout
 
 
-def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(command_line, tmp_path):
+def test_undoing_a_genre_set_by_hand_makes_the_song_unsure(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music")
     assert command_line.scan(song, "--min-confidence", "1")[0]["status"] == "unsure"
     command_line("set", song, "Jazz")
@@ -380,7 +380,7 @@ def test_a_humans_word_taken_back_leaves_the_song_to_be_decided_again(command_li
     assert MediaFile(song).genres is None
 
 
-def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(command_line, tmp_path):
+def test_a_named_file_that_is_not_audio_is_reported_but_not_recorded(command_line, tmp_path):
     notes, odd = tmp_path / "notes.txt", tmp_path / "a song by its content"
     notes.write_text("no song")
     shutil.copy(media.master("flac"), odd)
@@ -398,7 +398,7 @@ def test_a_named_file_that_is_no_song_is_told_of_and_not_remembered(command_line
     assert str(broken) in command_line("status", "--list", "failed").stdout
 
 
-def test_of_silence_nothing_is_guessed(command_line, tmp_path):
+def test_silence_has_no_guess(command_line, tmp_path):
     song = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", song)
     guesses = re.compile("blues|classical|jazz|[?]|0[.]", re.IGNORECASE)
@@ -419,7 +419,7 @@ def test_silence_within_a_song_has_no_genre(command_line, tmp_path):
     assert "Classical" in timeline[0] and timeline[-1].endswith("  silence")
 
 
-def test_containers_have_the_names_that_people_know(command_line, tmp_path):
+def test_containers_have_their_usual_names(command_line, tmp_path):
     names = {"m4a-aac": "MP4", "mp3-v2.4": "MP3", "wma": "ASF", "wavpack": "WavPack", "ogg-vorbis": "Ogg"}
     for kind, name in names.items():
         song = media.make(kind, tmp_path / kind)

@@ -110,7 +110,7 @@ class TestFiles:
         assert store.files([path]) == {path: saved}
         assert store.files([path])[path].seen_at.tzinfo is UTC
 
-    def test_what_is_unknown_is_left_out(self, store: Store) -> None:
+    def test_unknown_paths_are_left_out(self, store: Store) -> None:
         store.save_files([record("/music/a.mp3")])
         assert list(store.files(["/music/b.mp3", "/music/a.mp3", "/music/A.mp3"])) == ["/music/a.mp3"]
         assert store.files([]) == {}
@@ -147,7 +147,7 @@ class TestFiles:
         found = store.files(paths)
         assert list(found) == paths
 
-    def test_one_bad_record_keeps_all_out(self, store: Store) -> None:
+    def test_one_bad_record_rolls_back_all(self, store: Store) -> None:
         with pytest.raises(StoreError):
             store.save_files([record("/a"), record("/b", status=None)])
         assert store.counts() == {}
@@ -218,7 +218,7 @@ class TestFiles:
 
 
 class TestAnalyses:
-    def test_comes_back_to_the_last_bit(self, store: Store) -> None:
+    def test_an_analysis_is_restored_exactly(self, store: Store) -> None:
         heard = analysis()
         store.save_analysis("key", "model", "front end", heard)
         found = store.find_analysis("key", "model", "front end")
@@ -444,7 +444,7 @@ class TestJournal:
         assert found is not None
         assert found.undone_by is None
 
-    def test_what_a_living_process_writes_is_not_abandoned(self, store: Store, url: str) -> None:
+    def test_a_write_of_a_running_process_is_not_abandoned(self, store: Store, url: str) -> None:
         own = begin(store, store.start_run("scan"), "/a")
         assert store.pending_changes() == []
         assert [change.id for change in store.pending_changes(abandoned=False)] == [own]
@@ -453,7 +453,7 @@ class TestJournal:
         assert store.pending_changes(abandoned=False) == []
         assert check(url) == []
 
-    def test_what_a_killed_process_left_is_abandoned(self, store: Store, url: str) -> None:
+    def test_a_write_of_a_killed_process_is_abandoned(self, store: Store, url: str) -> None:
         done = subprocess.run([sys.executable, "-m", "tests.store_tasks", "abandon", url], cwd=ROOT, check=False)
         assert done.returncode == -signal.SIGKILL
         assert [change.path for change in store.pending_changes()] == ["/a"]
@@ -462,7 +462,7 @@ class TestJournal:
 
 
 class TestTogether:
-    def test_prune_of_a_place_drops_what_is_not_there_and_leaves_the_rest(self, store: Store, tmp_path: Path) -> None:
+    def test_prune_of_a_path_removes_only_missing_files_there(self, store: Store, tmp_path: Path) -> None:
         there = tmp_path / "emptied" / "there"
         there.parent.mkdir()
         there.touch()
@@ -480,7 +480,7 @@ class TestTogether:
         assert store.prune([str(there)]) == {"files": 0, "analyses": 0}
         assert store.prune([away]) == {"files": 1, "analyses": 1}
 
-    def test_prune_drops_the_missing_and_what_only_they_needed(self, store: Store) -> None:
+    def test_prune_removes_missing_files_and_unused_analyses(self, store: Store) -> None:
         store.save_files(
             [record("/a", audio_key="kept"), record("/b", audio_key="kept"), record("/c", audio_key="gone")]
         )
@@ -520,7 +520,7 @@ class TestTogether:
         assert store.counts() == {"tagged": 160}
         assert len(list(store.changes())) == 160
 
-    def test_everything_is_there_after_reopening(self, url: str) -> None:
+    def test_everything_survives_reopening(self, url: str) -> None:
         with open_store(url) as store:
             store.save_files([full_record("/a")])
             changed(store, store.start_run("scan"), "/a")

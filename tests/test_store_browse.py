@@ -86,7 +86,7 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_a_filter_finds_what_it_says(store, name):
+def test_each_filter(store, name):
     wanted, expected = FILTERS[name]
     page = store.browse(wanted, limit=1000)
     assert {file.path for file in page.files} == {file.path for file in expected}
@@ -136,7 +136,7 @@ def test_files_of_one_genre_stand_together(store):
     assert len(runs) == len(set(runs)) == 4
 
 
-def test_a_place_that_is_gone_is_the_beginning(store):
+def test_paging_from_a_deleted_file_begins_at_the_start(store):
     page = store.browse(TrackFilter(), beyond="/music/never was", limit=5)
     assert page.files == store.browse(TrackFilter(), limit=5).files
 

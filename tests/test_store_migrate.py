@@ -183,7 +183,7 @@ def test_starting_processes_do_not_race(url: str, tmp_path: Path) -> None:
         assert count_rows(connection)["runs"] == 1
 
 
-def test_tables_of_others_on_a_shared_server() -> None:
+def test_tables_of_other_programs_on_a_shared_server() -> None:
     url = new_postgres_url()
     with Store(parse_url(url)) as bare, bare.write() as connection:
         connection.exec_driver_sql("CREATE TABLE albums (id INTEGER)")

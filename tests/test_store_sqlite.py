@@ -75,7 +75,7 @@ class TestOpening:
         assert (tmp_path / "music.db").exists()
 
     @pytest.mark.parametrize("name", ["what? 100% #1.db", "caf\udce9.db", "new\nline.db"])
-    def test_a_path_will_do_whatever_its_name(self, tmp_path: Path, name: str) -> None:
+    def test_a_path_may_have_any_name(self, tmp_path: Path, name: str) -> None:
         with open_store(str(tmp_path / name)) as store:
             store.start_run("scan")
             store.backup(str(tmp_path / f"copy of {name}"))
@@ -121,12 +121,12 @@ class TestOpening:
             ("postgresql+nonsense://u:secret@h/d", "is not installed"),
         ],
     )
-    def test_urls_that_will_not_do(self, url: str, words: str) -> None:
+    def test_invalid_urls(self, url: str, words: str) -> None:
         with pytest.raises(StoreError, match=words) as raised:
             open_store(url)
         assert "secret" not in str(raised.value)
 
-    def test_an_unreachable_server_in_plain_words_without_its_password(self) -> None:
+    def test_an_unreachable_server_is_reported_without_its_password(self) -> None:
         pytest.importorskip("psycopg")
         with pytest.raises(StoreError, match="cannot be used") as raised:
             open_store("postgresql://tagger:secret@127.0.0.1:1/music?connect_timeout=2&password=secret2")
@@ -259,12 +259,12 @@ class TestPermission:
             f"StoreError {open_to_all}/new: the database's folder cannot be created: permission denied"
         )
 
-    def test_a_folder_is_no_database(self, tmp_path: Path) -> None:
+    def test_a_folder_instead_of_a_database(self, tmp_path: Path) -> None:
         (tmp_path / "genrify.db").mkdir()
         with pytest.raises(StoreError, match="is a folder"):
             open_store(sqlite_url(tmp_path))
 
-    def test_a_file_is_no_folder(self, tmp_path: Path) -> None:
+    def test_a_file_instead_of_a_folder(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(StoreError, match="cannot be created"):
             open_store(sqlite_url(tmp_path / "file"))
@@ -277,7 +277,7 @@ class TestPermission:
 
 
 class TestDamage:
-    def test_text_is_no_database(self, tmp_path: Path) -> None:
+    def test_a_text_file_instead_of_a_database(self, tmp_path: Path) -> None:
         file = tmp_path / "genrify.db"
         file.write_text("Dear diary, " * 1000)
         with pytest.raises(StoreCorruptError, match="genrify-tag db check") as raised:

@@ -52,7 +52,7 @@ def test_every_kind_has_a_row() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("former", [None, "Oldies"])
 @pytest.mark.parametrize("names", [("Hip-Hop",), ("Jazz", "Électro", "日本")], ids=["one", "several"])
-def test_written_seen_and_taken_back_to_the_byte(
+def test_written_read_back_and_undone_to_the_byte(
     tmp_path: Path, kind: str, former: str | None, names: tuple[str, ...]
 ) -> None:
     former = None if kind == "mp3-bare" else former
@@ -102,7 +102,7 @@ def test_metaflac_sees_repeated_fields_and_the_file_is_sound(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_field_of_ones_own(tmp_path: Path, kind: str) -> None:
+def test_a_custom_field(tmp_path: Path, kind: str) -> None:
     path = make(kind, tmp_path, genre="Oldies")
     genres = tagging.genres(path)
     original = path.read_bytes()
@@ -134,7 +134,7 @@ def test_planning_changes_nothing(tmp_path: Path) -> None:
     assert tags.plan_write(str(path), []).changes is False
 
 
-def test_a_change_by_somebody_else_is_not_undone(tmp_path: Path) -> None:
+def test_a_change_by_another_program_is_not_undone(tmp_path: Path) -> None:
     path = make("flac", tmp_path)
     plan = tagging.write(path, "Jazz")
     run(need("metaflac"), "--remove-tag=GENRE", "--set-tag=GENRE=Mine", path)
@@ -143,7 +143,7 @@ def test_a_change_by_somebody_else_is_not_undone(tmp_path: Path) -> None:
     assert tagging.genres(path) == ("Mine",)
 
 
-def test_another_programs_resave_is_no_change_of_the_genre(tmp_path: Path) -> None:
+def test_saving_in_another_program_is_not_a_change_of_the_genre(tmp_path: Path) -> None:
     path = make("flac", tmp_path, genre="Oldies")
     plan = tagging.write(path, "Jazz")
     run(need("metaflac"), "--remove-tag=TITLE", "--set-tag=TITLE=Better", path)
@@ -161,14 +161,14 @@ def test_a_former_genre_can_go_back_into_another_container(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["", " ", "A; B", "A/B", "A, B", "A|B", "A\0B", "A\nB", " A", "A\udc80"])
-def test_names_that_would_not_come_back_are_refused(tmp_path: Path, name: str) -> None:
+def test_names_that_would_not_be_read_back_are_refused(tmp_path: Path, name: str) -> None:
     path = make("flac", tmp_path)
     with pytest.raises(WriteRefusedError) as caught:
         tags.plan_write(str(path), [name])
     assert caught.value.path == str(path)
 
 
-def test_a_name_that_is_there_already_may_stay(tmp_path: Path) -> None:
+def test_a_present_name_may_stay(tmp_path: Path) -> None:
     path = make("flac", tmp_path, genre="Drum|Bass")
     tagging.write(path, "Drum|Bass", "Jazz")
     assert tagging.mediafile_genres(path) == ["Drum|Bass", "Jazz"]
@@ -181,7 +181,7 @@ def test_fields_that_do_not_fit_are_refused(tmp_path: Path, field: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("a.mka", ("-c:a", "flac")), ("a.aac", ("-c:a", "aac"))])
-def test_containers_without_a_place(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
+def test_containers_without_a_genre_field(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
     path = tmp_path / name
     ffmpeg("-f", "lavfi", "-i", "sine=d=1", *arguments, path)
     with pytest.raises(NotTaggableError) as caught:
@@ -192,7 +192,7 @@ def test_containers_without_a_place(tmp_path: Path, name: str, arguments: tuple[
 @pytest.mark.parametrize(
     ("name", "content"), [("a.mp3", b""), ("a.mp3", bytes(5000)), ("a.flac", b"no music"), ("a.m4a", b"\0\0\0\x20ftyp")]
 )
-def test_bad_files_are_refused_in_plain_words(tmp_path: Path, name: str, content: bytes) -> None:
+def test_bad_files_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(TagError) as caught:

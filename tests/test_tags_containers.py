@@ -82,7 +82,7 @@ def test_flac_between_id3_tags_leaves_them_alone(tmp_path: Path) -> None:
     assert path.read_bytes().endswith(v1(17))
 
 
-def test_a_padding_block_that_lies_about_its_length_is_not_used(tmp_path: Path) -> None:
+def test_a_padding_block_with_a_wrong_length_is_not_used(tmp_path: Path) -> None:
     path = make("flac", tmp_path)
     run(need("metaflac"), "--dont-use-padding", "--remove", "--block-type=PADDING", path)
     run(need("metaflac"), "--add-padding=30", path)
@@ -167,7 +167,7 @@ def test_ogg_padding_is_used(tmp_path: Path) -> None:
         assert path.stat().st_size == size
 
 
-def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
+def test_opus_data_after_the_comments_is_kept(tmp_path: Path) -> None:
     path = make("opus", tmp_path)
     with open(path, "rb") as file:
         view = PatchedFile(file)
@@ -184,7 +184,7 @@ def test_opus_data_behind_the_comments_is_kept(tmp_path: Path) -> None:
     assert b"\x01must stay" in path.read_bytes()
 
 
-def test_ogg_behind_an_id3_tag_leaves_that_alone(tmp_path: Path) -> None:
+def test_ogg_after_an_id3_tag_leaves_the_tag_alone(tmp_path: Path) -> None:
     path = make("ogg-vorbis", tmp_path)
     front = tag(3, texts(3, TITLE[3]) + bytes(10))
     path.write_bytes(front + path.read_bytes())

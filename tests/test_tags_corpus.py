@@ -117,7 +117,7 @@ def _shapes(*suffixes: str, refused: bool = False) -> list[Shape]:
 
 
 @pytest.mark.parametrize("shape", _shapes(), ids=str)
-def test_only_the_genre_changes_and_undo_brings_back_every_byte(shape: Shape, corpus: Round) -> None:
+def test_only_the_genre_changes_and_undo_restores_every_byte(shape: Shape, corpus: Round) -> None:
     case = corpus.cases[shape.name]
     assert case.refusal is None, case.refusal
     assert "; ".join(case.reread or ()) == "; ".join(case.wanted)
@@ -167,7 +167,7 @@ def test_exiftool_reads_most_of_the_corpus(corpus: Round) -> None:
 
 
 @pytest.mark.parametrize("shape", _shapes(refused=True), ids=str)
-def test_what_cannot_be_kept_is_refused_by_name_and_untouched(shape: Shape, corpus: Round) -> None:
+def test_what_cannot_be_kept_is_refused_and_untouched(shape: Shape, corpus: Round) -> None:
     case = corpus.cases[shape.name]
     assert case.refusal is not None
     assert shape.refused in str(case.refusal)
@@ -213,7 +213,7 @@ def test_the_corpus_is_broad() -> None:
 
 
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
-def test_the_installed_program_scans_the_corpus_and_takes_it_back(step: int, corpus: Round, program: Program) -> None:
+def test_the_installed_program_scans_the_corpus_and_undoes_it(step: int, corpus: Round, program: Program) -> None:
     folder = program.home / "music"
     folder.mkdir()
     cases = list(corpus.cases.values())[::step]

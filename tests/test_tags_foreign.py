@@ -84,7 +84,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("front", [b"", TITLED], ids=["bare", "id3"])
 @pytest.mark.parametrize("suffix", [".mp3", ".mp2"])
-def test_no_tag_is_put_on_what_is_not_mpeg_audio(tmp_path: Path, kind: str, front: bytes, suffix: str) -> None:
+def test_only_mpeg_audio_gets_an_id3_tag(tmp_path: Path, kind: str, front: bytes, suffix: str) -> None:
     path = tmp_path / ("a" + suffix)
     KINDS[kind](path)
     path.write_bytes(front + path.read_bytes())
@@ -95,7 +95,7 @@ def test_no_tag_is_put_on_what_is_not_mpeg_audio(tmp_path: Path, kind: str, fron
 
 
 @pytest.mark.parametrize("junk", [bytes(512), b"junk" * 100, b"\0junk"])
-def test_mpeg_audio_behind_junk_is_still_mpeg_audio(tmp_path: Path, junk: bytes) -> None:
+def test_mpeg_audio_after_junk_is_still_mpeg_audio(tmp_path: Path, junk: bytes) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(junk + master("mp3-bare").read_bytes())
     assert tags.read(str(path)).container == "mp3"
@@ -153,14 +153,14 @@ PROTECTED: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", PROTECTED)
-def test_protected_audio_is_told_by_the_header(tmp_path: Path, name: str) -> None:
+def test_protected_audio_is_recognised_by_the_header(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     PROTECTED[name](path)
     with pytest.raises(NotTaggableError, match=r"^protected: "):
         tags.read(str(path))
 
 
-def test_a_scan_skips_what_is_protected_or_foreign(program: Program) -> None:
+def test_a_scan_skips_protected_and_foreign_files(program: Program) -> None:
     folder = program.home / "music"
     folder.mkdir()
     encrypted_mp4(folder / "bought.m4a")

@@ -199,7 +199,7 @@ def test_an_encrypted_genre_is_refused(tmp_path: Path) -> None:
         tags.read(str(path))
 
 
-def test_several_tags_one_behind_the_other(tmp_path: Path) -> None:
+def test_several_consecutive_tags(tmp_path: Path) -> None:
     first = tag(3, texts(3, TITLE[3]) + bytes(40))
     second = tag(4, texts(4, (b"TCON", b"Oldies"), (b"TALB", b"Second")) + bytes(3))
     path = song(tmp_path, first + second)
@@ -252,7 +252,7 @@ def test_latin1_gives_way_to_text_it_cannot_hold(tmp_path: Path) -> None:
         (b"", ()),
     ],
 )
-def test_genres_as_people_read_them(tmp_path: Path, text: bytes, read: tuple[str, ...]) -> None:
+def test_genre_numbers_are_resolved(tmp_path: Path, text: bytes, read: tuple[str, ...]) -> None:
     path = song(tmp_path, tag(3, texts(3, (b"TCON", text))))
     assert tagging.genres(path) == read
     assert not read or not tags.plan_write(str(path), read).changes
@@ -266,7 +266,7 @@ def test_what_cannot_be_parsed_is_kept(tmp_path: Path) -> None:
     assert mutagen.id3.ID3(path).getall("TCON")[0].genres == ["Jazz"]
 
 
-def test_only_id3v1_says_it_in_its_one_byte(tmp_path: Path) -> None:
+def test_a_single_id3v1_tag_gets_the_genre_in_its_byte(tmp_path: Path) -> None:
     path = song(tmp_path, b"", v1(17))
     size = path.stat().st_size
     assert tagging.genres(path) == ("Rock",)
@@ -322,7 +322,7 @@ def test_apev2_beside_id3_gets_the_genre_if_it_had_none(tmp_path: Path) -> None:
     assert list(mutagen.apev2.APEv2(path)["Genre"]) == ["Jazz", "Pop"]
 
 
-def test_a_shadow_that_says_something_else_is_corrected(tmp_path: Path) -> None:
+def test_a_hidden_tag_with_another_genre_is_corrected(tmp_path: Path) -> None:
     path = song(tmp_path, tag(4, texts(4, (b"TCON", b"Rock"))), ape(tmp_path, Genre="Oldies"))
     assert tagging.genres(path) == ("Rock",)
     tagging.check_round_trip(path, ["Rock"])
@@ -350,7 +350,7 @@ def test_damaged_tags_are_refused(tmp_path: Path, damage: str) -> None:
         tags.read(str(song(tmp_path, front)))
 
 
-def test_raw_aac_behind_an_id3_tag_is_not_taggable(tmp_path: Path) -> None:
+def test_raw_aac_after_an_id3_tag_is_not_taggable(tmp_path: Path) -> None:
     path = tmp_path / "a.aac"
     path.write_bytes(tag(4, texts(4, TITLE[4])) + b"\xff\xf1\x50\x80" + bytes(500))
     with pytest.raises(NotTaggableError):

@@ -137,7 +137,7 @@ def test_odd_names(tmp_path: Path, name: str) -> None:
 # Hard links
 
 
-def test_hard_links_are_refused_unless_told_otherwise(tmp_path: Path) -> None:
+def test_hard_links_are_refused_by_default(tmp_path: Path) -> None:
     path, plan = planned(tmp_path)
     os.link(path, tmp_path / "other.mp3")
     plan = tags.plan_write(str(path), ["Jazz"])
@@ -191,7 +191,7 @@ def test_a_half_written_file_is_put_back(tmp_path: Path, share: float, removing:
     assert strays(tmp_path) == []
 
 
-def test_a_copy_never_overwrites_somebody_elses_file(tmp_path: Path) -> None:
+def test_a_backup_never_overwrites_an_existing_file(tmp_path: Path) -> None:
     path, plan = planned(tmp_path)
     backup = tags.backup_path(plan)
     shutil.copy(path, backup)
@@ -241,7 +241,7 @@ def shared_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_somebody_elses_file_keeps_its_owner_or_is_refused(shared_folder: Path) -> None:
+def test_a_file_of_another_user_keeps_its_owner_or_is_refused(shared_folder: Path) -> None:
     path, _ = planned(shared_folder)
     os.chmod(path, 0o666)
     plan = tags.plan_write(str(path), ["Jazz"])
@@ -262,7 +262,7 @@ def _ignore(plan: tags.WritePlan, **options: object) -> None:
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o644, 0o777), (0o666, 0o755)])
-def test_missing_permissions_are_said_in_plain_words(shared_folder: Path, file_mode: int, folder_mode: int) -> None:
+def test_missing_permissions_are_reported(shared_folder: Path, file_mode: int, folder_mode: int) -> None:
     path, _ = planned(shared_folder)
     os.chmod(path, file_mode)
     shared_folder.chmod(folder_mode)
@@ -340,7 +340,7 @@ def test_another_audio_is_refused(tmp_path: Path) -> None:
     assert strays(tmp_path) == []
 
 
-def test_a_file_system_that_refuses_chmod_is_named_or_gone_along_with(tmp_path: Path) -> None:
+def test_a_file_system_without_chmod_is_refused_unless_best_effort(tmp_path: Path) -> None:
     source, mount = tmp_path / "source", tmp_path / "mount"
     mount.mkdir()
     planned(source)
@@ -408,7 +408,7 @@ def test_a_file_changed_meanwhile_is_left_alone(tmp_path: Path, change: Callable
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"theirs"), save_atomically])
-def test_a_change_in_the_last_instant_is_given_back(
+def test_a_change_at_the_last_instant_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
     path, plan = planned(tmp_path)
@@ -498,7 +498,7 @@ def cut_in_place(plan: tags.WritePlan, step: int) -> int:
 
 @pytest.mark.parametrize("kind", ["mp3-bare", "m4a-aac", "flac", "wma", "wav", "aiff", "opus", "wavpack"])
 @pytest.mark.parametrize("removing", [False, True])
-def test_a_rewrite_in_place_that_is_cut_off_anywhere_is_settled(tmp_path: Path, kind: str, removing: bool) -> None:
+def test_an_interrupted_rewrite_in_place_is_resolved(tmp_path: Path, kind: str, removing: bool) -> None:
     names = [] if removing else ["Jazz" * 500]
     made = make(kind, tmp_path / "master", genre=None if kind == "mp3-bare" else "Oldies")
     master = made.with_name("short" + made.suffix)
@@ -583,7 +583,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 # Stray files
 
 
-def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
+def test_sweep_keeps_files_of_running_processes(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -603,7 +603,7 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
     assert strays(tmp_path) == []
 
 
-def test_sweep_touches_nothing_else(tmp_path: Path) -> None:
+def test_sweep_removes_nothing_else(tmp_path: Path) -> None:
     names = [".genrify-x.tmp", ".genrify-1-0-0123456789abcdef.bak", "genrify-1-0-0123456789abcdef.tmp", "song.tmp"]
     for name in names:
         (tmp_path / name).write_bytes(b"")
@@ -646,7 +646,7 @@ def test_nor_does_it_take_another_songs_place(tmp_path: Path) -> None:
     assert path.read_bytes() == written
 
 
-def test_recover_tells_what_somebody_else_did(tmp_path: Path) -> None:
+def test_recover_detects_changes_by_other_programs(tmp_path: Path) -> None:
     path, plan = planned(tmp_path)
     tagging.write(path, "Pop")
     assert tags.recover(str(path), plan.before.raw, plan.after.raw) == "other"
@@ -661,7 +661,7 @@ def test_a_journal_entry_that_is_damaged_is_an_error(tmp_path: Path) -> None:
             tags.plan_restore(str(path), raw)
 
 
-def test_plain_words_for_an_error_of_the_disk(tmp_path: Path) -> None:
+def test_a_disk_error_is_reported(tmp_path: Path) -> None:
     _, plan = planned(tmp_path)
 
     def key(name: str) -> str:

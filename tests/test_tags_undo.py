@@ -26,7 +26,7 @@ def as_version_1(raw: bytes | None, *, layout: dict[str, object]) -> bytes | Non
 
 @pytest.mark.parametrize("kind", sorted({*KINDS} - {"mp3-bare"}))
 @pytest.mark.parametrize("former", [None, "Oldies"])
-def test_a_row_of_an_old_version_gives_the_genre_back(tmp_path: Path, kind: str, former: str | None) -> None:
+def test_a_journal_entry_of_an_old_version_restores_the_genre(tmp_path: Path, kind: str, former: str | None) -> None:
     path = make(kind, tmp_path, genre=former)
     before = {key: value for key, value in tagging.ffprobe_tags(path).items() if key != "encoder"}
     pieces = json.loads(tags.read(str(path)).raw or b'{"pieces": []}')["pieces"]
@@ -52,7 +52,7 @@ def test_undo_keeps_what_another_program_wrote_in_between(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_journal_holds_the_change_once_and_small(tmp_path: Path, kind: str) -> None:
+def test_the_journal_stores_a_change_once_and_compactly(tmp_path: Path, kind: str) -> None:
     plan = tagging.write(make(kind, tmp_path), "Jazz", "Électro")
     bodies = [json.loads(raw) for raw in (plan.before.raw, plan.after.raw) if raw is not None]
     assert sum("patch" in body for body in bodies) == 1

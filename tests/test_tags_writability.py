@@ -98,7 +98,7 @@ def test_a_file_of_another_user(song):
     assert attempt(song, user=NOBODY, ownership="best-effort") is None
 
 
-def test_ones_own_file_in_another_group(song):
+def test_an_own_file_in_another_group(song):
     song.parent.chmod(0o777)
     os.chown(song, NOBODY, 12345)
     assert "belongs to another user or group" in attempt(song, user=NOBODY)

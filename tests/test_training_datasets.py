@@ -73,7 +73,7 @@ def test_rows_that_stop_early(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"\xff\xfefile,genre", "not CSV in UTF-8"), (b"", "its columns: none")]
 )
-def test_a_table_that_is_none(tmp_path, content, reason):
+def test_an_invalid_table(tmp_path, content, reason):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(ConfigError, match=reason):
         open_dataset(str(tmp_path / "x.csv"))
@@ -156,7 +156,7 @@ def test_nothing_there(tmp_path):
     ("label", "genres"),
     [("Pop/Rock", {"pop", "rock", "metal"}), ("Rap", {"hiphop"}), ("Hip-Hop", {"hiphop"}), ("Latin", set())],
 )
-def test_what_labels_mean(label, genres):
+def test_genres_of_labels(label, genres):
     assert genres_of_label(label) == genres
 
 
@@ -166,7 +166,7 @@ def test_several_labels():
     assert without_suffix("blues/blues.00001") == "blues/blues.00001"
 
 
-def test_what_clips_leave_open():
+def test_open_classes_of_clips():
     clips = [clip("a", "pop/rock"), clip("b", "latin"), clip("c", "latin", "jazz"), clip("d", "jazz", "blues")]
     target = choose_classes("gtzan", clips)
     chosen, table = open_class_table(target, clips)
@@ -249,7 +249,7 @@ def test_cutting_a_clip_up():
     assert short.shape == (1, 48000) and short.sum() == 100
 
 
-def test_what_the_cache_loses_cannot_be_heard(tmp_path):
+def test_rounding_in_the_cache_is_negligible(tmp_path):
     """Float16 samples give the same log-mel as the file itself, to well below a decibel."""
     from genrify_tagger.audio import decode_all
     from genrify_tagger.spectrogram import log_mel

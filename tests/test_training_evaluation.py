@@ -54,7 +54,7 @@ def test_segments_of_one_track_are_not_independent():
     assert whole.high - whole.low > 0.25
 
 
-def test_nothing_to_judge_is_not_a_number():
+def test_figures_without_tracks_are_nan():
     assert np.isnan(metrics.track_accuracy(np.zeros(0, bool)).value)
     assert np.isnan(judged().track_accuracy.value)
     assert json.loads(report_json(judged()))["track_accuracy"]["value"] is None
@@ -104,7 +104,7 @@ def test_pop_rock_and_metal_count_together():
     assert report.grouped.micro.value == 1.0
 
 
-def test_several_labels_are_judged_only_if_asked():
+def test_several_labels_are_evaluated_only_on_request():
     tracks = [track("a", ("jazz", "latin"), JAZZ), track("b", ("rock",), ROCK)]
     assert (judged(*tracks).n_tracks, judged(*tracks).n_ambiguous) == (1, 1)
     assert (judged(*tracks, several=True).n_tracks, judged(*tracks, several=True).n_ambiguous) == (2, 0)
@@ -133,7 +133,7 @@ def test_mistakes_are_listed_the_most_confident_first():
     assert any("0.90  pop" in line and "b (rock)" in line for line in report_lines(report))
 
 
-def test_what_was_trained_on_is_told():
+def test_training_clips_in_the_test_set_are_reported():
     tracks = [track("a", ("jazz",), JAZZ), track("b", ("rock",), ROCK)]
     unknown = judged(*tracks)
     assert unknown.n_trained_on is None and "| not known |" in markdown_table([unknown])
@@ -169,7 +169,7 @@ def test_json_is_json(tmp_path):
     assert content["confusion"][LABELS.index("rock")][LABELS.index("pop")] == 1
 
 
-def test_the_shipped_model_hears_a_dataset(tmp_path):
+def test_the_shipped_model_predicts_a_dataset(tmp_path):
     """Two real clips and a broken file, through the same decoder, network and decision as a scan."""
     media.make("opus", tmp_path / "jazz", "vibes")
     media.make("mp3-v2.3", tmp_path / "classical", "dance", source=media.CLASSICAL)

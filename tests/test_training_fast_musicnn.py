@@ -105,7 +105,7 @@ def test_the_examples_in_the_documentation():
     assert doctest.testmod(fast_musicnn).failed == 0
 
 
-def test_a_wheel_that_is_none_is_refused(tmp_path):
+def test_an_invalid_wheel_is_refused(tmp_path):
     from genrify_tagger.errors import ModelError
 
     (tmp_path / "musicnn.whl").write_bytes(b"no zip")

@@ -57,7 +57,7 @@ def test_the_leaky_protocol_rewards_knowing_the_recording():
     assert accuracy("reference-logistic", material, "artist") < 0.6
 
 
-def test_every_track_is_judged_once_by_a_model_that_did_not_meet_it():
+def test_every_track_is_predicted_once_by_a_model_not_trained_on_it():
     material = rows(signal=2.0)
     split = make_protocol("artist", material, lists=None, seed=0)
     predictions = cross_validate_model("reference-logistic", material, split)
@@ -67,7 +67,7 @@ def test_every_track_is_judged_once_by_a_model_that_did_not_meet_it():
     assert evaluate_predictions(predictions).track_accuracy.value > 0.8
 
 
-def test_lists_say_who_is_judged():
+def test_lists_choose_the_tested_tracks():
     material = rows(signal=2.0)
     names = sorted({clip.name for clip in material.clips})
     split = make_protocol("lists", material, lists=(names[::2], names[1::4]), seed=0)
@@ -140,7 +140,7 @@ def test_the_dense_network_is_that_of_the_study():
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen on this system")
-def test_the_figures_do_not_hang_on_the_number_of_cores():
+def test_the_figures_do_not_depend_on_the_number_of_cores():
     need_library("tensorflow")
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("there is only one core")

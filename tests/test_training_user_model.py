@@ -144,14 +144,14 @@ def test_what_is_written_runs_in_the_tagger(trained, dataset):
     assert vocabulary.names == {"classical": "Classical", "metal": "Metal", "reggae": "Reggae"}
 
 
-def test_it_can_be_evaluated_and_says_that_it_met_these(trained, dataset):
+def test_it_can_be_evaluated_and_reports_training_clips(trained, dataset):
     model, _ = trained
     predictions = predict_datasets([dataset], find_sidecar(str(model.folder)), vocabulary="own", jobs=1, progress=False)
     report = evaluate_predictions(predictions)
     assert (report.n_tracks, report.n_trained_on) == (18, 18)
 
 
-def test_the_card_counts_only_what_was_heard(folder, plan):
+def test_the_card_counts_only_decoded_clips(folder, plan):
     music = tones(folder / "broken", clips=6)
     (music / "metal/metal.00054.wav").write_bytes(b"RIFF")
     model = train_user_model([open_dataset(str(music))], folder / "of-broken", plan, QUICK, tell=lambda _: None)
@@ -169,7 +169,7 @@ def fit(material, folder, options, tell=lambda _: None):
     return training_loop.run_training(lambda: trainable_networks.from_scratch(3), *material, options, folder, tell=tell)
 
 
-def test_a_run_that_was_stopped_goes_on_as_it_would_have(material, folder):
+def test_a_resumed_run_equals_an_uninterrupted_one(material, folder):
     options = replace(QUICK, epochs=3, steps=2)
     _, through = fit(material, folder / "through", options)
     fit(material, folder / "stopped", replace(options, epochs=1))
@@ -178,7 +178,7 @@ def test_a_run_that_was_stopped_goes_on_as_it_would_have(material, folder):
     assert model.name == "from_scratch"
 
 
-def test_another_run_is_not_gone_on_with(trained, dataset, plan):
+def test_a_different_run_is_not_resumed(trained, dataset, plan):
     model, _ = trained
     with pytest.raises(ConfigError, match="another learning_rate"):
         train_user_model([dataset], model.folder, plan, replace(QUICK, learning_rate=0.1), tell=lambda _: None)
@@ -210,7 +210,7 @@ def test_no_artist_is_on_both_sides(material):
     assert not groups[0] & groups[1] and len(groups[0] | groups[1]) == 18
 
 
-def test_a_file_of_another_model_is_found_out(trained, folder):
+def test_a_file_of_another_model_is_detected(trained, folder):
     model, _ = trained
     other = trainable_networks.from_scratch(3)
     with pytest.raises(ModelError, match="differ by"):

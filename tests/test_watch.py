@@ -22,7 +22,7 @@ def music(tmp_path):
     return folder
 
 
-def test_songs_are_tagged_as_they_come_and_moves_cost_nothing(program, music, tmp_path):
+def test_songs_are_tagged_as_they_arrive_and_moves_cost_nothing(program, music, tmp_path):
     early = song(music, "early")
     with watching(program, music) as service:
         service.tagged(early)
@@ -55,7 +55,7 @@ def test_songs_are_tagged_as_they_come_and_moves_cost_nothing(program, music, tm
     assert not list(music.rglob(".*"))
 
 
-def test_what_came_while_it_did_not_run_is_found_at_the_start(program, music):
+def test_files_added_while_it_was_stopped_are_found_at_the_start(program, music):
     first = song(music, "first")
     with watching(program, music) as service:
         service.tagged(first)
@@ -132,7 +132,7 @@ def test_its_own_writes_do_not_wake_it(program, music):
 
 
 @pytest.mark.parametrize("how", ["undo", "change", pytest.param("remove", marks=pytest.mark.torture)])
-def test_what_a_human_took_back_is_respected_for_ever(program, music, how):
+def test_what_the_user_undid_is_never_written_again(program, music, how):
     path = song(music, kind="flac")
     with watching(program, music) as service:
         service.tagged(path)
@@ -158,7 +158,7 @@ def test_what_a_human_took_back_is_respected_for_ever(program, music, how):
     assert sum(change["origin"] == "watch" for change in changes(service)) == 1
 
 
-def test_another_tagger_at_the_same_files_loses_nothing(program, music):
+def test_nothing_of_another_tagger_at_work_is_lost(program, music):
     paths = [song(music, f"song{number}", "flac") for number in range(8)]
     written: dict[str, int] = {}
     stop = threading.Event()
@@ -269,7 +269,7 @@ def test_it_ends_within_five_seconds_and_leaves_nothing_half_done(program, music
     assert all(genre(path) for path in music.iterdir())
 
 
-def test_killed_it_begins_where_it_was(program, music):
+def test_after_a_kill_it_continues(program, music):
     content = song(music.parent / "source").read_bytes()
     with watching(program, music, settle=0.2) as service:
         for number in range(60):
@@ -284,7 +284,7 @@ def test_killed_it_begins_where_it_was(program, music):
     assert all(mutagen.File(path) for path in music.iterdir())
 
 
-def test_a_database_that_is_lost_twice_is_tried_again_as_soon_each_time(program, music):
+def test_a_database_that_is_lost_twice_is_retried_as_soon_each_time(program, music):
     told = "was moved or deleted while in use; trying again in 5 s"
     with watching(program, music) as service:
         for number in (1, 2):
@@ -296,7 +296,7 @@ def test_a_database_that_is_lost_twice_is_tried_again_as_soon_each_time(program,
             assert service.words.count(told) == number
 
 
-def test_without_a_settle_time_a_song_that_is_touched_while_it_is_in_hand_holds_nothing_up(program, music):
+def test_without_a_settle_time_a_song_changed_during_its_analysis_does_not_block(program, music):
     with watching(program, music, settle=0) as service:
         path = song(music)
         for _ in range(200):
@@ -307,7 +307,7 @@ def test_without_a_settle_time_a_song_that_is_touched_while_it_is_in_hand_holds_
         assert service.end() == 0
 
 
-def test_a_song_that_two_roots_lead_to_is_taken_once(program, music, tmp_path):
+def test_a_song_below_two_roots_is_processed_once(program, music, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(music)
     songs = [music / f"{number}.mp3" for number in range(30)]
@@ -320,7 +320,7 @@ def test_a_song_that_two_roots_lead_to_is_taken_once(program, music, tmp_path):
         assert len(changes(service)) == len(songs)
 
 
-def test_what_fails_is_told_and_the_others_go_on(program, music):
+def test_a_failure_is_reported_and_the_others_continue(program, music):
     with watching(program, music, "--log-format", "json") as service:
         broken = music / "broken.flac"
         broken.write_bytes(b"not a song at all" * 1000)

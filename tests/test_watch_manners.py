@@ -53,7 +53,7 @@ class Manager:
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_systemd_is_told_of_readiness_status_life_reload_and_end(program, music, tmp_path, kind):
+def test_systemd_is_notified_of_readiness_status_life_reload_and_end(program, music, tmp_path, kind):
     address = str(tmp_path / "notify") if kind == "path" else f"@genrify-test-{os.getpid()}"
     manager = Manager(address if kind == "path" else "\0" + address[1:])
     environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "2000000"}
@@ -162,7 +162,7 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
 
-def test_a_service_of_another_machine_is_gone_once_it_said_so(program, music):
+def test_a_service_on_another_machine_is_gone_once_it_reports_its_end(program, music):
     words = program.database.with_name("library.db.watch.json")
 
     def moved_elsewhere():
@@ -203,13 +203,13 @@ def test_a_clock_that_is_set_anew_does_not_make_it_look_silent(monkeypatch, musi
 
 
 @pytest.mark.parametrize("words", ["", "null", "[]", '{"phase": "idle", "owner": "x", "updated": "2026-01-01"}'])
-def test_a_damaged_state_file_tells_of_no_service(program, words):
+def test_a_damaged_state_file_means_no_service(program, words):
     program.database.parent.mkdir(parents=True)
     program.database.with_name("library.db.watch.json").write_text(words)
     assert program("status", "--health", status=1).stdout == "no service is running\n"
 
 
-def test_a_command_runs_once_after_a_batch_and_its_failure_is_told(program, music, tmp_path):
+def test_a_command_runs_once_after_a_batch_and_its_failure_is_logged(program, music, tmp_path):
     told = tmp_path / "told"
     command = f'echo "$GENRIFY_TAGGED $GENRIFY_RUN" >> "{told}"; echo it broke; exit 3'
     with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=command) as service:
@@ -315,13 +315,13 @@ def test_an_answer_that_is_not_http_does_not_end_all_calls(caplog):
 
 
 @pytest.mark.parametrize("action", ["http://[bad/?p=secret", "http://ana:secret@127.0.0.1:1/", "false secret; exit 3"])
-def test_a_hook_that_cannot_work_is_told_of_without_what_may_be_secret(action, caplog):
+def test_a_failing_hook_is_logged_without_secrets(action, caplog):
     hook = Hook(action)
     done(hook), done(hook)
     assert len(caplog.messages) == 2 and "secret" not in caplog.text
 
 
-def test_what_a_command_leaves_running_is_not_waited_for(tmp_path, caplog):
+def test_background_processes_of_a_command_are_not_waited_for(tmp_path, caplog):
     pid = tmp_path / "pid"
     hook = Hook(f'sleep 600 & echo $! > "{pid}"; echo "it \\"broke\\""; exit 3')
     try:
@@ -411,7 +411,7 @@ def test_the_users_unit_is_written_verified_and_removed(program, tmp_path):
     assert "not installed" in program("service", "uninstall", status=1).stderr
 
 
-def test_the_systems_unit_is_closed_in_and_verified(program, tmp_path):
+def test_the_system_unit_is_sandboxed_and_verified(program, tmp_path):
     name = "daemon"  # every system has this user
     folder = tmp_path / "My Music 100%"
     settings = tmp_path / "Set$tings.toml"

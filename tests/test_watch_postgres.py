@@ -11,7 +11,7 @@ def url(tmp_path):
     return new_url("postgresql", tmp_path)
 
 
-def test_one_service_on_a_server_though_it_is_called_by_two_names(program, tmp_path, url):
+def test_one_service_per_server_under_two_names(program, tmp_path, url):
     music = tmp_path / "music"
     music.mkdir()
     with watching(program, "--database", url, music, ready=False) as service:

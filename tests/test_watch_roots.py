@@ -60,7 +60,7 @@ def test_an_overflow_of_the_systems_queue_loses_nothing(program, music):
         assert service.rest()["counts"] == {"tagged": 3}
 
 
-def test_the_watch_limit_is_told_and_the_root_is_looked_through_instead(program, music):
+def test_the_watch_limit_is_reported_and_the_root_polled(program, music):
     inside = 'echo {} > /proc/sys/user/max_inotify_watches && exec "$@"'
     unshare = [media.need("unshare"), "--user", "--map-root-user", "sh", "-c"]
     capable([*unshare, inside.format(5), "sh", "true"], "no namespaces here")
@@ -93,7 +93,7 @@ def test_the_watch_limit_may_be_reached_later(program, music):
         service.tagged(song(music / "later 4", "after all", "wav"))
 
 
-def test_looking_at_intervals_finds_all_that_being_told_finds(program, music):
+def test_polling_finds_everything_that_events_find(program, music):
     first, second = song(music, "first"), song(music / "album", "second", "flac")
     with watching(program, "--polling", "always", "--poll", "1", music, settle=0.5) as service:
         service.tagged(first), service.tagged(second)
@@ -110,7 +110,7 @@ def test_looking_at_intervals_finds_all_that_being_told_finds(program, music):
     assert len(changes(service)) == 4
 
 
-def test_a_root_that_goes_and_comes_is_not_taken_for_emptied(program, music, tmp_path):
+def test_a_root_that_comes_and_goes_does_not_count_as_emptied(program, music, tmp_path):
     path = song(music, "song")
     with watching(program, music) as service:
         service.tagged(path)
@@ -131,7 +131,7 @@ def test_a_root_that_goes_and_comes_is_not_taken_for_emptied(program, music, tmp
         program("status", "--health")
 
 
-def test_a_root_that_was_emptied_on_purpose_is_watched_again_once_its_songs_are_forgotten(program, tmp_path):
+def test_a_root_emptied_on_purpose_is_watched_again_after_prune(program, tmp_path):
     music = tmp_path / "my music"
     path = song(music, "song")
     with watching(program, music) as service:
@@ -245,7 +245,7 @@ def test_lost_mounts_are_waited_for(program, music, tmp_path, may_mount):
             subprocess.run(["umount", "--lazy", str(disk)], check=False, capture_output=True)
 
 
-def test_a_folder_that_was_mounted_on_itself_is_not_missed(program, music, tmp_path):
+def test_a_bind_mount_of_a_folder_on_itself_is_ignored(program, music, tmp_path):
     """So systemd makes a folder writable for a service that is closed in."""
     unshare = [media.need("unshare"), "--user", "--map-root-user", "--mount", "sh", "-c"]
     inside = f'mount --bind "{music}" "{music}" && exec "$@"'
@@ -276,7 +276,7 @@ def test_a_mount_that_hides_the_root_is_seen(program, music, may_mount):
         assert genre(hidden)
 
 
-def test_a_closed_folder_that_is_opened_is_watched_from_then_on(program, music):
+def test_a_folder_that_becomes_readable_is_watched(program, music):
     mortal = [] if os.getuid() else [media.need("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
     capable([*mortal, "true"], "root cannot be made to heed permissions")
     closed = music / "closed"
@@ -294,7 +294,7 @@ def test_a_closed_folder_that_is_opened_is_watched_from_then_on(program, music):
         closed.chmod(0o755)
 
 
-def test_a_network_file_system_is_looked_through_and_may_fall_silent(program, music, tmp_path, may_mount):
+def test_a_network_file_system_is_polled_and_may_stop_responding(program, music, tmp_path, may_mount):
     source = tmp_path / "server"
     source.mkdir()
     server = subprocess.Popen([media.need("bindfs"), "-f", str(source), str(music)], stderr=subprocess.PIPE)
@@ -323,13 +323,13 @@ def test_a_network_file_system_is_looked_through_and_may_fall_silent(program, mu
         server.stderr.close()
 
 
-def test_a_machine_that_slept_is_found_out():
+def test_a_suspended_machine_is_detected():
     before = Clocks(awake=100.0, total=100.0)
     assert not has_slept(before, Clocks(105.0, 105.1))
     assert has_slept(before, Clocks(105.0, 3705.0))
 
 
-def test_everything_is_looked_through_now_and_then(program, music):
+def test_everything_is_rescanned_at_intervals(program, music):
     hours = 2 / 3600
     with watching(program, music, GENRIFY_WATCH__RESCAN_HOURS=str(hours)) as service:
         first = song(music, "first")

@@ -63,7 +63,7 @@ def genres_in(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", media.KINDS)
-def test_a_song_of_every_kind_is_heard_seen_and_taken_along(page, kind, tmp_path):
+def test_a_song_of_every_kind_is_analysed_drawn_and_downloaded(page, kind, tmp_path):
     song = media.master(kind, media.CLASSICAL)
     upload = page.heard(song)
     assert (upload["state"], upload["error"]) == ("done", None)
@@ -94,14 +94,14 @@ def test_a_song_of_every_kind_is_heard_seen_and_taken_along(page, kind, tmp_path
     assert again["scores"] == heard["scores"]
 
 
-def test_the_copy_has_what_was_heard_if_nothing_else_is_named(page, tmp_path):
+def test_the_copy_has_the_decided_genre_by_default(page, tmp_path):
     upload = page.heard(media.master("flac", media.CLASSICAL))
     copy = tmp_path / "copy.flac"
     copy.write_bytes(page.get(f"/api/uploads/{upload['id']}/tagged").body)
     assert upload["song"]["genres"] == ["Classical"] == genres_in(copy)
 
 
-def test_writing_a_genre_does_not_cut_short_who_is_listening(page):
+def test_writing_a_genre_does_not_interrupt_playback(page):
     track = next(t for t in page.get("/api/tracks", limit="200").json["tracks"] if t["name"].endswith(".wma"))
     at = f"/api/tracks/{track['id']}"
     addresses = page.get(f"{at}/picture").json["mel"], page.get(f"{at}/sound").json["url"]
@@ -136,11 +136,11 @@ def test_a_dropped_song_leaves_no_trace(made, tmp_path):
         (b"", "empty.mp3", 400, "empty"),
     ],
 )
-def test_what_is_no_song_is_not_taken(page, body, name, status, words):
+def test_files_that_are_not_songs_are_refused(page, body, name, status, words):
     assert words in page.upload(body, name, status=status)["error"]
 
 
-def test_of_silence_nothing_is_guessed(page, tmp_path):
+def test_silence_has_no_guess(page, tmp_path):
     silent = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
     song = page.heard(silent)["song"]
@@ -149,7 +149,7 @@ def test_of_silence_nothing_is_guessed(page, tmp_path):
     assert {(part["label"], part["name"], part["score"]) for part in song["timeline"]} == {(None, None, 0.0)}
 
 
-def test_a_broken_song_fails_in_words(page):
+def test_a_broken_song_fails_with_a_message(page):
     upload = page.heard(b"this is no music at all" * 100, "broken.mp3")
     assert upload["state"] == "failed" and upload["error"]
     assert "Traceback" not in upload["error"] and "/" not in upload["error"]
@@ -157,7 +157,7 @@ def test_a_broken_song_fails_in_words(page):
     page.get(f"/api/uploads/{upload['id']}/picture", expect=422)
 
 
-def test_a_song_without_a_place_for_a_genre_is_heard_all_the_same(page, tmp_path):
+def test_a_song_that_cannot_hold_a_genre_is_analysed_anyway(page, tmp_path):
     mka = tmp_path / "song.mka"
     media.ffmpeg("-i", media.CLASSICAL, "-c:a", "flac", mka)
     upload = page.heard(mka)
@@ -224,13 +224,13 @@ def test_a_range_of_converted_sound(made):
     assert same["converted"]
 
 
-def test_tracks_carry_what_the_files_call_themselves(page):
+def test_tracks_have_title_artist_and_album(page):
     tracks = page.get("/api/tracks").json["tracks"]
     assert len(tracks) == 6
     assert {(one["title"], one["artist"], one["album"]) for one in tracks} == {("A title", "An artist", "An album")}
 
 
-def test_people_search_for_titles_artists_and_albums(own):
+def test_search_by_title_artist_and_album(own):
     program, music, page = own
     song = music / "Combo/first.mp3"
     other = mediafile.MediaFile(song)
@@ -248,7 +248,7 @@ def test_people_search_for_titles_artists_and_albums(own):
     assert page.track("ludwig")["title"] == "Für Élise"
 
 
-def test_a_database_of_an_earlier_version_learns_the_titles_without_listening_again(own):
+def test_titles_are_added_to_an_older_database_without_analysing_again(own):
     program, music, page = own
     with closing(sqlite3.connect(program.database)) as connection, connection:
         connection.execute("UPDATE files SET title = NULL, artist = NULL, album = NULL")
@@ -260,7 +260,7 @@ def test_a_database_of_an_earlier_version_learns_the_titles_without_listening_ag
     assert {result["status"] for result in program.scan(music)} == {"unchanged"}
 
 
-def test_what_sounds_alike_stands_together(page):
+def test_similar_tracks(page):
     track = page.track("combo first")
     found = page.get(f"/api/tracks/{track['id']}/similar", count=3).json["similar"]
     assert {one["track"]["name"] for one in found} == {"second.wma", "third.ape", "fourth.m4a"}
@@ -314,7 +314,7 @@ def test_correct_accept_and_undo_byte_for_byte(own):
     assert program("history", "--format", "jsonl").stdout.count('"command": "web"') == 4
 
 
-def test_accept_tells_of_tracks_in_which_nothing_was_heard(own):
+def test_accept_reports_tracks_without_a_suggestion(own):
     program, music, page = own
     (music / "Combo/broken.mp3").write_text("no music")
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", music / "Combo/silent.flac")
@@ -379,7 +379,7 @@ def test_removing_a_genre_can_be_undone(own):
     assert song.read_bytes() == before
 
 
-def test_undo_refuses_what_somebody_else_changed(own):
+def test_undo_refuses_what_another_program_changed(own):
     _, music, page = own
     song = music / "Combo/first.mp3"
     done = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})
@@ -414,7 +414,7 @@ def test_a_change_goes_on_if_it_takes_longer_than_a_request_waits(own, tmp_path)
     assert genres_in(folder / "59.mp3") == ["Jazz"]
 
 
-def test_a_change_that_ends_unexpectedly_ends_all_the_same(tmp_path):
+def test_a_change_that_fails_unexpectedly_still_ends(tmp_path):
     settings = replace(Settings(), database=DatabaseSettings(url=f"sqlite:///{tmp_path / 'genrify.db'}"))
     with open_session(settings) as session:
         tasks = TaskQueue(session)
@@ -424,7 +424,7 @@ def test_a_change_that_ends_unexpectedly_ends_all_the_same(tmp_path):
         assert "unexpected" in task.error
 
 
-def test_a_server_that_is_stopped_finishes_the_write_in_hand(tmp_path):
+def test_a_server_that_is_stopped_finishes_the_write_in_progress(tmp_path):
     program, music = Program(tmp_path / "home"), tmp_path / "music"
     (tmp_path / "home").mkdir()
     music.mkdir()
@@ -514,7 +514,7 @@ def test_undoing_a_redo_is_offered_once(own):
     assert page.track("combo first")["genres"] == []
 
 
-def test_runs_of_beets_are_undone_in_beets_which_is_said_once(own):
+def test_runs_of_beets_are_undone_in_beets(own):
     program, _, page = own
     runs = [
         page.post("/api/genres", {"ids": [page.track(f"combo {name}")["id"]], "genres": ["Jazz"]})["run"]
@@ -705,7 +705,7 @@ def hold(document, operation, answer) -> None:
         ("/library?order=size", 400),
     ],
 )
-def test_wrong_questions_get_words_and_no_trace(made, document, path, status):
+def test_bad_requests_get_a_message(made, document, path, status):
     answer = made[2].ask("GET", path)
     assert answer.status == status, answer.body
     assert b"Traceback" not in answer.body
@@ -729,7 +729,7 @@ def test_wrong_bodies_change_nothing(page, body):
 
 
 @pytest.mark.parametrize("name", ["style.css", "home.js", "common.js", "api.js", "song.js"])
-def test_after_an_upgrade_nothing_of_the_old_page_is_left_in_a_browser(page, name):
+def test_after_an_upgrade_no_file_of_the_old_page_is_reused(page, name):
     answer = page.get(f"/static/{name}")
     assert answer.headers["Cache-Control"] == "no-cache"  # that is: ask whether it is still the same
     again = page.ask("GET", f"/static/{name}", headers={"If-None-Match": answer.headers["ETag"]})
@@ -737,7 +737,7 @@ def test_after_an_upgrade_nothing_of_the_old_page_is_left_in_a_browser(page, nam
     assert "Content-Security-Policy" in again.headers
 
 
-def test_the_page_sorts_by_plain_words(page):
+def test_the_page_names_its_sort_orders(page):
     for asked, words in (
         ("", "Album"),
         ("order=duration", "Longest first"),
@@ -749,13 +749,13 @@ def test_the_page_sorts_by_plain_words(page):
     assert len(shown[0]) == 6 and shown[0] == shown[1][::-1]
 
 
-def test_behind_the_last_change_there_is_none_older(page):
+def test_no_older_changes_after_the_last_one(page):
     run = page.post("/api/genres", {"ids": [page.track("combo first")["id"]], "genres": ["Jazz"]})["run"]
     assert "There are no older changes" in page.get(f"/history/{run}?before=1").text
     page.post(f"/api/runs/{run}/undo")
 
 
-def test_the_page_that_was_asked_for_is_the_page_that_is_shown(page):
+def test_the_requested_page_is_shown_after_login(page):
     for path in (
         "/",
         "/library",
@@ -781,7 +781,7 @@ def test_what_is_not_written_is_never_called_sure():
     assert describe_confidence(None, 0.78) == "not analysed"
 
 
-def test_serve_says_what_is_wrong(made, program):
+def test_serve_reports_errors(made, program):
     _, _, page = made
     done = program("serve", "--port", str(page.port), status=1)
     assert "in use" in done.stderr and "web.port" in done.stderr and len(done.stderr.splitlines()) == 1
@@ -791,7 +791,7 @@ def test_serve_says_what_is_wrong(made, program):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_without_the_extra_serve_says_which(program, tmp_path):
+def test_without_the_extra_serve_names_it(program, tmp_path):
     (tmp_path / "flask.py").write_text("raise ModuleNotFoundError('no flask', name='flask')")
     done = subprocess.run(
         program.command("serve"), env=program.environment(PYTHONPATH=str(tmp_path)), capture_output=True, text=True

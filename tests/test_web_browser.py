@@ -127,7 +127,7 @@ def genres_in(path: Path) -> list[str]:
     return mediafile.MediaFile(path).genres or []
 
 
-def test_drop_a_song_and_see_and_hear_its_genre(page, browser, tmp_path):
+def test_drop_a_song_see_its_genre_and_play_it(page, browser, tmp_path):
     song = media.make("wma", tmp_path, source=media.CLASSICAL)
     drop(browser, page, song)
     until(lambda: one(browser, "[data-genre]").text == "Classical", "the genre")
@@ -166,7 +166,7 @@ def test_several_songs_make_a_playlist_that_plays_on(page, browser, tmp_path):
     until(lambda: not all_of(browser, "[data-playlist] li"))
 
 
-def test_of_silence_the_page_guesses_nothing(page, browser, tmp_path):
+def test_the_page_guesses_nothing_for_silence(page, browser, tmp_path):
     silent = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
     drop(browser, page, silent)
@@ -177,7 +177,7 @@ def test_of_silence_the_page_guesses_nothing(page, browser, tmp_path):
     assert one(browser, "[data-genre-input]").get_attribute("value") == ""
 
 
-def test_a_wrong_file_is_told_of(page, browser, tmp_path):
+def test_a_wrong_file_is_reported(page, browser, tmp_path):
     text, broken = tmp_path / "notes.txt", tmp_path / "broken.mp3"
     text.write_text("no song")
     broken.write_text("no song")
@@ -189,7 +189,7 @@ def test_a_wrong_file_is_told_of(page, browser, tmp_path):
     browser.get_log("browser")  # a browser notes each refusal
 
 
-def test_find_hear_correct_and_take_back(music, page, browser):
+def test_find_play_correct_and_undo(music, page, browser):
     song = music / "Combo" / "jam-0.mp3"
     before = song.read_bytes()
     browser.get(page.address + "/library")
@@ -275,7 +275,7 @@ def undecided(tmp_path_factory):
         yield own, music
 
 
-def test_a_song_that_cannot_be_shown_is_passed_over_and_nothing_else_is_written(undecided, browser):
+def test_a_song_that_cannot_be_shown_is_skipped(undecided, browser):
     own, music = undecided
     order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
     browser.get(own.address + "/unsure")
@@ -308,7 +308,7 @@ def test_what_is_accepted_is_what_is_shown(program, browser, tmp_path):
         browser.get("about:blank")
 
 
-def test_an_older_message_takes_back_its_own_decision(undecided, browser):
+def test_undo_in_an_older_message_undoes_its_own_decision(undecided, browser):
     own, music = undecided
     order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
     browser.get(own.address + "/unsure")
@@ -364,7 +364,7 @@ def test_filters_narrow_and_pages_turn(page, browser):
     assert shown == sorted(shown, reverse=True)
 
 
-def test_back_shows_what_the_address_says(page, browser):
+def test_back_restores_the_filters_of_the_address(page, browser):
     browser.get(page.address + "/library")
     browser.execute_script(
         "const s = document.querySelector('#status'); s.value = 'unsure';"
@@ -404,7 +404,7 @@ def test_the_focus_stays_where_something_was_done(page, browser):
     until(lambda: browser.execute_script("return document.activeElement.textContent") == "undone", "the focus")
 
 
-def test_a_damaged_database_is_told_of(program, browser, tmp_path):
+def test_a_damaged_database_is_reported(program, browser, tmp_path):
     program.scan(media.make("flac", tmp_path / "music"))
     with serving(program) as own:
         browser.get(own.address + "/")

@@ -79,12 +79,12 @@ def test_the_machine_s_own_names_are_served(page, host):
     ],
 )
 @pytest.mark.parametrize("path", ["/api/accept", "/api/genres", "/api/runs/1/undo", "/api/uploads", "/api/logout"])
-def test_another_page_changes_nothing(page, headers, path):
+def test_another_site_cannot_change_anything(page, headers, path):
     answer = page.ask("POST", path, b"{}", {"Content-Type": "text/plain", **headers})
     assert answer.status == 403
 
 
-def test_another_page_may_link_but_not_look_in(page):
+def test_another_site_may_link_but_not_read(page):
     visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     assert page.ask("GET", "/library", headers=visit).status == 200
     assert page.ask("GET", "/api/tracks", headers=visit).status == 403
@@ -265,7 +265,7 @@ def test_static_files_are_those_of_the_page(page, path):
     assert answer.status in {308, 400, 404} and b"root:" not in answer.body
 
 
-def test_a_row_that_became_a_link_or_a_pipe_is_not_followed(program, tmp_path):
+def test_a_file_replaced_by_a_link_or_pipe_is_not_opened(program, tmp_path):
     music, secret = tmp_path / "music", tmp_path / "secret"
     secret.mkdir()
     (secret / "song.flac").write_bytes(b"secret")
@@ -288,7 +288,7 @@ def test_a_row_that_became_a_link_or_a_pipe_is_not_followed(program, tmp_path):
 # --- bombs, greed and patience ---
 
 
-def test_what_is_too_large_is_not_read(page):
+def test_a_body_that_is_too_large_is_not_read(page):
     for path, length in (("/api/uploads", 3 << 20), ("/api/uploads", 1 << 40), ("/api/accept", 2 << 20)):
         connection = http.client.HTTPConnection(page.host, page.port, timeout=20)
         connection.putrequest("POST", path)
@@ -302,7 +302,7 @@ def test_what_is_too_large_is_not_read(page):
         connection.close()
 
 
-def test_a_body_of_unknown_length_is_not_taken(page):
+def test_a_body_of_unknown_length_is_refused(page):
     connection = http.client.HTTPConnection(page.host, page.port, timeout=20)
     connection.putrequest("POST", "/api/uploads")
     for name, value in {**CHANGING, "X-File-Name": "a.mp3", "Transfer-Encoding": "chunked"}.items():
@@ -325,7 +325,7 @@ def test_a_body_of_unknown_length_is_not_taken(page):
         ("/api/uploads", {**CHANGING, "Content-Length": "-1"}, 400),
     ],
 )
-def test_every_refusal_under_the_api_is_told_in_json(page, path, headers, status):
+def test_every_refusal_below_the_api_is_json(page, path, headers, status):
     with contextlib.closing(http.client.HTTPConnection(page.host, page.port, timeout=20)) as connection:
         connection.putrequest("POST", path, skip_host="Host" in headers)
         for name, value in {"Content-Length": "1000", **headers}.items():
@@ -426,7 +426,7 @@ def until_closed(connection: socket.socket) -> bool:
     return False
 
 
-def test_slow_listeners_hold_no_thread(made, program, tmp_path):
+def test_slow_clients_hold_no_thread(made, program, tmp_path):
     wav = tmp_path / "music" / "long.wav"
     wav.parent.mkdir()
     media.ffmpeg("-f", "lavfi", "-i", "anoisesrc=d=200:r=44100", "-ac", "2", wav)
@@ -478,7 +478,7 @@ def test_a_killed_server_s_songs_are_removed_at_the_next_start(program):
     assert list(cache.iterdir()) == []
 
 
-def test_songs_that_nobody_looks_at_are_removed(program):
+def test_unused_songs_are_removed(program):
     cache = program.home / ".cache/genrify-tagger/page"
     with serving(program, GENRIFY_WEB__KEEP_MINUTES="0.05") as page:
         upload = page.heard(media.master("flac"))

@@ -43,7 +43,7 @@ def count_processes(pool: Workers) -> int:
     return pool._busy + len(pool._resting)
 
 
-def test_listens_to_a_song(workers, tmp_path):
+def test_analyses_a_song(workers, tmp_path):
     assert listens(workers, tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_listens_to_a_song(workers, tmp_path):
         (bad_tasks.raise_odd_error, WorkerError, "ZeroDivisionError: odd"),
     ],
 )
-def test_a_bad_file_costs_only_itself(workers, tmp_path, task, error, words):
+def test_a_bad_file_fails_alone(workers, tmp_path, task, error, words):
     with pytest.raises(error, match=words) as caught:
         workers._call("bad.mp3", task, interruptible=True)
     assert caught.value.path == "bad.mp3"
@@ -79,7 +79,7 @@ def test_processes_that_cannot_be_started_are_no_files_fault_and_are_started_lat
         assert listens(pool, tmp_path)
 
 
-def test_last_words_are_kept_for_whoever_looks_for_the_reason(workers, caplog):
+def test_stderr_of_a_crashed_worker_is_logged(workers, caplog):
     with caplog.at_level("DEBUG", "genrify_tagger"), pytest.raises(WorkerCrashedError):
         workers._call("bad.mp3", bad_tasks.crash, interruptible=True)
     assert "last words" in caplog.text
@@ -109,7 +109,7 @@ def children(process):
     return [child for thread in threads for child in thread.read_text().split()]
 
 
-def test_a_crash_leaves_a_neighbour_alone(tmp_path):
+def test_a_crash_does_not_affect_other_workers(tmp_path):
     with Workers(jobs=2, segments=4) as pool:
         listens(pool, tmp_path)
         crashes = []
@@ -127,7 +127,7 @@ def test_a_crash_leaves_a_neighbour_alone(tmp_path):
         assert len(crashes) == 1
 
 
-def test_signals_for_all_processes_are_the_parents_business(workers):
+def test_workers_ignore_signals_to_the_process_group(workers):
     assert workers._call("good.mp3", bad_tasks.be_told_to_end, interruptible=True) == "done"
 
 
@@ -170,7 +170,7 @@ SHIFTING = textwrap.dedent(
 )
 
 
-def test_the_clock_may_be_set_forward_and_back_while_a_file_is_heard(tmp_path):
+def test_the_clock_may_be_set_while_a_file_is_analysed(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(CLOCK)
     (tmp_path / "shift").touch()
     (tmp_path / "shifting.py").write_text(SHIFTING)
@@ -187,7 +187,7 @@ def test_the_clock_may_be_set_forward_and_back_while_a_file_is_heard(tmp_path):
     assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
 
 
-def test_text_is_no_audio(workers, tmp_path):
+def test_a_text_file_is_not_audio(workers, tmp_path):
     text = tmp_path / "text.flac"
     text.write_text("words, words\n" * 100)
     with pytest.raises(DecodeError) as caught:
@@ -195,7 +195,7 @@ def test_text_is_no_audio(workers, tmp_path):
     assert caught.value.path == str(text)
 
 
-def test_interrupt_ends_listening_at_once_but_answers_a_write_in_hand(tmp_path):
+def test_interrupt_ends_analyses_but_not_the_check_of_a_write(tmp_path):
     song = str(media.make("flac", tmp_path))
     with Workers(jobs=2, segments=4) as pool:
         pool.probe(song)
@@ -269,7 +269,7 @@ def test_processes_outlive_the_thread_that_first_needed_them():
         assert found[0] == found[1]
 
 
-def test_an_interrupt_never_costs_a_write_in_hand_its_proof(tmp_path):
+def test_an_interrupt_never_prevents_the_verification_of_a_write(tmp_path):
     song = str(media.make("flac", tmp_path))
     for _ in range(8):
         with Workers(jobs=2, segments=2) as pool:

@@ -25,11 +25,11 @@ def test_junk_counts_as_none(junk):
     assert verdict((junk,)) == WriteDecision("tagged", ("Rock",))
 
 
-def test_what_is_there_is_kept_by_default():
+def test_a_present_genre_is_kept_by_default():
     assert verdict(("Shoegaze",)).status == "kept"
 
 
-def test_merge_adds_behind():
+def test_merge_appends():
     rules = replace(RULES, existing="merge")
     assert verdict(("Shoegaze",), rules=rules) == WriteDecision("tagged", ("Shoegaze", "Rock"))
     assert verdict(("shoegaze", "ROCK"), rules=rules).status == "kept"
@@ -47,14 +47,14 @@ def test_unsure_is_never_written():
 
 
 @pytest.mark.parametrize("provenance", [Provenance.UNDONE, Provenance.CHANGED_SINCE])
-def test_what_others_changed_is_respected_until_forced(provenance):
+def test_changes_by_others_are_respected_unless_forced(provenance):
     assert verdict((), provenance=provenance).status == "skipped"
     assert verdict(("Own",), provenance=provenance, rules=replace(RULES, existing="replace")).status == "kept"
     assert verdict((), provenance=provenance, force=True) == WriteDecision("tagged", ("Rock",))
     assert verdict((), provenance=provenance, reanalyse=True).status == "skipped"
 
 
-def test_a_humans_word_is_never_overruled():
+def test_a_genre_set_by_hand_is_never_replaced():
     rules = replace(RULES, existing="replace")
     assert (
         verdict(("Own",), provenance=Provenance.SET_BY_HAND, rules=rules, force=True, reanalyse=True).status == "kept"
@@ -62,7 +62,7 @@ def test_a_humans_word_is_never_overruled():
     assert verdict((), provenance=Provenance.SET_BY_HAND, force=True).status == "kept"
 
 
-def test_our_own_genre_changes_only_on_a_new_hearing():
+def test_a_genre_of_this_program_changes_only_on_reanalysis():
     assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US).status == "kept"
     assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US, reanalyse=True) == WriteDecision("tagged", ("Rock",))
     assert verdict(("Pop",), UNSURE, provenance=Provenance.WRITTEN_BY_US, reanalyse=True).status == "kept"
