@@ -15,7 +15,7 @@ from genrify_tagger.tags.memory_budget import MAX_TAG
 from tests import media
 from tests.corpus_chunks import FMT, fmt, sound
 from tests.corpus_mp3 import audio
-from tests.corpus_mp4 import HDLR, _made, item, meta, moved
+from tests.corpus_mp4 import HDLR, audio_atoms, item, meta, moved
 from tests.corpus_rest import EXTENDED, LIBRARY, _asf, asf_object, attribute, extension, library, untagged
 from tests.corpus_rest import HEADER as ASF_HEADER
 from tests.corpus_xiph import _flac, _flac_file
@@ -57,7 +57,7 @@ def _bomb(size: int) -> bytes:
 def deep() -> Iterator[Hostile]:
     yield Hostile("deep-chapters.mp3", tag(4, [_chapters(3000), genre_frame(4, "Rock")]) + audio())
     yield Hostile("deep-contents.mp3", tag(4, [_contents(3000)]) + audio())
-    ftyp, mdat = _made("m4a-aac")[b"ftyp"], _made("m4a-aac")[b"mdat"]
+    ftyp, mdat = audio_atoms("m4a-aac")[b"ftyp"], audio_atoms("m4a-aac")[b"mdat"]
     for name in (b"moov", b"udta", b"meta", b"trak", b"ilst", b"\xa9gen"):
         yield Hostile(f"deep-{name.hex()}.m4a", ftyp + _nested(name, 20_000) + mdat)
         yield Hostile(f"deep-moov-{name.hex()}.m4a", ftyp + mdat + atom(b"moov", _nested(name, 20_000)))
@@ -112,9 +112,9 @@ def limits() -> Iterator[Hostile]:
     yield Hostile(
         "data-200000.m4a", _m4a(atom(b"udta", meta([atom(b"\xa9gen", atom(b"data", bytes(8), b"x") * 200_000)])))
     )
-    yield Hostile("atom-of-one.m4a", _made("m4a-aac")[b"ftyp"] + b"\0\0\0\1moov" + bytes(8) + bytes(100))
+    yield Hostile("atom-of-one.m4a", audio_atoms("m4a-aac")[b"ftyp"] + b"\0\0\0\1moov" + bytes(8) + bytes(100))
     yield Hostile(
-        "atom-claims-exabytes.m4a", _made("m4a-aac")[b"ftyp"] + b"\0\0\0\1moov\x7f" + b"\xff" * 7 + bytes(100)
+        "atom-claims-exabytes.m4a", audio_atoms("m4a-aac")[b"ftyp"] + b"\0\0\0\1moov\x7f" + b"\xff" * 7 + bytes(100)
     )
     yield Hostile("meta-short.m4a", _m4a(atom(b"udta", atom(b"meta", b"\0"))))
     yield Hostile("offsets-claim-4g.m4a", _m4a(b"").replace(b"stco\0\0\0\0\0\0\0", b"stco\0\0\0\0\xff\xff\xff"))
@@ -167,7 +167,7 @@ def largest() -> Iterator[Hostile]:
 
 
 def _m4a(udta: bytes) -> bytes:
-    tops = _made("m4a-aac")
+    tops = audio_atoms("m4a-aac")
     moov = atom(b"moov", tops[b"moov"][8:], udta)
     return tops[b"ftyp"] + moved(moov, len(tops[b"ftyp"]) + len(moov)) + tops[b"mdat"]
 
@@ -286,7 +286,7 @@ def made() -> Iterator[Hostile]:
 def giants(folder: Path) -> list[Path]:
     """Make files that are huge but for the most part holes."""
     flac, mp4 = _flac_file([]), _m4a(b"")
-    ftyp = _made("m4a-aac")[b"ftyp"]
+    ftyp = audio_atoms("m4a-aac")[b"ftyp"]
     comm = b"COMM\0\0\0\x12\0\1\x7f\xff\xff\xff\0\x10\x40\x0e\xac\x44" + bytes(6)
     tree = b"\xc0\0\0\0moov\xb0\0\0\0udta\xa0\0\0\0meta\0\0\0\0" + HDLR + b"\x90\0\0\0ilst"
     head = b"RIFF\xff\xff\xff\xffWAVE" + chunk(b"fmt ", FMT) + b"data\xff\xff\xff\xff"

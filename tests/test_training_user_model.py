@@ -23,7 +23,7 @@ from genrify_tagger.training import export_user_model, trainable_networks, train
 from genrify_tagger.training.datasets import Clip, open_dataset  # noqa: E402
 from genrify_tagger.training.decoded_cache import DecodedClip, decode_clips  # noqa: E402
 from genrify_tagger.training.evaluation import evaluate_predictions  # noqa: E402
-from genrify_tagger.training.inference import find_sidecar, predict_datasets  # noqa: E402
+from genrify_tagger.training.inference import open_model, predict_datasets  # noqa: E402
 from genrify_tagger.training.target_classes import choose_classes  # noqa: E402
 from genrify_tagger.training.training_batches import EpochBatches, draw_clips  # noqa: E402
 from genrify_tagger.training.training_loop import TrainingOptions  # noqa: E402
@@ -134,7 +134,7 @@ def test_everything_is_written(trained):
 
 def test_what_is_written_runs_in_the_tagger(trained, dataset):
     model, _ = trained
-    classifier = Classifier(find_sidecar(str(model.folder)))
+    classifier = Classifier(str(model.folder))
     mel = log_mel(noise()[np.newaxis])
     outputs = classifier.predict(mel)
     assert outputs["own"].shape == (1, 3) and outputs["own"].sum() == pytest.approx(1, abs=1e-4)
@@ -146,7 +146,7 @@ def test_what_is_written_runs_in_the_tagger(trained, dataset):
 
 def test_it_can_be_evaluated_and_reports_training_clips(trained, dataset):
     model, _ = trained
-    predictions = predict_datasets([dataset], find_sidecar(str(model.folder)), vocabulary="own", jobs=1, progress=False)
+    predictions = predict_datasets([dataset], *open_model(str(model.folder), "own"), jobs=1, progress=False)
     report = evaluate_predictions(predictions)
     assert (report.n_tracks, report.n_trained_on) == (18, 18)
 
@@ -286,7 +286,7 @@ def test_training_from_musicnn(folder, dataset, plan, monkeypatch):
     assert model.agreement < export_user_model.TOLERANCE
     sidecar = json.loads((model.folder / "genrify.json").read_text())
     assert len(sidecar["tags"]) == 50 and sidecar["embedding_size"] == 200
-    outputs = Classifier(find_sidecar(str(model.folder))).predict(log_mel(noise()[np.newaxis]))
+    outputs = Classifier(str(model.folder)).predict(log_mel(noise()[np.newaxis]))
     assert outputs["gtzan"].shape == (1, 10) and outputs["tags"].shape == (1, 50)
 
 
