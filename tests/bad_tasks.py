@@ -1,4 +1,4 @@
-"""What hostile files make a decoder do, as functions that a worker process can be given."""
+"""Tasks for worker processes that behave like a decoder on hostile files: crash, hang, take too much memory."""
 
 from __future__ import annotations
 

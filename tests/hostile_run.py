@@ -1,4 +1,4 @@
-"""What a hostile file may cost and do: nothing but an error in plain words, in little time and little memory."""
+"""Run a hostile file through the tag code and check the limits: only plain errors, little time, little memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a file holds besides its genre, told by readers that share nothing with the program under test.
+"""List what a file holds besides its genre, with readers that share no code with the program under test.
 
-exiftool and FFmpeg are asked for many files at once, since starting them costs more than reading; Ogg pages and MP4
-atoms are listed here, because in these a write must move what it leaves alone.
+exiftool and FFmpeg read many files at once, since starting them costs more than reading; Ogg pages and MP4 atoms are
+listed here, because a write may move parts that it does not change.
 """
 
 from __future__ import annotations

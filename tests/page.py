@@ -100,8 +100,8 @@ class Page:
         assert answer.status == status, (answer.status, answer.body[:500])
         return answer.json
 
-    def heard(self, song: Path | bytes, name: str | None = None) -> Any:
-        """Drop a song and wait until it was listened to."""
+    def analysed(self, song: Path | bytes, name: str | None = None) -> Any:
+        """Upload a song and wait until it is analysed."""
         upload = self.upload(song, name)
         deadline = time.monotonic() + PATIENCE
         while upload["state"] in {"waiting", "analysing"}:

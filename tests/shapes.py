@@ -1,4 +1,4 @@
-"""What a shape of the tag corpus is, and how it is asked for."""
+"""The type of the tag corpus' entries: a shape of tags, and how to build it."""
 
 from __future__ import annotations
 

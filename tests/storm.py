@@ -1,4 +1,4 @@
-"""A day of a music server in fast motion: what users, downloaders and other taggers do to files meanwhile.
+"""A day of a music server in fast motion: what users, downloaders and other taggers do to files.
 
 `World` does random things to songs in several roots and knows of each what must hold in the end. Songs are MP3s
 cut out of one another frame by frame, so that there are many, and their audio can be compared byte for byte.

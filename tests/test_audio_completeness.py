@@ -1,4 +1,4 @@
-"""How much of a stated length is there: real encoders' files of every container, cut anywhere, and whole odd ones."""
+"""Incomplete files: real encoders' files of every container, truncated anywhere, and odd but complete ones."""
 
 from __future__ import annotations
 

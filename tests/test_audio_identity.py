@@ -1,4 +1,4 @@
-"""Who a song is and how long it is, whatever was done to its tags, its name or its container."""
+"""The audio key and duration of a song, whatever was done to its tags, its name or its container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever lies in a folder: one plain line for what cannot be done, exit 1, no traceback, and the rest is tagged."""
+"""Bad files in a folder: one line for each, exit status 1, no traceback, and the others are tagged."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""From labels to the user's names: the plugin's own rules, and lastgenre's as lastgenre itself applies them."""
+"""From labels to genre names: the plugin's own rules, and lastgenre's as lastgenre itself applies them."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from tests.beets_library import need_beets
 
 LABELS = ["hiphop", "disco", "metal", "jazz", "classical", "country", "reggae", "rock", "pop", "blues"]
 
-# What lastgenre makes of the same genres: asked of the plugin itself, in a process of its own, without its network.
+# The genres that lastgenre itself resolves the same names to, in a separate process, without network.
 ASK_LASTGENRE = """
 import json, sys
 from beets import config, plugins

@@ -1,4 +1,4 @@
-"""`beet import` with the plugin: quiet and timid, copy and move; never aborted, never slower for nothing."""
+"""`beet import` with the plugin: quiet and timid, copy and move; never aborted, no needless analysis."""
 
 import json
 
@@ -19,19 +19,19 @@ from tests.beets_library import (
 
 
 def in_step(beets: Beets) -> None:
-    """Hold that neither `beet update` nor `beet write` sees anything odd."""
+    """Check that neither `beet update` nor `beet write` has anything to do."""
     assert beets("update").stdout == ""
     assert beets("write", "--pretend").stdout == ""
 
 
 def as_a_scan_sees_it(beets: Beets, *, reason: str = "tagged earlier") -> None:
-    """Hold that a scan knows the genres for ours, without listening again."""
+    """Check that a scan recognises the genres as this program's, without a new analysis."""
     results = beets.program.scan(beets.music, "--min-confidence", "0.05")
     assert [(r["status"], r["reason"], r["cached"]) for r in results] == [("kept", reason, True)] * 4
 
 
 def commands(beets: Beets) -> list[str]:
-    """Return what was run, the newest first, as far as the journal knows of it."""
+    """Return the commands in the journal, the newest first."""
     runs = beets.program("history", "--all", "--format", "jsonl").stdout.splitlines()
     return [json.loads(run)["command"] for run in runs]
 

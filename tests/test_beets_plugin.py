@@ -1,4 +1,4 @@
-"""`beet genrify` on a real library, and what beets' own commands say afterwards."""
+"""`beet genrify` on a real library, and beets' own commands afterwards."""
 
 import contextlib
 import json

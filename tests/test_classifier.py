@@ -1,4 +1,4 @@
-"""The shipped model on real clips, and what happens to one that is missing, damaged or not what it says."""
+"""The shipped model on real clips, and models that are missing, damaged or inconsistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees: a live display on a terminal that leaves nothing behind, and none in a pipe."""
+"""The live display: on a terminal, where it is wiped at the end, and never in a pipe."""
 
 import json
 import os

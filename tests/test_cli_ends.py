@@ -1,4 +1,4 @@
-"""How commands end: what they say last, and the exit status, seen with the installed program."""
+"""How commands end: closing lines and exit statuses."""
 
 from __future__ import annotations
 

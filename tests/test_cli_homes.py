@@ -1,4 +1,4 @@
-"""A user without a home folder, or with one that may not be entered: one plain line, or success if all is named."""
+"""A user without a home folder, or with one that may not be entered: one line, or success if the paths are given."""
 
 from __future__ import annotations
 

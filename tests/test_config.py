@@ -1,4 +1,4 @@
-"""Settings: defaults, file, environment, command line; and what is said when one of them is wrong."""
+"""Settings: defaults, file, environment, command line; and the messages if one of them is wrong."""
 
 from __future__ import annotations
 

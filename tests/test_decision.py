@@ -1,4 +1,4 @@
-"""Decisions: silence, doubt, several genres, and calibration within its bounds."""
+"""Decisions: silence, unsure songs, several genres, calibration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Three:
     alike: tuple[str, ...] = ()
 
 
-def heard(rows, outside=None, levels=None, vocabulary=None, **options) -> Decision:
+def decided(rows, outside=None, levels=None, vocabulary=None, **options) -> Decision:
     rows = np.array(rows, np.float32)
     outside = np.zeros(len(rows)) if outside is None else np.array(outside)
     levels = np.full(len(rows), -20.0) if levels is None else np.array(levels)
@@ -36,7 +36,7 @@ def heard(rows, outside=None, levels=None, vocabulary=None, **options) -> Decisi
 
 
 def test_the_label_most_segments_agree_on_is_given():
-    decision = heard([[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
+    decision = decided([[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
     assert decision.genres == ("jazz",)
     assert decision.reason is None
     assert decision.confidence == pytest.approx(1.9 / 3, abs=1e-6)
@@ -45,57 +45,57 @@ def test_the_label_most_segments_agree_on_is_given():
 
 def test_labels_alike_win_together_and_keep_their_sum():
     rows = [[0.3, 0.38, 0.32]]
-    plain = heard(rows, min_confidence=0)
+    plain = decided(rows, min_confidence=0)
     assert plain.genres == ("jazz",)
     together = Three(alike=("blues", "rock"), calibration={"alike": 0.5})
-    decision = heard(rows, vocabulary=together, min_confidence=0)
+    decision = decided(rows, vocabulary=together, min_confidence=0)
     assert decision.scores["blues"] + decision.scores["rock"] == pytest.approx(0.62, abs=1e-6)
     assert decision.scores["rock"] == pytest.approx(0.62 * 0.32**2 / (0.32**2 + 0.3**2), abs=1e-6)
     assert decision.genres == ("jazz",)
-    sharper = heard(rows, vocabulary=replace(together, calibration={"alike": 0.1}), min_confidence=0)
+    sharper = decided(rows, vocabulary=replace(together, calibration={"alike": 0.1}), min_confidence=0)
     assert sharper.genres == ("rock",)
     assert sharper.scores["jazz"] == pytest.approx(0.38, abs=1e-6)
 
 
 def test_an_unsure_decision_names_confidence_and_threshold():
-    decision = heard([[0.3, 0.41, 0.29]])
+    decision = decided([[0.3, 0.41, 0.29]])
     assert decision.genres == ()
     assert decision.reason == "confidence 0.41 below 0.60"
     assert decision.confidence == pytest.approx(0.41, abs=1e-6)
 
 
 def test_numbers_that_round_alike_get_more_digits():
-    assert heard([[0.3, 0.598, 0.102]]).reason == "confidence 0.598 below 0.600"
+    assert decided([[0.3, 0.598, 0.102]]).reason == "confidence 0.598 below 0.600"
 
 
 def test_the_callers_threshold_overrides_the_models():
     rows = [[0.1, 0.5, 0.4]]
-    assert heard(rows).genres == ()
-    assert heard(rows, min_confidence=0.5 - 1e-6).genres == ("jazz",)
-    assert heard([[0, 1, 0]], min_confidence=1.0).genres == ()
-    assert heard([[1 / 3, 1 / 3, 1 / 3]], min_confidence=0.0).genres == ("blues",)
+    assert decided(rows).genres == ()
+    assert decided(rows, min_confidence=0.5 - 1e-6).genres == ("jazz",)
+    assert decided([[0, 1, 0]], min_confidence=1.0).genres == ()
+    assert decided([[1 / 3, 1 / 3, 1 / 3]], min_confidence=0.0).genres == ("blues",)
 
 
 def test_silence_is_unsure_and_its_scores_are_even():
-    decision = heard([[0, 1, 0], [0, 1, 0]], levels=[-60.0, -120.0])
+    decision = decided([[0, 1, 0], [0, 1, 0]], levels=[-60.0, -120.0])
     assert decision == Decision((), 0.0, dict.fromkeys(LABELS, 1 / 3), "silence")
 
 
 def test_silent_segments_do_not_count():
     rows = [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
-    assert heard(rows, levels=[-70, -30, -61]).genres == ("jazz",)
-    assert heard(rows, levels=[-59, -30, -59]).genres == ("blues",)
+    assert decided(rows, levels=[-70, -30, -61]).genres == ("jazz",)
+    assert decided(rows, levels=[-59, -30, -59]).genres == ("blues",)
 
 
 def test_a_segment_counts_by_how_far_any_label_fits_it():
-    decision = heard([[0.9, 0.1, 0], [0.1, 0.9, 0]], outside=[0.9, 0.1])
+    decision = decided([[0.9, 0.1, 0], [0.1, 0.9, 0]], outside=[0.9, 0.1])
     assert decision.scores["jazz"] == pytest.approx(0.82, abs=1e-6)
 
 
 def test_music_outside_the_vocabulary_lowers_confidence_but_not_scores():
     vocabulary = Three(calibration={"inside": 1.0, "bias": -1.0})
     row = [[0.1, 0.8, 0.1]]
-    inside, outside = (heard(row, outside=[share], vocabulary=vocabulary) for share in (0.05, 0.9))
+    inside, outside = (decided(row, outside=[share], vocabulary=vocabulary) for share in (0.05, 0.9))
     assert inside.genres == ("jazz",)
     assert outside.genres == ()
     assert outside.confidence < 0.3 < 0.8 < inside.confidence
@@ -103,36 +103,36 @@ def test_music_outside_the_vocabulary_lowers_confidence_but_not_scores():
 
 
 def test_everything_outside_is_unsure_not_an_error():
-    decision = heard([[0.1, 0.8, 0.1]], outside=[1.0], vocabulary=Three(calibration={"inside": 1.0}))
+    decision = decided([[0.1, 0.8, 0.1]], outside=[1.0], vocabulary=Three(calibration={"inside": 1.0}))
     assert decision.genres == ()
     assert sum(decision.scores.values()) == pytest.approx(1)
 
 
 def test_several_genres_only_where_the_further_ones_carry_weight():
-    assert heard([[0.62, 0.36, 0.02]], max_genres=2).genres == ("blues", "jazz")
-    assert heard([[0.62, 0.36, 0.02]], max_genres=3).genres == ("blues", "jazz")
-    assert heard([[0.62, 0.36, 0.02]]).genres == ("blues",)
-    assert heard([[0.72, 0.2, 0.08]], max_genres=3).genres == ("blues",)
+    assert decided([[0.62, 0.36, 0.02]], max_genres=2).genres == ("blues", "jazz")
+    assert decided([[0.62, 0.36, 0.02]], max_genres=3).genres == ("blues", "jazz")
+    assert decided([[0.62, 0.36, 0.02]]).genres == ("blues",)
+    assert decided([[0.72, 0.2, 0.08]], max_genres=3).genres == ("blues",)
     picky = Three(calibration={"companion": 0.4})
-    assert heard([[0.62, 0.36, 0.02]], max_genres=2, vocabulary=picky).genres == ("blues",)
+    assert decided([[0.62, 0.36, 0.02]], max_genres=2, vocabulary=picky).genres == ("blues",)
 
 
 def test_a_label_alike_with_others_gains_by_what_they_have():
     calibration = {"top": 0.5, "group": 0.5}
     alone, together = (
-        heard([[0.1, 0.5, 0.4]], vocabulary=Three(calibration=calibration, alike=alike)).confidence
+        decided([[0.1, 0.5, 0.4]], vocabulary=Three(calibration=calibration, alike=alike)).confidence
         for alike in ((), ("jazz", "rock"))
     )
     assert alone == pytest.approx(0.5, abs=1e-6)
     assert together == pytest.approx(0.75, abs=1e-6)  # the odds 1 and 9, half of each
-    other = heard([[0.6, 0.2, 0.2]], vocabulary=Three(calibration=calibration, alike=("jazz", "rock")))
+    other = decided([[0.6, 0.2, 0.2]], vocabulary=Three(calibration=calibration, alike=("jazz", "rock")))
     assert other.confidence == pytest.approx(0.6, abs=1e-6)
 
 
 def test_temperature_sharpens_and_flattens():
     row = [[0.2, 0.5, 0.3]]
     sharp, plain, flat = (
-        heard(row, vocabulary=Three(calibration={"temperature": t})).scores["jazz"] for t in (0.5, 1.0, 2.0)
+        decided(row, vocabulary=Three(calibration={"temperature": t})).scores["jazz"] for t in (0.5, 1.0, 2.0)
     )
     assert sharp > plain > flat > 1 / 3
     assert sharp == pytest.approx(0.25 / 0.38, abs=1e-6)
@@ -147,7 +147,7 @@ def test_temperature_sharpens_and_flattens():
     ),
 )
 def test_confidence_is_a_probability_and_scores_sum_to_one(rows, outside, levels, numbers):
-    decision = heard(rows + 1e-9, outside=outside, levels=levels, vocabulary=replace(Three(), calibration=numbers))
+    decision = decided(rows + 1e-9, outside=outside, levels=levels, vocabulary=replace(Three(), calibration=numbers))
     assert 0 <= decision.confidence <= 1
     assert sum(decision.scores.values()) == pytest.approx(1)
     assert (decision.reason is None) == bool(decision.genres)

@@ -1,4 +1,4 @@
-"""A dry run refuses what the real run refuses, in the same words, and promises nothing else."""
+"""A dry run refuses what the real run refuses, with the same messages."""
 
 from __future__ import annotations
 

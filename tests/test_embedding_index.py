@@ -1,4 +1,4 @@
-"""What sounds like a song: exact against a plain computation, current after a scan, and through the command."""
+"""Similar songs: exact against a plain computation, up to date after a scan, and through the command."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""Hostile files, by the thousand: nothing worse than one plain line each, in bounded time and memory.
+"""Hostile files, by the thousand: at worst one plain error message each, in bounded time and memory.
 
-The usual run takes about a minute. The night's run is asked for by its marker, with its size and seed in the
-environment:
+The usual run takes about a minute. The long run has the marker `torture`, with its size and seed in the environment:
 
     GENRIFY_HOSTILE_COUNT=100000 GENRIFY_HOSTILE_SEED=7 pytest -m torture tests/test_hostile.py
 
-A failing mutant is made again by `tests.hostile.mutant(seed, index)`; both numbers are its file's name.
+A failing mutant is reproduced by `tests.hostile.mutant(seed, index)`; both numbers are in its file's name.
 """
 
 from __future__ import annotations
@@ -122,15 +121,15 @@ def test_workers_survive_and_stay_within_their_limits(folder: Path) -> None:
     before = {path: (digest(path), path.stat().st_mtime_ns) for path in files}
     limits = Limits(time_limit=3.0)
     with Workers(jobs=2, segments=8, limits=limits) as workers:
-        outcomes = Counter(_hear(workers, path, limits) for path in files)
+        outcomes = Counter(_analyse(workers, path, limits) for path in files)
         song = media.make("mp3-v2.4", folder, "song")
         assert isinstance(workers.analyse(str(song), duration=workers.probe(str(song)).duration), Analysis)
-    assert outcomes["heard"] > 30
+    assert outcomes["analysed"] > 30
     assert outcomes["DecodeError"] > 30
     assert {path: (digest(path), path.stat().st_mtime_ns) for path in files} == before
 
 
-def _hear(workers: Workers, path: Path, limits: Limits) -> str:
+def _analyse(workers: Workers, path: Path, limits: Limits) -> str:
     begin = time.monotonic()
     try:
         sound = workers.probe(str(path))
@@ -139,7 +138,7 @@ def _hear(workers: Workers, path: Path, limits: Limits) -> str:
         assert str(error).isprintable()
         assert time.monotonic() - begin < 2 * limits.time_limit + 10, path.name
         return type(error).__name__
-    return "heard"
+    return "analysed"
 
 
 def scan_and_undo(program: Program, folder: Path) -> Counter[str]:

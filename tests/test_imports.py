@@ -1,4 +1,4 @@
-"""The import rules of the design, held by reading every module's source, and what a start may load."""
+"""The import rules of docs/architecture.md, checked in every module's source, and what a start may load."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BASE = {
     "system_limits",
 }
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
-LISTENING = {"audio", "spectrogram", "classifier"}
-DOORS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which lies outside
-# What a door may use: the pipeline, and the stages that never open a user's file. It only reads the store.
-FOR_DOORS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
+ANALYSIS = {"audio", "spectrogram", "classifier"}
+ENTRY_POINTS = {"watch", "web"}  # and beets_plugin, which is outside of the package
+# What an entry point may use: the pipeline, and the stages that never open a user's file. It only reads the store.
+FOR_ENTRY_POINTS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
 STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change", "mark_missing", "mark_found", "forget"}
 
-# part -> what it may import of the package besides itself: an import may only point to the left
+# part -> what it may import of the package besides itself
 ALLOWED = {
     "errors": set(),
     "analysis": set(),
@@ -49,14 +49,14 @@ ALLOWED = {
     "system_limits": set(),
     "logs": {"errors", "files"},
     **dict.fromkeys(STAGES, BASE),
-    "worker_main": BASE | LISTENING | {"tags"},
+    "worker_main": BASE | ANALYSIS | {"tags"},
     "worker_process": {"worker_main", "system_limits"},
-    "workers": BASE | LISTENING | {"tags", "worker_main", "worker_process"},
-    "pipeline": BASE | STAGES - LISTENING | {"classifier", "worker_main", "workers"},
-    **dict.fromkeys(DOORS, FOR_DOORS | DOORS),
-    "beets_plugin": FOR_DOORS,
+    "workers": BASE | ANALYSIS | {"tags", "worker_main", "worker_process"},
+    "pipeline": BASE | STAGES - ANALYSIS | {"classifier", "worker_main", "workers"},
+    **dict.fromkeys(ENTRY_POINTS, FOR_ENTRY_POINTS | ENTRY_POINTS),
+    "beets_plugin": FOR_ENTRY_POINTS,
     "training": BASE | STAGES - {"config"} | {"workers", "worker_main"},
-    "cli": FOR_DOORS | DOORS | {"training"},
+    "cli": FOR_ENTRY_POINTS | ENTRY_POINTS | {"training"},
     "__main__": {"cli"},
     "models": set(),
     # How the shipped model is made: scripts that no part of the package imports.
@@ -195,11 +195,11 @@ def test_a_part_loads_what_is_heavy_only_inside_a_function(part):
 
 
 def test_only_the_pipeline_changes_file_records():
-    doors = {name: path for name, (part, path) in MODULES.items() if part in {*DOORS, "cli", "beets_plugin"}}
-    assert len(doors) > 50
+    found = {name: path for name, (part, path) in MODULES.items() if part in {*ENTRY_POINTS, "cli", "beets_plugin"}}
+    assert len(found) > 50
     called = {
         (name, node.attr)
-        for name, path in doors.items()
+        for name, path in found.items()
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute)
     }

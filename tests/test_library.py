@@ -1,4 +1,4 @@
-"""Discovery on real folders: every file once, every oddity one problem, no exception."""
+"""Discovery in real folders: every file once, one problem for each unreadable path, no exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A moved song keeps its record and its journal; a copy is a song of its own; an unmounted disk is not gone."""
+"""A moved song keeps its record and its journal; a copy has its own; files on an unmounted disk are not gone."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Files that somebody has open for writing: seen, and left to them."""
+"""Files that another program has open for writing are detected and left alone."""
 
 import os
 import subprocess

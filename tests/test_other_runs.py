@@ -1,4 +1,4 @@
-"""Several processes of the program at once: one of them writes each file, and the others say so."""
+"""Several processes of the program at once: one of them writes each file, and the others name it."""
 
 from __future__ import annotations
 

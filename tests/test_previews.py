@@ -1,4 +1,4 @@
-"""Songs for the eye and for browsers: pictures, titles and Opus, of every kind of file, made in worker processes."""
+"""What workers render for the page: pictures, titles, covers and Opus, for every kind of file."""
 
 from __future__ import annotations
 

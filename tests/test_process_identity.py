@@ -1,4 +1,4 @@
-"""Which process owns a run, and when it counts as gone."""
+"""Which process owns a run, and when it counts as ended."""
 
 from __future__ import annotations
 

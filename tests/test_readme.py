@@ -1,4 +1,4 @@
-"""README is held to the program: its settings, its commands, its set-up lines."""
+"""README agrees with the program: settings, commands, set-up lines."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What each label is worth, read from a small folder laid out like the real one."""
+"""The labels of clips, read from a small folder laid out like the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and the model card say what the build measured, of the model that is shipped."""
+"""README and the model card have the figures that the build measured, for the model that is shipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sounds that are no music: repeatable, of the level asked for, and different from one another."""
+"""Non-musical sounds: reproducible, of the requested level, and different from one another."""
 
 from __future__ import annotations
 

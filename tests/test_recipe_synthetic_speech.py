@@ -1,4 +1,4 @@
-"""Passages read by a synthesiser: always the same, of the length asked for, and synthetic_speech."""
+"""Passages read by a synthesiser: reproducible, and of the requested length."""
 
 from __future__ import annotations
 

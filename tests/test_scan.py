@@ -1,4 +1,4 @@
-"""The main job through the installed program: tag, keep, leave alone, remember, take back."""
+"""The main job, on the command line: tag, keep, leave alone, remember, undo."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_existing_genres_are_kept_merged_or_replaced(command_line, tmp_path):
     song = media.make("flac", tmp_path / "music", genre="Shoegaze")
     kept = command_line.scan(song, *SURE)[0]
     assert (kept["status"], kept["after"], kept["before"]) == ("kept", ["Shoegaze"], ["Shoegaze"])
-    assert kept["scores"]  # it was listened to all the same
+    assert kept["scores"]  # it was analysed anyway
     merged = command_line.scan(song, *SURE, "--existing", "merge")[0]
     assert merged["status"] == "tagged" and merged["after"] == ["Shoegaze", *merged["genres"]]
     assert MediaFile(song).genres == merged["after"]

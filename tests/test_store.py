@@ -1,4 +1,4 @@
-"""What the store keeps and finds again, on SQLite and on a real PostgreSQL server alike."""
+"""The store saves and finds its records, on SQLite and on a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -219,14 +219,14 @@ class TestFiles:
 
 class TestAnalyses:
     def test_an_analysis_is_restored_exactly(self, store: Store) -> None:
-        heard = analysis()
-        store.save_analysis("key", "model", "front end", heard)
+        stored = analysis()
+        store.save_analysis("key", "model", "front end", stored)
         found = store.find_analysis("key", "model", "front end")
         assert found is not None
-        assert_same(as_stored(heard), found)
-        np.testing.assert_array_equal(found.outputs["gtzan"], heard.outputs["gtzan"])
-        np.testing.assert_array_equal(found.levels, heard.levels)
-        np.testing.assert_allclose(found.embedding, heard.embedding, rtol=1e-3, atol=1e-6)
+        assert_same(as_stored(stored), found)
+        np.testing.assert_array_equal(found.outputs["gtzan"], stored.outputs["gtzan"])
+        np.testing.assert_array_equal(found.levels, stored.levels)
+        np.testing.assert_allclose(found.embedding, stored.embedding, rtol=1e-3, atol=1e-6)
 
     def test_as_stored_settles_at_once(self) -> None:
         assert_same(as_stored(analysis()), as_stored(as_stored(analysis())))
@@ -240,15 +240,15 @@ class TestAnalyses:
         assert as_stored(earlier).spread is None
 
     def test_strange_values(self, store: Store) -> None:
-        heard = replace(
+        stored = replace(
             analysis(),
             levels=np.array([-np.inf, np.nan, *range(6)], np.float32),
             embedding=np.array([1e9, -1e9, 1e-30], np.float32),
         )
-        store.save_analysis("key", "m", "f", heard)
+        store.save_analysis("key", "m", "f", stored)
         found = store.find_analysis("key", "m", "f")
         assert found is not None
-        assert_same(as_stored(heard), found)
+        assert_same(as_stored(stored), found)
         assert found.embedding.tolist() == [65504.0, -65504.0, 0.0]
 
     def test_other_model_or_front_end_is_another_analysis(self, store: Store) -> None:

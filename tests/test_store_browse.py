@@ -1,4 +1,4 @@
-"""Paging through the library finds what a plain loop over all files finds, on SQLite and PostgreSQL alike."""
+"""Paging through the library finds what a plain loop over all files finds, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations: models and revisions agree, data survives every step, and nobody races."""
+"""Migrations: tables and revisions agree, data survives every step, and processes do not race."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLite files in trouble: many processes, sudden death, full disks, damage, missing permission."""
+"""SQLite files in trouble: many processes, kills, full disks, damage, missing permission."""
 
 from __future__ import annotations
 

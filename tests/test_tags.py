@@ -1,4 +1,4 @@
-"""Every container: what is written is what others read, the rest stays, and taking it back gives the former bytes."""
+"""Every container: other programs read what is written, the rest stays, and undo restores the former bytes."""
 
 from __future__ import annotations
 

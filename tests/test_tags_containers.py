@@ -1,4 +1,4 @@
-"""Odd but lawful files of the other containers: nothing but the genre changes, and all of it comes back."""
+"""Odd but valid files of the other containers: only the genre changes, and undo restores all bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not an audio file that can be tagged is skipped by its bytes, whatever it is called; protected audio, too."""
+"""Files that cannot be tagged are recognised by their bytes, whatever their names; so is protected audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged files: plain words or a change that can be taken back to the byte, and never anything else."""
+"""Damaged files: a plain error, or a change that can be undone to the byte, and never anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's ID3 tags, built by hand: the genre is exchanged, every other byte stays, and all of it comes back."""
+"""ID3 tags of other programs, built by hand: the genre is replaced, every other byte stays, and undo restores all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever happens, a file is the old one or the new one, and what makes it the user's is kept."""
+"""Whatever happens, a file is the old one or the new one, and owner, mode and attributes are kept."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def strays(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("."))
 
 
-# What makes it the user's
+# Owner, mode, attributes
 
 
 def test_mode_owner_and_attributes_are_kept(tmp_path: Path) -> None:

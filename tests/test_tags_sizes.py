@@ -1,4 +1,4 @@
-"""Lengths that a file states wrongly are set from what is there when it is written, so that players still read it."""
+"""Wrong lengths in a file's headers are corrected by a write, so that players still read the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the journal holds of a change takes it back, to the byte where nobody else wrote in between."""
+"""The journal can undo a change, to the byte if no other program wrote in between."""
 
 from __future__ import annotations
 

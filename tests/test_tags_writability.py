@@ -1,4 +1,4 @@
-"""Whether a write is refused, and why, is known before it; compared with what really happens to whoever writes."""
+"""The predicted refusal of a write, compared with what really happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures, and the one way every model is judged."""
+"""The figures of an evaluation, the same for every model."""
 
 from __future__ import annotations
 

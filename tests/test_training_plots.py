@@ -1,4 +1,4 @@
-"""Pictures: there, of the right kind, grey, and with something in them."""
+"""Plots: written, in the right format, grey, and not empty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: sound is changed as announced, small networks learn tones, runs go on, and what is written runs."""
+"""Training: augmentation, small networks that learn tones, resumed runs, and the exported model in the tagger."""
 
 from __future__ import annotations
 

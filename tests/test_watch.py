@@ -1,4 +1,4 @@
-"""The service through the installed program: what comes is tagged once it has settled, and nothing is missed."""
+"""The service, as the installed program: files are tagged once they have settled, and none is missed."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def test_songs_are_tagged_as_they_arrive_and_moves_cost_nothing(program, music, 
         arrived = music / "moved in" / "deep" / outside.name
         service.tagged(arrived)
         assert service.rest()["counts"] == {"tagged": 3}
-        heard = service.query("SELECT count(*) FROM analyses")
+        analyses = service.query("SELECT count(*) FROM analyses")
         (music / "album").rename(music / "renamed album")
         early.rename(music / "renamed.mp3")
         until(lambda: str(music / "renamed album" / late.name) in service.files())
@@ -41,7 +41,7 @@ def test_songs_are_tagged_as_they_arrive_and_moves_cost_nothing(program, music, 
         arrived.unlink()
         until(lambda: service.files()[str(arrived)] == ("tagged", False))
         assert service.rest()["counts"] == {"tagged": 3}  # nothing was worked on again
-        assert service.query("SELECT count(*) FROM analyses") == heard
+        assert service.query("SELECT count(*) FROM analyses") == analyses
         assert {path: there for path, (_, there) in service.files().items()} == {
             str(music / "renamed.mp3"): True,
             str(music / "renamed album" / late.name): True,
@@ -51,7 +51,7 @@ def test_songs_are_tagged_as_they_arrive_and_moves_cost_nothing(program, music, 
         shutil.rmtree(music / "renamed album")
         until(lambda: not service.files()[str(music / "renamed album" / late.name)][1])
         assert service.end() == 0
-    assert service.query("SELECT count(*) FROM analyses") == heard
+    assert service.query("SELECT count(*) FROM analyses") == analyses
     assert not list(music.rglob(".*"))
 
 

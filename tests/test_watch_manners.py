@@ -40,7 +40,7 @@ class Manager:
         self._socket.settimeout(0.2)
         self.messages = []
 
-    def heard(self, beginning):
+    def received(self, beginning):
         """Receive what has come, and return the messages that begin so."""
         while True:
             try:
@@ -59,18 +59,18 @@ def test_systemd_is_notified_of_readiness_status_life_reload_and_end(program, mu
     environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "2000000"}
     try:
         with watching(program, music, ready=False, **environment) as service:
-            until(lambda: manager.heard("READY=1"))
+            until(lambda: manager.received("READY=1"))
             path = song(music, "song")
             service.tagged(path)
-            until(lambda: any("1 tagged" in status for status in manager.heard("STATUS=")))
-            pings = len(manager.heard("WATCHDOG=1"))
+            until(lambda: any("1 tagged" in status for status in manager.received("STATUS=")))
+            pings = len(manager.received("WATCHDOG=1"))
             time.sleep(3)
-            assert 2 <= len(manager.heard("WATCHDOG=1")) - pings <= 8  # every half second or so would be 6
+            assert 2 <= len(manager.received("WATCHDOG=1")) - pings <= 8  # every half second or so would be 6
             service.process.send_signal(signal.SIGHUP)
-            until(lambda: manager.heard("RELOADING=1") and len(manager.heard("READY=1")) == 2)
-            assert manager.heard("MONOTONIC_USEC=")
+            until(lambda: manager.received("RELOADING=1") and len(manager.received("READY=1")) == 2)
+            assert manager.received("MONOTONIC_USEC=")
             assert service.end() == 0
-            until(lambda: manager.heard("STOPPING=1"))
+            until(lambda: manager.received("STOPPING=1"))
     finally:
         manager.close()
 

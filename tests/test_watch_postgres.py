@@ -1,4 +1,4 @@
-"""The service on a database server: one on it, and it outlives an absence of the server."""
+"""The service on a database server: only one, and it survives an outage of the server."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Nothing is missed: lost events, limits, mounts that come and go, looking instead of being told."""
+"""Nothing is missed: lost events, limits, mounts that come and go, polling instead of events."""
 
 import os
 import re

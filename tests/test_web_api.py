@@ -1,4 +1,4 @@
-"""The page's API through a running server: songs dropped, heard and taken along; tracks found, corrected, undone."""
+"""The page's API through a running server: songs dropped, analysed, downloaded; tracks found, corrected, undone."""
 
 from __future__ import annotations
 
@@ -65,37 +65,37 @@ def genres_in(path: Path) -> list[str]:
 @pytest.mark.parametrize("kind", media.KINDS)
 def test_a_song_of_every_kind_is_analysed_drawn_and_downloaded(page, kind, tmp_path):
     song = media.master(kind, media.CLASSICAL)
-    upload = page.heard(song)
+    upload = page.analysed(song)
     assert (upload["state"], upload["error"]) == ("done", None)
-    heard = upload["song"]
-    assert heard["guess"] == "Classical"
-    assert heard["scores"][0] == {"label": "classical", "name": "Classical", "score": pytest.approx(0.95, abs=0.1)}
-    assert sum(score["score"] for score in heard["scores"]) == pytest.approx(1)
-    assert len(heard["timeline"]) == 4 and heard["duration"] == pytest.approx(12, abs=1.5)
+    report = upload["song"]
+    assert report["guess"] == "Classical"
+    assert report["scores"][0] == {"label": "classical", "name": "Classical", "score": pytest.approx(0.95, abs=0.1)}
+    assert sum(score["score"] for score in report["scores"]) == pytest.approx(1)
+    assert len(report["timeline"]) == 4 and report["duration"] == pytest.approx(12, abs=1.5)
     if kind != "mp3-bare":
-        assert (heard["title"], heard["artist"]) == ("A title", "An artist")
-    picture = page.get(heard["picture"]).json
+        assert (report["title"], report["artist"]) == ("A title", "An artist")
+    picture = page.get(report["picture"]).json
     assert len(picture["peaks"]) == len(picture["levels"]) > 100
     assert page.get(picture["mel"]).headers["Content-Type"] == "image/png"
-    sound = page.get(heard["sound"]).json
+    sound = page.get(report["sound"]).json
     assert sound["converted"] == (kind in {"aiff", "wma", "wavpack", "musepack", "ape", "ogg-speex"})
     played = page.get(sound["url"])
     assert played.headers["Content-Type"] == sound["type"]
     with av.open(io.BytesIO(played.body)) as container:
         assert sum(f.samples / f.sample_rate for f in container.decode(audio=0)) == pytest.approx(
-            heard["duration"], abs=1.5
+            report["duration"], abs=1.5
         )
     tagged = page.get(f"/api/uploads/{upload['id']}/tagged", genre="Drum and Bass")
     copy = tmp_path / song.name
     copy.write_bytes(tagged.body)
     assert f"filename={song.name}" in tagged.headers["Content-Disposition"].replace('"', "")
-    again = page.heard(copy)["song"]
-    assert (again["in_file"], again["title"]) == (["Drum and Bass"], heard["title"])
-    assert again["scores"] == heard["scores"]
+    again = page.analysed(copy)["song"]
+    assert (again["in_file"], again["title"]) == (["Drum and Bass"], report["title"])
+    assert again["scores"] == report["scores"]
 
 
 def test_the_copy_has_the_decided_genre_by_default(page, tmp_path):
-    upload = page.heard(media.master("flac", media.CLASSICAL))
+    upload = page.analysed(media.master("flac", media.CLASSICAL))
     copy = tmp_path / "copy.flac"
     copy.write_bytes(page.get(f"/api/uploads/{upload['id']}/tagged").body)
     assert upload["song"]["genres"] == ["Classical"] == genres_in(copy)
@@ -117,7 +117,7 @@ def test_a_dropped_song_leaves_no_trace(made, tmp_path):
     wav = tmp_path / "new.wav"
     media.ffmpeg("-f", "lavfi", "-i", "sine=f=300:d=9", wav)
     before = program("export", "--format", "jsonl").stdout, program("db", "prune", "--dry-run").stdout
-    upload = page.heard(wav)
+    upload = page.analysed(wav)
     assert upload["state"] == "done"
     kept = [path for path in (program.home / ".cache").rglob("song.wav") if path.read_bytes() == wav.read_bytes()]
     assert len(kept) == 1
@@ -143,14 +143,14 @@ def test_files_that_are_not_songs_are_refused(page, body, name, status, words):
 def test_silence_has_no_guess(page, tmp_path):
     silent = tmp_path / "silent.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc", "-t", "12", silent)
-    song = page.heard(silent)["song"]
+    song = page.analysed(silent)["song"]
     assert (song["guess"], song["genres"], song["reason"]) == (None, [], "silence")
     assert song["confidence_words"] == "silence" and song["container"] == "FLAC"
     assert {(part["label"], part["name"], part["score"]) for part in song["timeline"]} == {(None, None, 0.0)}
 
 
 def test_a_broken_song_fails_with_a_message(page):
-    upload = page.heard(b"this is no music at all" * 100, "broken.mp3")
+    upload = page.analysed(b"this is no music at all" * 100, "broken.mp3")
     assert upload["state"] == "failed" and upload["error"]
     assert "Traceback" not in upload["error"] and "/" not in upload["error"]
     page.get(f"/api/uploads/{upload['id']}/tagged", expect=409)
@@ -160,7 +160,7 @@ def test_a_broken_song_fails_with_a_message(page):
 def test_a_song_that_cannot_hold_a_genre_is_analysed_anyway(page, tmp_path):
     mka = tmp_path / "song.mka"
     media.ffmpeg("-i", media.CLASSICAL, "-c:a", "flac", mka)
-    upload = page.heard(mka)
+    upload = page.analysed(mka)
     assert upload["song"]["guess"] == "Classical" and upload["song"]["taggable"] is False
     assert "no place for a genre" in page.get(f"/api/uploads/{upload['id']}/tagged", expect=422).json["error"]
 
@@ -174,7 +174,7 @@ def test_a_name_is_only_a_name(page, name):
     assert len(upload["name"]) <= 200 and upload["name"].endswith(".flac")
 
 
-# --- hearing in place ---
+# --- playing ---
 
 
 def test_ranges_are_those_of_the_file(made):
@@ -264,12 +264,12 @@ def test_similar_tracks(page):
     track = page.track("combo first")
     found = page.get(f"/api/tracks/{track['id']}/similar", count=3).json["similar"]
     assert {one["track"]["name"] for one in found} == {"second.wma", "third.ape", "fourth.m4a"}
-    upload = page.heard(media.master("flac", media.CLASSICAL))
+    upload = page.analysed(media.master("flac", media.CLASSICAL))
     nearest = page.get(f"/api/uploads/{upload['id']}/similar", count=1).json["similar"][0]
     assert nearest["track"]["name"] in {"dance.flac", "tagged.opus"} and nearest["similarity"] > 0.95
 
 
-# --- correcting and taking back ---
+# --- correcting and undoing ---
 
 
 @pytest.fixture
@@ -492,7 +492,7 @@ def test_a_cover_is_shown_where_the_file_has_one(own, tmp_path):
     assert cover.headers["Content-Type"] == "image/jpeg" and cover.body.startswith(b"\xff\xd8\xff")
     none = page.track("combo first")["id"]
     assert page.get(f"/api/tracks/{none}/cover").json == {"url": None}
-    upload = page.heard(song)
+    upload = page.analysed(song)
     assert page.get(upload["song"]["cover"]).json["url"].startswith(f"/api/uploads/{upload['id']}/cover.jpg")
 
 
@@ -615,7 +615,7 @@ def test_every_route_is_described_and_every_description_has_a_route(document):
 def test_the_server_answers_as_described(made, document):
     """Walk through every operation with real values, and hold each answer to its schema."""
     _, _, page = made
-    upload = page.heard(media.master("flac", media.CLASSICAL))
+    upload = page.analysed(media.master("flac", media.CLASSICAL))
     track = page.track("brahms dance")["id"]
     run = page.post("/api/accept", {"ids": [track]})["run"]
     change = page.get(f"/api/runs/{run}").json["changes"][0]["id"]

@@ -1,4 +1,4 @@
-"""The page in a real browser, with real songs: by mouse, by keys, by day and night, on a desk and on a phone."""
+"""The page in a real browser, with real songs: mouse and keyboard, light and dark theme, desktop and phone."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_several_songs_make_a_playlist_that_plays_on(page, browser, tmp_path):
     songs = [media.make(kind, tmp_path, f"{n} song") for n, kind in enumerate(["wav", "mp3-bare", "ape"])]
     drop(browser, page, *songs)
     until(lambda: len(all_of(browser, "[data-playlist] li small")) == 3)
-    until(lambda: all("0." in words.text for words in all_of(browser, "[data-playlist] li small")), "all are heard")
+    until(lambda: all("0." in words.text for words in all_of(browser, "[data-playlist] li small")), "all are analysed")
     names = [label.text for label in all_of(browser, ".pick-song span")]
     assert names == ["A title – An artist", "1 song.mp3", "A title – An artist"]
     all_of(browser, ".pick-song")[0].click()  # the first is shown already, so this plays it
@@ -198,7 +198,7 @@ def test_find_play_correct_and_undo(music, page, browser):
     until(lambda: len(all_of(browser, "tr[data-id]")) == 1)
     until(lambda: one(browser, "[data-name]").text == "A title", "the title")
     assert one(browser, "[data-artist]").text == "An artist"
-    one(browser, "[data-hear]").click()
+    one(browser, "[data-play-track]").click()
     until(lambda: playing(browser), "the sound")
     one(browser, "[data-pick]").click()
     one(browser, "#bulk-genre").send_keys("Bossa Nova\n")
@@ -297,7 +297,7 @@ def test_what_is_accepted_is_what_is_shown(program, browser, tmp_path):
     song = media.make("mp3-v2.3", tmp_path / "music")
     program.scan(song, "--min-confidence", "1")
     with closing(sqlite3.connect(program.database)) as database, database:
-        database.execute('UPDATE files SET scores = \'{"pop": 0.6, "jazz": 0.4}\'')  # as another model heard it
+        database.execute('UPDATE files SET scores = \'{"pop": 0.6, "jazz": 0.4}\'')  # as another model scored it
     with serving(program) as own:
         browser.get(own.address + "/unsure")
         until(lambda: one(browser, "[data-genre]").text == "Jazz?" and at_rest(browser), "the genre")
@@ -332,7 +332,8 @@ def test_the_keyboard_reaches_everything(page, browser):
     for _ in range(60):
         keys(browser, "\ue004")
         element = browser.switch_to.active_element
-        reached.add((element.get_attribute("data-hear") and "play") or element.get_attribute("id") or element.text)
+        plays = element.get_attribute("data-play-track") and "play"
+        reached.add(plays or element.get_attribute("id") or element.text)
         outline = element.value_of_css_property("outline-style")
         assert outline != "none" or element.tag_name == "body" or element.get_attribute("id") == "main", (
             element.get_attribute("outerHTML")
@@ -360,7 +361,7 @@ def test_filters_narrow_and_pages_turn(page, browser):
     assert "sort=" not in browser.current_url and "q=" not in browser.current_url
     assert {cell.text for cell in all_of(browser, "[data-status]")} == {"unsure"}
     browser.get(page.address + "/library?sort=surest")
-    shown = [float(cell.text) for cell in all_of(browser, ".heard small")]
+    shown = [float(cell.text) for cell in all_of(browser, ".suggestion small")]
     assert shown == sorted(shown, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""The page against those it should not serve: other sites and users, hostile tags, bombs, slow and greedy clients."""
+"""The page against other sites and users, hostile tags, decompression bombs, slow and greedy clients."""
 
 from __future__ import annotations
 
@@ -362,7 +362,7 @@ def test_decoders_run_in_limited_processes_only(made, tmp_path):
     bomb = tmp_path / "bomb.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=30000", "-c:a", "flac", "-frame_size", "65535", bomb)
     assert bomb.stat().st_size < 2 << 20
-    upload = page.heard(bomb)
+    upload = page.analysed(bomb)
     assert upload["state"] in {"done", "failed"}
     answer = page.get(f"/api/uploads/{upload['id']}/picture", expect=None)
     assert answer.status in {200, 422}
@@ -481,7 +481,7 @@ def test_a_killed_server_s_songs_are_removed_at_the_next_start(program):
 def test_unused_songs_are_removed(program):
     cache = program.home / ".cache/genrify-tagger/page"
     with serving(program, GENRIFY_WEB__KEEP_MINUTES="0.05") as page:
-        upload = page.heard(media.master("flac"))
+        upload = page.analysed(media.master("flac"))
         deadline = time.monotonic() + 20
         while list(cache.rglob("song.flac")):
             assert time.monotonic() < deadline

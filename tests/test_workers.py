@@ -32,7 +32,7 @@ def workers():
         yield pool
 
 
-def listens(pool, folder):
+def analyses(pool, folder):
     song = str(media.make("flac", folder))
     sound = pool.probe(song)
     analysis = pool.analyse(song, duration=sound.duration)
@@ -44,7 +44,7 @@ def count_processes(pool: Workers) -> int:
 
 
 def test_analyses_a_song(workers, tmp_path):
-    assert listens(workers, tmp_path)
+    assert analyses(workers, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_bad_file_fails_alone(workers, tmp_path, task, error, words):
     with pytest.raises(error, match=words) as caught:
         workers._call("bad.mp3", task, interruptible=True)
     assert caught.value.path == "bad.mp3"
-    assert listens(workers, tmp_path)
+    assert analyses(workers, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
@@ -76,7 +76,7 @@ def test_processes_that_cannot_be_started_are_no_files_fault_and_are_started_lat
                     pool.probe("song.flac")
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, usual)
-        assert listens(pool, tmp_path)
+        assert analyses(pool, tmp_path)
 
 
 def test_stderr_of_a_crashed_worker_is_logged(workers, caplog):
@@ -111,7 +111,7 @@ def children(process):
 
 def test_a_crash_does_not_affect_other_workers(tmp_path):
     with Workers(jobs=2, segments=4) as pool:
-        listens(pool, tmp_path)
+        analyses(pool, tmp_path)
         crashes = []
 
         def crash():
@@ -122,7 +122,7 @@ def test_a_crash_does_not_affect_other_workers(tmp_path):
 
         crashing = threading.Thread(target=crash)
         crashing.start()
-        assert all(listens(pool, tmp_path / str(i)) for i in range(3))
+        assert all(analyses(pool, tmp_path / str(i)) for i in range(3))
         crashing.join()
         assert len(crashes) == 1
 
@@ -275,7 +275,7 @@ def test_an_interrupt_never_prevents_the_verification_of_a_write(tmp_path):
         with Workers(jobs=2, segments=2) as pool:
             proofs = [pool.audio_key(song)]
             prove = threading.Thread(target=lambda pool=pool, proofs=proofs: proofs.append(pool.audio_key(song)))
-            threads = [*(threading.Thread(target=hear_until_interrupted, args=(pool, song)) for _ in range(4)), prove]
+            threads = [*(threading.Thread(target=run_until_interrupted, args=(pool, song)) for _ in range(4)), prove]
             for thread in threads:
                 thread.start()
             pool.interrupt()
@@ -285,14 +285,14 @@ def test_an_interrupt_never_prevents_the_verification_of_a_write(tmp_path):
             assert len(proofs) == 2
 
 
-def hear_until_interrupted(pool, song):
+def run_until_interrupted(pool, song):
     with contextlib.suppress(InterruptedScanError):
         while True:
             pool.probe(song)
 
 
 def test_a_worker_stays_small(workers, tmp_path):
-    listens(workers, tmp_path)
+    analyses(workers, tmp_path)
     assert workers._call("a", bad_tasks.resident_megabytes, interruptible=True) <= 200
 
 

@@ -12,8 +12,8 @@ RULES = TaggingSettings()
 
 
 def verdict(present, decision=SURE, provenance=Provenance.NOT_WRITTEN, rules=RULES, **options):
-    heard = ("Rock",) if decision.genres else ()
-    return decide_write(present, decision, heard, provenance, rules, **options)
+    names = ("Rock",) if decision.genres else ()
+    return decide_write(present, decision, names, provenance, rules, **options)
 
 
 def test_an_empty_file_gets_the_genre():

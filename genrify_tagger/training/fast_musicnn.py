@@ -182,16 +182,16 @@ def front_end_channels(mel: Any, weights: Weights) -> Any:
     return _front_end(weights, [split_dead_filters(weights, number) for number in range(5)])(mel)
 
 
-def mid_end(heard: Any, weights: Weights) -> Any:
+def mid_end(front: Any, weights: Weights) -> Any:
     """Compute the pooled layers, front-end channels and three mid-end layers: (n, 187, 64) to (n, 187, 256)."""
     from keras import ops
 
     alive, constants = dead_and_alive(weights)
-    with_ones = ops.concatenate([heard, heard[:, :, :1] * 0 + 1], axis=2)
+    with_ones = ops.concatenate([front, front[:, :, :1] * 0 + 1], axis=2)
     mid1 = _mid(with_ones, first_mid_kernel(weights, alive, constants), weights["conv2d_5/bias"], affine(weights, 6))
     mid2 = _mid(mid1, weights["conv2d_6/kernel"][:, :, 0, :], weights["conv2d_6/bias"], affine(weights, 7)) + mid1
     mid3 = _mid(mid2, weights["conv2d_7/kernel"][:, :, 0, :], weights["conv2d_7/bias"], affine(weights, 8)) + mid2
-    return ops.concatenate([heard, mid1, mid2, mid3], axis=2)
+    return ops.concatenate([front, mid1, mid2, mid3], axis=2)
 
 
 def pool_features(features: Any) -> Any:

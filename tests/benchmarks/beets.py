@@ -1,4 +1,4 @@
-"""`beet genrify` against the bare pipeline, `genrify-tag scan`, on the same songs; both listen, journal and write."""
+"""Compare `beet genrify` with `genrify-tag scan` on the same songs; both analyse, journal and write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Print what listening costs: CPU seconds per container for a four-minute song.
+"""Print the cost of decoding: CPU seconds per container for a four-minute song.
 
 Run as `python -m tests.benchmarks.bench_audio [SECONDS]`; the best of several runs is printed, so that other work on
 the machine does not count.

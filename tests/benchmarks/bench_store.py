@@ -1,4 +1,4 @@
-"""How quick the store is: `python tests/benchmarks/bench_store.py [--json] [--files N]`.
+"""Measure the store: `python tests/benchmarks/bench_store.py [--json] [--files N]`.
 
 Prints start-up (in processes of their own), look-ups of unchanged files, streaming, the writes of one tagged song,
 space per song and memory. Every write is a real one: on a disk whose fsync is slow the journal is slow.

@@ -1,4 +1,4 @@
-"""Other ways to hear a song: the seed project's, and MSD_musicnn over a full decode."""
+"""Other ways to analyse a song: that of the reference study, and MSD_musicnn over a full decode."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ network = tf.keras.Sequential([
     tf.keras.layers.BatchNormalization(),
     tf.keras.layers.Flatten(), tf.keras.layers.Dense(64, activation="relu"), tf.keras.layers.Dense(10, "softmax"),
 ])
-def hear(path):
+def analyse(path):
     y, sr = librosa.load(path, sr=22050)
     pieces = [y[i:i + 66150] for i in range(0, len(y) - 66150 + 1, 66150)]
     mfcc = np.stack([librosa.feature.mfcc(y=p, sr=sr, n_mfcc=13, n_fft=2048, hop_length=512).T[:130] for p in pieces])
     votes = network.predict(mfcc[..., None], verbose=0).argmax(axis=1)
     return collections.Counter(votes.tolist()).most_common(1)[0][0]
-hear(paths[0])
+analyse(paths[0])
 wall, cpu = time.perf_counter(), time.process_time()
 for path in paths:
-    hear(path)
+    analyse(path)
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """
 
@@ -59,13 +59,13 @@ if wheel:
 else:
     from genrify_tagger.classifier import Classifier
     predict = Classifier().predict
-def hear(path):
+def analyse(path):
     y = decode_all(path)
     predict(log_mel(y[:len(y) // 48000 * 48000].reshape(-1, 48000)))
-hear(paths[0])
+analyse(paths[0])
 wall, cpu = time.perf_counter(), time.process_time()
 for path in paths:
-    hear(path)
+    analyse(path)
 print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 """
 

@@ -68,7 +68,7 @@ def containers(folder: Path, songs: int, wheel: str | None) -> Figures:
 
 
 def each_stage(folder: Path, songs: int, wheel: str | None) -> Figures:
-    """Each stage alone, CPU seconds a track, against a floor that only decodes what is heard."""
+    """Each stage alone, CPU seconds a track, against a floor that only decodes the segments."""
     parts = stages.measure(next(library(folder, "mp3-v2.3", songs).iterdir()))
     floor = parts["decode only"]
     ratios = {f"{name} over decode only": value / floor for name, value in parts.items() if name != "decode only"}

@@ -36,7 +36,7 @@ def place() -> Iterator[tuple[Program, Path]]:
 
 
 def memory(service: Watching) -> float:
-    """Return the service's resident megabytes, without the listening processes."""
+    """Return the service's resident megabytes, without the worker processes."""
     return psutil.Process(service.process.pid).memory_info().rss / 2**20
 
 

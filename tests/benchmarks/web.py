@@ -1,4 +1,4 @@
-"""How quick and how large the page is: `python -m tests.benchmarks.web [--tracks N] [--songs N]`.
+"""Measure the speed and size of the page: `python -m tests.benchmarks.web [--tracks N] [--songs N]`.
 
 Everything is measured from outside, through the running server: the first page, the library of 100,000 tracks in every
 order, a four-minute MP3 from drop to genre, the search for similar songs, and 50 uploads at once with the memory of all
@@ -114,7 +114,7 @@ def large_library(folder: Path, tracks: int) -> None:
         middle, worst = timed(page, f"/library?order=confidence&after={place}")
         tell("library, second page by confidence, ms (median, worst)", middle * 1000, worst * 1000)
         songs = library(folder, "mp3-v2.3", 1)
-        upload = page.heard(next(songs.iterdir()))
+        upload = page.analysed(next(songs.iterdir()))
         first = timed(page, upload["song"]["similar"], 1)[0]
         tell("similar, first search and later ones, ms", first * 1000, timed(page, upload["song"]["similar"])[0] * 1000)
         tell("memory of the server, MB", memory(page, workers=False))
@@ -126,12 +126,12 @@ def small_library(folder: Path, songs: int) -> None:
     made = sorted(library(folder, "mp3-v2.3", songs).iterdir())
     with serving(program) as page:
         started = time.perf_counter()
-        page.heard(made[0])
+        page.analysed(made[0])
         tell("four-minute MP3 from drop to genre, first (processes start), s", time.perf_counter() - started)
         times = []
         for song in made[1:6]:
             started = time.perf_counter()
-            page.heard(song)
+            page.analysed(song)
             times.append(time.perf_counter() - started)
         tell("four-minute MP3 from drop to genre, s (median, worst)", statistics.median(times), max(times))
         files = [
@@ -161,12 +161,12 @@ def at_once(page: Page, songs: list[Path]) -> None:
     watcher.start()
     started = time.perf_counter()
     with ThreadPoolExecutor(len(songs)) as pool:
-        states = [upload["state"] for upload in pool.map(page.heard, songs)]
+        states = [upload["state"] for upload in pool.map(page.analysed, songs)]
     seconds = time.perf_counter() - started
     done.set()
     watcher.join()
     assert states == ["done"] * len(songs), states
-    tell(f"{len(songs)} uploads at once, all heard, s", seconds)
+    tell(f"{len(songs)} uploads at once, all analysed, s", seconds)
     tell("memory of all processes meanwhile, MB (largest)", max(peaks))
     tell("the library page meanwhile, s (median, worst)", statistics.median(waits), max(waits))
 

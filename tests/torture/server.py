@@ -64,7 +64,7 @@ class Task:
 
 
 class Here(Workers):
-    """Listening in this very process: nothing here is meant to be hostile to a decoder."""
+    """Analyses in this process: nothing here is meant to be hostile to a decoder."""
 
     def __init__(self) -> None:
         super().__init__(jobs=1, segments=1)

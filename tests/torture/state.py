@@ -37,7 +37,7 @@ def pending(database: str) -> int:
 
 
 def strays(folder: Path) -> list[str]:
-    """Return all files of ours that lie about; songs' own names never begin with a dot."""
+    """Return all temporary files left in a folder; songs' own names never begin with a dot."""
     return sorted(str(path) for path in folder.rglob(".*"))
 
 

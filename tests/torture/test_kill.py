@@ -216,7 +216,7 @@ def kill_program(tmp_path: Path, program: Program, *, rounds: int, seed: int) ->
     library = Library(tmp_path / "music", SPECIMENS)
     settings = Path(program("config", "path").stdout.strip())
     settings.parent.mkdir(parents=True)
-    names = "".join(f'{label} = "{GENRE}"\n' for label in LABELS)  # whatever is heard, the same is written
+    names = "".join(f'{label} = "{GENRE}"\n' for label in LABELS)  # whatever is decided, the same name is written
     rules = 'existing = "replace"\nhardlinks = "in-place"\nmin_confidence = 0.01\n'
     settings.write_text(f"[tagging]\n{rules}[tagging.names]\n{names}")
     program("scan", "--dry-run", library.folder)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the write in hand is finished, what is done is kept, exit 130, and the next run goes on."""
+"""Ctrl-C and SIGTERM: the current write is finished, all results are kept, exit 130, and the next run continues."""
 
 from __future__ import annotations
 

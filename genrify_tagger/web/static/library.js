@@ -74,7 +74,7 @@ async function write(url, body, done) {
 
 function showPlayer() {
   const playing = !audio.paused && !audio.ended;
-  for (const button of findAll("[data-hear]", table)) {
+  for (const button of findAll("[data-play-track]", table)) {
     const here = playing && button === current;
     const name = find("[data-name]", button.closest("tr")).textContent;
     button.classList.toggle("playing", here);
@@ -122,7 +122,7 @@ async function play(button) {
 
 async function start(button, how) {
   find("[data-bar-clock]").textContent = "…";
-  const sound = await get(`${base}/api/tracks/${button.dataset.hear}/sound${how}`);
+  const sound = await get(`${base}/api/tracks/${button.dataset.playTrack}/sound${how}`);
   if (button !== current) return;
   audio.src = sound.url;
   audio.dataset.converted = sound.converted ? "1" : "";
@@ -147,7 +147,7 @@ if (table) {
     showPicked();
   });
   table.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-hear]");
+    const button = event.target.closest("[data-play-track]");
     if (button) play(button);
     const accept = event.target.closest("[data-accept-album]");
     if (accept) write(`${base}/api/accept`, { ids: openRows(accept.closest("[data-album]")).map((row) => row.dataset.id) }, "suggestion accepted");
