@@ -209,7 +209,7 @@ def test_the_service_with_a_model_of_ones_own(program, own_model, library):
 
 def test_the_page_with_a_model_of_ones_own(program, own_model, library):
     with serving(program, "--model", str(own_model)) as page:
-        song = page.heard(library / "polka.wav")["song"]
+        song = page.analysed(library / "polka.wav")["song"]
         assert 'data-names=\'["Classical", "Metal", "Polka"]\'' in page.get("/").text
     assert song["genres"] == ["Polka"]
     assert {score["label"] for score in song["scores"]} == {"classical", "metal", "polka"}
