@@ -7,6 +7,7 @@ GENRIFY_TEST_SHARED says.
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,7 +45,7 @@ def turned_copies(program: Program, folder: Path, songs: Iterable[Path]) -> tupl
     originals = folder / "originals"
     originals.mkdir()
     for number, song in enumerate(songs):
-        (originals / f"{number}{song.suffix}").symlink_to(song)
+        shutil.copyfile(song, originals / f"{number}{song.suffix}")
     genres = {path: found for path, found in decided(program, originals).items() if found}
     (folder / "copies").mkdir()
     made = {}
