@@ -19,6 +19,7 @@ from tests.program import Program
 
 SHARED = Path(os.environ.get("GENRIFY_TEST_SHARED", Path(__file__).parent.parent.parent / "shared"))
 MOST_TURNED = 0.02
+BATCH = 40  # songs whose copies are on the disk at once
 # copy -> suffix, and arguments of FFmpeg
 COPIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "mp3 at 24 kbit/s": (".mp3", ("-c:a", "libmp3lame", "-b:a", "24k")),
@@ -43,7 +44,7 @@ def decided(program: Program, folder: Path) -> dict[Path, list[str]]:
 def turned_copies(program: Program, folder: Path, songs: Iterable[Path]) -> tuple[int, Counter[str]]:
     """Return how many copies were made of songs that get a genre, and how many of each kind got another one."""
     originals = folder / "originals"
-    originals.mkdir()
+    originals.mkdir(parents=True)
     for number, song in enumerate(songs):
         shutil.copyfile(song, originals / f"{number}{song.suffix}")
     genres = {path: found for path, found in decided(program, originals).items() if found}
@@ -77,7 +78,11 @@ def test_copies_of_the_clips_at_hand(program, tmp_path):
 
 @pytest.mark.parametrize("number", [40, pytest.param(600, marks=pytest.mark.torture)])
 def test_copies_of_clips_from_all_sources(program, tmp_path, number):
-    made, turned = turned_copies(program, tmp_path, spread_out(number))
+    made, turned, songs = 0, Counter[str](), spread_out(number)
+    for start in range(0, len(songs), BATCH):
+        more, of_these = turned_copies(program, tmp_path / str(start), songs[start : start + BATCH])
+        made, turned = made + more, turned + of_these
+        shutil.rmtree(tmp_path / str(start))
     print(f"{made} copies of songs with a genre; got another one: {dict(+turned) or 'none'}")
     assert made >= number  # of eleven copies of each song that gets a genre
     assert turned.total() <= MOST_TURNED * made, +turned
