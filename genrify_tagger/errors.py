@@ -113,7 +113,7 @@ class WorkerStartError(WorkerError):
 
 
 class WorkerKilledError(WorkerError):
-    """The worker process was killed from outside, which is no file's fault."""
+    """The worker process was killed from outside; the file is not to blame."""
 
 
 class SystemMemoryError(WorkerKilledError):

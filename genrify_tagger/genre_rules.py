@@ -1,6 +1,6 @@
 """Which names may be written: whitelist, genre tree and title case, as in lastgenre of beets, whose files are read.
 
-The tree is a file of nested YAML lists, each genre below the wider one it belongs to; the whitelist has a genre a line.
+The tree is a file of nested YAML lists, each genre below the wider one; the whitelist has one genre per line.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class GenreRules:
     keep_existing : bool
         Whether present genres stay, and count towards the limit.
     title_case : bool
-        Whether names from the tree are written in title case, and the vocabulary's names as they are; else all lower.
+        Whether names from the tree are in title case, and the vocabulary's names unchanged; otherwise all are in lower
+        case.
     """
 
     written: Mapping[str, str]

@@ -51,7 +51,7 @@ def spelling(name: str) -> str:
 
 @dataclass(frozen=True)
 class GenreSpelling:
-    """Tells which words mean the same genre.
+    """Rules that say which words mean the same genre.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class GenreSpelling:
     known : mapping of str to str
         Names that win over other words for the same, by `spelling`.
     ignored : frozenset of str
-        Words that are no genre, in the form of `spelling`.
+        Words that are not genres, in the form of `spelling`.
     """
 
     aliases: Mapping[str, str]
@@ -68,18 +68,18 @@ class GenreSpelling:
     ignored: frozenset[str] = frozenset()
 
     def key(self, word: str) -> str:
-        """Return what is the same for all words for a genre."""
+        """Return the key that all words for a genre share."""
         spelled = spelling(word)
         return spelling(self.aliases[spelled]) if spelled in self.aliases else spelled
 
     def parts(self, word: str) -> tuple[str, ...]:
-        """Split a word such as "Rock; Pop" or "Rock/Pop" that is no known name as a whole."""
+        """Split a word such as "Rock; Pop" or "Rock/Pop", unless the whole is a known name."""
         if spelling(word) in self.aliases or self.key(word) in self.known:
             return (word.strip(),)
         return tuple(part for part in _SEPARATORS.split(word.strip()) if part and spelling(part))
 
     def is_ignored(self, word: str) -> bool:
-        """Tell whether a word is no genre."""
+        """Return whether a word is not a genre."""
         return spelling(word) in self.ignored
 
 
@@ -98,9 +98,9 @@ def genre_spelling(
     known : iterable of str
         Names that win over other words for the same.
     ignored : iterable of str
-        Words that are no genre.
+        Words that are not genres.
     own : collection of str
-        Names of the user's tree and whitelist, in the form of `spelling`: a genre of its own there is nobody's alias.
+        Names of the user's tree and whitelist, in the form of `spelling`: a genre that is there is not an alias.
     """
     common = {spelling(word): name for word, name in COMMON_ALIASES.items() if spelling(word) not in own}
     chosen = {spelling(word): name for word, name in (aliases or {}).items()}
@@ -147,7 +147,7 @@ def _preferred(words: Mapping[str, int]) -> str:
 
 
 class UnifiedNames:
-    """Maps the words of a library to one name a genre."""
+    """Maps the words of a library to one name per genre."""
 
     def __init__(self, genres: Iterable[UnifiedGenre], rules: GenreSpelling) -> None:
         self._rules = rules
@@ -170,7 +170,7 @@ def fold_rare(counts: Mapping[str, int], paths: Mapping[str, Path], minimum: int
     paths : mapping of str to tuple of str
         Names from the root of the tree to a genre, by `spelling`.
     minimum : int
-        Songs from which on a genre stands for itself.
+        Number of songs from which a genre is kept.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the system lets this process use: processors (affinity and cgroup quota), and kills for lack of memory.
+"""System limits of this process: processors (affinity and cgroup quota), and kills for lack of memory.
 
 Both versions of cgroups are read, see cgroups(7). The limits of a cgroup hold for those inside it, too.
 """
@@ -48,7 +48,7 @@ def out_of_memory_kills() -> int:
 
 
 def die_first(pid: int) -> None:
-    """Have the kernel choose another process, not the one that writes files, when memory runs out."""
+    """Make the kernel kill this worker first if memory runs out, rather than the process that writes files."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text("900")
 

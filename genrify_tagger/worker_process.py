@@ -89,7 +89,7 @@ class WorkerProcess:
         Raises
         ------
         TimeoutError
-            If it took longer; the process is no more.
+            If it took longer; the process has been killed.
         NotStartedError, DiedError
             If the process ended, before it began the task or over it.
         Exception

@@ -167,7 +167,7 @@ class Workers:
                 with self._borrowed(path, interruptible=interruptible) as process:
                     return process.ask(task, self._limits.time_limit)
             except NotStartedError as error:
-                # It died at its start or between two files; that is no file's fault, so ask another one.
+                # It died at its start or between two files; the file is not to blame, so use another process.
                 lacked_memory = error.lacked_memory
             except TimeoutError:
                 raise WorkerTimeoutError(f"took longer than {self._limits.time_limit:g} s", path=path) from None

@@ -171,7 +171,7 @@ def test_a_scan_ends_with_the_genres_of_the_tree(command_line, tmp_path, metal_m
     assert "To be written: Rock 2 (of these Metal 2)." in planned.stderr
     assert re.search(r"^tagged +Rock > Metal [01]\.\d\d ", planned.stdout, re.MULTILINE)
     unsure = command_line("scan", "--dry-run", "--min-confidence", "1", tmp_path / "music").stderr
-    assert "Unsure, and likeliest: Jazz 2." in unsure
+    assert "Unsure, by best guess: Jazz 2." in unsure
     done = command_line("scan", "--tree-level", "parent", tmp_path / "music", **settings).stderr
     assert "Written: Rock 2." in done
 

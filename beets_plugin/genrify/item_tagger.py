@@ -158,7 +158,7 @@ class ItemTagger:
         return suggestion
 
     def _store_as_failed(self, item: Item, suggestion: Outcome) -> Outcome:
-        """Leave an item that beets failed to write as it was in the library, but for the attributes of the analysis."""
+        """Leave an item that beets failed to write as it was, except for the attributes of the analysis."""
         failed = _as_failed(suggestion, "beets could not write it")
         item = item.get_fresh_from_db()
         flexattrs.set_analysis(item, failed)

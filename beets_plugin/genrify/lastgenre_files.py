@@ -20,7 +20,7 @@ def load_whitelist(choice: object, lastgenre: object) -> frozenset[str]:
     Parameters
     ----------
     choice : bool, str or None
-        `genrify.whitelist`: a file with a genre a line, true for lastgenre's, false for none.
+        `genrify.whitelist`: a file with one genre per line, true for lastgenre's, false for none.
     lastgenre : object
         `lastgenre.whitelist`; used for true if it is a file.
 

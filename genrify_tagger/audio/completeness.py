@@ -19,7 +19,7 @@ from genrify_tagger.audio.mpeg import find_mpeg
 from genrify_tagger.audio.source import Source, open_source
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_ZEROS = 1 << 16  # a run of so many zero bytes at the end stands in no compressed audio, only in allocated space
+_ZEROS = 1 << 16  # so many zero bytes at the end do not occur in compressed audio, only in allocated space
 _PCM_HOLE = 10.0  # seconds of silence at the end of PCM, stored as a hole, that are too many to be a fade-out
 
 

@@ -28,7 +28,7 @@ COMMANDS = {
     "Explore": {
         "show": "Show everything known about a song.",
         "status": "Summarise the library, list files by status, show the service.",
-        "genres": "List the genres that files name, and unify their spelling.",
+        "genres": "List the genres in your files, and unify their spelling.",
         "history": "List what was changed and when.",
         "similar": "List the songs that sound most like one.",
         "serve": "Serve the web page on this machine.",

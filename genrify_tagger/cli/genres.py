@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.pass_context
 @common_options
 def command(ctx: click.Context, output_format: str) -> None:
-    """List the genres that files name, and unify their spelling.
+    """List the genres in your files, and unify their spelling.
 
     Lists every genre of the files that were scanned, with the words that mean the same. Nothing is changed. Aliases and
     words to ignore are in section [genres] of the settings.

@@ -83,7 +83,7 @@ def genre_lines(written: Mapping[tuple[str, ...], int], guessed: Mapping[str, in
         yield printable(f"{'To be written' if dry_run else 'Written'}: {', '.join(parts)}.")
     if guessed:
         likely = ", ".join(f"{name} {files:,}" for name, files in Counter(guessed).most_common())
-        yield printable(f"Unsure, and likeliest: {likely}.")
+        yield printable(f"Unsure, by best guess: {likely}.")
 
 
 def withheld_line(number: int) -> str:

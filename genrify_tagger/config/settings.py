@@ -164,7 +164,7 @@ class GenreSettings:
         example={"rap": "Hip-Hop"},
     )
     whitelist: str = _setting(
-        "Text file with a genre a line, such as lastgenre's genres.txt; others are never written. Empty: all may be.",
+        "Text file with one genre per line, such as lastgenre's genres.txt; others are never written. Empty: all may be.",
         "",
         form="path",
         example="~/genres.txt",
@@ -177,7 +177,7 @@ class GenreSettings:
         example="~/genres-tree.yaml",
     )
     ignore: tuple[str, ...] = _setting(
-        "Words in genre fields that are no genre.",
+        "Words in genre fields that are not genres.",
         (),
         example=("Favourites",),
     )

@@ -1,7 +1,7 @@
 """From a song's features to a node of the genre tree: the deepest that is sure enough, else its parent, else none.
 
 A linear head gives each leaf a probability. A genre's score is the sum over its own leaf and those below it, so that
-doubt between Metal and Punk does not count against Rock. Leaves that are no genre of the tree only take probability
+doubt between Metal and Punk does not count against Rock. Leaves that are not genres of the tree only take probability
 away. The confidence in the best top genre is a logistic function of the log odds of its score (Platt scaling), of two
 slopes that meet at even odds, with a bias for each genre that is shrunk towards none; a child's is its own, but
 never above its parent's. Fitted on sources of which the head had met no recording.
@@ -106,7 +106,7 @@ def node_scores(
     Returns
     -------
     ndarray, shape (..., n_labels)
-        Those of the top genres sum to 1 less the leaves that are no genre of the tree.
+        Those of the top genres sum to 1 minus the leaves that are not genres of the tree.
     """
     below_label = np.array([[leaf == label or parents.get(leaf) == label for label in labels] for leaf in leaves])
     return np.asarray(probabilities @ below_label)

@@ -16,7 +16,7 @@ from genrify_tagger.store import FileRecord
 
 _ROWS = 8192  # multiplied at once: half-precision numbers are widened block by block, not all together
 _EXTRA = 20  # songs looked up beyond those wanted, because the files of some are gone
-_REREAD_FACTOR = 20  # times the seconds of a reading that it is used before it is read anew while a scan goes on
+_REREAD_FACTOR = 20  # during a scan, the embeddings are used for this many times the time it takes to read them
 
 
 @dataclass(frozen=True)

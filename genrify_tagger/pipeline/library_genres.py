@@ -1,4 +1,4 @@
-"""The genres that the library's files name: which words mean the same, and rewriting them as one, journalled."""
+"""The genres in the library's files: which words mean the same, and rewriting them to one name, journalled."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def genre_tree_of(session: Session) -> Tree:
 
 
 def library_genres(session: Session, rules: GenreSpelling | None = None) -> list[UnifiedGenre]:
-    """Return what genres the files of the library name, most frequent first."""
+    """Return the genres in the library's files, most frequent first."""
     counts = {word: files for word, files in session.store.overview().genres.items() if spelling(word)}
     return unify(counts, rules or spelling_rules(session))
 
@@ -70,7 +70,7 @@ def tidy_genres(
     names : UnifiedNames
         The names to write, by word.
     dry_run : bool
-        Only say what would happen.
+        Only report what would happen.
 
     Yields
     ------
@@ -92,7 +92,7 @@ def tidy_genres(
             try:
                 result = _tidy_one(session, run, record, names, dry_run=dry_run)
             except StoreError:
-                raise  # no single file's failure
+                raise  # affects all files
             except (GenrifyError, OSError) as error:
                 result = Result(path=record.path, status="failed", error=error_text(error), before=record.after)
             if result is not None:

@@ -154,7 +154,7 @@ class MoveTracker:
         return os.path.commonpath(paths) if paths else None
 
     def _inherit(self, gone: Collection[str]) -> None:
-        """Give the journal of songs whose files are gone to copies that have none of their own."""
+        """Give the history of songs whose files are gone to copies without a history."""
         by_key = defaultdict(list)
         for record in self._store.files(gone).values():
             if record.audio_key is not None and self._store.has_changes(record.path, record.audio_key):
@@ -185,7 +185,7 @@ class MoveTracker:
 
 @dataclass
 class _Vacancies:
-    """The places that a song has left, as far as nothing was found to have moved from there."""
+    """The places that a song has left and that no other file was found to have moved from."""
 
     locations: Iterable[Location]
     unreachable: Collection[str]

@@ -16,7 +16,7 @@ from genrify_tagger.pipeline.results import FORCE_HINT
 
 
 class Provenance(Enum):
-    """How the genre in a file came to be, as far as the journal tells."""
+    """How the genre in a file came about, according to the journal."""
 
     NOT_WRITTEN = "never written by us"
     WRITTEN_BY_US = "as we wrote it"

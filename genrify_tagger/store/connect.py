@@ -97,7 +97,7 @@ class Database:
             self._opened_inode = self._inode()
 
     def _refuse_vanished(self) -> None:
-        """Refuse to write into a deleted database file: SQLite would go on, and the journal would be lost."""
+        """Refuse to write into a deleted database file: SQLite would continue, and the journal would be lost."""
         if self.is_sqlite and self._inode() != self._opened_inode:
             hint = "run it again"
             raise StoreError("the database was moved or deleted while in use", path=self.file, hint=hint)

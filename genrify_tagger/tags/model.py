@@ -221,8 +221,8 @@ def unpack(raw: bytes) -> Unpacked:
 def same_genre(first: bytes | None, second: bytes | None) -> bool:
     """Return whether two raw forms mean the same genres, however they are stored.
 
-    A tagger that saves the file again for another reason may change encoding, order or tag version; that is no change
-    of the genre. Absent and empty differ.
+    A tagger that saves the file again for another reason may change encoding, order or tag version; that does not
+    change the genre. Absent and empty differ.
     """
     if first is None or second is None:
         return first is second

@@ -39,11 +39,8 @@ def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str
     )
     match compare(plan.before.container, plan.field, plan.target, path):
         case "damaged":
-            words = (
-                "the file's tags are damaged: mutagen cannot read them, so it cannot be confirmed that everything else "
-                "stays and can be taken back"
-            )
-            raise WriteRefusedError(words)
+            words = "mutagen cannot read them, so it cannot be verified that nothing else changes"
+            raise WriteRefusedError(f"the file's tags are damaged: {words}")
         case "other":
             raise WriteRefusedError("writing the genre would change other tags of the file (as mutagen reads them)")
 

@@ -8,7 +8,7 @@ GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "
 POP_ROCK = frozenset({"metal", "pop", "rock"})
 POP_ROCK_GROUP = "pop/rock"
 
-# AllMusic's genres; all others lie outside the ten.
+# AllMusic's genres; all others are outside of the ten.
 ALLMUSIC = {
     "Pop/Rock": POP_ROCK,
     "Rap": frozenset({"hiphop"}),

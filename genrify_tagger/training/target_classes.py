@@ -77,7 +77,7 @@ def choose_classes(name: str, clips: Sequence[Clip]) -> TargetClasses:
 def open_class_table(target: TargetClasses, clips: Sequence[Clip]) -> tuple[list[int], npt.NDArray[np.float32]]:
     """Return which clips can be trained on, and the classes that their labels leave open.
 
-    A clip whose first label lies outside and a later one inside is left out.
+    A clip whose first label is outside of them and a later one inside is left out.
 
     Returns
     -------
