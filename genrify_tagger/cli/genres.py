@@ -1,4 +1,4 @@
-"""`genrify-tag genres`: list the genres that the library's files name, and unify their spelling."""
+"""`genrify-tag genres`: list the genres that your files contain, and unify their spelling."""
 
 from __future__ import annotations
 

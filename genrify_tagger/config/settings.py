@@ -164,7 +164,7 @@ class GenreSettings:
         example={"rap": "Hip-Hop"},
     )
     whitelist: str = _setting(
-        "Text file with one genre per line, such as lastgenre's genres.txt; others are never written. Empty: all may be.",
+        "Text file with one genre per line, such as lastgenre's genres.txt; no others are written. Empty: no limit.",
         "",
         form="path",
         example="~/genres.txt",
