@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a terminal and a service manager send them to all processes
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # terminals and service managers send these to all processes
 TAKEN = "taken"
-STDERR_LIMIT = 1 << 20  # bytes; nothing else of a worker's goes to a file
+STDERR_LIMIT = 1 << 20  # bytes; workers write to no other file
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def outcome(task: Callable[[], T]) -> T | Exception:
     except GenrifyError as error:
         return error
     except Exception as error:  # noqa: BLE001
-        # Whatever a library raises on a file is that file's failure and no reason to stop a run.
+        # Whatever a library raises on a file makes that file fail, but does not stop the run.
         return WorkerError(f"could not be analysed ({type(error).__name__}: {error})")
 
 

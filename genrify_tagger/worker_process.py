@@ -107,7 +107,7 @@ class WorkerProcess:
             if not self._is_ready:
                 self._is_ready = self._answer(START_SECONDS)
             self._pipe.send(task)
-            # A pipe whose other end is just dying still takes what is sent.
+            # A pipe still accepts data while the process at its other end is dying.
             self._answer(START_SECONDS)
         except (DiedError, TimeoutError, OSError) as error:
             self.kill()

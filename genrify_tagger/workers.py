@@ -81,11 +81,11 @@ class Workers:
         self._resting: list[WorkerProcess] = []
         self._interruptible: set[WorkerProcess] = set()
         self._busy = 0
-        self._urgent = 0  # threads that wait for a process and must have one
+        self._urgent = 0  # number of threads that wait for a process and must get one
         self._stopping = False
         self._last_used = time.monotonic()
         self._closed = threading.Event()
-        # A process dies with the thread that started it.
+        # A worker process dies with the thread that started it.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
         self._watcher: threading.Thread | None = None
 
@@ -161,7 +161,7 @@ class Workers:
 
     def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
         lacked_memory = False
-        # Every process that rests may have been killed meanwhile.
+        # All idle processes may have been killed meanwhile.
         for _ in range(self.jobs + STARTS):
             try:
                 with self._borrowed(path, interruptible=interruptible) as process:

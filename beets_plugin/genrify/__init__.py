@@ -183,7 +183,7 @@ class GenrifyPlugin(plugins.BeetsPlugin):
         except (GenrifyError, UserError) as error:
             self._report_import_error(self._describe_error(error))
         except Exception as error:  # noqa: BLE001
-            # Whatever fails here, the user's import goes on.
+            # Whatever fails here, the user's import continues.
             self._report_import_error(f"{type(error).__name__}: {error}")
             self._log.debug("", exc_info=True)
 

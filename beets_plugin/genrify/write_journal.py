@@ -146,7 +146,7 @@ class WriteJournal:
         except GenrifyError as error:
             self.log.warning("{}: {}", displayable_path(path), self.describe_error(error, path))
             return
-        with self._lock:  # beets need not wait for the audio key
+        with self._lock:  # so that beets need not wait for the audio key
             self._pool = self._pool or ThreadPoolExecutor(JOURNAL_THREADS, thread_name_prefix="genrify-journal")
             self._pool.submit(self._journal, finish, path)
 

@@ -118,7 +118,7 @@ def _holes(source: Source, start: int, end: int) -> Iterator[tuple[int, int]]:
     while at < end:
         try:
             hole = os.lseek(source.fd, at, os.SEEK_HOLE)
-        except OSError:  # a file system that knows none
+        except OSError:  # a file system without holes
             return
         if hole >= min(end, size):
             return

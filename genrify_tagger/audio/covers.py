@@ -50,7 +50,7 @@ def _picture(container: InputContainer, stream: VideoStream) -> VideoFrame | Non
     for packet in container.demux(stream):
         for frame in codec.decode(packet):
             return frame
-        break  # a cover is one packet; films are not looked through
+        break  # a cover is one packet; videos are not searched
     return next(iter(codec.decode(None)), None)
 
 

@@ -24,7 +24,7 @@ _KBITS = {  # (MPEG 1?, layer) -> bit rates by index
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = (44100, 48000, 32000)
-_RATE_DIVISORS = {3: 1, 2: 2, 0: 4}  # MPEG 1, 2 and 2.5 as their header bits tell
+_RATE_DIVISORS = {3: 1, 2: 2, 0: 4}  # MPEG 1, 2 and 2.5, by their header bits
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_mpeg(source: Source) -> MpegStream | None:
 
 def frame_offsets(source: Source, stream: MpegStream) -> array[int]:
     """Return the file positions of all complete frames, skipping damaged parts."""
-    offsets = array("Q")  # a third of a list's memory, which counts in a mix of many hours
+    offsets = array("Q")  # a third of a list's memory, which matters for a mix of many hours
     base, lengths = stream.first, stream.lengths
     while len(data := source.read(base, _CHUNK)) > 3:
         at, final = 0, base + len(data) >= source.end

@@ -25,7 +25,7 @@ _UNKNOWN_SAMPLES = 0xFFFFFFFF
 _MUSEPACK_RATES = (44100, 48000, 37800, 32000)
 _MUSEPACK_FRAME = 1152  # samples
 _TOLERATED = 2  # frames by which encoders' counts of an MP3 file differ
-_TOLERATED_ALONE = 16  # where the count of frames is not borne out by one of bytes
+_TOLERATED_ALONE = 16  # if only the count of frames is stated, not that of bytes
 
 
 def measure_flac(source: Source) -> Shortfall | None:

@@ -16,7 +16,7 @@ from genrify_tagger.files import display_path, json_path, printable
 from genrify_tagger.user_folders import user_folder
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-PIPE_CLOSED = 141  # as of a program that SIGPIPE ends: the reader, such as `head`, has seen enough
+PIPE_CLOSED = 141  # as for a program that SIGPIPE ends: the reader, such as `head`, has closed the pipe
 
 
 def end_with(error: BaseException, state: CliContext) -> int:

@@ -120,7 +120,7 @@ def _exists(path: str) -> bool:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # hidden by missing permissions: the scan tells why
+    except OSError:  # hidden by missing permissions: the scan reports why
         pass
     return True
 

@@ -100,7 +100,7 @@ def load_settings(
 def _settings_file(config_file: str | None, environ: Mapping[str, str]) -> str | None:
     if config_file:
         return os.path.abspath(os.path.expanduser(config_file))
-    # Without a home folder there are no settings; the program works if the options name all it needs.
+    # Without a home folder there is no settings file; the program works if the options name everything.
     with contextlib.suppress(ConfigError):
         return config_path(environ)
     return None

@@ -84,11 +84,11 @@ class EmbeddingIndex:
 
     def _read(self, count: int) -> None:
         keys: list[str] = []
-        # Filled in place: a list of rows beside it would take up as much again.
+        # Filled in place: a list of rows would take up as much memory again.
         matrix = np.zeros((count, self._session.sidecar.embedding_size), np.float16)
         for key, embedding in self._session.store.embeddings(self._session.sidecar.analyses, self._session.front_end):
             if len(keys) == count:
-                break  # analysed since they were counted: the next reading has it
+                break  # analysed since they were counted: read next time
             matrix[len(keys)] = _unit(embedding)
             keys.append(key)
         self._keys, self._matrix, self._count = keys, matrix[: len(keys)], count

@@ -108,7 +108,7 @@ class _FileRun:
         except NotTaggableError as error:
             result = self._result("skipped", reason=error.message)
         except (GenrifyError, OSError) as error:
-            incomplete = why_incomplete(self.session, self.task.path)  # a file that was cut often cannot even be read
+            incomplete = why_incomplete(self.session, self.task.path)  # a truncated file often cannot even be read
             result = self._failed(self._result("failed"), error)
             if incomplete is not None and not result.passing:
                 result = self._result("skipped", reason=incomplete)

@@ -101,7 +101,7 @@ def remember_external(
     record = record_of(
         session, target, replace(outcome, result=_in_file(outcome, written=written), titles=titles), stat=stat
     )
-    # Without a settings key a scan decides for itself; it only need not analyse the song again.
+    # Without a settings key, a scan decides anew, but need not analyse the song again.
     session.store.save_files([replace(record, settings_key=None)])
 
 

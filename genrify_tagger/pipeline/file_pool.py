@@ -16,7 +16,7 @@ from genrify_tagger.pipeline.engine import process_file
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
 from genrify_tagger.pipeline.session import Session
 
-WINDOW = 16  # files per worker that are under way, or done and waiting for one before them
+WINDOW = 16  # files per worker that are being processed, or are done and wait for earlier ones
 
 
 class FilePool:

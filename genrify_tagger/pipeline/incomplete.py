@@ -21,5 +21,5 @@ def why_incomplete(session: Session, path: str) -> str | None:
     except InterruptedScanError:
         raise
     except GenrifyError:
-        return None  # what cannot be read fails elsewhere, under its own name
+        return None  # a file that cannot be read fails later, with its own error
     return f"{shortfall}; --incomplete tags it anyway" if shortfall else None

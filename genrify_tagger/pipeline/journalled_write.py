@@ -140,7 +140,7 @@ def begin_change(
     session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
 ) -> int:
     """Journal a plan as pending and return the change's number."""
-    session.moves.follow(plan.target, audio_key)  # or the former path would keep the older changes
+    session.moves.follow(plan.target, audio_key)  # otherwise the former path would keep the older changes
     return session.store.begin_change(
         run=run,
         path=plan.target,

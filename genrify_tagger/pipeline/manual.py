@@ -89,7 +89,7 @@ def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> R
     except ChangedMeanwhileError:
         if change_in_flight(session, plan.target, plan.stat) is None:
             raise
-        return _set_one(session, run, path, names)  # over what another run has just written
+        return _set_one(session, run, path, names)  # overwriting what another run has just written
     save_file_state(session, path, stat, "kept", reason=REASON, genres=names)
     status = "tagged" if plan.changes else "kept"
     return Result(path=path, status=status, reason=REASON, before=plan.before.genres, after=names, genres=names)

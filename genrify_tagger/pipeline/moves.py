@@ -24,7 +24,7 @@ from genrify_tagger.mounts import configured_mounts, related_mounts, unmounted
 from genrify_tagger.store import FileRecord, Location, Move, Store
 
 BATCH = 500
-PATIENCE = 20  # times the seconds of looking up a song's old paths that the result is used
+PATIENCE = 20  # a song's old paths are used for this many times the time it takes to look them up
 
 
 class MoveTracker:

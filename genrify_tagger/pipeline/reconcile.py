@@ -20,7 +20,7 @@ def reconcile(store: Store) -> None:
     or refuses, a later start tries again.
     """
     pending = store.pending_changes()
-    # All of them first: the temporary files of one folder are swept away together.
+    # All of them first: the temporary files of one folder are removed together.
     reachable = [change for change in pending if _is_reachable(change) and _has_given_back(change)]
     for change in reachable:
         try:

@@ -15,7 +15,7 @@ from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord, FileRecord
 from genrify_tagger.tags import Snapshot
 
-_NO_TAGS = Snapshot("", (), None)  # of a file whose container has no place for a genre
+_NO_TAGS = Snapshot("", (), None)  # for a file whose container cannot hold a genre
 
 
 @dataclass(frozen=True, eq=False)

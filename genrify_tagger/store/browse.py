@@ -40,7 +40,7 @@ ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "
 NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
 UNNAMED = "\uffff"  # sorts unknown titles, artists and albums after all others
 UNKNOWN = -1.0  # sorts unknown numbers before all others
-AFTER = cast(FILES.c.after, Text)  # PostgreSQL compares no JSON
+AFTER = cast(FILES.c.after, Text)  # PostgreSQL cannot compare JSON
 NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
 
 

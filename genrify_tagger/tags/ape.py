@@ -134,7 +134,7 @@ def make_item(tag: ApeTag, field: str, genres: Sequence[str], former: bytes | No
         If an APEv1 tag, which has no encoding but ASCII, cannot hold the text.
     """
     key = former[8:].partition(b"\0")[0] if former else (b"Genre" if field == GENRE else field.encode("ascii"))
-    # Bits 1 and 2 tell text from binary; what replaces it is text.
+    # Bits 1 and 2 distinguish text from binary; the replacement is text.
     flags = int.from_bytes(former[4:8], "little") & ~0b110 if former else 0
     if tag.version >= 2000:
         value = "\0".join(genres).encode("utf-8")

@@ -95,7 +95,7 @@ def apply(
             if in_place:
                 return rewrite_in_place(plan, original, descriptor, backup_dir=backup_dir, keep_mtime=keep_mtime)
             _replace(plan, original, path)
-            # Of the new file, even if another program has replaced it already.
+            # Fingerprint of the new file, even if another program has already replaced it.
             written = fingerprint(os.fstat(descriptor))
         with contextlib.suppress(OSError):
             sync_folder(os.path.dirname(plan.target))
@@ -151,7 +151,7 @@ def _replace(plan: WritePlan, original: int, path: str) -> None:
         os.replace(path, plan.target)
         return
     # Now the temporary name holds what was replaced: check it once more, and swap back if it is
-    # another file, or if a program has it open for writing. From here on whoever opens the file gets the new one.
+    # another file, or if a program has it open for writing. From here on, programs that open the file get the new one.
     written_to = has_writer(original)
     if written_to or not is_same(os.stat(path, follow_symlinks=False), plan.stat):
         undo_exchange(path, plan.target)

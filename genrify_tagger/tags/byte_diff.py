@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from genrify_tagger.tags.model import Edit
 from genrify_tagger.tags.patched_file import PatchedFile
 
-_SMALL = 256  # stretches that differ are not searched further below this
+_SMALL = 256  # shorter stretches are not searched for common parts
 _NEAR = 16 << 10
 _STEP = 64 << 10
 _NEEDLE = 64
-_ANCHORS = 100  # a tag of many small stretches that differ is replaced as a whole from there on
+_ANCHORS = 100  # with more stretches than this, a tag is replaced as a whole
 
 
 def minimised(base: PatchedFile, edits: Sequence[Edit]) -> tuple[Edit, ...]:
@@ -70,7 +70,7 @@ def _anchor(old: PatchedFile, i: int, i_end: int, new: bytes, j: int, j_end: int
         at = i + (i_end - i) * eighth // 8
         needle = old.at(at, _NEEDLE)
         expected = j + at - i
-        # Near by first: a picture may repeat itself.
+        # Nearby first: a picture may repeat itself.
         found = new.find(needle, max(j, expected - _NEAR), min(j_end, expected + _NEAR))
         found = new.find(needle, j, j_end) if found < 0 else found
         if found >= 0:

@@ -14,7 +14,7 @@ from genrify_tagger.tags.model import Edit
 from genrify_tagger.tags.patched_file import BLOCK, PatchedFile
 
 _SIZES = struct.Struct("<QQ")  # of the file before and after
-_RECORD = struct.Struct("<QII")  # offset before, bytes replaced, bytes put there
+_RECORD = struct.Struct("<QII")  # offset before, bytes replaced, new bytes
 _MAX_BYTES = 64 << 20  # the largest tag, replaced by another one
 
 

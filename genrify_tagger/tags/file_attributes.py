@@ -98,7 +98,7 @@ def _try(change: object, name: str, *, must: bool) -> None:
     except OSError as error:
         if error.errno not in _NOT_HERE:
             raise
-        # Labels of the security modules are theirs to give, by the policy in force.
+        # Labels of security modules are set by their own policy.
         if must and not name.startswith(("security.", "trusted.")):
             raise WriteRefusedError(
                 f"the file's attribute {name} cannot be kept", hint='set tagging.ownership = "best-effort"'

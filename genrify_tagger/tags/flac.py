@@ -93,7 +93,7 @@ class Flac:
         header = Edit(padding.start, padding.start + 4, _header(_PADDING, padding.size + change, last=padding.last))
         if change > 0:
             return [header, Edit(padding.end, padding.end, bytes(change))]
-        # Only what is nothing but padding is taken: a block with a wrong length would reach into the audio.
+        # Only a block of nothing but zeros is used: one with a wrong length would reach into the audio.
         if self.view.at(padding.end + change, -change).strip(b"\0"):
             return []
         return [header, Edit(padding.end + change, padding.end, b"")]

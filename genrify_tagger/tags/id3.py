@@ -155,7 +155,7 @@ class _OffsetMap:
 
     def __init__(self, body: memoryview, data: bytes, *, on: bool) -> None:
         self._body = body if on else memoryview(b"")
-        # Of the whole tag, which spares a copy of its body; nothing is taken back across the border of the header.
+        # Of the whole tag, which avoids a copy of its body; no sequence crosses the end of the header.
         self.plain = memoryview(resync(data))[len(resync(data[:HEADER])) :] if on else body
         counts = (len(self._zeros(at)) for at in range(0, len(self._body), _BLOCK))
         self._starts = [k * _BLOCK - before for k, before in enumerate(itertools.accumulate(counts, initial=0))]

@@ -52,7 +52,7 @@ def _alias_values(tag: Tag, frame: bytes) -> tuple[str, ...] | None:
     try:
         return field_values(tag, frame, _ALIAS)
     except TagReadError:
-        return None  # of whatever field it is
+        return None  # whichever field it is for
 
 
 def _frame_id(version: int, field: str) -> bytes:

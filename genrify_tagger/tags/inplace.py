@@ -120,7 +120,7 @@ def copy_content(source: int, target: int) -> None:
     """Copy the content of one open file to another."""
     size, at = os.fstat(source).st_size, 0
     if size > os.fstat(target).st_size and hasattr(os, "posix_fallocate"):
-        # Rather find out now than half-way that there is no space.
+        # Find out now, not half-way, if there is no space.
         os.posix_fallocate(target, 0, size)
     while at < size:
         block = os.pread(source, min(BLOCK, size - at), at)

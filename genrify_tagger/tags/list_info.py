@@ -13,7 +13,7 @@ from genrify_tagger.tags.model import GENRE, JOIN, Piece, insert_at
 from genrify_tagger.tags.shadowing import TagContent, info_content
 
 PLACE = "ignr"
-# Entry -> the ID3v2.4 frame that says the same.
+# Entry -> the ID3v2.4 frame with the same meaning.
 _FRAMES = {
     **{b"INAM": b"TIT2", b"IART": b"TPE1", b"IPRD": b"TALB", b"ICRD": b"TDRC", b"IPRT": b"TRCK", b"ITRK": b"TRCK"},
     **{b"IMUS": b"TCOM", b"ICMT": b"COMM", b"ICOP": b"TCOP"},
@@ -54,7 +54,7 @@ class InfoList:
         if not genres or field != GENRE:
             return []
         former = self.pieces(field)
-        # Behind an entry without its pad byte, or a damaged one, another would not be found.
+        # An entry after a damaged one, or one without its pad byte, would not be found.
         end = 0 if sum(map(len, self.entries)) % 2 else len(self.entries)
         return [Piece(self.name, former[0].at if former else end, _make_entry(genres))]
 

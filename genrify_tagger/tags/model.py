@@ -17,11 +17,11 @@ from typing import Protocol
 from genrify_tagger.errors import TagError, TagReadError
 from genrify_tagger.files import FileStat
 
-RAW_VERSION = 2  # 1 had hints about the layout of the file in place of the patch
+RAW_VERSION = 2  # version 1 had hints about the file's layout instead of the patch
 JOIN = "; "
 GENRE = "genre"
-MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more than this is an attack on the reader
-MAX_BYTES = 256 << 10  # of the genre, wherever it stands; it is journalled, stored and shown
+MAX_FIELDS = 10_000  # frames, items, comments or values in one tag; more than this is an attack
+MAX_BYTES = 256 << 10  # of the genre, in all places together; it is journalled, stored and shown
 MAX_TAGS = 64  # consecutive tags
 
 

@@ -135,7 +135,7 @@ class Mp4:
         if len(self.path) < 2:
             made = _make(b"udta", made)
         inner = inside(self.view, self.path[-1])
-        # Behind the last child, but before QuickTime's terminator.
+        # After the last child, but before QuickTime's terminator.
         at = inner[-1].end if inner else content_start(self.view, self.path[-1])
         return Edit(at, at, made), len(self.path)
 
@@ -150,7 +150,7 @@ class Mp4:
         if not 0 <= room < (1 << 32) - 8:
             return []
         head = Edit(free.start, free.body, (room + 8).to_bytes(4, "big") + b"free")
-        # It may be of any size itself.
+        # It may have any size.
         return [head, Edit(min(free.end, free.body + room), free.end, bytes(max(0, change)))]
 
     def _resize(self, parents: Sequence[Atom], grown: int) -> list[Edit]:

@@ -181,7 +181,7 @@ def _digest(value: Any) -> bytes:
     """Return a hash of a value, which may hold a picture of many megabytes."""
     digest = hashlib.blake2b(digest_size=16)
     for part in value if isinstance(value, list) else [value]:
-        # What APEv2 and ASF wrap stands in `value`, beside language and stream; MP4 adds the kind to the bytes.
+        # APEv2 and ASF wrap the content in `value`, beside language and stream; MP4 adds the kind to the bytes.
         raw = getattr(part, "value", part)
         more = sorted((name, repr(each)) for name, each in getattr(part, "__dict__", {}).items() if name != "value")
         digest.update(f"{type(part).__name__} {more} ".encode())

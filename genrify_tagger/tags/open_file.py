@@ -11,7 +11,7 @@ from genrify_tagger.errors import TagError, TagReadError
 from genrify_tagger.tags import memory_budget
 
 T = TypeVar("T")
-# Not to hang on a FIFO, nor to open a terminal. Not every system has all of these flags.
+# So as not to hang on a FIFO or open a terminal. Not every system has all of these flags.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 

@@ -134,7 +134,7 @@ def plan_restore(
         if expected is not ... and not same_genre(snapshot(state, name).raw, cast("bytes | None", expected)):
             raise ChangedMeanwhileError("the genre was changed by another program since", path=path)
         if patch is None and former is not None:
-            # An old version of this program knew fewer places, and wrote none of the others.
+            # Old versions of this program knew fewer places and left the others alone.
             kept = [piece for piece in state.pieces if piece.place not in places]
             return None if _contents([*pieces, *kept]) == _contents(state.pieces) else (*pieces, *kept)
         return None if _contents(pieces) == _contents(state.pieces) else pieces

@@ -59,7 +59,7 @@ def _is_encrypted(view: PatchedFile, stsd: Atom) -> bool:
         size = int.from_bytes(head[:4], "big")
         if at + 8 > stsd.end or size < 8:
             return False
-        # The scheme of the protection stands in "sinf" within the entry, wherever its own fields end.
+        # The protection scheme is in "sinf" within the entry, wherever the entry's own fields end.
         if head[4:8] in _ENTRIES or b"sinf" in view.at(at, min(size, 1 << 16)):
             return True
         at += size

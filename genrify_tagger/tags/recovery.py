@@ -46,8 +46,8 @@ def restore_exchanged(path: str, planned: FileStat, after_raw: bytes | None, *, 
         return
     try:
         found = os.stat(stray, follow_symlinks=False)
-        # FAT, exFAT and most of FUSE number their files anew when they are mounted, so the number in the stray's name
-        # may be the old file's by now. Only where the new genre is was anything exchanged.
+        # FAT, exFAT and most of FUSE renumber their files when they are mounted, so the number in the stray's name
+        # may be the old file's by now. Only if the file has the new genre was anything exchanged.
         exchanged = found.st_ino != os.stat(target).st_ino and _has_pieces(target, after_raw, field)
         if exchanged and not is_same(found, planned):
             undo_exchange(stray, target)

@@ -24,7 +24,7 @@ from genrify_tagger.tags.tagged_stream import NEW_ID3, check_trailing_tags
 _MAX_CHUNKS = 10_000
 _MAX_FORMAT = 1 << 20
 _HEAD = 8
-# What may follow where the header of the file says that it ends: that length is wrong then.
+# Chunks that may follow the end stated in the file's header: then that length is wrong.
 _KNOWN = frozenset(
     {
         *(b"fmt ", b"data", b"LIST", b"id3 ", b"ID3 ", b"bext", b"fact", b"cue ", b"smpl", b"inst", b"iXML", b"JUNK"),
@@ -127,7 +127,7 @@ class Chunked:
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the genre frame and the IGNR entries, except where they would hide other fields."""
         tag, infos = self.located, self.infos
-        # A new ID3 tag begins with the frames that say what LIST-INFO says.
+        # A new ID3 tag repeats the fields of LIST-INFO.
         carries = frozenset(info.name for info in infos) if tag.parts and not tag.exists else frozenset()
         candidates = [CandidateTag(tag.name, tag.content(self.field), bool(tag.pieces(self.field)), True, carries)]
         for number, info in enumerate(infos):

@@ -90,14 +90,14 @@ class TaggedStream:
         content = located.content(self.field)
         if located.name in self.appended:
             content = TagContent("id3", content.is_empty, content.is_shown, has_fields=False)
-        # A new tag begins with what ID3v1 says.
+        # A new tag repeats the fields of ID3v1.
         carries = frozenset({_V1} if located.parts and not located.exists else ())
         return CandidateTag(located.name, content, bool(located.pieces(self.field)), usual, carries)
 
     def compose(self, genres: Sequence[str]) -> tuple[Piece, ...]:
         """Return the pieces of the tags that are written."""
         chosen = choose_tags(self.candidates)
-        # Where ID3v1 is the only ID3 tag and can say it, one byte does, and no other tag need be made.
+        # If ID3v1 is the only ID3 tag and has a number for the genre, one byte is enough and no tag is added.
         if self._v1_says(genres) and self.primary == "id3":
             chosen -= {located.name for located in self.tags if not located.exists}
         return self.compose_in(chosen, genres)

@@ -78,7 +78,7 @@ def write_refusal(
         return error
     except OSError as error:
         refusal = WriteRefusedError(describe_os_error(error), path=plan.path)
-        refusal.__cause__ = error  # tells whether it may pass by itself
+        refusal.__cause__ = error  # so that the caller can find out whether it may pass by itself
         return refusal
     return None
 
@@ -197,7 +197,7 @@ def _check_room(plan: WritePlan, folder: str, *, in_place: bool) -> None:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     system = os.statvfs(folder)
     if not system.f_blocks:
-        return  # a file system that does not tell
+        return  # a file system that does not report its free space
     free = (system.f_bfree if os.geteuid() == 0 else system.f_bavail) * system.f_frsize
     needed = size + (plan.stat.size + max(growth, 0) if in_place else 0)
     if free < needed or (system.f_files and not system.f_ffree):

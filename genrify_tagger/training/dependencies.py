@@ -45,7 +45,7 @@ def require_libraries(*libraries: str) -> None:
 def load_tensorflow() -> None:
     """Import TensorFlow without its messages about graphics cards and instruction sets, which no setting stops."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns that every fold has a new network
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it would warn that every fold has a new network
     with silent_stderr():
         importlib.import_module("tensorflow")
         importlib.import_module("keras")

@@ -123,7 +123,7 @@ def from_scratch(n_classes: int) -> Any:
     mel = keras.Input((FRAMES, BANDS), name="mel")
     x = layers.BatchNormalization()(layers.Reshape((FRAMES, BANDS, 1))(mel))
     for number, filters in enumerate(SCRATCH_FILTERS):
-        # The first steps over every other frame and band: most of the work would be there.
+        # The first layer has stride 2, since most of the work would be there.
         x = layers.Conv2D(filters, 3, strides=1 if number else 2, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
         x = layers.MaxPooling2D(2)(x) if number else x

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-ANSWER_SECONDS = 5.0  # after which a file server counts as not answering
+ANSWER_SECONDS = 5.0  # after which a file server counts as not responding
 
 
 @dataclass(frozen=True)

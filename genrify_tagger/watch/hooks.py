@@ -91,9 +91,9 @@ class Hook:
 
     def _run(self, action: str, run: int, tagged: int) -> str | None:
         environment = {**os.environ, "GENRIFY_RUN": str(run), "GENRIFY_TAGGED": str(tagged)}
-        environment.pop("NOTIFY_SOCKET", None)  # the command must not talk to systemd in our name
+        environment.pop("NOTIFY_SOCKET", None)  # the command must not send systemd messages as the service
         try:
-            # A file, not a pipe: what the command leaves running in the background may keep it open.
+            # A file, not a pipe: background processes of the command may keep it open.
             with tempfile.TemporaryFile() as output:
                 self._process = subprocess.Popen(
                     action,

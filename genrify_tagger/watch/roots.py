@@ -25,7 +25,7 @@ from genrify_tagger.watch.service_state import LOST, NATIVE, POLLING
 
 log = logging.getLogger(__name__)
 
-BUSY_SHARE = 20  # polling may take one part in so many of the time
+BUSY_SHARE = 20  # polling may take at most 1/BUSY_SHARE of the time
 
 
 class Root:

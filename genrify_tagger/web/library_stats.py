@@ -15,7 +15,7 @@ from genrify_tagger.watch.service_state import LOST, service_state
 
 DAYS = 60
 _MAX_AGE_SECONDS = 5.0
-_COST_FACTOR = 50  # times the seconds that counting took, since it reads the whole table
+_COST_FACTOR = 50  # the counts are used for this many times the time they took, since they read the whole table
 
 _PHASES = {
     "starting": "is starting",

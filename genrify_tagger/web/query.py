@@ -86,7 +86,7 @@ class TrackQuery:
             high=self.high,
             folder=os.path.normpath(self.folder) if self.folder else None,
             suffixes=FORMATS.get(self.format, ()),
-            one_per_song=self.status == "unsure",  # to be answered once, not for each copy
+            one_per_song=self.status == "unsure",  # decided once, not for each copy
         )
 
     def find(self) -> ResultPage:

@@ -1,4 +1,4 @@
-"""MSD_musicnn and MSD_vgg as published, to hold their fast forms against.
+"""MSD_musicnn and MSD_vgg as published, to compare their fast forms with.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""The command line that all steps share, and the files they hand on."""
+"""The command line that all steps share, and the files that one step writes for the next."""
 
 from __future__ import annotations
 

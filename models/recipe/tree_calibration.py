@@ -1,4 +1,4 @@
-"""Calibrate the genre tree on sources that the head had not met: confidences, the threshold, what may be written."""
+"""Calibrate the genre tree on sources that the head was not trained on: confidences, threshold, writable genres."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def cross_fit(songs: Songs, scores: Mapping[str, Array], fitted_on: str) -> dict
 
 
 def choose_writable(songs: Songs, confidences: Confidences) -> frozenset[str]:
-    """Return the top genres for which at least two held-out sources speak."""
+    """Return the top genres for which at least two held-out sources are evidence."""
     right = songs.right[np.arange(len(songs.clips)), confidences.top.astype(int)]
     sure = right & (confidences.top_confidence >= EVIDENCE)
     return frozenset(
