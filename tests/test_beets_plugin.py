@@ -131,9 +131,10 @@ def test_explain_prints_every_score_and_changes_nothing(beets):
     before = contents(beets)
     shown = beets("genrify", "--explain", "title:Jazz 1").stdout.splitlines()
     assert shown[0] == "An artist - An album - Jazz 1"
-    assert shown[1].startswith("  scores: jazz 0.") and shown[1].count(",") == 9
+    assert shown[1].startswith("  scores: jazz 0.") and shown[1].count(",") == 15
     assert shown[2].startswith("  decision: Jazz (confidence 0.")
-    assert shown[3] == "  genres: (none): would change to Jazz"
+    assert shown[3].startswith("  genre tree: Jazz 0.") and shown[3].endswith(": Jazz is written")
+    assert shown[4] == "  genres: (none): would change to Jazz"
     assert contents(beets) == before and beets.genres() == NO_GENRES
 
 
