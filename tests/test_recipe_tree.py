@@ -13,7 +13,7 @@ from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.genre_tree import load_tree_head
 from model_card import replace_section
 from tree_calibration import Confidences, choose_threshold, choose_writable, cross_fit, fit_calibration
-from tree_card import card_section
+from tree_card import ablations_section, card_section
 from tree_clips import LABELS, LEAVES, NAMES, TreeClip, artist_folds, leaf_table, read_tree_clips, source_folds
 from tree_features import COPIES, ORIGINAL, TRAINED_COPIES, altered
 from tree_head import cross_validate, train_head
@@ -37,6 +37,16 @@ def test_the_figures_told_are_those_of_the_shipped_model():
     assert SCORES["threshold"] == tree.min_confidence
     card = (MODELS / "MODEL_CARD.md").read_text("utf-8")
     assert replace_section(card, card_section(SCORES), "tree") == card
+
+
+def test_what_was_tried_is_told_as_it_was_measured():
+    ablations = json.loads((MODELS / "recipe/tree_ablations.json").read_text("utf-8"))
+    card = (MODELS / "MODEL_CARD.md").read_text("utf-8")
+    assert replace_section(card, ablations_section(ablations), "tree ablations") == card
+    shipped, held_out = ablations[0], SCORES["held-out sources"]
+    for part, figures in (("all", held_out["all"]), ("data/world", held_out["data/world alone"])):
+        assert shipped[part]["written"] == pytest.approx(figures["written"]["value"], abs=6e-4)
+        assert shipped[part]["right"] == pytest.approx(figures["precision"]["value"], abs=6e-4)
 
 
 def test_the_recipe_and_the_package_have_the_same_tree():

@@ -10,16 +10,17 @@ from model_card import ablations_section, card_section, readme_section, replace_
 from recipe_options import MODELS, SCORES, TREE_SCORES
 
 README, CARD = MODELS.parent / "README.md", MODELS / "MODEL_CARD.md"
-ABLATIONS = Path(__file__).with_name("ablations.json")
+ABLATIONS, TREE_ABLATIONS = (Path(__file__).with_name(f"{name}.json") for name in ("ablations", "tree_ablations"))
 
 
 def main() -> None:
     """Run the step."""
-    files = (MODELS / SCORES, MODELS / TREE_SCORES, ABLATIONS)
-    scores, tree, ablations = (json.loads(path.read_text("utf-8")) for path in files)
+    files = (MODELS / SCORES, MODELS / TREE_SCORES, ABLATIONS, TREE_ABLATIONS)
+    scores, tree, ablations, tree_ablations = (json.loads(path.read_text("utf-8")) for path in files)
     for path, mark, text in (
         (README, "model", readme_section(tree)),
         (CARD, "tree", tree_card.card_section(tree)),
+        (CARD, "tree ablations", tree_card.ablations_section(tree_ablations)),
         (CARD, "model", card_section(scores)),
         (CARD, "ablations", ablations_section(ablations)),
     ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tree_clips import NAMES
@@ -16,6 +16,15 @@ def card_section(scores: Scores) -> str:
     return "\n".join(
         ["", *_operating(scores), *_calibration(scores), *_genres(scores), *_sources(scores), *_copies(scores), ""]
     )
+
+
+def ablations_section(found: Sequence[Scores]) -> str:
+    """Return the table of what was tried and not kept."""
+    lines = ["", "| Idea | written | right of those | data/world: written | right of those |", "|---|---|---|---|---|"]
+    for row in found:
+        cells = (f"{row[part][name]:.1%}" for part in ("all", "data/world") for name in ("written", "right"))
+        lines.append(f"| {row['text']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
 
 
 def _operating(scores: Scores) -> list[str]:
