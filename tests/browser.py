@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Selenium, with nothing of the user's."""
+"""A real browser: Debian's Chromium, driven by Selenium, with a fresh profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shape of tags on real audio: what other people's files look like."""
+"""Every shape of tags on real audio, as other programs leave them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MP4 files with every shape of metadata atoms, and with the audio before and behind them.
+"""MP4 files with every shape of metadata atoms, and with the audio before and after them.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Files whose title, artist and ReplayGain stand in another tag than the container's own, as players meet them."""
+"""Files with title, artist and ReplayGain in a tag that is not the container's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile files: real ones mutated, deterministic by seed, and made ones that claim the absurd.
+"""Hostile files: mutants of real ones, reproducible by seed.
 
 `mutant(seed, index)` is the same file on every machine that has the same encoders; a failing test names both numbers.
 """

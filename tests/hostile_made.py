@@ -1,4 +1,4 @@
-"""Hostile files that no mutation finds: absurd claims, deep nesting, polyglots, bombs, giants that are holes."""
+"""Hostile files that mutation does not find: absurd sizes, deep nesting, polyglots, bombs, huge sparse files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program without a start of its own: the same command line in this process, its worker processes kept warm.
+"""The program's command line in the tests' own process, with worker processes that are kept warm.
 
 Most tests of the command line are about what it does, not how it starts; a start costs 1.6 s, mostly to load the
 network into a fresh worker.
@@ -62,7 +62,7 @@ class InProcessProgram(Program):
 
 @contextlib.contextmanager
 def _surroundings(argv: list[str], environment: dict[str, str]) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
-    """Give the program what a process of its own would have, and put back what it changes."""
+    """Give the program the environment of a separate process, and restore what it changes."""
     root = logging.getLogger()
     before = dict(os.environ), sys.argv, sys.stdout, sys.stderr, root.handlers[:], root.level
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))

@@ -1,4 +1,4 @@
-"""Real audio for the tests: every container, encoded from freely licensed clips by FFmpeg and Debian's encoders."""
+"""Real audio for the tests: every container, encoded from freely licensed clips with FFmpeg and Debian's encoders."""
 
 from __future__ import annotations
 

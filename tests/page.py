@@ -1,4 +1,4 @@
-"""The page as a user runs it: `genrify-tag serve` in a process of its own, and a plain HTTP client."""
+"""The page as a user runs it: `genrify-tag serve` in a separate process, and a plain HTTP client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The installed program, run as a user runs it: a process of its own, with a home and a database of its own."""
+"""The installed program, run as a user runs it: in a separate process, with its own home and database."""
 
 from __future__ import annotations
 

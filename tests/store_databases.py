@@ -1,4 +1,4 @@
-"""Databases for the tests of the store: SQLite files, and a PostgreSQL server of our own on a Unix socket."""
+"""Databases for the tests of the store: SQLite files, and a private PostgreSQL server on a Unix socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store's tests run in processes of their own: `python -m tests.store_tasks TASK URL ...`."""
+"""Tasks that the store's tests run in separate processes: `python -m tests.store_tasks TASK URL ...`."""
 
 from __future__ import annotations
 

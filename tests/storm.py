@@ -1,7 +1,7 @@
 """A day of a music server in fast motion: what users, downloaders and other taggers do to files.
 
-`World` does random things to songs in several roots and knows of each what must hold in the end. Songs are MP3s
-cut out of one another frame by frame, so that there are many, and their audio can be compared byte for byte.
+`World` does random things to songs in several roots and knows what must hold for each in the end. Songs are MP3s cut
+out of others frame by frame, so that there are many, and their audio can be compared byte for byte.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def tags_of(path: Path) -> EasyID3:
 
 @dataclass
 class Known:
-    """What must hold of one file: its audio, and the genre that a human gave it last, if any.
+    """What must hold for one file: its audio, and the genre that the user gave it last, if any.
 
     In a copy no genre was ever written by us, even if one is in it.
     """
@@ -73,14 +73,14 @@ class Known:
 
 @dataclass
 class World:
-    """Files under a storm.
+    """Files in a storm.
 
     Parameters
     ----------
     roots : list of Path
         Folders that are always there.
     dice : random.Random
-        Where chance comes from.
+        The random numbers.
     mount : Path or None
         One more root: a mount point, which may be taken away.
     voices : int
@@ -257,7 +257,7 @@ class World:
             self._end_download(path)
 
     def check(self, files: dict[str, tuple[str, bool]], written: dict[str, list[list[str]]]) -> None:
-        """Hold every file against what must be.
+        """Check every file against what must hold.
 
         Parameters
         ----------

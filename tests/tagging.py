@@ -1,4 +1,4 @@
-"""What the tests of tags share: write, look with other programs' eyes, take back."""
+"""Helpers of the tag tests: write, read with other programs, undo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def genres(path: Path, field: str = "genre") -> tuple[str, ...]:
 
 
 def check_round_trip(path: Path, names: Sequence[str]) -> tags.WritePlan:
-    """Write, see it, undo to the byte, redo to the byte; leave the file written."""
+    """Write, read back, undo to the byte, redo to the byte; leave the file written."""
     original = path.read_bytes()
     plan = write(path, *names)
     assert genres(path) == tuple(names)

@@ -1,4 +1,4 @@
-"""What players show of a song before and after a write: the genre is new, and nothing else is missing.
+"""What players show for a song before and after a write: the genre is new, and nothing else is missing.
 
 Each file has its title, artist or ReplayGain in a tag that is not the container's own, and is looked at by FFmpeg,
 TagLib and MPD, which each show one tag of several.

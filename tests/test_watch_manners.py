@@ -1,4 +1,4 @@
-"""How the service behaves towards its surroundings: systemd, logs, settings, monitors, media servers."""
+"""The service's interfaces: systemd, logs, settings, monitoring, media servers."""
 
 import http.server
 import json

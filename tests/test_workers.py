@@ -1,3 +1,5 @@
+"""The worker pool: limits, crashes, hangs, interrupts, replaced processes."""
+
 import contextlib
 import os
 import signal

@@ -1,3 +1,5 @@
+"""The rules that decide whether a genre may be written."""
+
 from dataclasses import replace
 
 import pytest

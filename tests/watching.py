@@ -1,4 +1,4 @@
-"""The running service, as a test sees it: a process of the installed program, its state, its database, its words."""
+"""The running service for tests: a process of the installed program, its state, database and log."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Watching:
         return state is not None and state["phase"] == "idle" and state["queue"] == 0
 
     def rest(self, seconds: float = PATIENCE) -> dict[str, Any]:
-        """Wait till there has been nothing to do for a while, and return the state."""
+        """Wait until the service has been idle for a while, and return the state."""
 
         def quiet() -> bool:
             for _ in range(5):
@@ -118,7 +118,7 @@ def watching(
     options: Sequence[str] = SURE,
     **environment: str,
 ) -> Iterator[Watching]:
-    """Run the service until the end of the `with` block; it starts with roots looked through."""
+    """Run the service until the end of the `with` block, from the end of its first scan on."""
     log = program.home / f"watch-{time.monotonic_ns()}.log"
     command = [*prefix, *program.command("watch", *options, "--settle", str(settle), *arguments)]
     with log.open("wb") as output:
@@ -141,7 +141,7 @@ def watching(
 
 
 def song(folder: Path, name: str = "song", kind: str = "mp3-v2.3", *, number: int = 0, **more: Any) -> Path:
-    """Put a song into a folder; another `number` makes another song of it: other audio, another key."""
+    """Put a song into a folder; another `number` gives a song with other audio and another key."""
     made = media.make(kind, folder, name, **more)
     if number:
         assert kind == "flac"

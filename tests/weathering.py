@@ -1,4 +1,4 @@
-"""Let the service weather a storm: killed and restarted in its midst, and held to account at its end."""
+"""Run the service through a storm, killing and restarting it, and check the result at the end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def weather(
 
 
 def check(program: Program, world: World, service: Watching) -> None:
-    """Hold files, database and journal against each other."""
+    """Check that files, database and journal agree."""
     until(lambda: {p for p, (_, there) in service.files().items() if there} == set(map(str, world.songs)))
     rows = query(program.database, "SELECT path, before_genres, after_genres, state, origin FROM changes ORDER BY id")
     written: dict[str, list[list[str]]] = {}
@@ -81,6 +81,6 @@ def check(program: Program, world: World, service: Watching) -> None:
             assert not json.loads(before or "[]"), f"a genre was overwritten in {os.fsdecode(path)}"
             written.setdefault(os.fsdecode(path), []).append(json.loads(after))
     world.check(service.files(), written)
-    # What the journal says was written last, or what somebody made of it since.
+    # What was written last according to the journal, or what another program made of it since.
     tagged = query(program.database, "SELECT path, after FROM files WHERE status = 'tagged' AND missing_since IS NULL")
     assert all(json.loads(after) for _, after in tagged)

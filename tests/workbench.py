@@ -1,4 +1,4 @@
-"""What the tests of the workbench share: the extra `train`, and datasets of generated tones."""
+"""Helpers of the workbench's tests: the extra `train`, and datasets of generated tones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genrify_tagger.training.reference_study_features import load_librosa
 from tests.media import in_ci
 
 SAMPLE_RATE = 16000
-# Of Keras 3.15 with TensorFlow 2.21, whose tensors convert to NumPy 2 the old way; nothing of ours.
+# Keras 3.15 with TensorFlow 2.21, whose tensors convert to NumPy 2 the old way; not this project's code.
 KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 
 

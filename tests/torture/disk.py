@@ -55,13 +55,13 @@ def settle(program: Program, found: list[Song], folder: Path) -> int:
 
 
 def finish(program: Program, found: list[Song], folder: Path) -> None:
-    """Once the trouble is over, everything can be done."""
+    """Once the trouble is over, everything works."""
     program("set", *(song.path for song in found), GENRE, **IN_PLACE)
     assert settle(program, found, folder) == len(found)
 
 
 def full(folder: Path) -> None:
-    """No room for new files; those for which there is some are written all the same."""
+    """No room for new files; those for which there is room are written anyway."""
     disk = mounted(folder, 16)
     program, found = Program(folder), library(disk)
     ballast = fill(disk, leaving=300_000)
@@ -76,7 +76,7 @@ def full(folder: Path) -> None:
 
 
 def full_database(folder: Path) -> None:
-    """No room for the database: it says so at once, and nothing is written that it cannot note."""
+    """No room for the database: reported at once, and nothing is written that cannot be journalled."""
     disk = mounted(folder, 8)
     program, found = Program(disk), library(folder, copies=3)
     ballast = fill(disk, leaving=200_000)
@@ -111,7 +111,7 @@ def read_only(folder: Path) -> None:
 
 
 def permissions(folder: Path) -> None:
-    """Folder and files become read-only and writable again, over and over, for a user whom that concerns."""
+    """Folder and files become read-only and writable again, over and over, for an unprivileged user."""
     program, found = Program(folder), library(folder, copies=4)
     capabilities = "--bounding-set=-dac_override,-dac_read_search,-fowner"
     command = program.command("set", *(song.path for song in found), GENRE, "--format", "jsonl")

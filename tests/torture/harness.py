@@ -1,4 +1,4 @@
-"""The test's side of `server`: start it, perhaps under strace, and give it tasks that do not end well."""
+"""The test's side of `server`: start it, perhaps under strace, and give it tasks that are killed or fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Outcome:
-    """How a task ended: exit status (negative: the signal), and what it told, if it came to that."""
+    """How a task ended: exit status (negative: the signal), and its output, if any."""
 
     status: int
     results: list[dict[str, str | None]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Server:
         return int(self._answer()["begun"])
 
     def end(self, meanwhile: Callable[[], object] | None = None) -> Outcome:
-        """Wait for the end of the task; do something if it stops on its way, and let it go on."""
+        """Wait for the end of the task; if it is stopped on the way, call `meanwhile` and let it continue."""
         outcome = Outcome(0)
         while True:
             match self._answer():

@@ -1,10 +1,10 @@
-"""A server that forks a process for each task, so that hundreds of them can be killed without starting Python anew.
+"""A server that forks a process for each task, so that hundreds can be killed without starting Python each time.
 
 Run under strace, it lets a task be hit at one chosen system call: strace counts each thread's calls of each name and
 strikes at number `WHEN`. So the task runs in a thread of its own, and begins with as many harmless failing calls of
 that name as bring the wanted one to that number.
 
-Tasks come as JSON, one a line, on standard input: see `Task`.
+Tasks are read from standard input as JSON, one per line: see `Task`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LOOKS = {"newfstatat": 262}
 
 @dataclass(frozen=True)
 class Task:
-    """What to do with which files, and at which call (name, its number from 1) to be hit: `None` for none."""
+    """What to do with which files, and the call (name, its number from 1) at which to strike; None for none."""
 
     verb: str
     database: str
@@ -97,7 +97,7 @@ def results_of(session: Session, run: int, task: Task):
 
 
 def work(task: Task) -> None:
-    """Do a task as the commands do it, and print what became of each file."""
+    """Do a task as the commands do it, and print the outcome for each file."""
     try:
         with open_store(task.database) as store:
             arm(task.hits)
@@ -113,7 +113,7 @@ def work(task: Task) -> None:
 
 
 def arm(hits: list[tuple[str, int]]) -> None:
-    """Bring the counters of calls to where the wanted one will be number `WHEN`."""
+    """Advance the call counters so that the wanted call will be number `WHEN`."""
     numbers = CALLS | LOOKS
     for name, nth in hits:
         for _ in range(WHEN - nth):
@@ -121,7 +121,7 @@ def arm(hits: list[tuple[str, int]]) -> None:
 
 
 def tell(**answer: object) -> None:
-    """Answer by a call that nobody counts."""
+    """Answer with a call that is not counted."""
     os.writev(1, [json.dumps(answer).encode() + b"\n"])
 
 

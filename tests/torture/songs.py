@@ -1,7 +1,7 @@
-"""Songs of every container and shape, each with the two only contents that it may ever have: the old and the new.
+"""Songs of every container and shape, each with the only two contents that it may have: the old and the new.
 
-What is written is the same bytes each time, so whatever moment a process is killed at, a file must afterwards be byte
-for byte one of the two. That both hold the same audio is found out by FFmpeg, which has no part in writing.
+A write always produces the same bytes, so whenever a process is killed, a file must afterwards be byte for byte one of
+the two. FFmpeg, which takes no part in writing, checks that both contain the same audio.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Song:
     twin: Path | None = None
 
     def is_old(self) -> bool:
-        """Whether it is as it was; False if as it is to be; anything else fails."""
+        """Whether it has the old content; False for the new one; anything else fails."""
         content = self.path.read_bytes()
         assert content in (self.old, self.new), f"{self.path} is damaged"
         return content == self.old
@@ -96,7 +96,7 @@ def original(specimen: str) -> Path:
 
 @functools.cache
 def contents(specimen: str, genre: str = GENRE) -> tuple[bytes, bytes]:
-    """Return a specimen's two contents, having seen to it that another program finds the same audio in both."""
+    """Return a specimen's two contents, after checking that FFmpeg finds the same audio in both."""
     old = original(specimen)
     new = Path(shutil.copy(old, old.with_name(f"new-{specimen.replace(':', '-')}{old.suffix}")))
     tags.apply(tags.plan_write(str(new), [genre]), audio_key=audio_key, expected_key=None)

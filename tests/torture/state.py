@@ -1,4 +1,4 @@
-"""What must hold after the next start, whatever happened to the one before."""
+"""What must hold after the next start, whatever happened before."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def last_change(store: Store, path: Path) -> ChangeRecord | None:
 
 
 def check_journal(database: str, songs: Iterable[Song]) -> int:
-    """Hold the journal's last word on each song against the file; return how many say the new genre."""
+    """Compare the journal's last entry for each song with the file; return how many have the new genre."""
     written = 0
     with open_store(database) as store:
         assert store.pending_changes(abandoned=False) == []

@@ -1,4 +1,4 @@
-"""The database in trouble while the installed program writes: plain words, and no file the journal does not know."""
+"""The database in trouble while the installed program writes: plain messages, and no change without journal entry."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def begun(program: Program, command: list[str], **environment: str) -> subproces
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    """Return the one line in which the program says why it ended."""
+    """Return the line in which the program reports why it ended."""
     _, err = process.communicate(timeout=200)
     assert process.returncode == 1
     assert "Traceback" not in err
@@ -89,7 +89,7 @@ def test_locked_from_the_start(program, library):
     assert all(song.is_old() for song in library)
 
 
-def test_killed_in_the_middle_of_a_transaction_by_somebody_else(program, library):
+def test_killed_while_another_program_is_in_a_transaction(program, library):
     program("scan", "--dry-run", library[0].path)
     script = (
         "import sqlite3, sys, time\n"
@@ -144,7 +144,7 @@ def test_taken_away_while_in_use(program, library, tmp_path, how):
 
 
 def check_moved(aside: Path, library: list[Song]) -> int:
-    """Hold the database that was moved away, with what was still in its log, against the files."""
+    """Compare the database that was moved away, with what was still in its log, with the files."""
     log = aside.with_name("library.db-wal")
     if log.exists():
         log.rename(aside.with_name("aside.db-wal"))

@@ -1,4 +1,4 @@
-"""Disks that fail or are full, permissions that change, others at work on the same file: the end states of a kill."""
+"""Disks that fail or are full, permissions that change, other programs that save the same file: as after a kill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IN_PLACE = {"hardlinks": "in-place"}
 
 
 def fail_everywhere(failing: Server, tmp_path: Path, specimen: str, *, linked: bool, stride: int) -> int:
-    """Write with each call by which anything is changed failing once; return how many those are."""
+    """Write, with each call that changes anything failing once; return the number of these calls."""
 
     def survived(call: str, nth: int) -> bool:
         database = fresh_database(tmp_path / "genrify.db")
@@ -49,7 +49,7 @@ def fail_everywhere(failing: Server, tmp_path: Path, specimen: str, *, linked: b
 
 
 def check_word(song: songs.Song, results: list, where: str) -> None:
-    """Hold what the user was told against the file; where the database failed nothing was told of the file."""
+    """Compare what was reported with the file; if the database failed, nothing was reported about the file."""
     for result in results:
         if "status" in result:
             settled = "the next start" not in (result["error"] or "")
@@ -110,7 +110,7 @@ def stopper():
 
 
 def save_at_each(stopper: Server, tmp_path: Path, save: str, calls: dict[str, int]) -> int:
-    """Have the file saved by another program after each of these calls (in strides); return how many those were."""
+    """Let another program save the file after each of these calls (in strides); return the number of calls."""
     points = 0
     for call, stride in calls.items():
         stopped, nth = True, 1

@@ -36,7 +36,7 @@ def killer():
 def kill_everywhere(
     killer: Server, tmp_path: Path, specimen: str, tagging: dict, *, verb: str, linked: bool, stride: int
 ) -> int:
-    """Write or take back, with the process killed at each call by which it changes anything; return how many those are.
+    """Write or undo, with the process killed at each call that changes anything; return the number of these calls.
 
     The database writes page by page: of these calls only every `stride`-th is chosen.
     """
@@ -143,7 +143,7 @@ def test_the_next_start_is_killed_too(killer, tmp_path):
 
 
 class Library:
-    """Songs of every specimen, some with another name, behind a link or of another owner, and what is done to them."""
+    """Songs of every specimen, some with another name, a link or another owner, and the tasks on them."""
 
     def __init__(self, folder: Path, specimens: Sequence[str]) -> None:
         self.folder = folder
@@ -167,7 +167,7 @@ class Library:
 
 
 def kill_at_random(tmp_path: Path, specimens: Sequence[str], *, cut_off: int, seed: int) -> Counter[str]:
-    """Write and take back, killed at random moments, until so many writes have been cut off."""
+    """Write and undo, killed at random moments, until enough writes have been interrupted."""
     dice, seen, duration = random.Random(seed), Counter(), 1.0
     library = Library(tmp_path / "music", specimens)
     database = fresh_database(tmp_path / "genrify.db")
@@ -211,7 +211,7 @@ def test_killed_at_random_moments_of_500_writes(tmp_path, seed):
 
 
 def kill_program(tmp_path: Path, program: Program, *, rounds: int, seed: int) -> Counter[str]:
-    """Kill the installed program with its workers, as it is, while it scans, sets and takes back."""
+    """Kill the installed program with its workers while it scans, sets and undoes."""
     dice, seen = random.Random(seed), Counter()
     library = Library(tmp_path / "music", SPECIMENS)
     settings = Path(program("config", "path").stdout.strip())

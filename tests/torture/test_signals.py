@@ -30,7 +30,7 @@ def collection(folder: Path) -> list[Song]:
 
 
 def interrupted(program: Program, sent: list[signal.Signals], *command: object, group: bool = False) -> int:
-    """Send signals to a command once it tells of its first file; return how many files it told of in the end."""
+    """Send signals to a command once it reports its first file; return how many files it reported in the end."""
     process = subprocess.Popen(
         program.command(*map(str, command), "--format", "jsonl"),
         env=program.environment(GENRIFY_TAGGING__HARDLINKS="in-place"),
@@ -67,19 +67,19 @@ def usually(one: str) -> list[object]:
 
 
 @pytest.mark.parametrize("way", usually("service manager"))
-def test_commands_finish_the_write_in_hand_and_go_on_later(program, tmp_path, way):
+def test_commands_finish_the_current_write_and_continue_later(program, tmp_path, way):
     sent, group = WAYS[way]
     library = collection(tmp_path / "music")
     commands = {"set": ["set", *(song.path for song in library), GENRE], "undo": ["undo", "--path", tmp_path / "music"]}
     for verb, command in commands.items():
         told = interrupted(program, sent, *command, group=group)
-        # Nothing is left for the next start to settle.
+        # Nothing is left for the next start to resolve.
         assert strays(tmp_path) == []
         written = check_journal(str(program.database), library)
         changed = written if verb == "set" else len(library) - written
         assert told <= changed < len(library)
         program(*command, GENRIFY_TAGGING__HARDLINKS="in-place")
-        if verb == "undo":  # what was set twice is taken back in two steps
+        if verb == "undo":  # what was set twice is undone in two steps
             program(*command, status=None, GENRIFY_TAGGING__HARDLINKS="in-place")
         assert check_journal(str(program.database), library) == (len(library) if verb == "set" else 0)
 

@@ -1,4 +1,4 @@
-"""A day of life in fast motion: 20,000 things done to files while the service is killed and disks vanish."""
+"""A day in fast motion: 20,000 changes of files while the service is killed and disks vanish."""
 
 import os
 import random
