@@ -255,4 +255,4 @@ class Workers:
             hint = "the next scan tries this file again"
             return WorkerKilledError("another program killed the worker process", path=path, hint=hint)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
-        return WorkerCrashedError(f"the decoder crashed on it ({how})", path=path)
+        return WorkerCrashedError(f"the decoder crashed ({how})", path=path)

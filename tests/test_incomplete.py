@@ -50,7 +50,7 @@ def test_an_option_or_a_setting_tags_incomplete_files(program, tmp_path):
     results = program.scan(folder, *SURE, "--incomplete", status=1)
     assert sorted(result["status"] for result in results) == ["failed", "tagged", "tagged", "tagged"]
     (refused,) = [result for result in results if result["status"] == "failed"]
-    assert refused["path"].endswith(".wav") and refused["error"] == "the file is cut off, or a length in it is wrong"
+    assert refused["path"].endswith(".wav") and refused["error"] == "the file is truncated, or a length in it is wrong"
     program("undo")
     assert {path: path.read_bytes() for path in before} == before
     results = program.scan(folder, *SURE, "--force", status=1, GENRIFY_TAGGING__INCOMPLETE="true")

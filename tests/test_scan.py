@@ -386,7 +386,7 @@ def test_a_named_file_that_is_not_audio_is_reported_but_not_recorded(command_lin
     shutil.copy(media.master("flac"), odd)
     done = command_line("scan", notes, tmp_path / "nofile", odd, *SURE, status=1)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["failed", "tagged"]
-    assert f"{notes}  (this is not an audio file of a known kind)" in done.stdout
+    assert f"{notes}  (this is not a known kind of audio file)" in done.stdout
     assert f"{tmp_path / 'nofile'}: no such file or folder; scanning the others" in done.stderr
     assert "1 tagged, 1 failed." in done.stderr
     assert "--list failed" not in done.stderr  # that list does not have them

@@ -47,7 +47,7 @@ def command(ctx: click.Context, output_format: str) -> None:
         write_json({"schema": 1, "genres": rows})
         return
     if not rows:
-        write_line("No file that was scanned names a genre.")
+        write_line("No scanned file has a genre.")
         return
     for line in table(["Files", "Genre", "Below", "Words for it"], [_cells(row) for row in rows], right={"Files"}):
         write_line(line)

@@ -49,7 +49,7 @@ def _has_given_back(change: ChangeRecord) -> bool:
 
 
 def _warn(change: ChangeRecord, outcome: str) -> None:
-    log.warning("an earlier run was cut off while writing %s: %s", display_path(change.path), outcome)
+    log.warning("an earlier run was interrupted while writing %s: %s", display_path(change.path), outcome)
 
 
 def _settle(change: ChangeRecord) -> tuple[str, str | None]:
@@ -58,5 +58,5 @@ def _settle(change: ChangeRecord) -> tuple[str, str | None]:
     if found == "after":
         return "done", None
     if found == "before":
-        return "failed", "cut off before the file was replaced"
-    return "failed", "cut off, and the genre is neither the old nor the new one"
+        return "failed", "interrupted before the file was replaced"
+    return "failed", "interrupted, and the genre is neither the old nor the new one"

@@ -130,7 +130,7 @@ def _standing_after(session: Session, change: ChangeRecord, genres: Sequence[str
 def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:
     """Refuse a change that beets wrote or undid: its library would not know about another program's write."""
     if change.origin == "beets":
-        raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` takes it back")
+        raise GenrifyError("was written by beets", path=path, hint="`beet genrify --undo` undoes it")
     undone: ChangeRecord | None = change
     while undone is not None and undone.origin == "undo":
         undone = session.store.change(undone.undoes) if undone.undoes is not None else None

@@ -120,4 +120,4 @@ def _mpeg(view: PatchedFile, field: str, path: str, start: int, head: bytes, *, 
         return open_stream(view, field, "mp3", primary="id3")
     if suffix in _MPEG_SUFFIXES:
         raise TagReadError("there is no MPEG audio in the file")
-    raise TagReadError("this is not an audio file of a known kind")
+    raise TagReadError("this is not a known kind of audio file")

@@ -59,6 +59,6 @@ def open_dsf(view: PatchedFile, field: str) -> Dsf:
         raise NotTaggableError("this kind of DSD file is not supported")
     pointer = int.from_bytes(view.at(20, 8), "little")
     if pointer > view.size or 0 < pointer < 28:
-        raise TagReadError("the DSF file is cut off")
+        raise TagReadError("the DSF file is truncated")
     start = pointer or view.size
     return Dsf("dsf", view, field, chunk_tag(view, start, view.size - start))

@@ -144,7 +144,7 @@ def _blocks(view: PatchedFile, at: int) -> list[MetadataBlock]:
         header = view.at(at, 4)
         size = int.from_bytes(header[1:], "big")
         if len(header) < 4 or at + 4 + size > view.size or len(blocks) >= _MAX_BLOCKS:
-            raise TagReadError("the FLAC file's metadata is cut off")
+            raise TagReadError("the FLAC file's metadata is truncated")
         blocks.append(MetadataBlock(header[0] & 0x7F, at, size, bool(header[0] & 0x80)))
         at = blocks[-1].end
     return blocks

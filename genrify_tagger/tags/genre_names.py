@@ -77,7 +77,7 @@ def _check_name(name: str, path: str) -> None:
     if not name or name != name.strip():
         raise WriteRefusedError(f"the genre name {name!r} is empty or padded with spaces", path=path)
     if any(not c.isprintable() for c in name):
-        raise WriteRefusedError(f"the genre name {name!r} holds a character that cannot be printed", path=path)
+        raise WriteRefusedError(f"the genre name {name!r} contains an unprintable character", path=path)
     for mark in SPLITTERS:
         if mark in name:
             raise WriteRefusedError(

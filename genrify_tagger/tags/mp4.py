@@ -216,7 +216,7 @@ def open_mp4(view: PatchedFile, field: str) -> Mp4:
     top = atoms(view, 0, view.size)
     moov = first_of(top, b"moov")
     if moov is None:
-        raise TagReadError("the MP4 file has no index (moov); it is damaged or cut off")
+        raise TagReadError("the MP4 file has no index (moov); it is damaged or truncated")
     check_mp4(view, moov)
     path = _tag_path(view, moov)
     metas = [*path[2:3], *(atom for atom in inside(view, moov) if atom.name == b"meta")]

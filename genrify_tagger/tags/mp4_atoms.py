@@ -46,7 +46,7 @@ def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
         if end == view.size and _is_junk(head[4:8], found, fits=body - start <= size <= end - start):
             break
         if size < body - start or start + size > end or len(found) >= _MAX_ATOMS:
-            raise TagReadError("the MP4 file is damaged or cut off")
+            raise TagReadError("the MP4 file is damaged or truncated")
         found.append(Atom(head[4:8], start, body, start + size))
         start += size
     return found

@@ -59,7 +59,7 @@ def read_page(view: PatchedFile, at: int) -> OggPage:
         at, head[5], head[6:14], head[14:18], int.from_bytes(head[18:22], "little"), head[27 : 27 + head[26]]
     )
     if len(page.lacing) < head[26] or page.end > view.size:
-        raise TagReadError("the Ogg file is cut off in its header")
+        raise TagReadError("the Ogg file is truncated in its header")
     return page
 
 

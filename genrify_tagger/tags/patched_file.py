@@ -87,7 +87,7 @@ class PatchedFile:
         memory_budget.reserve(sum(self._held.values()), "sum of its tags")
         data = self.at(offset, length)
         if len(data) != length:
-            raise TagReadError(f"the {what} is cut off")
+            raise TagReadError(f"the {what} is truncated")
         return data
 
     def digest(self, offset: int, length: int) -> bytes:

@@ -154,7 +154,7 @@ def _put_back(change: _Change, file: BinaryIO, copy: BinaryIO) -> bool:
 
 
 def _page(now: PatchedFile, old: PatchedFile, new: PatchedFile, at: int) -> str:
-    """Classify a page: "new" content, "between" old and new (the write was cut off there), or "other"."""
+    """Classify a page: "new" content, "between" old and new (the write was interrupted there), or "other"."""
     page, fresh, former = now.at(at, _PAGE), new.at(at, _PAGE), old.at(at, _PAGE)
     if page == fresh:
         return "new"

@@ -68,7 +68,7 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
         if at + _HEAD > stated and not (fits and head[:4] in _KNOWN):
             break
         if not fits:
-            raise TagReadError("the file is cut off, or a length in it is wrong")
+            raise TagReadError("the file is truncated, or a length in it is wrong")
         end = min(at + _HEAD + size + size % 2, view.size)
         if size > _MAX_FORMAT and head[:4] in (b"fmt ", b"COMM"):
             raise TagReadError("the description of the audio in the file is too large")
@@ -242,7 +242,7 @@ def chunk_tag(view: PatchedFile, start: int, length: int) -> LocatedTag:
     """Return the ID3v2 tag that fills a chunk, or an empty one in its place."""
     size = id3_size(view.at(start, min(length, ID3_HEADER)))
     if size > length:
-        raise TagReadError("the ID3 tag is cut off")
+        raise TagReadError("the ID3 tag is truncated")
     if length and not size:
         raise TagReadError("the chunk for the ID3 tag holds something else")
     tag = id3.parse(view.exactly(start, size, "ID3 tag")) if size else id3.empty_tag(NEW_ID3)

@@ -151,7 +151,7 @@ def front_tags(view: PatchedFile) -> list[tuple[int, int]]:
     spans, at = [], 0
     while size := id3_size(view.at(at, ID3_HEADER)):
         if at + size > view.size:
-            raise TagReadError("the ID3 tag is cut off")
+            raise TagReadError("the ID3 tag is truncated")
         spans.append((at, at + size))
         check_count(len(spans), "ID3 tags", limit=MAX_TAGS)
         at += size

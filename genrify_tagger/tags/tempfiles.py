@@ -71,7 +71,7 @@ def remove(path: str) -> None:
         pass
     except OSError as error:
         words = f"the temporary file {path} cannot be removed: {error.strerror or error}"
-        raise UnfinishedWriteError(words, hint="the next start does that, and settles what was written") from error
+        raise UnfinishedWriteError(words, hint="the next start does that, and finishes or reverts the write") from error
 
 
 def _create(target: str) -> tuple[str, int]:

@@ -66,7 +66,7 @@ def decode_clips(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"the cache folder cannot be made: {error.strerror}", path=str(folder)) from error
+        raise ConfigError(f"the cache folder cannot be created: {error.strerror}", path=str(folder)) from error
     entries = [DecodedClip(clip, folder / _entry_name(clip.path)) for clip in clips]
     absent = [entry for entry in entries if not entry.samples.exists()]
     tasks = [(entry.clip.path, str(entry.samples)) for entry in absent]

@@ -62,5 +62,5 @@ def _reason(error: Any, time_limit: float) -> str:
     if isinstance(error, TimeoutError):
         return f"took longer than {time_limit:g} s"
     if isinstance(error, ProcessExpired):
-        return "the process crashed on it"
+        return "the process crashed"
     return str(error) or type(error).__name__

@@ -129,7 +129,7 @@ def save_song_plots(song: SongAudio, panels: Sequence[str], path: Path, *, separ
         If the suffix is neither `.png` nor `.svg`, or the file cannot be written.
     """
     if path.suffix.lower().lstrip(".") not in FORMATS:
-        raise ConfigError(f"pictures are written as {' or '.join(FORMATS)}", path=str(path))
+        raise ConfigError(f"plots are written as {' or '.join(FORMATS)}", path=str(path))
     if not separate:
         return [save_figure(draw_panels(song, panels), path)]
     return [save_figure(draw_panels(song, [panel]), path.with_stem(f"{path.stem}-{panel}")) for panel in panels]

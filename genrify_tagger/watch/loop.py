@@ -188,7 +188,7 @@ class Loop:
         polls = [due for root in self.roots if (due := root.poll_due())]
         self._next_check = now + min(LOST_CHECK_SECONDS if is_lost else CHECK_SECONDS, *polls, CHECK_SECONDS)
         if has_slept(self._clocks, clocks := read_clocks()):
-            log.info("the machine was asleep; rescanning everything")
+            log.info("the machine was suspended; rescanning everything")
             self._rescan_everything()
         elif clocks.total > self._next_rescan:
             self._rescan_everything()

@@ -79,7 +79,7 @@ def list_rows() -> ApiResponse:
     """Return the current rows of some tracks."""
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= query.MAX_PER_PAGE:
-        abort(400, f"name 1 to {query.MAX_PER_PAGE} tracks")
+        abort(400, f"give 1 to {query.MAX_PER_PAGE} tracks")
     session = app_context().session
     return jsonify(tracks=[views.track_json(session, record) for record in tracks(wanted)])
 

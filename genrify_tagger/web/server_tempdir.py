@@ -29,7 +29,7 @@ def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
     Raises
     ------
     GenrifyError
-        If it cannot be made.
+        If it cannot be created.
     """
     place = parent or _cache_folder() or tempfile.gettempdir()
     try:
@@ -37,7 +37,7 @@ def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
         _sweep(place)
         folder = tempfile.mkdtemp(prefix=_PREFIX, dir=place)
     except OSError as error:
-        raise GenrifyError(f"cannot make a temporary folder: {error.strerror}", path=place) from error
+        raise GenrifyError(f"cannot create a temporary folder: {error.strerror}", path=place) from error
     lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _try_lock(lock)

@@ -39,7 +39,7 @@ def list_uploads() -> ApiResponse:
     """Return the state of some uploads; deleted ones are left out."""
     wanted = request.args.getlist("id")
     if not 0 < len(wanted) <= MAX_IDS:
-        abort(400, f"name 1 to {MAX_IDS} uploads")
+        abort(400, f"give 1 to {MAX_IDS} uploads")
     found = (app_context().uploads.find(key) for key in wanted)
     return jsonify(uploads=[views.upload_json(app_context().session, upload) for upload in found if upload is not None])
 
@@ -70,7 +70,7 @@ def download_tagged_copy(key: str) -> Response:
     decided = [session.written_name(label) for label in upload.track_report.decision.genres]
     genres = tuple(name.strip() for name in request.args.getlist("genre") if name.strip()) or tuple(decided)
     if not genres:
-        abort(400, "the genre is unsure; name one")
+        abort(400, "the genre is unsure; give one")
     if len(genres) > 10 or not all(name.isprintable() and len(name) <= 100 for name in genres):
         abort(400, "a genre must be one line of 1 to 100 characters")
     copy = app_context().uploads.tagged_copy(upload, genres)

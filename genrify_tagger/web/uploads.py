@@ -112,7 +112,7 @@ class UploadStore:
         Raises
         ------
         UploadRefusedError
-            If its name is not an audio file's, it is too large or cut off, or there is no space.
+            If its name is not an audio file's, it is too large or incomplete, or there is no space.
         """
         name = _safe_name(name)
         if not is_audio(name):
@@ -238,4 +238,4 @@ def _copy(stream: UploadStream, path: str, size: int) -> None:
             target.write(block)
             left -= len(block)
     if left:
-        raise UploadRefusedError("the upload was cut off", 400)
+        raise UploadRefusedError("the upload was interrupted", 400)
