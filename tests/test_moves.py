@@ -3,19 +3,36 @@
 import json
 import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from mediafile import MediaFile
+from sqlalchemy import event
 
 from genrify_tagger.files import FileStat, file_stat
-from genrify_tagger.pipeline import moves
-from genrify_tagger.pipeline.moves import MoveTracker
-from genrify_tagger.store import FileRecord, open_store
+from genrify_tagger.pipeline import vacant_places
+from genrify_tagger.pipeline.moves import FEW, MoveTracker
+from genrify_tagger.store import FileRecord, Move, Store, open_store
 from tests import media
 from tests.watching import genre, query, until, watching
 
 SURE = ("--min-confidence", "0.1")
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """Collect the SQL statements that are executed."""
+    executed: list[str] = []
+
+    def add(_connection, _cursor, statement, *_) -> None:
+        executed.append(statement)
+
+    event.listen(store._engine, "before_cursor_execute", add)
+    yield executed
+    event.remove(store._engine, "before_cursor_execute", add)
 
 
 @pytest.fixture
@@ -285,10 +302,106 @@ class TestTracker:
     def test_where_case_does_not_matter_a_new_spelling_is_a_move(self, tmp_path, monkeypatch):
         folder = tmp_path / "abba"
         folder.mkdir()
-        assert moves._is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
-        assert not moves._is_respelled(str(folder / "a.mp3"), str(folder / "a.mp3"))
+        assert vacant_places.is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
+        assert not vacant_places.is_respelled(str(folder / "a.mp3"), str(folder / "a.mp3"))
         (tmp_path / "ABBA").mkdir()
-        assert not moves._is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
+        assert not vacant_places.is_respelled(str(tmp_path / "ABBA" / "a.mp3"), str(folder / "a.mp3"))
+
+    @pytest.fixture
+    def copies(self, store, tmp_path):
+        """Paths of a song with many copies, all tagged; the last one's genre was set by hand."""
+        paths = [tmp_path / "lib" / f"{number:02}.mp3" for number in range(FEW + 8)]
+        paths[0].parent.mkdir()
+        run = store.start_run("scan")
+        for path in paths:
+            path.write_text("same audio")
+            stat, origin = file_stat(str(path)), "set" if path == paths[-1] else "scan"
+            store.save_files([FileRecord(path=str(path), status="tagged", stat=stat, audio_key="k")])
+            change = store.begin_change(
+                run=run, path=str(path), field="genre", before=None, after=b"Jazz", origin=origin, audio_key="k"
+            )
+            store.finish_change(change, "done", stat_after=stat)
+        return paths
+
+    def found(self, path: Path) -> dict[str, object]:
+        return {"stat": file_stat(str(path)), "found_at": time.monotonic()}
+
+    def test_files_found_together_need_one_look_at_the_places_of_a_song(self, store, copies):
+        more = [path.with_suffix(".copy") for path in copies]
+        for path in more:
+            path.write_text("same audio")
+        found = [(str(path), self.found(path)) for path in more]
+        tracker = MoveTracker(store)
+        with statements(store) as executed:
+            for path, when in found:
+                assert tracker.follow(path, "k", **when) == path
+        assert sum("stat_after" in statement for statement in executed) == 1
+        assert not tracker.number
+
+    def test_the_history_of_one_copy_is_found_without_reading_that_of_the_others(self, store, copies):
+        with statements(store) as executed:
+            store.has_changes(str(copies[0]), "k")
+            store.last_change(str(copies[0]), "k", field="genre")
+            store.move_songs([Move(str(copies[0]), "/new", "k")])
+        read = [line for line in executed if "changes.audio_key = ?" in line and "changes.path = ?" in line]
+        with store.read() as connection:
+            plans = [
+                connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {line}", ("k",) * line.count("?")).all()
+                for line in read
+            ]
+        assert len(plans) == 3
+        assert all("(audio_key=? AND path=?)" in str(plan) for plan in plans), plans
+
+    @pytest.mark.parametrize("move", ["rename", "edit", "folder"])
+    def test_a_file_found_later_is_followed_however_many_copies_there_are(self, store, copies, tmp_path, move):
+        tracker = MoveTracker(store)
+        before = tmp_path / "before.mp3"
+        before.write_text("same audio")
+        assert tracker.follow(str(before), "k", **self.found(before)) == str(before)
+        if move == "folder":
+            copies[0].parent.rename(tmp_path / "new")
+            new = tmp_path / "new" / copies[-1].name
+        else:
+            new = copies[-1].rename(tmp_path / "new.mp3")
+        if move == "edit":
+            new.write_text("same audio, and no genre any more")
+        tracker.follow(str(new), "k", **self.found(new))
+        assert store.last_change(str(new), "k").origin == "set"
+        assert tracker.number == 1
+
+    def test_a_song_that_replaced_a_copy_since_it_was_found_is_followed(self, store, copies, tmp_path):
+        new = tmp_path / "new.mp3"
+        new.write_text("same audio")
+        found = self.found(new)
+        tracker = MoveTracker(store)
+        tracker.follow(str(new), "k", **found)
+        os.replace(copies[-1], new)
+        tracker.follow(str(new), "k", **found)
+        assert store.last_change(str(new), "k").origin == "set"
+
+    def test_a_dry_run_promises_each_place_once(self, store, copies, tmp_path):
+        copies[-1].unlink()
+        one, two = tmp_path / "one.mp3", tmp_path / "two.mp3"
+        one.write_text("same audio")
+        two.write_text("same audio")
+        tracker = MoveTracker(store)
+        former = [tracker.follow(str(path), "k", dry_run=True, **self.found(path)) for path in (one, two, one)]
+        assert former == [str(copies[-1]), str(two), str(copies[-1])]
+        assert tracker.number == 1 and store.last_change(str(one), "k") is None
+
+    def test_copies_without_a_history_inherit_those_of_originals_that_are_gone(self, store, copies, tmp_path):
+        heirs = [tmp_path / "copies" / f"{number}.mp3" for number in range(5)]
+        heirs[0].parent.mkdir()
+        for path in heirs[:3]:
+            path.write_text("same audio")  # the others are gone, which is not known yet
+        store.save_files([FileRecord(path=str(path), status="kept", audio_key="k") for path in heirs])
+        for path in copies[-2:]:
+            path.unlink()
+        for _ in MoveTracker(store).mark_gone([str(copies[0].parent)]):
+            pass
+        histories = [store.last_change(str(path), "k") for path in heirs]
+        assert sorted(change.origin for change in histories if change) == ["scan", "set"]
+        assert histories[3:] == [None, None]
 
     def test_pruning_a_place_forgets_its_mounts(self, store):
         store.remember_mounts(["/mnt/old", "/mnt/new"])

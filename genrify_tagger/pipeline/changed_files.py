@@ -15,9 +15,9 @@ from genrify_tagger.files import is_inside
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
-from genrify_tagger.pipeline.moves import is_same_file
 from genrify_tagger.pipeline.scan_folders import BATCH, discovered, moved_records
 from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.vacant_places import is_same_file
 from genrify_tagger.store import FileRecord, Move
 
 
@@ -106,7 +106,9 @@ def find_changed(
         yield from session.moves.mark_gone(inside, away=away)
 
 
-def task_for(session: Session, path: str, options: ScanOptions, *, came_from: str | None = None) -> FileTask | None:
+def task_for(
+    session: Session, path: str, options: ScanOptions, *, came_from: str | None = None, found_at: float
+) -> FileTask | None:
     """Return a single file as a task for the engine.
 
     Parameters
@@ -118,6 +120,8 @@ def task_for(session: Session, path: str, options: ScanOptions, *, came_from: st
         What counts as unchanged.
     came_from : str or None
         Its path before a move that was observed: the file is not opened if nothing else about it has changed.
+    found_at : float
+        Since when it is known to be there; see `FileTask`.
 
     Returns
     -------
@@ -137,7 +141,7 @@ def task_for(session: Session, path: str, options: ScanOptions, *, came_from: st
     record = _known(session, item, came_from)
     if record is not None and is_unchanged(session, record, item.stat, options):
         return None
-    return FileTask(path=item.path, target=item.target, stat=item.stat, record=record)
+    return FileTask(path=item.path, target=item.target, stat=item.stat, record=record, found_at=found_at)
 
 
 def _known(session: Session, item: Candidate, came_from: str | None) -> FileRecord | None:
@@ -150,7 +154,7 @@ def _known(session: Session, item: Candidate, came_from: str | None) -> FileReco
     moved = known.get(former) if former and former != item.target else None
     if moved is None or not is_same_file(moved.stat, item.stat) or os.path.lexists(moved.path):
         return record or moved_records(session, [item], (), dry_run=False).get(item.target)
-    session.store.move_songs([Move(moved.path, item.target, moved.audio_key)])
+    session.moves.move([Move(moved.path, item.target, moved.audio_key)])
     carried = replace(moved, path=item.target, stat=item.stat, missing_since=None)
     session.store.save_files([carried])
     return carried

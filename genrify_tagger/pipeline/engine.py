@@ -200,7 +200,10 @@ class _FileRun:
         return found
 
     def _journal_provenance(self, snapshot: Snapshot, audio_key: str) -> Provenance:
-        known_at = self.session.moves.follow(self.task.target, audio_key, dry_run=not self.writer.remembers)
+        task = self.task
+        known_at = self.session.moves.follow(
+            task.target, audio_key, stat=task.stat, found_at=task.found_at, dry_run=not self.writer.remembers
+        )
         change = last_decisive_change(self.session, known_at, audio_key)
         return provenance_of(change, snapshot, audio_key)
 

@@ -123,8 +123,10 @@ def _tasks(session: Session, files: Iterable[ExternalFile], options: ScanOptions
     while batch := list(islice(rest, BATCH)):
         targets = [os.path.realpath(file.path) for file in batch]
         known = session.store.files(targets)
-        for file, target in zip(batch, targets, strict=True):
-            yield _task(session, file, target, known.get(target), options)
+        yield from [
+            _task(session, file, target, known.get(target), options)
+            for file, target in zip(batch, targets, strict=True)
+        ]
 
 
 def _task(

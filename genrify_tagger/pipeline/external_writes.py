@@ -63,6 +63,7 @@ def announce_write(
     if not plan.changes:
         return None
     key = audio_key or session.workers.audio_key(plan.target)
+    session.moves.follow(plan.target, key)  # or the former path would keep the older changes
     return begin_change(session, run(), plan, origin=origin, audio_key=key, undoes=undoes)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from genrify_tagger.files import FileStat
@@ -50,6 +51,8 @@ class FileTask:
         The genre according to another program's library; None if the file's own counts.
     provenance : Provenance
         What that program knows about how the genre came about.
+    found_at : float
+        Since when (`time.monotonic`) the file is known to be at this path.
     """
 
     path: str
@@ -58,6 +61,7 @@ class FileTask:
     record: FileRecord | None = None
     present: tuple[str, ...] | None = None
     provenance: Provenance = Provenance.NOT_WRITTEN
+    found_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, kw_only=True)

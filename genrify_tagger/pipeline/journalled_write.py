@@ -41,7 +41,7 @@ def write_journalled(
     origin : str
         What requested the change: "scan", "set", "undo", ...
     audio_key : str or None
-        The song's identity before the write; None if it is not known yet.
+        The song's identity before the write; None if that, and where the song was before, is not known yet.
     undoes : int or None
         The change that this one undoes.
 
@@ -57,9 +57,16 @@ def write_journalled(
     UnfinishedWriteError
         If only the next start can find out what was written: the change stays pending in the journal until then.
     """
-    key = audio_key or session.workers.audio_key(plan.target)
+    key = audio_key or _identify_moved(session, plan)
     with uninterrupted():
         return _write(session, run, plan, origin=origin, key=key, undoes=undoes)
+
+
+def _identify_moved(session: Session, plan: WritePlan) -> str:
+    """Return the audio key of a file whose song may have moved there, and take the song's history there."""
+    key = session.workers.audio_key(plan.target)
+    session.moves.follow(plan.target, key)
+    return key
 
 
 def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str, undoes: int | None) -> FileStat:
@@ -125,8 +132,7 @@ def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) 
 
     It is journalled once only: a second entry would hide the change that an undo is meant for.
     """
-    key = session.workers.audio_key(plan.target)
-    session.moves.follow(plan.target, key)
+    key = _identify_moved(session, plan)
     last = last_decisive_change(session, plan.target, key)
     is_known = provenance_of(last, plan.before, key) is not Provenance.NOT_WRITTEN
     if last is not None and last.origin == origin and is_known and tags.same_genre(last.after, plan.before.raw):
@@ -139,8 +145,7 @@ def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) 
 def begin_change(
     session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
 ) -> int:
-    """Journal a plan as pending and return the change's number."""
-    session.moves.follow(plan.target, audio_key)  # otherwise the former path would keep the older changes
+    """Journal a plan as pending and return the change's number; the song's older changes are at its path already."""
     return session.store.begin_change(
         run=run,
         path=plan.target,

@@ -12,19 +12,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain, islice, takewhile
 
 from genrify_tagger.files import FileStat, file_stat, is_inside
 from genrify_tagger.library import Candidate, discover
 from genrify_tagger.mounts import configured_mounts, related_mounts, unmounted
+from genrify_tagger.pipeline.vacant_places import VacantPlaces, has_left
 from genrify_tagger.store import FileRecord, Location, Move, Store
 
 BATCH = 500
-PATIENCE = 20  # a song's old paths are used for this many times the time it takes to look them up
+FEW = 32  # paths of a song that are looked up for each file
 
 
 class MoveTracker:
@@ -44,7 +43,9 @@ class MoveTracker:
         self.number = 0
         self._store = store
         self._lock = threading.Lock()
-        self._vacancies: dict[str, _Vacancies] = {}
+        self._vacancies: dict[str, VacantPlaces] = {}  # of songs with many paths
+        self._planned: dict[tuple[str, str], str] = {}  # former path by new one and song, in dry runs
+        self._promised: set[str] = set()  # these former paths
 
     def unreachable(self) -> list[str]:
         """Return the folders that belong to the library but are not mounted now."""
@@ -74,17 +75,26 @@ class MoveTracker:
             known[location.stat].append((location, audio_key))
         moves = []
         for path, stat in files.items():
-            left = [entry for entry in known[stat] if _has_left(entry[0].path, path)]
+            left = [entry for entry in known[stat] if has_left(entry[0].path, path)]
             if left:
                 found = max(left, key=lambda entry: _equal_ending(entry[0].path, path))
                 known[stat].remove(found)
                 moves.append(Move(found[0].path, path, found[1]))
-        if moves and not dry_run:
-            self._store.move_songs(moves)
-        self.number += len(moves)
+        if not dry_run:
+            self.move(moves)
+        else:
+            self.number += len(moves)
         return {move.new: move.old for move in moves}
 
-    def follow(self, path: str, audio_key: str, *, dry_run: bool = False) -> str:
+    def follow(
+        self,
+        path: str,
+        audio_key: str,
+        *,
+        stat: FileStat | None = None,
+        found_at: float | None = None,
+        dry_run: bool = False,
+    ) -> str:
         """Move a song to the path at which its audio was found, if it is gone from where it was.
 
         Parameters
@@ -93,6 +103,8 @@ class MoveTracker:
             Real path of the file.
         audio_key : str
             The song's identity.
+        stat, found_at : FileStat and float, optional
+            The file's fingerprint, and since when (`time.monotonic`) it is known to be at `path`; by default, now.
         dry_run : bool
             Only find it.
 
@@ -103,15 +115,29 @@ class MoveTracker:
         """
         if self._store.has_changes(path, audio_key):
             return path
+        now = file_stat(path)
+        since = found_at if found_at is not None and stat == now else time.monotonic()
         with self._lock:
-            former = self._vacant_places(audio_key).take(path, file_stat(path))
-            if former is None:
-                return path
-            self.number += 1
             if dry_run:
-                return former
-            self._store.move_songs([Move(former, path, audio_key)])
+                return self._plan(path, audio_key, now, since)
+            former = self._vacant_places(audio_key, since).take(path, now)
+            if former is not None:
+                self._move([Move(former, path, audio_key)])
         return path
+
+    def move(self, moves: Collection[Move]) -> None:
+        """Take the records and the journal of songs to their new paths."""
+        with self._lock:
+            self._move(moves)
+
+    def _move(self, moves: Collection[Move]) -> None:
+        if not moves:
+            return
+        self._store.move_songs(moves)
+        self.number += len(moves)
+        for move in moves:
+            if move.audio_key in self._vacancies:
+                self._vacancies[move.audio_key].discard(move.old)
 
     def mark_gone(self, paths: Iterable[str], *, away: Callable[[], Collection[str]] | None = None) -> Iterator[None]:
         """Mark the files at or below `paths` (real ones) as missing that are gone; analyses and journal are kept.
@@ -161,107 +187,45 @@ class MoveTracker:
                 by_key[record.audio_key].append(record.path)
         moves: list[Move] = []
         for audio_key, paths in by_key.items():
-            copies = [place.path for place in self._store.locations(audio_key) if os.path.lexists(place.path)]
-            heirs = [path for path in copies if not self._store.has_changes(path, audio_key)]
+            heirs = self._heirs(audio_key, len(paths))
             moves += [Move(old, new, audio_key) for old, new in zip(paths, heirs, strict=False)]
-        if moves:
-            self._store.move_songs(moves)
-            self.number += len(moves)
+        self.move(moves)
 
-    def _vacant_places(self, audio_key: str) -> _Vacancies:
-        """Return the places that a song has left, looked up anew if that is quick or was long ago.
+    def _heirs(self, audio_key: str, wanted: int) -> list[str]:
+        """Return copies of a song without a history of their own, as many as are wanted and there."""
+        limit = wanted + BATCH
+        while True:
+            found = self._store.copies_without_changes(audio_key, limit)
+            heirs = list(islice((path for path in found if os.path.lexists(path)), wanted))
+            if len(heirs) == wanted or len(found) < limit:
+                return heirs
+            limit *= 2
 
-        The time spent on this stays a fixed share of the run, however many copies a song has.
+    def _plan(self, path: str, audio_key: str, stat: FileStat, since: float) -> str:
+        """Return the path that a song would move from, `path` if none; the same one if asked again."""
+        former = self._planned.get((path, audio_key))
+        if former is None:
+            former = self._vacant_places(audio_key, since).take(path, stat, apart_from=self._promised)
+            if former is None:
+                return path
+            self.number += 1
+            self._planned[path, audio_key] = former
+            self._promised.add(former)
+        return former
+
+    def _vacant_places(self, audio_key: str, since: float) -> VacantPlaces:
+        """Return the places that a song has left, for a file that has been where it is `since` then.
+
+        What was looked up after that holds: the file was there already, so wherever it came from it had left. So a
+        song with thousands of copies is not looked up for each of them.
         """
         known = self._vacancies.get(audio_key)
-        if known is None or time.monotonic() >= known.valid_until:
-            started = time.monotonic()
-            known = _Vacancies(self._store.locations(audio_key), self.unreachable())
+        if known is None or known.looked_up_at < since:
             now = time.monotonic()
-            known.valid_until = now + PATIENCE * (now - started)
-            self._vacancies[audio_key] = known
+            known = VacantPlaces(self._store.locations(audio_key), self.unreachable, now)
+            if known.known > FEW:
+                self._vacancies[audio_key] = known
         return known
-
-
-@dataclass
-class _Vacancies:
-    """The places that a song has left and that no other file was found to have moved from."""
-
-    locations: Iterable[Location]
-    unreachable: Collection[str]
-    valid_until: float = 0.0
-    _gone: dict[str, Location] = field(default_factory=dict)
-    _by_name: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _by_inode: dict[int, list[Location]] = field(default_factory=lambda: defaultdict(list))
-
-    def __post_init__(self) -> None:
-        for place in self.locations:
-            now = _stat_or_none(place.path)
-            if place.stat is not None:
-                self._by_inode[place.stat.inode].append(place)
-            if now is None and not is_inside(place.path, self.unreachable):
-                self._gone[place.path] = place
-                self._by_name[os.path.basename(place.path)].append(place.path)
-
-    def take(self, path: str, stat: FileStat) -> str | None:
-        """Return the place from which a file most probably came and remove it; None if the song left none."""
-        found = self._same_file(path, stat) or self._same_name(path) or next(iter(self._gone), None)
-        if found is not None:
-            self._gone.pop(found, None)
-            self._by_inode[stat.inode] = [place for place in self._by_inode[stat.inode] if place.path != found]
-        return found
-
-    def _same_file(self, path: str, stat: FileStat) -> str | None:
-        for place in self._by_inode.get(stat.inode, ()):
-            if place.path != path and is_same_file(place.stat, stat) and not _is_still_there(place, path):
-                return place.path
-        return None
-
-    def _same_name(self, path: str) -> str | None:
-        names = self._by_name.get(os.path.basename(path), [])
-        while names:
-            if (found := names.pop()) in self._gone:
-                return found
-        return None
-
-
-def is_same_file(before: FileStat | None, now: FileStat) -> bool:
-    """Tell whether a moved file is otherwise unchanged: a rename changes only the ctime."""
-    return before is not None and replace(before, ctime_ns=now.ctime_ns) == now
-
-
-def _is_still_there(place: Location, new: str) -> bool:
-    """Tell whether the file known from a place is there besides at `new`: another one may have taken its path."""
-    now = _stat_or_none(place.path)
-    return now is not None and is_same_file(place.stat, now) and not _is_respelled(place.path, new)
-
-
-def _has_left(old: str, new: str) -> bool:
-    """Tell whether the file at `new` is no longer at `old`, which it was; a hard link at `old` is another file."""
-    return not os.path.lexists(old) or _is_respelled(old, new)
-
-
-def _is_respelled(old: str, new: str) -> bool:
-    """Tell whether only the case or the composition of accents has changed, where the file system ignores these."""
-    parts, others = old.split(os.sep), new.split(os.sep)
-    if old == new or len(parts) != len(others) or _folded(old) != _folded(new):
-        return False
-    at = next(index for index, (part, other) in enumerate(zip(parts, others, strict=True)) if part != other)
-    try:
-        return parts[at] not in os.listdir(os.sep.join(others[:at]) or os.sep)
-    except OSError:
-        return False
-
-
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()
-
-
-def _stat_or_none(path: str) -> FileStat | None:
-    try:
-        return file_stat(path)
-    except OSError:
-        return None
 
 
 def _equal_ending(one: str, other: str) -> int:

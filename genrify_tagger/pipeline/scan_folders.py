@@ -68,8 +68,11 @@ def _found(
         back = [path for path, record in known.items() if record.missing_since is not None]
         if back and writer.remembers:
             session.store.mark_found(back)
-        for item in batch:
-            yield _unreadable(item) if isinstance(item, UnreadablePath) else _task(session, item, known, options)
+        # Made at once, so that one look-up of the places that a song has left serves all of them.
+        yield from [
+            _unreadable(item) if isinstance(item, UnreadablePath) else _task(session, item, known, options)
+            for item in batch
+        ]
     if files and writer.remembers:
         for _ in session.moves.mark_gone(map(os.path.realpath, paths)):
             pass  # batch by batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
 from genrify_tagger.files import FileStat
 from genrify_tagger.store.connect import Database
@@ -42,6 +42,13 @@ class Moves(Database):
             found = {row[0]: Location(*row) for row in connection.execute(changes)}
             found |= {row[0]: Location(*row) for row in connection.execute(rows)}
         return list(found.values())
+
+    def copies_without_changes(self, audio_key: str, limit: int) -> list[str]:
+        """Return paths of a song, without those marked missing, at which the journal has no changes of it."""
+        changes = exists().where(CHANGES.c.audio_key == audio_key, CHANGES.c.path == FILES.c.path)
+        query = select(FILES.c.path).where(FILES.c.audio_key == audio_key, FILES.c.missing_since.is_(None), ~changes)
+        with self.read() as connection:
+            return list(connection.execute(query.limit(limit)).scalars())
 
     def files_like(self, stats: Iterable[FileStat]) -> list[tuple[Location, str | None]]:
         """Return the files, including missing ones, with one of these fingerprints, and their audio keys."""

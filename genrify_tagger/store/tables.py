@@ -97,6 +97,8 @@ class Change(Base):
     __tablename__ = "changes"
     __table_args__ = (
         Index("ix_changes_pending", "id", sqlite_where=PENDING, postgresql_where=PENDING),
+        # Of two indexes on one column each, SQLite may take that of the song, which can have thousands of paths.
+        Index("ix_changes_audio_key_path", "audio_key", "path"),
         {"sqlite_autoincrement": True},
     )
 
@@ -108,7 +110,7 @@ class Change(Base):
     after: Mapped[bytes | None] = mapped_column(LargeBinary)
     before_genres: Mapped[tuple[str, ...] | None] = mapped_column(TupleType)
     after_genres: Mapped[tuple[str, ...] | None] = mapped_column(TupleType)
-    audio_key: Mapped[str | None] = mapped_column(index=True)
+    audio_key: Mapped[str | None]
     stat_before: Mapped[FileStat | None] = mapped_column(StatType)
     stat_after: Mapped[FileStat | None] = mapped_column(StatType)
     origin: Mapped[str]

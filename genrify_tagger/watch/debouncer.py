@@ -31,16 +31,29 @@ class _Waiting:
     came_from: str | None
     tries: int
     writer: bool
+    since: float
     checks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SettledFile:
-    """A file ready to be processed; `came_from` is its path before an observed move, `tries` counts failures."""
+    """A file ready to be processed.
+
+    Attributes
+    ----------
+    path : str
+    came_from : str or None
+        Its path before an observed move.
+    tries : int
+        How often processing it has failed.
+    since : float
+        Since when it has been as it is, by the debouncer's clock.
+    """
 
     path: str
     came_from: str | None
     tries: int
+    since: float
 
 
 class Debouncer:
@@ -88,7 +101,8 @@ class Debouncer:
             return
         if known is not None:
             came_from, tries = came_from or known.came_from, max(tries, known.tries)
-        self._wait(path, _Waiting(self._clock() + self.seconds + pause, None, came_from, tries, writer))
+        now = self._clock()
+        self._wait(path, _Waiting(now + self.seconds + pause, None, came_from, tries, writer, since=now))
 
     def moved(self, source: str, path: str) -> None:
         """Start the wait for a file that was moved; `came_from` stays the first path of several moves."""
@@ -111,7 +125,8 @@ class Debouncer:
             return
         quiet = time.time() - max(stat.mtime_ns, stat.ctime_ns) / 1e9
         left = self.seconds - quiet if clocks_agree and quiet >= 0 else self.seconds
-        self._wait(path, _Waiting(self._clock() + max(left, 0.0), stat, None, 0, False))
+        now = self._clock()
+        self._wait(path, _Waiting(now + max(left, 0.0), stat, None, 0, False, since=now))
 
     def retry(self, settled: SettledFile) -> bool:
         """Wait for a file again after a temporary failure; False after too many of them."""
@@ -134,7 +149,7 @@ class Debouncer:
             waiting = self._waiting[path]
             if self._is_settled(path, waiting):
                 del self._waiting[path]
-                yield SettledFile(path, waiting.came_from, waiting.tries)
+                yield SettledFile(path, waiting.came_from, waiting.tries, waiting.since)
 
     def _is_settled(self, path: str, waiting: _Waiting) -> bool:
         """Check a file that is due; if it has not settled, it waits again."""
@@ -148,7 +163,8 @@ class Debouncer:
         if not (changed or fresh or open_for_writing or _is_partial(path)):
             return True
         waiting.checks = 0 if changed else waiting.checks + 1
-        waiting.due, waiting.seen = self._clock() + max(self.seconds, MIN_INTERVAL), now
+        waiting.since = self._clock()
+        waiting.due, waiting.seen = waiting.since + max(self.seconds, MIN_INTERVAL), now
         self._wait(path, waiting)
         return False
 

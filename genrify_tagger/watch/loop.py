@@ -247,7 +247,9 @@ class Loop:
                 self.debouncer.touch(settled.path, came_from=settled.came_from, pause=RETRY_SECONDS)
                 continue
             try:
-                task = task_for(self.session, settled.path, OPTIONS, came_from=settled.came_from)
+                task = task_for(
+                    self.session, settled.path, OPTIONS, came_from=settled.came_from, found_at=settled.since
+                )
                 if task is not None:
                     self.batches.run()
                     self.pool.begin(task)
