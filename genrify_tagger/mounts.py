@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from genrify_tagger.files import is_inside
 
 MOUNTINFO = "/proc/self/mountinfo"
+VALID_SECONDS = 1.0  # for which `MountTable` does not read the table again
 NETWORK_TYPES = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "prl_fs", "smb", "smb3"}
     | {"smbfs", "vboxsf", "virtiofs", "vmhgfs"}
@@ -85,6 +87,57 @@ def unmounted(expected: Iterable[str], *, mountinfo: str = MOUNTINFO) -> list[st
     """Return the `expected` mount points at which nothing is mounted now; none without a mount table."""
     present = mount_types(mountinfo=mountinfo)
     return sorted(point for point in expected if point not in present) if present else []
+
+
+class MountTable:
+    """The mount table, read again at most once a second.
+
+    Parameters
+    ----------
+    mountinfo : str
+        Path of the table.
+    """
+
+    def __init__(self, *, mountinfo: str = MOUNTINFO) -> None:
+        self._mountinfo = mountinfo
+        self._read_at = float("-inf")
+        self._mounts: list[_Mount] = []
+
+    def other_paths(self, path: str) -> list[str]:
+        """Return the other paths under which a file or folder (a real path) is visible: bind mounts and the like."""
+        self._refresh()
+        own = max((mount for mount in self._mounts if is_inside(path, [mount.point])), key=_depth, default=None)
+        if own is None:
+            return []
+        inside = _joined(own.root, _rest(path, own.point))  # within the file system
+        others = [mount for mount in self._mounts if mount.device == own.device and is_inside(inside, [mount.root])]
+        found = [_joined(mount.point, _rest(inside, mount.root)) for mount in others]
+        # Something else may be mounted over it, or the table be out of date.
+        return [other for other in dict.fromkeys(found) if other != path and _is_same(other, path)]
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._read_at > VALID_SECONDS:
+            self._mounts, self._read_at = list(reversed(_read_mounts(self._mountinfo))), now
+
+
+def _depth(mount: _Mount) -> int:
+    return len(mount.point)
+
+
+def _rest(path: str, folder: str) -> str:
+    return path[len(folder.rstrip("/")) :].lstrip("/")
+
+
+def _joined(folder: str, rest: str) -> str:
+    return os.path.join(folder, rest) if rest else folder
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def _type_at(folder: str, types: dict[str, str]) -> str:

@@ -88,7 +88,8 @@ def genre_lines(written: Mapping[tuple[str, ...], int], guessed: Mapping[str, in
 
 def withheld_line(number: int) -> str:
     """Return the line that counts files left alone because their genre was undone, removed or changed."""
-    return f"{counted(number, 'file')} left alone because their genre was undone, removed or changed; {FORCE_HINT}."
+    whose = "its" if number == 1 else "their"
+    return f"{counted(number, 'file')} left alone because {whose} genre was undone, removed or changed; {FORCE_HINT}."
 
 
 def next_steps(counts: Summary, *, listed_failures: int, run: int, dry_run: bool) -> Iterator[str]:

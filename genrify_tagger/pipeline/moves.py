@@ -4,7 +4,7 @@ A path is where a song is now, not which song it is. A file found at a new path 
 same file as one known from a path that does not exist any more, or has the same audio. Then its record and its journal
 move with it. While the old path exists, the file is a copy, and begins without a history. A path below a mount point
 where nothing is mounted now is unreachable, not gone: only the very same file, seen through another mount, has moved
-from there.
+from there. A file that two mounts show is one song, known by the path at which it was seen last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from itertools import chain, islice, takewhile
 
 from genrify_tagger.files import FileStat, file_stat, is_inside
 from genrify_tagger.library import Candidate, discover
-from genrify_tagger.mounts import configured_mounts, related_mounts, unmounted
+from genrify_tagger.mounts import MountTable, configured_mounts, related_mounts, unmounted
 from genrify_tagger.pipeline.vacant_places import VacantPlaces, has_left
 from genrify_tagger.store import FileRecord, Location, Move, Store
 
@@ -43,6 +43,7 @@ class MoveTracker:
         self.number = 0
         self._store = store
         self._lock = threading.Lock()
+        self._mounts = MountTable()
         self._vacancies: dict[str, VacantPlaces] = {}  # of songs with many paths
         self._planned: dict[tuple[str, str], str] = {}  # former path by new one and song, in dry runs
         self._promised: set[str] = set()  # these former paths
@@ -73,18 +74,20 @@ class MoveTracker:
         known: dict[FileStat | None, list[tuple[Location, str | None]]] = defaultdict(list)
         for location, audio_key in self._store.files_like(set(files.values())):
             known[location.stat].append((location, audio_key))
-        moves = []
+        moves = self._through_other_mounts(files)
         for path, stat in files.items():
+            if path in moves:
+                continue
             left = [entry for entry in known[stat] if has_left(entry[0].path, path)]
             if left:
                 found = max(left, key=lambda entry: _equal_ending(entry[0].path, path))
                 known[stat].remove(found)
-                moves.append(Move(found[0].path, path, found[1]))
+                moves[path] = Move(found[0].path, path, found[1])
         if not dry_run:
-            self.move(moves)
+            self.move(moves.values())
         else:
             self.number += len(moves)
-        return {move.new: move.old for move in moves}
+        return {move.new: move.old for move in moves.values()}
 
     def follow(
         self,
@@ -114,6 +117,12 @@ class MoveTracker:
             The path at which the journal has the song: `path`, but in a dry run the former one.
         """
         if self._store.has_changes(path, audio_key):
+            return path
+        other = next((p for p in self._mounts.other_paths(path) if self._store.has_changes(p, audio_key)), None)
+        if other is not None:
+            if dry_run:
+                return other
+            self.move([Move(other, path, audio_key)])
             return path
         now = file_stat(path)
         since = found_at if found_at is not None and stat == now else time.monotonic()
@@ -178,6 +187,12 @@ class MoveTracker:
         """Return the folder or file to which the songs have moved that were changed at or below a path."""
         paths = self._store.paths_moved_from(path)
         return os.path.commonpath(paths) if paths else None
+
+    def _through_other_mounts(self, files: Iterable[str]) -> dict[str, Move]:
+        """Return the moves of files that are known by the paths that other mounts give them, by new path."""
+        others = {other: path for path in files for other in self._mounts.other_paths(path)}
+        known = self._store.files(others)
+        return {others[old]: Move(old, others[old], record.audio_key) for old, record in known.items()}
 
     def _inherit(self, gone: Collection[str]) -> None:
         """Give the history of songs whose files are gone to copies without a history."""

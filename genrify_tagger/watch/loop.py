@@ -19,7 +19,7 @@ from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.watch.clock import has_slept, read_clocks
 from genrify_tagger.watch.debouncer import Debouncer, SettledFile
 from genrify_tagger.watch.events import WRITING, Event, EventQueue
-from genrify_tagger.watch.roots import BUSY_SHARE, Root, out_of_reach, outermost
+from genrify_tagger.watch.roots import BUSY_SHARE, Root, distinct, out_of_reach, outermost
 from genrify_tagger.watch.run_batches import RunBatches
 from genrify_tagger.watch.service_state import LOST, NATIVE
 from genrify_tagger.watch.signals import ControlFlags
@@ -79,7 +79,7 @@ class Loop:
     def __post_init__(self) -> None:
         self.queue = EventQueue(self.flags.wake.set)
         self.debouncer = Debouncer(self.session.settings.watch.settle_seconds)
-        self.roots = [Root(path, self.session, self.queue, self.expected) for path in outermost(self.paths)]
+        self.roots = [Root(path, self.session, self.queue, self.expected) for path in distinct(outermost(self.paths))]
         self._clocks = read_clocks()
         self._next_rescan = self._next_rescan_time()
 

@@ -234,6 +234,25 @@ def outermost(paths: Iterable[str]) -> list[str]:
     return [path for path in tidy if not is_inside(path, [other for other in tidy if other != path])]
 
 
+def distinct(folders: Iterable[str]) -> list[str]:
+    """Return the folders without those that are another one under a second name, by a link or a mount."""
+    found: list[str] = []
+    for folder in folders:
+        first = next((other for other in found if _is_same(folder, other)), None)
+        if first is None:
+            found.append(folder)
+        else:
+            log.info("%s is the same folder as %s", display_path(folder), display_path(first))
+    return found
+
+
+def _is_same(folder: str, other: str) -> bool:
+    try:
+        return os.path.samefile(folder, other)
+    except OSError:
+        return False
+
+
 def out_of_reach(roots: Sequence[Root], expected: Iterable[str]) -> list[str]:
     """Return the real folders whose files are unavailable now, but not known to be deleted."""
     return [*(root.real for root in roots if root.is_away()), *unmounted(expected)]
