@@ -1,4 +1,4 @@
-"""File fingerprints, open writers of a file, and paths and numbers for display.
+"""File fingerprints, open writers of a file, real paths, and paths and numbers for display.
 
 Paths are `str` from `os.fsdecode` (undecodable bytes as surrogates), so that every file name can be used; the store
 keeps them as bytes.
@@ -10,6 +10,7 @@ import base64
 import contextlib
 import os
 import signal
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -75,6 +76,34 @@ def has_writer(descriptor: int) -> bool | None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+def real_path(path: str) -> str:
+    """Return the real path, spelled as on disk where case or the composition of accents does not matter."""
+    real = os.path.realpath(path)
+    if os.name == "nt":
+        return real  # spelled so already
+    found = os.sep
+    for name in real.split(os.sep)[1:]:
+        found = os.path.join(found, _spelling(found, name))
+    return found
+
+
+def folded(name: str) -> str:
+    """Return a name or path without differences of case and of the composition of accents."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _spelling(folder: str, name: str) -> str:
+    """Return how a name in a folder is spelled on disk; listed only if the folder knows it by another name, too."""
+    others = {name.swapcase(), unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)} - {name}
+    if not any(os.path.lexists(os.path.join(folder, other)) for other in others):
+        return name
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return name
+    return name if name in names else next((entry for entry in names if folded(entry) == folded(name)), name)
 
 
 def is_inside(path: str, folders: Collection[str]) -> bool:

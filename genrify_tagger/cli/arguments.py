@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import real_path
 
 if TYPE_CHECKING:
     from genrify_tagger.cli.context import CliContext
@@ -61,7 +62,7 @@ def known_path(store: Store, path: str | None) -> str | None:
     """
     if path is None:
         return None
-    real = os.path.realpath(path)
+    real = real_path(path)
     is_known = os.path.lexists(path) or any(store.paths_under(real)) or any(store.changes(under=real, limit=1))
     is_known = is_known or bool(store.paths_moved_from(real, limit=1))
     if not is_known:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import click
 from genrify_tagger.cli.arguments import RUN, known_path, readable_store, require_run
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line, write_text
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, real_path
 
 if TYPE_CHECKING:
     from genrify_tagger.store import ChangeRecord, RunRecord, Store
@@ -54,7 +53,7 @@ def command(
         for change in changes:
             _print_change(change, output_format)
         if not changes and output_format == "text":
-            new = None if path is None else moves.moved_to(os.path.realpath(path))
+            new = None if path is None else moves.moved_to(real_path(path))
             moved = f" The songs have moved to {display_path(new)}." if new else ""
             write_line(("No changes there." if run is None else f"Run {run} changed nothing there.") + moved)
 

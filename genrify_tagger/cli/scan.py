@@ -236,8 +236,9 @@ class _Report:
         for line in report.genre_lines(self.written, self.guessed, dry_run=self.dry_run):
             self._print_message(line)
         if moved := self.session.moves.number:
+            whose = "its" if moved == 1 else "their"
             self._print_message(
-                f"{counted(moved, 'song has', 'songs have')} moved to a new path and kept their history."
+                f"{counted(moved, 'song has', 'songs have')} moved to a new path and kept {whose} history."
             )
         if self.withheld:
             self._print_message(report.withheld_line(self.withheld))

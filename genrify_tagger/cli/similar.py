@@ -11,6 +11,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json, write_line
+from genrify_tagger.files import real_path
 
 if TYPE_CHECKING:
     from genrify_tagger.pipeline import Neighbour
@@ -78,7 +79,7 @@ def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:
     partial = f"{target}.partial"
     try:
         with open(partial, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(_lines(os.path.dirname(os.path.realpath(target)), found))
+            stream.writelines(_lines(os.path.dirname(real_path(target)), found))
         os.replace(partial, target)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from genrify_tagger.cli.arguments import RUN, require_run
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, real_path
 
 if TYPE_CHECKING:
     from genrify_tagger.pipeline import Session
@@ -66,7 +65,7 @@ def _chosen(session: Session, run: int | None, path: str | None) -> list[ChangeR
 
     if path is not None:
         found = changes_under(session, path)
-        new = session.moves.moved_to(os.path.realpath(path))
+        new = session.moves.moved_to(real_path(path))
         hint = f"the songs have moved; undo --path {shlex.quote(display_path(new))}" if new else None
         nothing = GenrifyError("there is nothing to undo", path=path, hint=hint)
     else:

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from genrify_tagger.files import FileStat, fingerprint
+from genrify_tagger.files import FileStat, fingerprint, real_path
 from genrify_tagger.library.patterns import PathPatterns, parents
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, is_audio, is_hidden, suffix
 
@@ -112,8 +112,9 @@ def candidate(path: str) -> Candidate | None:
     OSError
         If it cannot be read.
     """
-    stat = os.stat(path)
-    return _candidate(path, os.path.realpath(path), stat) if modes.S_ISREG(stat.st_mode) else None
+    real = real_path(path)
+    stat = os.stat(real)
+    return _candidate(path, real, stat) if modes.S_ISREG(stat.st_mode) else None
 
 
 class _Walk:
@@ -121,7 +122,7 @@ class _Walk:
 
     def __init__(self, filter_: PathPatterns, roots: Sequence[str]) -> None:
         self._filter = filter_
-        self._roots = {os.path.abspath(root): os.path.realpath(root) for root in roots}
+        self._roots = {os.path.abspath(root): real_path(root) for root in roots}
         self._walked: dict[object, _Entry | None] = {}  # folders by identity; None if unreadable
         self._yielded: set[str] = set()  # real paths of files that were named or linked to
         self._links: deque[_Entry] = deque()
@@ -159,16 +160,16 @@ class _Walk:
         elif not modes.S_ISREG(stat.st_mode):
             yield UnreadablePath(path, "not a regular file")
         else:
-            yield from self._file_once(path, stat)
+            yield from self._file_once(path)
 
     def _root_entry(self, path: str) -> _Entry:
         """Return the entry of a folder argument, relative to the root it lies in, or a root itself."""
         owners = [root for root in self._roots if _is_within(path, root)]
         if not owners:
-            self._roots[path] = os.path.realpath(path)
+            self._roots[path] = real_path(path)
         relative = path[len(max(owners, key=len)) :].lstrip("/") if owners else ""
         included = any(self._filter.includes(p, folder=True) for p in [*parents(relative), relative] if p)
-        return _Entry(path, os.path.realpath(path), relative, included)
+        return _Entry(path, real_path(path), relative, included)
 
     # --- folders ---
 
@@ -212,7 +213,7 @@ class _Walk:
         if not entry.included or self._filter.excludes(entry.relative, folder=False) or entry.real in self._yielded:
             return
         try:
-            stat = os.lstat(entry.path)
+            stat = os.lstat(entry.real)  # some file systems give each spelling an inode
         except OSError as error:
             yield UnreadablePath(entry.path, _describe_error(entry.path, error))
             return
@@ -231,7 +232,7 @@ class _Walk:
             if _may_lead_to_music(name) and not self._filter.excludes(entry.relative, folder=True):
                 yield UnreadablePath(entry.path, _describe_error(entry.path, error))
             return
-        real = os.path.realpath(entry.path)
+        real = real_path(entry.path)
         is_folder = modes.S_ISDIR(stat.st_mode)
         included = entry.included or self._filter.includes(entry.relative, folder=is_folder)
         if self._filter.excludes(entry.relative, folder=is_folder) or self._target_is_excluded(real, folder=is_folder):
@@ -240,7 +241,7 @@ class _Walk:
             yield from self._folders(_Entry(entry.path, real, entry.relative, included))
         elif included and is_audio(name):
             if modes.S_ISREG(stat.st_mode):
-                yield from self._file_once(entry.path, stat)
+                yield from self._file_once(entry.path)
             else:
                 yield UnreadablePath(entry.path, "not a regular file")
 
@@ -252,12 +253,15 @@ class _Walk:
             for inside in insides
         )
 
-    def _file_once(self, path: str, stat: os.stat_result) -> Iterator[Candidate]:
+    def _file_once(self, path: str) -> Iterator[Candidate | UnreadablePath]:
         """Yield an argument or the target of a link, unless it was yielded before."""
-        real = os.path.realpath(path)
+        real = real_path(path)
         if real not in self._yielded and not self._was_walked(real):
             self._yielded.add(real)
-            yield _candidate(path, real, stat)
+            try:
+                yield _candidate(path, real, os.stat(real))
+            except OSError as error:
+                yield UnreadablePath(path, _describe_error(path, error))
 
     def _was_walked(self, real: str) -> bool:
         folder, name = os.path.split(real)
@@ -278,7 +282,7 @@ def _candidate(path: str, real: str, stat: os.stat_result) -> Candidate:
 def _identity(folder: str) -> object:
     stat = os.stat(folder)
     # Some network and user-space file systems have no inode numbers; use the path there.
-    return (stat.st_dev, stat.st_ino) if stat.st_ino else os.path.realpath(folder)
+    return (stat.st_dev, stat.st_ino) if stat.st_ino else real_path(folder)
 
 
 def _absolute(path: str) -> str:
@@ -287,7 +291,7 @@ def _absolute(path: str) -> str:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     joined = os.path.join(os.getcwd(), path)
     if ".." in joined.split("/"):
-        return os.path.realpath(joined)
+        return real_path(joined)
     tidy = os.path.normpath(joined)
     return f"/{tidy.lstrip('/')}" if tidy.startswith("//") else tidy
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.files import is_inside
+from genrify_tagger.files import is_inside, real_path
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
@@ -84,7 +84,7 @@ def find_changed(
     audio file was found at all: an empty folder may be a mount point.
     """
     found = discovered(session.settings.library, paths)
-    inside = [os.path.realpath(path) for path in paths]
+    inside = [real_path(path) for path in paths]
     remembered = 0
     any_files = False
     while batch := list(islice(found, BATCH)):
@@ -146,7 +146,7 @@ def task_for(
 
 def _known(session: Session, item: Candidate, came_from: str | None) -> FileRecord | None:
     """Return the store's record of a file; the record of a moved file moves with it."""
-    former = None if came_from is None else os.path.realpath(came_from)
+    former = None if came_from is None else real_path(came_from)
     known = session.store.files([item.target, *([former] if former else [])])
     record = known.get(item.target)
     if record is not None and record.missing_since is not None:

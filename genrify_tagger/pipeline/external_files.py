@@ -5,13 +5,12 @@ That program states the present genre and what it knows about its provenance; th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from genrify_tagger import tags
-from genrify_tagger.files import file_stat
+from genrify_tagger.files import file_stat, real_path
 from genrify_tagger.pipeline.analyse_file import Titles
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.file_state import has_failed_before, record_of
@@ -93,7 +92,7 @@ def remember_external(
     titles : tuple of str or None
         Title, artist and album, if the other program knows them.
     """
-    target = os.path.realpath(path)
+    target = real_path(path)
     stat = tags.stat_or_none(target)
     known = session.store.files([target]).get(target)
     if stat is None or (known is not None and known.stat == stat and not written):
@@ -121,7 +120,7 @@ def _in_file(outcome: Outcome, *, written: bool) -> Result:
 def _tasks(session: Session, files: Iterable[ExternalFile], options: ScanOptions) -> Iterator[FileTask | Outcome]:
     rest = iter(files)
     while batch := list(islice(rest, BATCH)):
-        targets = [os.path.realpath(file.path) for file in batch]
+        targets = [real_path(file.path) for file in batch]
         known = session.store.files(targets)
         yield from [
             _task(session, file, target, known.get(target), options)

@@ -5,13 +5,12 @@ So a scan knows that such a genre is this program's own, and detects if it was c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError, TagError
-from genrify_tagger.files import FileStat, file_stat
+from genrify_tagger.files import FileStat, file_stat, real_path
 from genrify_tagger.pipeline.analyse_file import identify
 from genrify_tagger.pipeline.journalled_write import begin_change, last_decisive_change, provenance_of
 from genrify_tagger.pipeline.results import error_text
@@ -147,7 +146,7 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     GenrifyError, OSError
         If the file cannot be read, or the database cannot be used.
     """
-    target = os.path.realpath(path)
+    target = real_path(path)
     stat = file_stat(target)
     record = session.store.files([target]).get(target)
     key = identify(session, target, stat, record).audio_key

@@ -5,13 +5,13 @@ The analysis itself happens in the worker processes, so the threads mostly wait.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from genrify_tagger.errors import InterruptedScanError
+from genrify_tagger.files import real_path
 from genrify_tagger.pipeline.engine import process_file
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
 from genrify_tagger.pipeline.session import Session
@@ -100,7 +100,7 @@ class FilePool:
 
     def holds(self, path: str) -> bool:
         """Whether the file at a path is being processed, perhaps under another path that links lead to."""
-        return os.path.realpath(path) in self._begun.values()
+        return real_path(path) in self._begun.values()
 
     def begin(self, task: FileTask) -> None:
         """Start processing a file; `finished` returns its outcome."""

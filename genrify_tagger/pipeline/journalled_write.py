@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from dataclasses import replace
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, UnfinishedWriteError
-from genrify_tagger.files import FileStat
+from genrify_tagger.files import FileStat, real_path
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
 from genrify_tagger.store import ChangeRecord
@@ -188,7 +187,7 @@ def save_file_state(
     session: Session, path: str, stat: FileStat, status: str, *, reason: str, genres: Sequence[str]
 ) -> None:
     """Update the store's record of a file after a change outside of a scan, so that the next scan recognises it."""
-    target = os.path.realpath(path)
+    target = real_path(path)
     known = session.store.files([target]).get(target)
     if known is not None:
         changed = replace(known, stat=stat, status=status, reason=reason, error=None, after=tuple(genres))

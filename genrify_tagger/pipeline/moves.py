@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain, islice, takewhile
 
-from genrify_tagger.files import FileStat, file_stat, is_inside
+from genrify_tagger.files import FileStat, file_stat, is_inside, real_path
 from genrify_tagger.library import Candidate, discover
 from genrify_tagger.mounts import MountTable, configured_mounts, related_mounts, unmounted
 from genrify_tagger.pipeline.vacant_places import VacantPlaces, has_left
@@ -54,7 +54,7 @@ class MoveTracker:
 
     def remember_mounts(self, paths: Iterable[str]) -> None:
         """Remember the mount points of the file systems that these folders are on."""
-        self._store.remember_mounts(point for path in paths for point in related_mounts(os.path.realpath(path)))
+        self._store.remember_mounts(point for path in paths for point in related_mounts(real_path(path)))
 
     def follow_files(self, files: Mapping[str, FileStat], *, dry_run: bool = False) -> dict[str, str]:
         """Move songs whose files are the same in every respect but their paths, as after renaming a folder.

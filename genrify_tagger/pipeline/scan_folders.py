@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
+from genrify_tagger.files import real_path
 from genrify_tagger.library import Candidate, UnreadablePath, discover
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.file_state import is_unchanged
@@ -74,7 +74,7 @@ def _found(
             for item in batch
         ]
     if files and writer.remembers:
-        for _ in session.moves.mark_gone(map(os.path.realpath, paths)):
+        for _ in session.moves.mark_gone(map(real_path, paths)):
             pass  # batch by batch
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import SILENCE, Analysis
 from genrify_tagger.decision import Decision
 from genrify_tagger.errors import NotTaggableError
-from genrify_tagger.files import file_stat
+from genrify_tagger.files import file_stat, real_path
 from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord, FileRecord
@@ -63,7 +62,7 @@ def inspect_file(session: Session, path: str) -> TrackReport:
     GenrifyError, OSError
         If the file cannot be read or analysed.
     """
-    target = os.path.realpath(path)
+    target = real_path(path)
     record = session.store.files([target]).get(target)
     snapshot = tags.read(path, field=session.settings.tagging.field)
     report = _report(session, path, snapshot, record=record)

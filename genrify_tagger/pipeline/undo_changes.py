@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, DecodeError, GenrifyError, StoreError, WorkerError
+from genrify_tagger.files import real_path
 from genrify_tagger.library import Candidate
 from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
 from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
@@ -37,7 +38,7 @@ def changes_under(session: Session, path: str) -> list[ChangeRecord]:
     session.moves.follow_below(path)
     _follow_by_audio(session, path)
     newest: dict[str, ChangeRecord] = {}
-    for change in session.store.changes(under=os.path.realpath(path)):
+    for change in session.store.changes(under=real_path(path)):
         if _is_standing(change) and change.origin != "undo":
             newest.setdefault(change.path, change)
     return list(newest.values())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from genrify_tagger.files import FileStat, file_stat, is_inside
+from genrify_tagger.files import FileStat, file_stat, folded, is_inside
 from genrify_tagger.store import Location
 
 
@@ -100,7 +99,7 @@ def has_left(old: str, new: str) -> bool:
 def is_respelled(old: str, new: str) -> bool:
     """Tell whether only the case or the composition of accents has changed, where the file system ignores these."""
     parts, others = old.split(os.sep), new.split(os.sep)
-    if old == new or len(parts) != len(others) or _folded(old) != _folded(new):
+    if old == new or len(parts) != len(others) or folded(old) != folded(new):
         return False
     at = next(index for index, (part, other) in enumerate(zip(parts, others, strict=True)) if part != other)
     try:
@@ -116,7 +115,3 @@ def _is_still_there(place: Location, new: str) -> bool:
     except OSError:
         return False
     return is_same_file(place.stat, now) and not is_respelled(place.path, new)
-
-
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
-from genrify_tagger.files import FileStat, fingerprint, has_writer
+from genrify_tagger.files import FileStat, fingerprint, has_writer, real_path
 from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.file_attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
@@ -112,7 +112,7 @@ def _other_audio(plan: WritePlan, audio_key: Callable[[str], str], key: str) -> 
 def _original(plan: WritePlan) -> Iterator[int]:
     descriptor = os.open(plan.target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if fingerprint(os.fstat(descriptor)) != plan.stat or os.path.realpath(plan.path) != plan.target:
+        if fingerprint(os.fstat(descriptor)) != plan.stat or real_path(plan.path) != plan.target:
             raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
         yield descriptor
     finally:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import BinaryIO, cast
 
 from genrify_tagger.errors import ChangedMeanwhileError, TagReadError, WriteRefusedError
-from genrify_tagger.files import FileStat, file_stat, fingerprint
+from genrify_tagger.files import FileStat, file_stat, fingerprint, real_path
 from genrify_tagger.tags import genre_names
 from genrify_tagger.tags.byte_diff import minimised
 from genrify_tagger.tags.byte_patch import BytePatch
@@ -159,7 +159,7 @@ def _plan(
     *,
     is_old: bool = False,
 ) -> WritePlan:
-    target = os.path.realpath(path)
+    target = real_path(path)
 
     def work(file: BinaryIO) -> WritePlan:
         seen = fingerprint(os.fstat(file.fileno()))

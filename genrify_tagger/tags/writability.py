@@ -12,6 +12,7 @@ import stat
 from typing import Literal
 
 from genrify_tagger.errors import TagError, WriteRefusedError
+from genrify_tagger.files import real_path
 from genrify_tagger.mounts import file_system_type
 from genrify_tagger.tags.file_attributes import Ownership
 from genrify_tagger.tags.inplace import backup_path, check_backup_is_free
@@ -86,7 +87,7 @@ def write_refusal(
 def in_place_refusal(path: str) -> TagError | None:
     """Return why another program could not write a file in place; None if it could."""
     try:
-        target = os.path.realpath(path)
+        target = real_path(path)
         _check_flags(target, "the file")
         _check_permission(target)
     except TagError as error:

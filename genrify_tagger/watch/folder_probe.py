@@ -7,6 +7,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from genrify_tagger.files import real_path
+
 ANSWER_SECONDS = 5.0  # after which a file server counts as not responding
 
 
@@ -55,7 +57,7 @@ class FolderProbe:
     def _inspect(self) -> None:
         real = self._folder
         try:
-            real = os.path.realpath(self._folder)
+            real = real_path(self._folder)
             stat = os.stat(real)
             with os.scandir(real) as entries:
                 self._answer = FolderState(real, (stat.st_dev, stat.st_ino), next(entries, None) is None)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, real_path
 from genrify_tagger.library import Candidate, UnreadablePath
 from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
 from genrify_tagger.pipeline.changed_files import find_changed, task_for
@@ -227,7 +227,7 @@ class Loop:
             return
         folders, self._changed_folders = outermost(self._changed_folders), {}
         there = [folder for folder in folders if os.path.isdir(folder)]
-        for _ in self.session.moves.mark_gone(map(os.path.realpath, set(folders) - set(there)), away=self._away):
+        for _ in self.session.moves.mark_gone(map(real_path, set(folders) - set(there)), away=self._away):
             self.tick(self)
         if there:
             self._rescans.appendleft(self._new_rescan(None, there))
@@ -255,7 +255,7 @@ class Loop:
                     self.pool.begin(task)
                     self._active[settled.path] = settled
             except (FileNotFoundError, NotADirectoryError):
-                gone.append(os.path.realpath(settled.path))
+                gone.append(real_path(settled.path))
             except OSError as error:
                 log.warning("%s: %s", display_path(settled.path), error.strerror or error)
             if not self.pool.has_room or len(gone) >= 500:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import request
 
 from genrify_tagger.decision import Decision
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, real_path
 from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name, describe_nodes
 from genrify_tagger.store import ChangeRecord, FileRecord, RunKind, RunRecord, Store
 from genrify_tagger.web.ids import track_id
@@ -156,7 +156,7 @@ def task_json(session: Session, task: Task) -> Json:
 
 def _result_json(result: Result, record: FileRecord | None) -> Json:
     return {
-        "id": track_id(os.path.realpath(result.path)),
+        "id": track_id(real_path(result.path)),
         "name": file_name(result.path)[0],
         "title": (record.title if record else None) or None,
         "status": result.status,
