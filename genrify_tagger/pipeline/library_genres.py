@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
+from genrify_tagger.files import real_path
 from genrify_tagger.genre_rules import Tree
 from genrify_tagger.genre_spelling import GenreSpelling, UnifiedGenre, UnifiedNames, genre_spelling, spelling, unify
 from genrify_tagger.pipeline.genre_files import shipped_tree
@@ -82,7 +82,7 @@ def tidy_genres(
     StoreError
         If the database cannot be used.
     """
-    folders: list[str | None] = [os.path.realpath(path) for path in paths]
+    folders: list[str | None] = [real_path(path) for path in paths]
     for folder in folders or [None]:
         for record in session.store.files_under(folder):
             if session.stop.is_set():
