@@ -9,13 +9,16 @@ from genrify_tagger.errors import ConfigError
 
 APP_NAME = "genrify-tagger"
 
+Kind = Literal["config", "data", "state", "cache", "log"]
+
 _NO_HOME_HINT = (
     "set HOME, or use --config FILE (GENRIFY_CONFIG) and --database FILE_OR_URL (GENRIFY_DATABASE__URL), "
     "and XDG_STATE_HOME if the database is on a server"
 )
+_NO_CACHE_HINT = "set HOME, or XDG_CACHE_HOME to a folder for the cache"
 
 
-def user_folder(kind: Literal["config", "data", "state", "cache", "log"]) -> str:
+def user_folder(kind: Kind) -> str:
     """Return the platform's folder for one kind of the program's files; it may not exist.
 
     Raises
@@ -29,7 +32,12 @@ def user_folder(kind: Literal["config", "data", "state", "cache", "log"]) -> str
     try:
         folder: str = getattr(platformdirs, f"user_{kind}_dir")(APP_NAME, appauthor=False)
     except (RuntimeError, KeyError, OSError) as error:
-        raise ConfigError("the user has no home folder", hint=_NO_HOME_HINT) from error
+        raise _no_home(kind) from error
     if not os.path.isabs(folder):  # older versions of platformdirs return "~/.config" unchanged
-        raise ConfigError("the user has no home folder", hint=_NO_HOME_HINT)
+        raise _no_home(kind)
     return folder
+
+
+def _no_home(kind: Kind) -> ConfigError:
+    hint = _NO_CACHE_HINT if kind == "cache" else _NO_HOME_HINT
+    return ConfigError("the user has no home folder", hint=hint)

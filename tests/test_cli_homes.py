@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from genrify_tagger.cli import main
 from tests import media
 from tests.media import need
+from tests.workbench import need_library
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 UNKNOWN_UID = 54321
@@ -115,6 +117,36 @@ def test_an_unreadable_settings_file_is_an_error(program, tmp_path):
         f"genrify-tag: {settings}: the settings file cannot be read: Permission denied; "
         "make it readable, or name another one with --config or GENRIFY_CONFIG\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "way_out"),
+    [
+        (["scan", "."], "--database, GENRIFY_DATABASE__URL or the setting database.url"),
+        (["watch", "."], "--database, GENRIFY_DATABASE__URL or the setting database.url"),
+        (["config", "init"], "--config or GENRIFY_CONFIG"),
+    ],
+    ids=["scan", "watch", "config init"],
+)
+def test_a_home_that_cannot_be_written_is_told_in_one_line_that_names_the_way_out(homeless, arguments, way_out):
+    """As in a container that is run with another user: HOME is the root folder."""
+    done = homeless(*arguments, HOME="/")
+    assert done.returncode in {1, 2} and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("genrify-tag: /.") and done.stderr.rstrip().endswith(way_out)
+
+
+def test_a_plot_needs_a_home_for_its_cache_only(homeless, open_folder):
+    need_library("librosa", "matplotlib")
+    song = media.make("flac", open_folder / "music")
+    command = ["plot", song, "--panels", "waveform", "-o", open_folder / "song.png", "--database", open_folder / "a.db"]
+    refused = homeless(*command)
+    assert refused.returncode == 2 and "XDG_CACHE_HOME" in refused.stderr and refused.stderr.count("\n") == 1
+    # Compiled before, which takes a quarter of a minute.
+    cache = shutil.copytree(os.environ["NUMBA_CACHE_DIR"], open_folder / "cache/genrify-tagger/numba")
+    for path in [*cache.rglob("*"), cache]:
+        os.chown(path, UNKNOWN_UID, UNKNOWN_UID)
+    assert homeless(*command, XDG_CACHE_HOME=str(open_folder / "cache")).returncode == 0
+    assert (open_folder / "song.png").exists()
 
 
 class _UnprintableError(Exception):

@@ -137,6 +137,13 @@ def test_a_proxy_that_rewrites_the_host_needs_its_name_in_the_settings(program):
         assert page.ask("GET", "/", headers={"Host": "music.example"}).status == 200
 
 
+def test_a_path_that_a_proxy_adds_is_refused_in_words_that_name_the_setting(page):
+    for path in ("/genrify/", "/genrify/library", "/genrify/api/runs", "/api/genrify"):
+        refused = page.ask("GET", path)
+        assert refused.status == 404 and f"no page {path}; " in refused.text and "web.base_path" in refused.text
+    assert "web.base_path" not in page.ask("GET", "/history/99999").text  # no matter of the proxy
+
+
 def test_below_a_base_path_every_address_has_it(program, tmp_path):
     media.make("flac", tmp_path / "music")
     program.scan(tmp_path / "music")

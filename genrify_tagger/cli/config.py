@@ -85,7 +85,8 @@ def init(state: CliContext, force: bool) -> None:
     except OSError as error:
         if isinstance(error, FileExistsError) and os.path.lexists(file):
             raise ConfigError("already exists", path=file, hint="--force overwrites it") from error
-        raise ConfigError(f"cannot be written: {error.strerror}", path=file) from error
+        hint = "name another file with --config or GENRIFY_CONFIG"
+        raise ConfigError(f"cannot be written: {error.strerror}", path=file, hint=hint) from error
     write_line(f"wrote {file}")
 
 

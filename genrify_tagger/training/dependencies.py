@@ -65,8 +65,9 @@ def numba_cache_lock() -> Iterator[None]:
     """
     from genrify_tagger.user_folders import user_folder
 
-    own = Path(user_folder("cache")) / "numba"
-    folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(own)))
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = os.path.join(user_folder("cache"), "numba")
+    folder = Path(os.environ["NUMBA_CACHE_DIR"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "genrify.lock").open("w")

@@ -8,7 +8,8 @@ import socket
 from collections.abc import Iterator
 
 from genrify_tagger.errors import GenrifyError
-from genrify_tagger.store import Store, advisory_lock
+from genrify_tagger.store import Store, advisory_lock, database_file
+from genrify_tagger.store.db_errors import USE_ANOTHER
 from genrify_tagger.watch.service_state import lock_path
 
 try:
@@ -44,7 +45,8 @@ def service_lock(url: str) -> Iterator[None]:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise GenrifyError(f"cannot be opened: {error.strerror}", path=path) from error
+        hint = USE_ANOTHER if database_file(url) else "set XDG_STATE_HOME to a folder that can be written"
+        raise GenrifyError(f"the service's lock cannot be written: {error.strerror}", path=path, hint=hint) from error
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
         if _HAS_FLOCK:
             try:

@@ -6,11 +6,11 @@ import logging
 from typing import Any
 
 from flask import Flask, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.errors import GenrifyError, StoreError
-from genrify_tagger.files import counted
+from genrify_tagger.files import counted, printable
 from genrify_tagger.web import api, media_api, pages, upload_api
 from genrify_tagger.web.app_context import AppContext
 from genrify_tagger.web.base_path import BasePathMiddleware
@@ -46,6 +46,10 @@ def _template_globals() -> dict[str, Any]:
 def _handle_http_error(error: HTTPException) -> AnyResponse | tuple[AnyResponse | str, int]:
     code = error.code or 500
     message = str(error.description or error.name)
+    if isinstance(error, NotFound) and request.routing_exception is error:
+        message = (
+            f"there is no page {printable(request.path)}; behind a reverse proxy, set web.base_path to the page's path"
+        )
     if request.path.startswith("/api/"):
         return jsonify(error=message), code
     return render_template("error.html", code=code, message=message), code
