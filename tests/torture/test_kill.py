@@ -24,7 +24,7 @@ from tests.torture.state import check_all, fresh_database, pending, start_again,
 
 IN_PLACE = {"hardlinks": "in-place"}
 ROOT = os.geteuid() == 0
-LABELS = load_sidecar().vocabularies["gtzan"].labels
+LABELS = load_sidecar().labels()
 
 
 @pytest.fixture(scope="module")
