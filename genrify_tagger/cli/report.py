@@ -121,7 +121,7 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
     longest = max((len(names[label]) for label in scores), default=0)
     for label, score in sorted(scores.items(), key=lambda item: -item[1]):
         filled = round(score * width)
-        text = Text(f"  {names[label]:<{longest}}  {score:5.1%}  ")
+        text = Text(f"  {names[label]:<{longest}}  {score:.3f}  ")
         text.append("█" * filled, style="green")
         text.append("·" * (width - filled), style="dim")
         yield text

@@ -96,8 +96,8 @@ def _past(track_report: TrackReport) -> Iterator[str]:
     if record is None:
         yield "Last scan: not scanned yet"
     else:
-        note = printable(record.error or record.reason or "no remarks")
-        yield f"Last scan: {record.status} ({note}), {local_time(record.seen_at)}"
+        note = printable(record.error or record.reason or "")
+        yield f"Last scan: {record.status}{f' ({note})' if note else ''}, {local_time(record.seen_at)}"
     if not track_report.changes:
         yield "Journal: no changes"
         return
