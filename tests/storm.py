@@ -63,7 +63,7 @@ def tags_of(path: Path) -> EasyID3:
 class Known:
     """What must hold for one file: its audio, and the genre that the user gave it last, if any.
 
-    In a copy no genre was ever written by us, even if one is in it.
+    In a copy no genre counts as written by the program, even if one is in it.
     """
 
     voice: int
@@ -193,7 +193,7 @@ class World:
             tags = tags_of(path)
             tags["title"] = f"Title {self._next()}"
             tags.save(path)
-            # What another tagger saves is all that it had read: it may take a new genre of ours away again.
+            # What another tagger saves is all that it had read: it may remove a new genre of the program again.
 
     def edit_genre(self) -> None:
         self._set_genre([f"{HUMAN} {self._next()}"])
@@ -202,7 +202,7 @@ class World:
         if (path := self._any()) and "genre" in tags_of(path):
             was_theirs = self.songs[path].human or self.songs[path].is_copy
             self._set_genre([], path)
-            # A genre of the human's own that they take away again is none of ours: the file has simply no genre.
+            # A genre of the human's own that they remove again was not written by the program: the file simply has no genre.
             self.songs[path].human = None if was_theirs else []
 
     def _set_genre(self, genres: list[str], path: Path | None = None) -> None:
@@ -278,7 +278,7 @@ class World:
                 assert status == "kept"
             elif genres:
                 assert genres in ours and status in {"tagged", "kept"}, (path, genres, status)
-            else:  # taken away by somebody after we wrote it, or by a tagger that had read it before
+            else:  # removed by another program after the write, or by a tagger that had read it before
                 assert status == "skipped", f"{path} has no genre and is {status}"
             if known.human == []:
                 assert not genres, f"{path}: a genre that was removed was written again"

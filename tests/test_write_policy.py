@@ -65,9 +65,11 @@ def test_a_genre_set_by_hand_is_never_replaced():
 
 
 def test_a_genre_of_this_program_changes_only_on_reanalysis():
-    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US).status == "kept"
-    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_US, reanalyse=True) == WriteDecision("tagged", ("Rock",))
-    assert verdict(("Pop",), UNSURE, provenance=Provenance.WRITTEN_BY_US, reanalyse=True).status == "kept"
+    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_PROGRAM).status == "kept"
+    assert verdict(("Pop",), provenance=Provenance.WRITTEN_BY_PROGRAM, reanalyse=True) == WriteDecision(
+        "tagged", ("Rock",)
+    )
+    assert verdict(("Pop",), UNSURE, provenance=Provenance.WRITTEN_BY_PROGRAM, reanalyse=True).status == "kept"
 
 
 def test_protected_genres_are_left_alone():

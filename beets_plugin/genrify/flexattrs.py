@@ -89,7 +89,7 @@ def item_provenance(item: Item) -> Provenance:
     given = genres_given(item)
     if given is None:
         return Provenance.NOT_WRITTEN
-    return Provenance.WRITTEN_BY_US if genres_of(item) == given else Provenance.CHANGED_SINCE
+    return Provenance.WRITTEN_BY_PROGRAM if genres_of(item) == given else Provenance.CHANGED_SINCE
 
 
 def set_analysis(item: Item, suggestion: Outcome) -> bool:
@@ -100,7 +100,7 @@ def set_analysis(item: Item, suggestion: Outcome) -> bool:
     attributes: dict[str, Any] = {}
     if result.model:
         attributes = {CONFIDENCE: _rounded(result.confidence), MODEL: result.model, SCORES: format_scores(result)}
-    is_settled = item_provenance(item) in (Provenance.WRITTEN_BY_US, Provenance.UNDONE)
+    is_settled = item_provenance(item) in (Provenance.WRITTEN_BY_PROGRAM, Provenance.UNDONE)
     if result.status == "tagged" or (not is_settled and (result.model or result.status == "failed")):
         attributes[STATUS] = result.status
     changed = {name: value for name, value in attributes.items() if item_attr(item, name) != value}

@@ -105,7 +105,7 @@ class RunUndo:
             return False, None
         if change.origin == "undo" and list(change.after_genres or ()) != flexattrs.genres_given(item):
             return False, None
-        if provenance not in (Provenance.WRITTEN_BY_US, Provenance.UNDONE):
+        if provenance not in (Provenance.WRITTEN_BY_PROGRAM, Provenance.UNDONE):
             raise ChangedSinceError("the genre in the file was changed since")
         standing = standing_change(self.lazy_session.session(), change)
         return True, standing.id if standing is not None and standing.origin == "beets" else None

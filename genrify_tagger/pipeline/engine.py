@@ -155,7 +155,7 @@ class _FileRun:
         settings = self.session.settings
         if settings.analysis.existing or settings.tagging.existing != "keep":
             return True
-        renewed = self.provenance is Provenance.WRITTEN_BY_US and (self.options.force or self.options.reanalyse)
+        renewed = self.provenance is Provenance.WRITTEN_BY_PROGRAM and (self.options.force or self.options.reanalyse)
         return renewed or not meaningful(present, settings.tagging.treat_as_missing)
 
     def _decide(self, snapshot: Snapshot, present: tuple[str, ...], analysed: AnalysedFile) -> Result:

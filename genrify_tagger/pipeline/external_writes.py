@@ -130,7 +130,7 @@ def change_reverted_by(session: Session, path: str, genres: Sequence[str]) -> Ch
     change, provenance = latest_change(session, path) if plan.changes else (None, Provenance.NOT_WRITTEN)
     standing = (
         standing_change(session, change)
-        if change is not None and provenance in (Provenance.WRITTEN_BY_US, Provenance.UNDONE)
+        if change is not None and provenance in (Provenance.WRITTEN_BY_PROGRAM, Provenance.UNDONE)
         else None
     )
     if standing is None or standing.origin != "beets" or not tags.same_genre(plan.after.raw, standing.before):

@@ -171,7 +171,7 @@ def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: st
         return Provenance.CHANGED_SINCE
     if change.origin == "undo":
         return Provenance.UNDONE
-    return Provenance.WRITTEN_BY_US
+    return Provenance.WRITTEN_BY_PROGRAM
 
 
 def last_decisive_change(session: Session, path: str, audio_key: str) -> ChangeRecord | None:

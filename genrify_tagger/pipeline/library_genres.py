@@ -25,7 +25,7 @@ from genrify_tagger.store import FileRecord
 
 _LEFT_ALONE = {
     Provenance.SET_BY_HAND: "set by hand",
-    Provenance.WRITTEN_BY_US: "written by this program",
+    Provenance.WRITTEN_BY_PROGRAM: "written by this program",
     Provenance.UNDONE: "its genre was undone",
 }
 

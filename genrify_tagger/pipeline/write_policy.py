@@ -18,11 +18,11 @@ from genrify_tagger.pipeline.results import FORCE_HINT
 class Provenance(Enum):
     """How the genre in a file came about, according to the journal."""
 
-    NOT_WRITTEN = "never written by us"
-    WRITTEN_BY_US = "as we wrote it"
+    NOT_WRITTEN = "not written by this program"
+    WRITTEN_BY_PROGRAM = "as this program wrote it"
     SET_BY_HAND = "set by hand"
     UNDONE = "undone"
-    CHANGED_SINCE = "changed by another program since we wrote it"
+    CHANGED_SINCE = "changed by another program since this one wrote it"
 
 
 def stricter(one: Provenance, other: Provenance) -> Provenance:
@@ -31,7 +31,7 @@ def stricter(one: Provenance, other: Provenance) -> Provenance:
         Provenance.SET_BY_HAND,
         Provenance.UNDONE,
         Provenance.CHANGED_SINCE,
-        Provenance.WRITTEN_BY_US,
+        Provenance.WRITTEN_BY_PROGRAM,
         Provenance.NOT_WRITTEN,
     )
     return min(one, other, key=order.index)
@@ -81,9 +81,9 @@ def decide_write(
     rules : TaggingSettings
         The user's settings.
     force : bool
-        Write even where a genre that we wrote was undone, removed or changed. Never overrules what was set by hand.
+        Write even where a genre that this program wrote was undone, removed or changed; never over one set by hand.
     reanalyse : bool
-        Let a new analysis replace a genre that we wrote ourselves.
+        Let a new analysis replace a genre that this program wrote.
     """
     existing = meaningful(present, rules.treat_as_missing)
     if provenance is Provenance.SET_BY_HAND:
@@ -97,10 +97,10 @@ def decide_write(
         what = "undone" if provenance is Provenance.UNDONE else "changed or removed"
         reason = f"its genre was {what} since; {FORCE_HINT}"
         return WriteDecision("kept" if existing else "skipped", reason=reason)
-    renews = provenance is Provenance.WRITTEN_BY_US and (reanalyse or force)
+    renews = provenance is Provenance.WRITTEN_BY_PROGRAM and (reanalyse or force)
     if existing and rules.existing == "keep" and not renews:
         return WriteDecision(
-            "kept", reason="tagged earlier" if provenance is Provenance.WRITTEN_BY_US else "has a genre"
+            "kept", reason="tagged earlier" if provenance is Provenance.WRITTEN_BY_PROGRAM else "has a genre"
         )
     if not names:
         return WriteDecision("kept" if existing else "unsure", reason=decision.reason)

@@ -150,7 +150,7 @@ def parse(data: bytes) -> Tag:
 class _OffsetMap:
     """Translate offsets in a resynchronised tag into offsets in the original bytes.
 
-    Millions of bytes may have been put in, and few borders are asked for: they are counted by blocks.
+    Millions of bytes may have been put in, and few offsets are needed: they are counted by blocks.
     """
 
     def __init__(self, body: memoryview, data: bytes, *, on: bool) -> None:
