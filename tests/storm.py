@@ -202,7 +202,7 @@ class World:
         if (path := self._any()) and "genre" in tags_of(path):
             was_theirs = self.songs[path].human or self.songs[path].is_copy
             self._set_genre([], path)
-            # A genre of the human's own that they remove again was not written by the program: the file simply has no genre.
+            # If the user removes a genre that the user set, the file simply has no genre.
             self.songs[path].human = None if was_theirs else []
 
     def _set_genre(self, genres: list[str], path: Path | None = None) -> None:

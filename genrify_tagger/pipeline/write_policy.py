@@ -81,7 +81,7 @@ def decide_write(
     rules : TaggingSettings
         The user's settings.
     force : bool
-        Write even where a genre that this program wrote was undone, removed or changed; never over one set by hand.
+        Write even where a genre that this program wrote was undone, removed or changed; not over one set by hand.
     reanalyse : bool
         Let a new analysis replace a genre that this program wrote.
     """
