@@ -66,7 +66,7 @@ def has_writer(descriptor: int) -> bool | None:
     if not _CAN_LEASE:
         return None
     try:
-        # A process that opens it for writing right now makes the kernel send a signal; the default one would kill this process.
+        # If a process opens it for writing now, the kernel sends a signal; the default one would kill this process.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
