@@ -85,6 +85,8 @@ class Sound:
         Hertz.
     channels : int
         Number of channels.
+    shortfall : Shortfall or None
+        What is missing of the file by its own account.
     """
 
     key: str
@@ -93,6 +95,7 @@ class Sound:
     codec: str
     sample_rate: int
     channels: int
+    shortfall: Shortfall | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,6 +161,13 @@ def probe(path: str) -> Sound:
     return audio.probe(path)
 
 
+def audio_key(path: str) -> str:
+    """Return what `probe` tells audio apart by."""
+    from genrify_tagger import audio
+
+    return audio.audio_key(path)
+
+
 def find_shortfall(path: str) -> Shortfall | None:
     """Return how much of a file is there if it is incomplete, else None."""
     from genrify_tagger import audio

@@ -109,7 +109,7 @@ class Workers:
 
     def audio_key(self, path: str) -> str:
         """Return the audio key of a file, to verify that a write left the audio unchanged; not interruptible."""
-        return self._call(path, functools.partial(worker_main.probe, path), interruptible=False).key
+        return self._call(path, functools.partial(worker_main.audio_key, path), interruptible=False)
 
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
         """Compare two files' tags except for the genre (`tags.mutagen_check`); not interruptible."""

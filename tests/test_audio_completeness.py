@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import struct
 import subprocess
 from pathlib import Path
 
+import mutagen
 import pytest
 
 from genrify_tagger.analysis import Shortfall
@@ -78,14 +80,114 @@ def test_allocated_space_does_not_count_as_audio(originals: dict[str, Path], kin
     half = len(content) // 2
     sparse = cut(original, tmp_path, half)
     os.truncate(sparse, len(content))  # a hole, as a download at an offset leaves it
-    is_silence = kind in ("wav", "aiff", "aifc", "rf64", "adpcm")
+    is_silence = kind in ("wav", "aiff", "aifc", "rf64")
     assert (find_shortfall(str(sparse)) is None) == is_silence  # 7 s of PCM may be silence
-    if len(content) - half < 1 << 16 or is_silence:
+    if len(content) - half < 1 << 14 or is_silence or kind == "adpcm":
         return
     allocated = tmp_path / ("allocated" + original.suffix)
     allocated.write_bytes(content[:half] + bytes(len(content) - half))
-    if kind not in ("m4a-fragmented", "m4a-aac", "m4a-alac"):  # whose `moov` is at the end: they cannot be read
-        assert find_shortfall(str(allocated)) is not None
+    assert find_shortfall(str(allocated)) is not None
+
+
+@pytest.mark.parametrize(("suffix", "arguments"), [(".wav", ()), (".aiff", ()), (".wav", ("-c:a", "libmp3lame"))])
+def test_audio_in_a_chunk_of_which_most_was_only_allocated(
+    suffix: str, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / f"song{suffix}"
+    media.ffmpeg("-stream_loop", "2", "-i", media.JAZZ, *arguments, path)
+    content = path.read_bytes()
+    for share, whole in ((0.3, False), (0.7, True)):
+        at = int(len(content) * share)
+        path.write_bytes(content[:at] + bytes(len(content) - at))
+        assert (find_shortfall(str(path)) is None) == whole
+    path.write_bytes(content[:at])
+    with path.open("r+b") as file:  # as a download in pieces leaves it
+        file.truncate(at // 2 & -4096)
+        file.seek(at)
+        file.write(content[at:])
+    assert find_shortfall(str(path)) is not None
+
+
+SILENCE = {
+    **{kind: (suffix, arguments) for kind, (suffix, arguments) in media.ENCODERS.items() if kind != "mp3-bare"},
+    **MORE,
+    "mp3-320k": (".mp3", ("-c:a", "libmp3lame", "-b:a", "320k")),
+    "mp3-bare": (".mp3", ("-c:a", "libmp3lame", "-b:a", "320k", "-write_xing", "0")),
+    "alac-fragmented": (".mp4", ("-c:a", "alac", "-movflags", "frag_keyframe+empty_moov")),
+    "quicktime-pcm": (".mov", ("-c:a", "pcm_s16le")),
+    "quicktime-pcm-faststart": (".mov", ("-c:a", "pcm_s16le", "-movflags", "faststart")),
+}
+
+
+@pytest.mark.parametrize("kind", SILENCE)
+def test_silence_is_no_missing_audio(kind: str, tmp_path: Path) -> None:
+    suffix, arguments = SILENCE[kind]
+    quiet = {"all": "volume=0", "end": "apad=pad_dur=12", "middle": "volume=enable='between(t,2,14)':volume=0"}
+    for name, filters in quiet.items():
+        path = tmp_path / (name + suffix)
+        media.ffmpeg("-i", media.JAZZ, "-af", filters, *arguments, path)
+        assert find_shortfall(str(path)) is None, name
+
+
+def test_padding_of_tags_is_no_missing_audio(originals: dict[str, Path], tmp_path: Path) -> None:
+    for kind in ("m4a-aac", "m4a-alac", "m4a-faststart", "flac", "ogg-vorbis", "mp3-v2.3", "wma"):
+        path = Path(shutil.copy(originals[kind], tmp_path))
+        song = mutagen.File(path)
+        song.save(padding=lambda _: 200_000)
+        assert path.stat().st_size > originals[kind].stat().st_size + 150_000
+        assert find_shortfall(str(path)) is None, kind
+        path.write_bytes(originals[kind].read_bytes() + bytes(200_000))
+        assert find_shortfall(str(path)) is None, kind
+
+
+def test_a_segment_index_states_the_length_of_a_fragmented_file(tmp_path: Path) -> None:
+    path = tmp_path / "song.m4a"
+    arguments = ("-c:a", "aac", "-f", "mp4", "-movflags", "dash+global_sidx", "-frag_duration", "2000000")
+    media.ffmpeg("-i", media.JAZZ, *arguments, path)
+    content = path.read_bytes()
+    assert find_shortfall(str(path)) is None
+    fragment = content.index(b"moof", len(content) // 2) - 4
+    path.write_bytes(content[:fragment])  # between two fragments
+    found = find_shortfall(str(path))
+    assert found is not None and found.stated == pytest.approx(SECONDS, abs=0.1)
+    assert found.present == pytest.approx(8, abs=1.1)
+
+
+def test_vbri_states_the_length(tmp_path: Path) -> None:
+    content = media.master("mp3-bare").read_bytes()
+    length, frames = 417, len(content) // 417
+    state = b"VBRI" + bytes(6) + (len(content) + length).to_bytes(4, "big") + frames.to_bytes(4, "big")
+    content = (content[:4] + bytes(32) + state).ljust(length, b"\0") + content
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    assert find_shortfall(str(path)) is None
+    path.write_bytes(content[: len(content) // 2])
+    found = find_shortfall(str(path))
+    assert found is not None and found.present == pytest.approx(SECONDS / 2, abs=0.2)
+
+
+def test_musepack_7_states_its_frames(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    sizes = [chance.randrange(1000, 4000) for _ in range(500)]
+    bits = "0" * 8 + "".join(f"{size:020b}" + f"{chance.getrandbits(size):0{size}b}" for size in sizes)
+    bits += "1" * (-len(bits) % 32)
+    words = b"".join(int(bits[at : at + 32], 2).to_bytes(4, "little") for at in range(0, len(bits), 32))
+    content = b"MP+\x07" + struct.pack("<I", len(sizes)) + bytes(16) + words
+    path = tmp_path / "song.mpc"
+    path.write_bytes(content)
+    assert find_shortfall(str(path)) is None
+    path.write_bytes(content[: len(content) // 2])
+    found = find_shortfall(str(path))
+    assert found is not None and found.stated == pytest.approx(500 * 1152 / 44100)
+    assert found.present == pytest.approx(found.stated / 2, abs=0.4)
+
+
+def test_mpeg_audio_without_a_count_ends_before_allocated_space(tmp_path: Path) -> None:
+    content = media.master("mp3-bare").read_bytes()
+    path = tmp_path / "song.mp3"
+    for zeros, whole in ((1 << 16, True), (1 << 17, False)):
+        path.write_bytes(content + bytes(zeros))
+        assert (find_shortfall(str(path)) is None) == whole
 
 
 @pytest.mark.parametrize("kind", ["flac", "mp3-v2.3", "ogg-vorbis", "m4a-faststart", "wavpack"])

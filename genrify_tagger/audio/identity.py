@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
 from genrify_tagger.analysis import Sound
 from genrify_tagger.audio import ogg_packets
+from genrify_tagger.audio.completeness import measure_shortfall
 from genrify_tagger.audio.demuxer import Demuxer, open_audio
 from genrify_tagger.audio.flac_frames import FlacStream, find_flac
 from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
@@ -34,11 +36,7 @@ def probe(path: str) -> Sound:
         If there is no audio in the file, or it cannot be read.
     """
     with open_source(path) as source:
-        flac = find_flac(source)
-        if flac:
-            return _flac(source, flac)
-        with open_audio(source) as audio:
-            return _mpeg(source, audio) if isinstance(audio, MpegStream) else _by_ffmpeg(source, audio)
+        return replace(_identify(source), shortfall=measure_shortfall(source))
 
 
 def audio_key(path: str) -> str:
@@ -49,7 +47,16 @@ def audio_key(path: str) -> str:
     DecodeError
         If there is no audio in the file, or it cannot be read.
     """
-    return probe(path).key
+    with open_source(path) as source:
+        return _identify(source).key
+
+
+def _identify(source: Source) -> Sound:
+    flac = find_flac(source)
+    if flac:
+        return _flac(source, flac)
+    with open_audio(source) as audio:
+        return _mpeg(source, audio) if isinstance(audio, MpegStream) else _by_ffmpeg(source, audio)
 
 
 def _mpeg(source: Source, stream: MpegStream) -> Sound:

@@ -114,6 +114,8 @@ def measure_musepack8(source: Source) -> Shortfall | None:
     """Look for the packet that ends a stream of version 8, and count the audio packets before it."""
     total = rate = per_packet = packets = 0
     for name, at, size in _musepack_packets(source):
+        if name == b"\0\0":  # allocated for the rest
+            break
         if name == b"SE" or not name.isalpha() or not name.isupper():
             return None  # the end, or damage after which nothing is known
         if at + size > source.end:

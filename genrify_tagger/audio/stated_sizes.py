@@ -1,4 +1,4 @@
-"""Compare the stated size of the audio in bytes with what is there: WAV, AIFF, DSF, ASF, MP4 and Monkey's Audio.
+"""Compare the stated size of the audio in bytes with what is there: WAV, AIFF, DSF, ASF and Monkey's Audio.
 
 Sizes that mean "unknown" are those of containers written to a pipe: 0, or the largest that fit.
 """
@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from genrify_tagger.analysis import Shortfall
 from genrify_tagger.audio.source import Source
 
-MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 UNKNOWN_END = Shortfall(None, None)
 
 _PIPED = 0x7FFFF000  # from here on, a size of 32 bits stands for an unknown one: sox, FFmpeg, LAME and arecord differ
-_LARGEST_MOOV = 1 << 26
-_MOST = 100_000  # chunks or atoms: a damaged file may seem to have millions
+_MOST = 100_000  # chunks: a damaged file may seem to have millions
 _PCM = (b"\1\0", b"\3\0", b"\xfe\xff")
+_AIFF_PCM = {b"", b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64"}
 _SLACK = 0.01  # seconds: some writers count their own header as audio
 _WAV_CHUNKS = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"fact", b"PEAK", b"iXML", b"JUNK", b"smpl", b"inst"}
 _AIFF_CHUNKS = {b"COMM", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"COMT", b"MARK", b"INST", b"APPL", b"CHAN"}
@@ -68,7 +67,7 @@ def pcm_data(source: Source) -> PcmData | None:
         elif name == b"ds64":
             long_size = int.from_bytes(whole.read(at + 8, 8), "little")
         elif name == b"COMM":
-            rate = _aiff_rate(whole.read(at, 18))
+            rate = _aiff_rate(whole.read(at, min(size, 22)))
         elif name in (b"data", b"SSND"):
             stated = long_size if whole.read(whole.start, 4) == b"RF64" else size if size < _PIPED else 0
             data = PcmData(at, min(at + stated, whole.end), stated, rate)
@@ -91,8 +90,8 @@ def _wav_rate(format_: bytes) -> float:
 
 
 def _aiff_rate(common: bytes) -> float:
-    """Return bytes per second of uncompressed samples."""
-    if len(common) < 18:
+    """Return bytes per second; 0 for a compressed format."""
+    if len(common) < 18 or common[18:22] not in _AIFF_PCM:
         return 0.0
     channels, _, bits = struct.unpack(">hLh", common[:8])
     exponent = int.from_bytes(common[8:10], "big") & 0x7FFF
@@ -139,7 +138,7 @@ def measure_dsf(source: Source) -> Shortfall | None:
     present = source.end - data
     if name != b"data" or size <= 12 or present >= size:
         return None
-    return _share(max(0, present - 12) / (size - 12), samples / rate if rate else 0)
+    return share_of(max(0, present - 12) / (size - 12), samples / rate if rate else 0)
 
 
 def measure_asf(source: Source) -> Shortfall | None:
@@ -158,7 +157,7 @@ def measure_asf(source: Source) -> Shortfall | None:
     if flags & _BROADCAST or head[:16] != _ASF_DATA or not packets or not packet_size:
         return None
     present = (source.end - data - 50) // packet_size
-    return None if present >= packets else _share(present / packets, play / 1e7 - preroll / 1000)
+    return None if present >= packets else share_of(present / packets, play / 1e7 - preroll / 1000)
 
 
 def measure_monkeys_audio(source: Source) -> Shortfall | None:
@@ -176,7 +175,7 @@ def measure_monkeys_audio(source: Source) -> Shortfall | None:
     blocks, last, frames, _, _, rate = struct.unpack("<IIIHHI", format_[4:24])
     if present >= stated or not rate or not frames:
         return None
-    return _share(max(0, present) / stated, ((frames - 1) * blocks + last) / rate)
+    return share_of(max(0, present) / stated, ((frames - 1) * blocks + last) / rate)
 
 
 def _measure_old_monkeys_audio(source: Source, head: bytes) -> Shortfall | None:
@@ -192,7 +191,7 @@ def _measure_old_monkeys_audio(source: Source, head: bytes) -> Shortfall | None:
     ]
     if len(there) >= frames or not rate:
         return None
-    return _share(max(0, len(there) - 1) / frames, frames * _old_ape_frame(version, level) / rate)
+    return share_of(max(0, len(there) - 1) / frames, frames * _old_ape_frame(version, level) / rate)
 
 
 def _old_ape_frame(version: int, level: int) -> int:
@@ -202,79 +201,6 @@ def _old_ape_frame(version: int, level: int) -> int:
     return 73728 if version >= 3900 or (version >= 3800 and level >= 4000) else 9216
 
 
-def measure_mp4(source: Source) -> Shortfall | None:
-    """Compare the sizes of an MP4 file's outermost atoms with the file's, or its sample table where they tell nothing.
-
-    A file with samples but without `moov` is a download that has not reached it yet.
-    """
-    names: set[bytes] = set()
-    duration = 0.0
-    for name, at, size in _atoms(source):
-        names.add(name)
-        if name == b"moov":
-            duration = _mp4_duration(source.read(at, 1 << 12))
-        if name in (b"moov", b"mdat", b"moof") and at + size > source.end:
-            return _share((source.end - at) / size, duration) if name == b"mdat" and duration else UNKNOWN_END
-    if b"mdat" in names and not names & {b"moov", b"moof"}:
-        return UNKNOWN_END
-    return _missing_samples(source, duration)
-
-
-def mp4_data(source: Source) -> tuple[int, int]:
-    """Return where an MP4 file's largest piece of audio begins and ends."""
-    pieces = [(size, at) for name, at, size in _atoms(source) if name == b"mdat"]
-    size, at = max(pieces, default=(0, source.end))
-    return at, min(at + size, source.end)
-
-
-def _atoms(source: Source) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, position of the content and its stated size of each outermost atom."""
-    at = source.start
-    for _ in range(_MOST):
-        head = source.read(at, 16)
-        if len(head) < 8:
-            return
-        size, name = struct.unpack(">I4s", head[:8])
-        header = 16 if size == 1 else 8
-        if size == 1:
-            size = int.from_bytes(head[8:16], "big")
-        elif size == 0:  # up to the end of the file
-            size = source.end - at
-        if size < header:
-            return
-        yield name, at + header, size - header
-        at += size
-
-
-def _mp4_duration(moov: bytes) -> float:
-    at = moov.find(b"mvhd")
-    if at < 0 or len(moov) < at + 36:
-        return 0.0
-    fields, offset = (">IQ", 24) if moov[at + 4] else (">II", 16)
-    scale, duration = struct.unpack_from(fields, moov, at + offset)
-    return duration / scale if scale else 0.0
-
-
-def _missing_samples(source: Source, duration: float) -> Shortfall | None:
-    """Look for samples beyond the file's end: an atom that goes up to the end states no size."""
-    for name, at, size in _atoms(source):
-        if name == b"moov":
-            moov = source.read(at, min(size, _LARGEST_MOOV))
-            offsets = _table(moov, b"stco" + bytes(4))
-            sizes = _table(moov, b"stsz" + bytes(8))  # samples of different sizes
-            if offsets and sizes and source.end < max(offsets[-1], min(offsets) + sum(sizes)):
-                return _share(max(0, source.end - min(offsets)) / sum(sizes), duration)
-    return None
-
-
-def _table(moov: bytes, head: bytes) -> tuple[int, ...]:
-    """Return the numbers of the first table that begins like this; () if there is none."""
-    start = moov.find(head) + len(head)
-    if start < len(head):
-        return ()
-    count = min(int.from_bytes(moov[start : start + 4], "big"), (len(moov) - start - 4) // 4)
-    return struct.unpack_from(f">{count}I", moov, start + 4)
-
-
-def _share(share: float, duration: float) -> Shortfall:
+def share_of(share: float, duration: float) -> Shortfall:
+    """Return the shortfall of a file of which this share is there; `duration` is 0 if it is unknown."""
     return Shortfall(share * duration, duration) if duration > 0 else UNKNOWN_END

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genrify_tagger.analysis import Analysis
+from genrify_tagger.analysis import Analysis, Shortfall
 from genrify_tagger.decision import Decision, decide, decide_in_tree, song_features
 from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.files import FileStat
@@ -19,11 +19,12 @@ Titles = tuple[str, str, str]  # title, artist and album
 
 @dataclass(frozen=True)
 class Identity:
-    """The song in a file: its audio key, FFmpeg's name of the container, seconds of audio."""
+    """The song in a file: its audio key, FFmpeg's name of the container, seconds of audio, what is missing of it."""
 
     audio_key: str
     container: str | None
     duration: float
+    shortfall: Shortfall | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +60,9 @@ def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | 
 def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:
     """Identify the song in a file: from the store if the file is unchanged, else by its audio."""
     if record is not None and record.stat == stat and record.audio_key and record.duration is not None:
-        return Identity(record.audio_key, record.container, record.duration)
+        return Identity(record.audio_key, record.container, record.duration, session.workers.find_shortfall(path))
     sound = session.workers.probe(path)
-    return Identity(sound.key, sound.container, sound.duration)
+    return Identity(sound.key, sound.container, sound.duration, sound.shortfall)
 
 
 def exceeds_max_length(session: Session, identity: Identity) -> bool:

@@ -36,7 +36,7 @@ from genrify_tagger.pipeline.analyse_file import (
 )
 from genrify_tagger.pipeline.file_state import record_of
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer, WriteRequest
-from genrify_tagger.pipeline.incomplete import why_incomplete
+from genrify_tagger.pipeline.incomplete import incomplete_reason, why_incomplete
 from genrify_tagger.pipeline.journalled_write import last_decisive_change, provenance_of
 from genrify_tagger.pipeline.other_runs import change_in_flight, left_to_other_run, wait_for_write
 from genrify_tagger.pipeline.results import Result, error_text
@@ -131,10 +131,11 @@ class _FileRun:
         if not self._needs_analysis(present):
             return self._result("kept", present, reason="has a genre"), task.stat
         snapshot = self._read()
-        incomplete = why_incomplete(self.session, task.path)
-        if incomplete is not None:
+        identity = identify(self.session, task.path, task.stat, task.record)
+        incomplete = incomplete_reason(self.session, identity.shortfall)
+        if incomplete is not None and not self._keeps_genre(present):
             return self._result("skipped", present, reason=incomplete), task.stat
-        self.identity = identify(self.session, task.path, task.stat, task.record)
+        self.identity = identity
         if exceeds_max_length(self.session, self.identity):
             reason = f"longer than {self.session.settings.library.max_minutes:g} minutes"
             skipped = self._result("skipped", present, reason=reason)
@@ -157,6 +158,12 @@ class _FileRun:
             return True
         renewed = self.provenance is Provenance.WRITTEN_BY_PROGRAM and (self.options.force or self.options.reanalyse)
         return renewed or not meaningful(present, settings.tagging.treat_as_missing)
+
+    def _keeps_genre(self, present: Sequence[str]) -> bool:
+        """Tell whether nothing will be written, whatever the analysis says."""
+        tagging = self.session.settings.tagging
+        has_genre = bool(meaningful(present, tagging.treat_as_missing))
+        return has_genre and tagging.existing == "keep" and not (self.options.force or self.options.reanalyse)
 
     def _decide(self, snapshot: Snapshot, present: tuple[str, ...], analysed: AnalysedFile) -> Result:
         session, identity, decision = self.session, self.identity, analysed.decision

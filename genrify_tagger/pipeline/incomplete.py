@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genrify_tagger.analysis import Shortfall
 from genrify_tagger.errors import GenrifyError, InterruptedScanError
 from genrify_tagger.pipeline.session import Session
 
@@ -14,12 +15,17 @@ def why_incomplete(session: Session, path: str) -> str | None:
     InterruptedScanError
         If the run was stopped meanwhile.
     """
-    if session.settings.tagging.incomplete:
-        return None
     try:
         shortfall = session.workers.find_shortfall(path)
     except InterruptedScanError:
         raise
     except GenrifyError:
         return None  # a file that cannot be read fails later, with its own error
-    return f"{shortfall}; --incomplete tags it anyway" if shortfall else None
+    return incomplete_reason(session, shortfall)
+
+
+def incomplete_reason(session: Session, shortfall: Shortfall | None) -> str | None:
+    """Return why a file with this shortfall is to be skipped; None if it is complete or the settings allow it."""
+    if shortfall is None or session.settings.tagging.incomplete:
+        return None
+    return f"{shortfall}; --incomplete tags it anyway"

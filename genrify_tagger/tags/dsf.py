@@ -46,7 +46,16 @@ class Dsf:
         content = b"".join(parts)
         total = self.view.size + len(content) - (self.located.end - self.located.start)
         head = total.to_bytes(8, "little") + self.located.start.to_bytes(8, "little")
-        return [Edit(12, 28, head), Edit(self.located.start, self.located.end, content)]
+        return [Edit(12, 28, head), *self._data_size(), Edit(self.located.start, self.located.end, content)]
+
+    def _data_size(self) -> list[Edit]:
+        """Return the edit that sets the size of audio that was cut off, so that it does not run on into the tag."""
+        data = 28 + int.from_bytes(self.view.at(32, 8), "little")
+        size = self.view.at(data + 4, 8)
+        present = self.located.start - data
+        if self.view.at(data, 4) != b"data" or int.from_bytes(size, "little") <= present:
+            return []
+        return [Edit(data + 4, data + 12, present.to_bytes(8, "little"))]
 
     def others(self) -> list[bytes]:
         """Return every other frame."""
@@ -58,7 +67,7 @@ def open_dsf(view: PatchedFile, field: str) -> Dsf:
     if int.from_bytes(view.at(4, 8), "little") != 28:
         raise NotTaggableError("this kind of DSD file is not supported")
     pointer = int.from_bytes(view.at(20, 8), "little")
-    if pointer > view.size or 0 < pointer < 28:
-        raise TagReadError("the DSF file is truncated")
-    start = pointer or view.size
+    if 0 < pointer < 28:
+        raise TagReadError("the DSF file is damaged")
+    start = min(pointer or view.size, view.size)  # the tag of a truncated file is gone
     return Dsf("dsf", view, field, chunk_tag(view, start, view.size - start))

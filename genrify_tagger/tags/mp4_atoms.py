@@ -27,6 +27,8 @@ class Atom:
 def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
     """List the atoms between two offsets.
 
+    The samples of a file that was cut off end where it ends; of all other atoms a part is of no use.
+
     Raises
     ------
     TagReadError
@@ -42,6 +44,8 @@ def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
             # "To the end of the file" at top level; inside udta it is QuickTime's terminator.
             if end != view.size:
                 break
+            size = end - start
+        if end == view.size and head[4:8] == b"mdat" and start + size > end:
             size = end - start
         if end == view.size and _is_junk(head[4:8], found, fits=body - start <= size <= end - start):
             break

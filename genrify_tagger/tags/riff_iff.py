@@ -24,6 +24,7 @@ from genrify_tagger.tags.tagged_stream import NEW_ID3, check_trailing_tags
 _MAX_CHUNKS = 10_000
 _MAX_FORMAT = 1 << 20
 _HEAD = 8
+_AUDIO = (b"data", b"SSND")
 # Chunks that may follow the end stated in the file's header: then that length is wrong.
 _KNOWN = frozenset(
     {
@@ -52,6 +53,7 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
     """List the chunks of a RIFF or IFF file.
 
     Up to the end stated in its header, and beyond if more known chunks follow: players read to the end of the file.
+    So does audio whose stated size is too large (cut off, or written to a pipe), or 0 without another chunk behind.
 
     Raises
     ------
@@ -64,6 +66,8 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
     while at + _HEAD <= view.size and len(chunks) < _MAX_CHUNKS:
         head = view.at(at, _HEAD)
         size = int.from_bytes(head[4:], order)
+        if head[:4] in _AUDIO and _has_unknown_end(view, at + _HEAD, size):
+            size = view.size - at - _HEAD
         fits = at + _HEAD + size <= view.size
         if at + _HEAD > stated and not (fits and head[:4] in _KNOWN):
             break
@@ -77,6 +81,11 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
     return chunks
 
 
+def _has_unknown_end(view: PatchedFile, start: int, size: int) -> bool:
+    following = view.at(start, 4)
+    return start + size > view.size or (not size and len(following) == 4 and following not in _KNOWN)
+
+
 def form_size(view: PatchedFile, order: Literal["little", "big"], end: int) -> int:
     """Return the length to state in the header if the last chunk ends at `end`: the present one, if it is plausible."""
     stated = int.from_bytes(view.at(4, 4), order)
@@ -84,9 +93,17 @@ def form_size(view: PatchedFile, order: Literal["little", "big"], end: int) -> i
 
 
 def size_repair(view: PatchedFile, order: Literal["little", "big"]) -> list[Edit]:
-    """Return the edit that corrects a wrong length in the header of a file."""
+    """Return the edits that correct wrong lengths of a file and of its audio."""
     chunks = list_chunks(view, order)
-    return [Edit(4, 8, form_size(view, order, chunks[-1].end).to_bytes(4, order))] if chunks else []
+    if not chunks or view.size >= 1 << 32:
+        return []
+    form = Edit(4, 8, form_size(view, order, chunks[-1].end).to_bytes(4, order))
+    return [form, *_audio_size_repair(view, order, chunks)]
+
+
+def _audio_size_repair(view: PatchedFile, order: Literal["little", "big"], chunks: Sequence[Chunk]) -> list[Edit]:
+    sizes = ((chunk.start + 4, chunk.size.to_bytes(4, order)) for chunk in chunks if chunk.name in _AUDIO)
+    return [Edit(at, at + 4, size) for at, size in sizes if view.at(at, 4) != size]
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,8 @@ class Chunked:
         form = form_size(self.view, self.order, self._end) + grown
         if form >= 1 << 32:
             raise WriteRefusedError("the file would become longer than its format allows")
-        return [Edit(4, 8, form.to_bytes(4, self.order)), *edits]
+        sizes = _audio_size_repair(self.view, self.order, self.chunks)
+        return [Edit(4, 8, form.to_bytes(4, self.order)), *sizes, *edits]
 
     @property
     def carried(self) -> bytes:
