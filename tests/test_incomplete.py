@@ -81,13 +81,14 @@ def test_what_was_cut_for_good_can_be_tagged_in_every_container(program, tmp_pat
         no_index = ("failed", "the MP4 file has no index (moov); it is damaged or cut off")
         assert statuses.pop("m4a-aac") == no_index
         assert set(statuses.values()) == {("tagged", None)}
+    written = {Path(result["path"]): result["after"] for result in results}
     for path in before:
         if path.stem != "m4a-aac":
-            assert tagging.genres(path) == ("Jazz",)
+            assert list(tagging.genres(path)) == written[path]
             assert tagging.ffprobe_tags(path).get("title") == titles[path]
             if shown[path]:  # what TagLib can read
                 seen = tagging.taglib_tags(path)
-                assert seen["genre"] == ["Jazz"]
+                assert seen["genre"] == written[path]
                 assert all(seen[key] == [media.TAGS[key]] for key in ("title", "artist", "album"))
     later = {Path(result["path"]).stem: result for result in program.scan(folder, *SURE, status=1)}
     assert {(later[path.stem]["status"], later[path.stem]["reason"]) for path in before if path.stem != "m4a-aac"} == {
