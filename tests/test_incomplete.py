@@ -78,7 +78,7 @@ def test_what_was_cut_for_good_can_be_tagged_in_every_container(program, tmp_pat
     for options in (["--dry-run"], []):
         results = program.scan(folder, *SURE, "--incomplete", *options, status=1)
         statuses = {Path(result["path"]).stem: (result["status"], result["error"]) for result in results}
-        no_index = ("failed", "the MP4 file has no index (moov); it is damaged or cut off")
+        no_index = ("failed", "the MP4 file has no index (moov); it is damaged or truncated")
         assert statuses.pop("m4a-aac") == no_index
         assert set(statuses.values()) == {("tagged", None)}
     written = {Path(result["path"]): result["after"] for result in results}

@@ -49,7 +49,7 @@ class Dsf:
         return [Edit(12, 28, head), *self._data_size(), Edit(self.located.start, self.located.end, content)]
 
     def _data_size(self) -> list[Edit]:
-        """Return the edit that sets the size of audio that was cut off, so that it does not run on into the tag."""
+        """Return the edit that sets the size of truncated audio, so that it does not run on into the tag."""
         data = 28 + int.from_bytes(self.view.at(32, 8), "little")
         size = self.view.at(data + 4, 8)
         present = self.located.start - data

@@ -27,7 +27,7 @@ class Atom:
 def atoms(view: PatchedFile, start: int, end: int) -> list[Atom]:
     """List the atoms between two offsets.
 
-    The samples of a file that was cut off end where it ends; of all other atoms a part is of no use.
+    The samples of a truncated file end at its end; any other atom must be complete.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def list_chunks(view: PatchedFile, order: Literal["little", "big"]) -> list[Chun
     """List the chunks of a RIFF or IFF file.
 
     Up to the end stated in its header, and beyond if more known chunks follow: players read to the end of the file.
-    So does audio whose stated size is too large (cut off, or written to a pipe), or 0 without another chunk behind.
+    So does audio whose stated size is too large (truncated, or written to a pipe), or 0 without another chunk behind.
 
     Raises
     ------
