@@ -38,6 +38,7 @@ from tree_figures import (
 from tree_songs import PARENTS, Mask, Songs, scores_of
 
 SCHEMA = 1
+OTHER_THRESHOLDS = (0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 HEAD, TREE = "genres-tree.npz", "genres-tree.yaml"  # in MODELS
 
 
@@ -97,6 +98,7 @@ def _figures(
             "all": operating_figures(songs, written, songs.inside),
             "data/world alone": operating_figures(songs, written, world),
         },
+        "thresholds": _threshold_figures(songs, rule, original),
         "held-out artists": {name: operating_figures(songs, known, part) for name, part in _known_parts(songs).items()},
         "calibration": calibration_figures(songs, original),
         "by source": source_figures(songs, names, written),
@@ -105,6 +107,17 @@ def _figures(
         "outside": outside_figures(songs, written),
         "copies": copy_figures(songs, held_out, rule),
     }
+
+
+def _threshold_figures(songs: Songs, rule: Rule, confidences: Confidences) -> list[dict[str, Any]]:
+    """Return what other thresholds would write of held-out sources."""
+    found = []
+    for threshold in sorted({*OTHER_THRESHOLDS, rule.min_confidence}):
+        written = confidences.written(rule.writable, threshold)
+        parts = {"all": songs.inside, "data/world alone": songs.of_part("world")}
+        figures = {name: operating_figures(songs, written, part) for name, part in parts.items()}
+        found.append({"threshold": threshold, **figures})
+    return found
 
 
 def _nested(songs: Songs, rule: Rule, confidences: Confidences) -> tuple[Array, list[float]]:

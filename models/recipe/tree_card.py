@@ -14,7 +14,16 @@ Scores = Mapping[str, Any]
 def card_section(scores: Scores) -> str:
     """Return the tables."""
     return "\n".join(
-        ["", *_operating(scores), *_calibration(scores), *_genres(scores), *_sources(scores), *_copies(scores), ""]
+        [
+            "",
+            *_operating(scores),
+            *_thresholds(scores),
+            *_calibration(scores),
+            *_genres(scores),
+            *_sources(scores),
+            *_copies(scores),
+            "",
+        ]
     )
 
 
@@ -44,6 +53,17 @@ def _operating(scores: Scores) -> list[str]:
     lines += [_row(name, row) for name, row in scores["held-out artists"].items()]
     outside = "; ".join(f"{name} {row['written']} of {row['n']}" for name, row in scores["outside"].items())
     return [*lines, "", f"Written although it has no genre of the tree, sources held out: {outside}.", ""]
+
+
+def _thresholds(scores: Scores) -> list[str]:
+    lines = [
+        "| `min_confidence`, sources held out | written | right | data/world alone: written | right |",
+        "|---|---|---|---|---|",
+    ]
+    for row in scores["thresholds"]:
+        figures = [row[part][name] for part in ("all", "data/world alone") for name in ("written", "precision")]
+        lines.append(f"| {row['threshold']:.2f} | {' | '.join(map(_interval, figures))} |")
+    return [*lines, ""]
 
 
 def _row(name: str, row: Scores) -> str:
