@@ -176,6 +176,16 @@ def test_a_scan_ends_with_the_genres_of_the_tree(command_line, tmp_path, metal_m
     assert "Written: Rock 2." in done
 
 
+def test_what_a_whitelist_makes_of_a_genre_is_told_as_it_is_written(command_line, tmp_path):
+    song = media.make("flac", tmp_path / "music")
+    (tmp_path / "list.txt").write_text("improvised\n")
+    (tmp_path / "tree.yaml").write_text("- improvised:\n    - jazz\n")
+    (tmp_path / "config.toml").write_text('[genres]\nwhitelist = "list.txt"\ntree = "tree.yaml"\n')
+    done = command_line("--config", tmp_path / "config.toml", "scan", "--dry-run", *SURE, song)
+    assert re.search(r"^tagged +Improvised 0\.\d\d ", done.stdout)
+    assert "To be written: Improvised 1." in done.stderr
+
+
 @pytest.mark.parametrize(("level", "genres"), [("leaf", "Metal"), ("parent", "Rock"), ("both", "Metal; Rock")])
 def test_beets_writes_leaf_parent_or_both(beets, metal_model, level, genres):
     beets.configure(model=metal_model, tree_level=level)

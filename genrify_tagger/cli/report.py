@@ -130,6 +130,6 @@ def bars(scores: Mapping[str, float], names: Mapping[str, str], *, width: int = 
 def _genres(result: Result) -> str:
     if result.status == "failed":
         return ""
-    known = " > ".join(result.tree) if len(result.genres) == 1 else ", ".join(result.genres)
-    shown = known or ", ".join(result.genres) or (f"{result.guess}?" if result.guess else "-")
+    known = " > ".join(result.path_written) if len(result.genres) == 1 else ", ".join(result.genres)
+    shown = known or (f"{result.guess}?" if result.guess else "-")
     return f"{shown} {result.confidence:.2f}" if result.confidence else shown

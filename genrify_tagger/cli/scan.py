@@ -217,7 +217,7 @@ class _Report:
 
     def _count_genre(self, result: Result) -> None:
         if result.status == "tagged" and result.genres:
-            self.written[result.tree or result.genres[:1]] += 1
+            self.written[result.path_written] += 1
         elif result.status == "unsure" and result.guess:
             self.guessed[result.guess] += 1
 

@@ -79,6 +79,11 @@ class Result:
         """Whether no genre was written, now or in an earlier scan, because one was undone, removed or changed."""
         return self.reason is not None and self.reason.endswith(FORCE_HINT)
 
+    @property
+    def path_written(self) -> tuple[str, ...]:
+        """Names from the top genre of the tree to the most specific genre; without a tree, the first genre alone."""
+        return self.tree if self.tree[-1:] == self.genres[:1] else self.genres[:1]
+
     def as_json(self) -> dict[str, Any]:
         """Return the object that `scan --format jsonl` prints for this file."""
         return {
