@@ -108,12 +108,16 @@ class WorkerMemoryError(WorkerError):
     """The file needed more memory than the limit."""
 
 
-class WorkerStartError(WorkerError):
+class WorkerUnavailableError(WorkerError):
+    """No worker process finished the task; the file is not to blame."""
+
+
+class WorkerStartError(WorkerUnavailableError):
     """No worker process could be started."""
 
 
-class WorkerKilledError(WorkerError):
-    """The worker process was killed from outside; the file is not to blame."""
+class WorkerKilledError(WorkerUnavailableError):
+    """The worker process was killed from outside."""
 
 
 class SystemMemoryError(WorkerKilledError):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genrify_tagger import system_limits
 from genrify_tagger.errors import SystemMemoryError, WorkerKilledError
 from genrify_tagger.workers import Workers
 from tests import bad_tasks, media
+from tests.beets_library import song as tagged_song
+from tests.watching import query
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 SHOW = "from genrify_tagger import system_limits as s; print(s.available_processors(), s.cpu_quota())"
@@ -205,3 +209,30 @@ def test_a_worker_that_was_killed_by_hand_is_no_songs_fault():
     with Workers(jobs=1, segments=8) as workers, pytest.raises(WorkerKilledError, match="another program killed") as e:
         workers._call("song.mp3", bad_tasks.be_killed, interruptible=True)
     assert not isinstance(e.value, SystemMemoryError)
+
+
+def test_what_a_killed_worker_did_not_do_is_done_by_the_next_scan(program, tmp_path):
+    """Whatever the worker was doing: nothing that it did not find out is taken for found out."""
+    for number in range(12):
+        tagged_song(tmp_path / "music", f"Title {number}", ["flac", "mp3-v2.4"][number % 2])
+    command = program.command(
+        "scan", "--format", "jsonl", "--jobs", "1", "--min-confidence", "0.05", tmp_path / "music"
+    )
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=program.environment(), text=True) as process:
+        chance = random.Random(5)
+        while process.poll() is None:
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                for worker in psutil.Process(process.pid).children():
+                    if sum(worker.cpu_times()[:2]) > chance.uniform(0.3, 1.5):  # its libraries are loaded, or nearly
+                        worker.kill()
+            time.sleep(0.01)
+        lines = [json.loads(line) for line in process.stdout]
+    failed = [line for line in lines if line["status"] == "failed"]
+    assert len(lines) == 12 and failed
+    for line in failed:
+        assert "killed the worker process" in line["error"] or "do not start" in line["error"], line
+    assert {line["status"] for line in lines} <= {"failed", "tagged"}
+    again = program.scan(tmp_path / "music", "--min-confidence", "0.05")
+    assert {line["status"] for line in again} <= {"tagged", "unchanged"}
+    titles = query(program.database, "SELECT title FROM files")
+    assert sorted(titles) == sorted((f"Title {number}",) for number in range(12))

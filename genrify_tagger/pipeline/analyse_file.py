@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from genrify_tagger.analysis import Analysis, Shortfall
 from genrify_tagger.decision import Decision, decide, decide_in_tree, song_features
-from genrify_tagger.errors import GenrifyError, InterruptedScanError
+from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord, as_stored
@@ -36,10 +36,10 @@ class AnalysedFile:
     decision: Decision
 
 
-def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Titles:
+def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Titles | None:
     """Return title, artist and album, "" for those that are missing or cannot be read.
 
-    They are not read again if the store has them for the same file (`stat`).
+    They are not read again if the store has them for the same file (`stat`). None if the worker process did not finish.
 
     Raises
     ------
@@ -52,6 +52,8 @@ def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | 
         found = session.workers.read_titles(path)
     except InterruptedScanError:
         raise
+    except WorkerUnavailableError:
+        return None
     except GenrifyError:
         found = {}
     return found.get("title", ""), found.get("artist", ""), found.get("album", "")

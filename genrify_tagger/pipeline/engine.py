@@ -6,6 +6,7 @@ outcome. The caller chooses the `Writer`: this program's own, a dry run, or anot
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,7 @@ from genrify_tagger.errors import (
     NotTaggableError,
     StoreError,
     TagError,
-    WorkerKilledError,
-    WorkerStartError,
+    WorkerUnavailableError,
 )
 from genrify_tagger.files import FileStat
 from genrify_tagger.library import is_audio
@@ -108,10 +108,11 @@ class _FileRun:
         except NotTaggableError as error:
             result = self._result("skipped", reason=error.message)
         except (GenrifyError, OSError) as error:
-            incomplete = why_incomplete(self.session, self.task.path)  # a truncated file often cannot even be read
             result = self._failed(self._result("failed"), error)
-            if incomplete is not None and not result.passing:
-                result = self._result("skipped", reason=incomplete)
+            with contextlib.suppress(WorkerUnavailableError):
+                # A truncated file often cannot even be read.
+                if not result.passing and (incomplete := why_incomplete(self.session, self.task.path)):
+                    result = self._result("skipped", reason=incomplete)
         return Outcome(
             result=result,
             stat=stat,
@@ -121,8 +122,8 @@ class _FileRun:
         )
 
     @cached_property
-    def titles(self) -> Titles:
-        """Title, artist and album."""
+    def titles(self) -> Titles | None:
+        """Title, artist and album; None if they could not be read this time."""
         return titles_of(self.session, self.task.path, self.task.stat, self.task.record)
 
     def _process(self) -> tuple[Result, FileStat]:
@@ -233,7 +234,7 @@ class _FileRun:
         """Return a result as failed; `passing` if the operating system or another program prevented it for now."""
         cause = error.__cause__ if isinstance(error, TagError) else error
         passing = (
-            isinstance(error, (ChangedMeanwhileError, WorkerKilledError, WorkerStartError))
+            isinstance(error, (ChangedMeanwhileError, WorkerUnavailableError))
             or (isinstance(cause, OSError) and cause.errno in _PASSING)
             or tags.stat_or_none(self.task.path) != self.task.stat  # it was changed or moved meanwhile
         )

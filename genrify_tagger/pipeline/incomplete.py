@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genrify_tagger.analysis import Shortfall
-from genrify_tagger.errors import GenrifyError, InterruptedScanError
+from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
 from genrify_tagger.pipeline.session import Session
 
 
@@ -14,10 +14,12 @@ def why_incomplete(session: Session, path: str) -> str | None:
     ------
     InterruptedScanError
         If the run was stopped meanwhile.
+    WorkerUnavailableError
+        If the worker process did not finish; the file may be incomplete.
     """
     try:
         shortfall = session.workers.find_shortfall(path)
-    except InterruptedScanError:
+    except (InterruptedScanError, WorkerUnavailableError):
         raise
     except GenrifyError:
         return None  # a file that cannot be read fails later, with its own error
