@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 import mediafile
 import pytest
 
+from genrify_tagger.config import load_settings
+from genrify_tagger.files import file_stat
+from genrify_tagger.pipeline import Session, open_session
+from genrify_tagger.pipeline.other_runs import change_in_flight, wait_for_write
 from tests import media
 from tests.program import Program
 
@@ -152,3 +157,64 @@ def test_an_older_undo_names_the_run_that_came_after(program, tmp_path):
     program("undo", "2")
     program("undo", "1")
     assert genre_of(song) is None
+
+
+class TestJournalOfAnotherRun:
+    """What the journal tells of a file that another run has changed, as tests of whole scans seldom meet it."""
+
+    KEY = "a song"
+
+    @pytest.fixture
+    def session(self, tmp_path):
+        settings = load_settings(environ={}, overrides={"database.url": str(tmp_path / "library.db")}).settings
+        with open_session(settings) as opened:
+            yield opened
+
+    @pytest.fixture
+    def song(self, tmp_path) -> Path:
+        path = tmp_path / "old" / "song.mp3"
+        path.parent.mkdir()
+        path.write_text("audio")
+        return path
+
+    def begin(self, session: Session, path: Path) -> int:
+        run = session.store.start_run("scan")
+        found = {"stat_before": file_stat(str(path)), "audio_key": self.KEY, "origin": "scan"}
+        return session.store.begin_change(run=run, path=str(path), field="genre", before=None, after=b"Jazz", **found)
+
+    def finish(self, session: Session, change: int, path: Path) -> None:
+        path.write_text("audio and genre")
+        session.store.finish_change(change, "done", stat_after=file_stat(str(path)))
+
+    def test_a_run_that_lost_the_race_changes_the_ctime_only(self, session, song):
+        found = file_stat(str(song))
+        self.finish(session, self.begin(session, song), song)
+        song.rename(song.with_name("x")).rename(song)
+        assert change_in_flight(session, str(song), found).run == 1
+        song.write_text("audio and another genre")
+        assert change_in_flight(session, str(song), found) is None
+
+    def test_a_song_that_was_moved_and_changed_there(self, session, song, tmp_path):
+        found = file_stat(str(song))
+        new = song.rename(tmp_path / "new.mp3")
+        self.finish(session, self.begin(session, new), new)
+        assert change_in_flight(session, str(song), found, audio_key=self.KEY).path == str(new)
+        assert change_in_flight(session, str(song), found) is None  # it is not known which song it was
+
+    def test_a_copy_that_was_changed_is_not_the_song_that_is_gone(self, session, song, tmp_path):
+        found = file_stat(str(song))
+        copy = tmp_path / "copy.mp3"
+        copy.write_text("audio")
+        self.finish(session, self.begin(session, copy), copy)
+        song.unlink()
+        assert change_in_flight(session, str(song), found, audio_key=self.KEY) is None
+
+    def test_a_write_that_was_begun_before_the_song_was_moved_is_waited_for(self, session, song, tmp_path):
+        change = self.begin(session, song)
+        new = song.rename(tmp_path / "new.mp3")
+        assert not wait_for_write(session, str(new))
+        timer = threading.Timer(0.5, self.finish, (session, change, new))
+        timer.start()
+        assert wait_for_write(session, str(new), self.KEY)
+        assert new.read_text() == "audio and genre"
+        timer.join()

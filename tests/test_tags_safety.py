@@ -603,6 +603,22 @@ def test_sweep_keeps_files_of_running_processes(tmp_path: Path) -> None:
     assert strays(tmp_path) == []
 
 
+def test_a_temporary_file_is_removed_where_its_folder_has_been_moved(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with tempfiles.temporary_file(str(tmp_path / "old" / "song.mp3")):
+        (tmp_path / "old").rename(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_what_a_temporary_file_was_exchanged_for_is_not_removed_in_a_moved_folder(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with tempfiles.temporary_file(str(tmp_path / "old" / "song.mp3")) as (path, _):
+        (tmp_path / "user's").write_text("a user's file")
+        os.rename(tmp_path / "user's", path)
+        (tmp_path / "old").rename(tmp_path / "new")
+    assert [file.read_text() for file in (tmp_path / "new").iterdir()] == ["a user's file"]
+
+
 def test_sweep_removes_nothing_else(tmp_path: Path) -> None:
     names = [".genrify-x.tmp", ".genrify-1-0-0123456789abcdef.bak", "genrify-1-0-0123456789abcdef.tmp", "song.tmp"]
     for name in names:

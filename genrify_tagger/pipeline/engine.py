@@ -77,7 +77,7 @@ def _left_to_other_run(session: Session, task: FileTask, outcome: Outcome) -> Ou
         return outcome
     if not outcome.result.passing and tags.stat_or_none(task.target) == task.stat:
         return outcome
-    change = change_in_flight(session, task.target, task.stat)
+    change = change_in_flight(session, task.target, task.stat, audio_key=outcome.audio_key)
     if change is None:
         return outcome
     return replace(outcome, result=left_to_other_run(outcome.result, change), is_recorded=True)
@@ -202,7 +202,7 @@ class _FileRun:
     def _provenance_now(self, snapshot: Snapshot, audio_key: str) -> Provenance:
         found = stricter(self.task.provenance, self._journal_provenance(snapshot, audio_key))
         is_unexplained = snapshot.genres and found in (Provenance.NOT_WRITTEN, Provenance.CHANGED_SINCE)
-        if is_unexplained and wait_for_write(self.session, self.task.target):
+        if is_unexplained and wait_for_write(self.session, self.task.target, audio_key):
             # Another run had replaced the file and not yet journalled that it was done.
             return stricter(self.task.provenance, self._journal_provenance(snapshot, audio_key))
         return found

@@ -5,6 +5,7 @@ The journal tells: every run writes there before it changes a file, and again wh
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -12,14 +13,18 @@ from genrify_tagger import tags
 from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.store import DONE, FAILED, PENDING, ChangeRecord
+from genrify_tagger.pipeline.vacant_places import is_same_file
+from genrify_tagger.store import DONE, FAILED, ChangeRecord
 
 _WAIT_SECONDS = 60.0  # for another run's write; the longest is that of a large file on a slow network
 _POLL_SECONDS = 0.05
+_MOST_COPIES = 100  # changes of a song that are looked through for the one of a file that was moved
 _VERBS = {"set": "set", "undo": "undone"}
 
 
-def change_in_flight(session: Session, target: str, stat: FileStat) -> ChangeRecord | None:
+def change_in_flight(
+    session: Session, target: str, stat: FileStat, *, audio_key: str | None = None
+) -> ChangeRecord | None:
     """Return the change that another run made to a file since its fingerprint was `stat`.
 
     Waits for a change in progress.
@@ -31,15 +36,20 @@ def change_in_flight(session: Session, target: str, stat: FileStat) -> ChangeRec
         The file's real path.
     stat : FileStat
         Its fingerprint when this run found it.
+    audio_key : str or None
+        Which song it was, if that is known: the file may have been moved since, and be changed where it is now.
 
     Returns
     -------
     ChangeRecord or None
         None if no run changed it, or if another program did so after that.
     """
-    was_pending = wait_for_write(session, target)
-    newest = _newest_change(session, target)
-    if newest is None or newest.state != DONE or newest.stat_after != tags.stat_or_none(target):
+    was_pending = wait_for_write(session, target, audio_key)
+    if audio_key is not None and not os.path.lexists(target):
+        return _change_elsewhere(session, target, stat, audio_key)
+    newest, now = _newest_change(session, target), tags.stat_or_none(target)
+    # The ctime may be later: a run that lost the race exchanges the file for its own, and back.
+    if newest is None or newest.state != DONE or now is None or not is_same_file(newest.stat_after, now):
         return None
     return newest if was_pending or newest.stat_after != stat else None
 
@@ -51,12 +61,15 @@ def undone_by(session: Session, change: ChangeRecord) -> ChangeRecord | None:
     return None if fresh is None or fresh.undone_by is None else session.store.change(fresh.undone_by)
 
 
-def wait_for_write(session: Session, target: str) -> bool:
-    """Wait until no running process is writing a file; return whether one was."""
+def wait_for_write(session: Session, target: str, audio_key: str | None = None) -> bool:
+    """Wait until no running process is writing a file, or its song at a path that it has left; return whether one was.
+
+    The journal has a change in progress at the path at which it was begun.
+    """
     deadline = time.monotonic() + _WAIT_SECONDS
     was_pending = False
-    while (newest := _newest_change(session, target)) is not None and newest.state == PENDING:
-        if time.monotonic() > deadline or any(newest.id == change.id for change in session.store.pending_changes()):
+    while (pending := _change_in_progress(session, target, audio_key)) is not None:
+        if time.monotonic() > deadline or any(pending.id == change.id for change in session.store.pending_changes()):
             return was_pending  # it hangs, or its process was killed: the next start resolves it
         was_pending = True
         if session.stop.wait(_POLL_SECONDS):
@@ -69,6 +82,25 @@ def left_to_other_run(result: Result, change: ChangeRecord) -> Result:
     genres = change.after_genres or ()
     reason = f"{_VERBS.get(change.origin, 'tagged')} by run {change.run}"
     return replace(result, status="kept", reason=reason, before=genres, after=genres, error=None, passing=False)
+
+
+def _change_in_progress(session: Session, target: str, audio_key: str | None) -> ChangeRecord | None:
+    for change in session.store.pending_changes(abandoned=False):
+        is_moved = audio_key is not None and change.audio_key == audio_key and not os.path.lexists(change.path)
+        if change.path == target or is_moved:
+            return change
+    return None
+
+
+def _change_elsewhere(session: Session, target: str, stat: FileStat, audio_key: str) -> ChangeRecord | None:
+    """Return the change that another run made to a file after it was moved away from `target`."""
+    for change in session.store.changes(audio_key=audio_key, limit=_MOST_COPIES):
+        if change.path == target or change.state != DONE or not is_same_file(change.stat_before, stat):
+            continue
+        now = tags.stat_or_none(change.path)
+        if now is not None and is_same_file(change.stat_after, now):
+            return change
+    return None
 
 
 def _newest_change(session: Session, target: str) -> ChangeRecord | None:

@@ -147,6 +147,7 @@ class Journal(Database):
         run: int | None = None,
         path: str | None = None,
         under: str | None = None,
+        audio_key: str | None = None,
         before: int | None = None,
         limit: int | None = None,
     ) -> Iterator[ChangeRecord]:
@@ -160,6 +161,8 @@ class Journal(Database):
             Only changes of the file at this path.
         under : str or None
             Only changes of this file or of files in this folder or deeper.
+        audio_key : str or None
+            Only changes of this song, wherever it is.
         before : int or None
             Only changes older than the one of this id.
         limit : int or None
@@ -172,6 +175,8 @@ class Journal(Database):
             conditions.append(CHANGES.c.run == run)
         if path is not None:
             conditions.append(CHANGES.c.path == path)
+        if audio_key is not None:
+            conditions.append(CHANGES.c.audio_key == audio_key)
         if under is not None:
             conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
         yield from self._newest_first(*conditions, limit=limit)

@@ -48,13 +48,16 @@ def temporary_file(target: str) -> Iterator[tuple[str, int]]:
     """
     if not HAS_LOCKS:
         raise WriteRefusedError("files can be changed safely on Linux and macOS only")
-    path, descriptor = _create(target)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield path, descriptor
-    finally:
-        os.close(descriptor)
-        remove(path)
+    with _opened_folder(target) as folder:
+        path, descriptor = _create(target)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield path, descriptor
+        finally:
+            inode = os.fstat(descriptor).st_ino
+            os.close(descriptor)
+            remove(path)
+            _remove_moved(folder, os.path.basename(path), inode)
 
 
 def remove(path: str) -> None:
@@ -72,6 +75,22 @@ def remove(path: str) -> None:
     except OSError as error:
         words = f"the temporary file {path} cannot be removed: {error.strerror or error}"
         raise UnfinishedWriteError(words, hint="the next start does that, and finishes or reverts the write") from error
+
+
+@contextlib.contextmanager
+def _opened_folder(path: str) -> Iterator[int]:
+    folder = os.open(os.path.dirname(path), getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _remove_moved(folder: int, name: str, inode: int) -> None:
+    """Remove a temporary file whose folder was renamed meanwhile; not what it was exchanged for, which is a user's."""
+    with contextlib.suppress(OSError):
+        if os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino == inode:
+            os.unlink(name, dir_fd=folder)
 
 
 def _create(target: str) -> tuple[str, int]:
