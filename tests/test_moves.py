@@ -205,6 +205,15 @@ def test_history_show_and_undo_follow_a_song_before_any_scan(command_line, libra
     assert genre(single) == []
 
 
+def test_history_of_songs_that_only_a_scan_recognises_says_so(command_line, library, tmp_path):
+    new = tmp_path / "new"
+    copy_and_delete(library, new)
+    told = command_line("history", "--path", new).stdout
+    assert "No changes there. 4 files there were not scanned yet" in told and "a scan finds their history" in told
+    command_line.scan(new, *SURE)
+    assert history(command_line, new / "B" / "set.opus") == ["set", "scan"]
+
+
 def test_the_old_path_names_the_new_one(command_line, library, tmp_path):
     new = tmp_path / "new"
     library.rename(new)

@@ -10,7 +10,7 @@ import click
 from genrify_tagger.cli.arguments import RUN, known_path, readable_store, require_run
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line, write_text
-from genrify_tagger.files import display_path, real_path
+from genrify_tagger.files import counted, display_path, real_path
 
 if TYPE_CHECKING:
     from genrify_tagger.store import ChangeRecord, RunRecord, Store
@@ -47,15 +47,17 @@ def command(
         if run is not None:
             require_run(store, run)
         moves = MoveTracker(store)
-        if path is not None:
-            moves.follow_below(path)
+        unknown = 0 if path is None else moves.follow_below(path)
         changes = list(store.changes(run=run, under=known_path(store, path), limit=limit))
         for change in changes:
             _print_change(change, output_format)
         if not changes and output_format == "text":
             new = None if path is None else moves.moved_to(real_path(path))
-            moved = f" The songs have moved to {display_path(new)}." if new else ""
-            write_line(("No changes there." if run is None else f"Run {run} changed nothing there.") + moved)
+            hint = f" The songs have moved to {display_path(new)}." if new else ""
+            if unknown:
+                were = counted(unknown, "file there was", "files there were")
+                hint += f" {were} not scanned yet; if songs were moved there, a scan finds their history."
+            write_line(("No changes there." if run is None else f"Run {run} changed nothing there.") + hint)
 
 
 def _print_runs(store: Store, limit: int, output_format: str, *, all_runs: bool) -> None:

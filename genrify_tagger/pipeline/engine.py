@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -240,7 +241,8 @@ class _FileRun:
         )
         # A named file that is not audio is not stored: it does not belong to the library.
         listed = is_audio(self.task.path)
-        return replace(result, status="failed", error=error_text(error), passing=passing, listed=listed)
+        words = error_text(error) if os.path.lexists(self.task.path) else "was moved or deleted meanwhile"
+        return replace(result, status="failed", error=words, passing=passing, listed=listed)
 
 
 def _why_unnamed(session: Session, status: str, decision: Decision, names: Sequence[str]) -> str | None:

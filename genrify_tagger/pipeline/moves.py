@@ -177,11 +177,18 @@ class MoveTracker:
         unreachable = self.unreachable()
         return (record for record in records if os.path.lexists(record.path) or is_inside(record.path, unreachable))
 
-    def follow_below(self, path: str) -> None:
-        """Move songs to the unknown files at or below a path, as far as that is known without reading them."""
+    def follow_below(self, path: str) -> int:
+        """Move songs to the unknown files at or below a path, as far as that is known without reading them.
+
+        Returns
+        -------
+        int
+            How many files are still unknown.
+        """
         found = {item.target: item.stat for item in discover([path]) if isinstance(item, Candidate)}
         known = self._store.sightings(found)
-        self.follow_files({new: stat for new, stat in found.items() if new not in known})
+        unknown = {new: stat for new, stat in found.items() if new not in known}
+        return len(unknown) - len(self.follow_files(unknown))
 
     def moved_to(self, path: str) -> str | None:
         """Return the folder or file to which the songs have moved that were changed at or below a path."""
