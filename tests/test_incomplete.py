@@ -9,6 +9,7 @@ import pytest
 from mediafile import MediaFile
 
 from tests import media, tagging
+from tests.beets_library import Beets, need_beets
 from tests.beets_library import song as tagged_song
 from tests.test_audio_completeness import MORE
 from tests.watching import song, watching
@@ -196,3 +197,20 @@ def test_show_and_status_of_an_incomplete_file(program, tmp_path):
     program.scan(path, *SURE)
     (record,) = [json.loads(line) for line in program("export", "--format", "jsonl").stdout.splitlines()]
     assert (record["status"], record["audio_key"]) == ("skipped", None)
+
+
+@pytest.mark.parametrize("kind", ["wav", "aiff"])
+def test_beets_does_not_write_a_tag_into_cut_audio(tmp_path, kind):
+    need_beets()
+    beets = Beets(tmp_path / "home", plugins=[])
+    tagged_song(tmp_path / "incoming", "Cut", kind)
+    beets("import", "-A", tmp_path / "incoming")
+    beets.plugins = ["genrify"]
+    beets.configure(incomplete=True)
+    (path,) = beets.files()
+    content = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(content)
+    for arguments in (["--pretend"], []):
+        done = beets("genrify", *arguments)
+        assert "1 failed" in done.stderr and "genrify-tag scan --incomplete tags it correctly" in done.stderr
+    assert path.read_bytes() == content and beets.genres() == {"Cut": ""}

@@ -115,7 +115,7 @@ class ItemTagger:
 
         if suggestion.result.status != "tagged" or not self.run_options.write:
             return suggestion
-        refusal = external_write_refusal(os.fsdecode(item.path))
+        refusal = external_write_refusal(os.fsdecode(item.path), suggestion.identity)
         return _as_failed(suggestion, f"cannot be written: {refusal}") if refusal else suggestion
 
     def _show(

@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from genrify_tagger import tags
-from genrify_tagger.errors import GenrifyError, StoreError, TagError
+from genrify_tagger.errors import GenrifyError, StoreError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, file_stat, real_path
-from genrify_tagger.pipeline.analyse_file import identify
+from genrify_tagger.pipeline.analyse_file import Identity, identify
 from genrify_tagger.pipeline.journalled_write import begin_change, last_decisive_change, provenance_of
 from genrify_tagger.pipeline.results import error_text
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
 from genrify_tagger.store import DONE, FAILED, ChangeRecord, ObservedTag
 from genrify_tagger.tags import Snapshot
+
+# Containers by FFmpeg's names that state the size of the audio and have the tag behind it.
+_TAGGED_BEHIND_THE_AUDIO = {"wav", "aiff", "dsf"}
 
 
 def announce_write(
@@ -156,6 +159,16 @@ def latest_change(session: Session, path: str) -> tuple[ChangeRecord | None, Pro
     return change, provenance_of(change, tags.read(target, field=field), key)
 
 
-def external_write_refusal(path: str) -> TagError | None:
-    """Return why another program could not write a file's tags, None if it could."""
+def external_write_refusal(path: str, identity: Identity | None = None) -> TagError | None:
+    """Return why another program could not write a file's tags, None if it could.
+
+    Parameters
+    ----------
+    path : str
+    identity : Identity or None
+        The song, if known: the tag of an incomplete file may end up inside of what counts as its audio.
+    """
+    if identity is not None and identity.shortfall is not None and identity.container in _TAGGED_BEHIND_THE_AUDIO:
+        hint = "genrify-tag scan --incomplete tags it correctly"
+        return WriteRefusedError(f"{identity.shortfall}; the tag would become part of the audio", path=path, hint=hint)
     return tags.in_place_refusal(path)
