@@ -358,9 +358,21 @@ def test_wav_with_list_info_and_id3(tmp_path: Path, genre: bytes, version: int |
     assert data[data.index(b"id3 ") + 11] == (version or 4)
 
 
-def test_wav_that_is_cut_off_or_too_long_is_refused(tmp_path: Path) -> None:
+def test_wav_whose_audio_is_truncated_gets_its_size(tmp_path: Path) -> None:
     path = wav(tmp_path)
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(path.read_bytes()[:-101])
+    size = path.stat().st_size
+    tagging.check_round_trip(path, ["Jazz"])
+    content = path.read_bytes()
+    data = content.index(b"data")
+    assert int.from_bytes(content[data + 4 : data + 8], "little") == size - data - 8
+    assert tagging.mediafile_genres(path) == ["Jazz"]
+
+
+def test_wav_with_a_truncated_tag_or_too_long_is_refused(tmp_path: Path) -> None:
+    path = wav(tmp_path)
+    content = path.read_bytes() + b"LIST\x40\0\0\0INFOIGNR"
+    path.write_bytes(content[:4] + (len(content) + 48).to_bytes(4, "little") + content[8:])
     with pytest.raises(TagReadError):
         tags.read(str(path))
     path.write_bytes(b"RF64" + path.read_bytes()[4:])

@@ -53,6 +53,25 @@ def behind(signature: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(signature + bytes(60) + master("mp3-bare").read_bytes())
 
 
+def old_tar(path: Path) -> None:
+    """Write a TAR archive of the first kind, without a signature."""
+    tarred(path)
+    data = bytearray(path.read_bytes())
+    data[257:265] = bytes(8)
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    path.write_bytes(data)
+
+
+RAW = {
+    "latm": ("-c:a", "aac"),
+    "sox": ("-c:a", "pcm_s32le"),
+    "ircam": ("-c:a", "pcm_s16le"),
+    "spdif": ("-c:a", "ac3"),
+    "mlp": ("-c:a", "mlp", "-strict", "-2"),
+    "truehd": ("-c:a", "truehd", "-strict", "-2"),
+}
+
 KINDS: dict[str, Callable[[Path], None]] = {
     "avi": by_ffmpeg("avi"),
     "flv": by_ffmpeg("flv"),
@@ -78,6 +97,24 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "png": behind(b"\x89PNG\r\n\x1a\n"),
     "elf": behind(b"\x7fELF"),
     "html": behind(b"<!DOCTYPE html>"),
+    **{name: by_ffmpeg(name, *codec) for name, codec in RAW.items()},
+    "disc": lambda path: path.write_bytes(bytes(32768) + b"\1CD001\1" + bytes(2041) + master("mp3-bare").read_bytes()),
+    "boot disc": lambda path: path.write_bytes(
+        b"\x45\x08" * 16384 + b"\1CD001\1" + bytes(2041) + master("mp3-bare").read_bytes()
+    ),
+    "old tar": old_tar,
+    "text": lambda path: path.write_bytes(b'FILE "a.wav" WAVE\n  TRACK 01 AUDIO\n' * 200),
+    "utf-16": lambda path: path.write_bytes("A text of some words".encode("utf-16")),
+    "page with a byte order mark": lambda path: path.write_bytes(b"\xef\xbb\xbf\n<html>" + bytes(100)),
+    "bitmap": behind(b"BM" + bytes(12) + b"\x28\0\0\0"),
+    "e-book": behind(bytes(1).rjust(60, b"x") + b"BOOKMOBI"),
+    "ace": behind(bytes(7) + b"**ACE**"),
+    "lz4": behind(b"\x04\x22\x4d\x18"),
+    "java": behind(b"\xca\xfe\xba\xbe"),
+    "torrent": behind(b"d8:announce35:"),
+    "disk image": behind(b"conectix"),
+    "font": behind(b"OTTO"),
+    "module": behind(b"title".ljust(1080, b"\0") + b"M.K."),
 }
 
 
@@ -94,7 +131,21 @@ def test_only_mpeg_audio_gets_an_id3_tag(tmp_path: Path, kind: str, front: bytes
     assert caught.value.message.startswith("this is a")
 
 
-@pytest.mark.parametrize("junk", [bytes(512), b"junk" * 100, b"\0junk"])
+def test_what_ffmpeg_takes_for_another_format_is_skipped(program: Program, tmp_path: Path) -> None:
+    """A container whose signature this program does not know, with bytes like the header of a frame."""
+    path = tmp_path / "a.mp3"
+    by_ffmpeg("ast", "-c:a", "pcm_s16be_planar")(path)
+    before = path.read_bytes()
+    for options in (["--dry-run"], []):
+        (result,) = program.scan(path, "--min-confidence", "0.05", *options)
+        assert (result["status"], result["reason"]) == (
+            "skipped",
+            "this is not MPEG audio, but another format (ast)",
+        )
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("junk", [bytes(1200) + b"text", b"text" * 400, bytes(512), b"junk" * 100, b"\0junk"])
 def test_mpeg_audio_after_junk_is_still_mpeg_audio(tmp_path: Path, junk: bytes) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(junk + master("mp3-bare").read_bytes())

@@ -11,7 +11,7 @@ TAGGABLE = frozenset(
         *(".ogg", ".oga", ".opus", ".spx"),
         *(".wma", ".asf"),
         *(".ape", ".wv", ".mpc", ".mp+", ".mpp"),
-        *(".dsf",),
+        *(".dsf", ".tta"),
     }
 )
 
@@ -21,7 +21,7 @@ NOT_TAGGABLE = frozenset(
         *(".aac", ".adts", ".ac3", ".eac3", ".dts", ".amr", ".awb"),
         *(".mka", ".mkv", ".webm", ".weba"),
         *(".au", ".snd", ".caf", ".w64", ".rf64", ".voc", ".ra", ".rm"),
-        *(".tta", ".tak", ".ofr", ".ofs", ".shn", ".dff", ".la"),
+        *(".tak", ".ofr", ".ofs", ".shn", ".dff", ".la"),
     }
 )
 

@@ -137,6 +137,7 @@ class _FileRun:
         incomplete = incomplete_reason(self.session, identity.shortfall)
         if incomplete is not None and not self._keeps_genre(present):
             return self._result("skipped", present, reason=incomplete), task.stat
+        _check_container(snapshot, identity)
         self.identity = identity
         if exceeds_max_length(self.session, self.identity):
             reason = f"longer than {self.session.settings.library.max_minutes:g} minutes"
@@ -243,6 +244,12 @@ class _FileRun:
         listed = is_audio(self.task.path)
         words = error_text(error) if os.path.lexists(self.task.path) else "was moved or deleted meanwhile"
         return replace(result, status="failed", error=words, passing=passing, listed=listed)
+
+
+def _check_container(snapshot: Snapshot, identity: Identity) -> None:
+    """Refuse a file that only looks like MPEG audio: frames of it are in many other containers."""
+    if snapshot.container == "mp3" and identity.container not in ("mp3", None):
+        raise NotTaggableError(f"this is not MPEG audio, but another format ({identity.container})")
 
 
 def _why_unnamed(session: Session, status: str, decision: Decision, names: Sequence[str]) -> str | None:
