@@ -243,8 +243,8 @@ def test_beets_with_a_model_of_ones_own(own_model, library, tmp_path, vocabulary
     assert {item["genrify_model"] for item in beets.items()} == {model}
     assert "3 items restored" in beets("genrify", "--undo").stderr
     assert set(beets.genres().values()) == {""}
-    beets.configure(vocabulary="broad")
-    assert "genrify.vocabulary is 'broad'; the model has: own" in beets("genrify", status=1).stderr
+    beets.configure(vocabulary="gtzan")
+    assert "genrify.vocabulary is 'gtzan'; the model has: own" in beets("genrify", status=1).stderr
 
 
 def test_evaluate_knows_the_vocabulary_of_a_model(program, own_model):
