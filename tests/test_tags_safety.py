@@ -359,6 +359,8 @@ def test_a_file_system_without_chmod_is_refused_unless_best_effort(tmp_path: Pat
         with pytest.raises(WriteRefusedError, match=r"0640.*chmod") as caught:
             apply(plan)
         assert "best-effort" in str(caught.value)
+        assert str(tags.write_refusal(plan)) == str(caught.value)  # a dry run knows
+        assert tags.write_refusal(plan, ownership="best-effort") is None
         assert tagging.genres(path) == ("Oldies",)
         assert strays(mount) == []
         apply(plan, ownership="best-effort")

@@ -65,10 +65,15 @@ def _copy_mode(wanted: os.stat_result, target: int, *, must: bool) -> None:
         if error.errno not in _NOT_HERE:
             raise
         if must:
-            raise WriteRefusedError(
-                f"the file's mode ({mode:04o}) cannot be kept: the file system does not allow chmod",
-                hint='set tagging.ownership = "best-effort"',
-            ) from error
+            raise chmod_refusal(mode) from error
+
+
+def chmod_refusal(mode: int) -> WriteRefusedError:
+    """Return the error for a file system on which a new file cannot get the original's mode."""
+    return WriteRefusedError(
+        f"the file's mode ({mode:04o}) cannot be kept: the file system does not allow chmod",
+        hint='set tagging.ownership = "best-effort"',
+    )
 
 
 def _copy_xattrs(source: int, target: int, *, must: bool) -> None:

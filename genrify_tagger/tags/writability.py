@@ -1,7 +1,7 @@
 """Check whether a file could be written, and if not, why: before every write and in every dry run.
 
-Nothing is tried out, and no temporary file is created. What only the write itself can find out (a disk error, an
-exhausted quota) still ends it with nothing changed.
+Nothing but chmod on FUSE is tried out, and no temporary file is created. What only the write itself can find out (a disk
+error, an exhausted quota) still ends it with nothing changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from genrify_tagger.errors import TagError, WriteRefusedError
 from genrify_tagger.files import real_path
 from genrify_tagger.mounts import file_system_type
-from genrify_tagger.tags.file_attributes import Ownership
+from genrify_tagger.tags.file_attributes import Ownership, chmod_refusal
 from genrify_tagger.tags.inplace import backup_path, check_backup_is_free
 from genrify_tagger.tags.model import WritePlan
 from genrify_tagger.tags.tempfiles import HAS_LOCKS
@@ -34,6 +34,7 @@ _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 _CAP_CHOWN, _CAP_FOWNER = 0, 3
 # File systems on which the mount options set the owner of all files, including new ones.
 _MOUNT_GIVES_OWNER = {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "9p", "hfs"}
+_NEW_FILE_MODE = 0o600  # of a temporary file
 _SPARE = 1 << 16  # bytes for the folder's own entries
 
 _OS_ERRORS = {
@@ -127,6 +128,7 @@ def _check(plan: WritePlan, hardlinks: Hardlinks, ownership: Ownership, backup_d
         _check_sticky(status, os.stat(folder))
         if ownership == "require":
             _check_owner(status, folder)
+            _check_mode(status, folder)
     _check_room(plan, folder, in_place=in_place)
 
 
@@ -186,6 +188,23 @@ def _check_owner(file: os.stat_result, folder: str) -> None:
             "the file belongs to another user or group, which cannot be kept",
             hint='run as its owner, or set tagging.ownership = "best-effort"',
         )
+
+
+def _check_mode(file: os.stat_result, folder: str) -> None:
+    """Refuse a mode that a new file could not get: whether a FUSE file system allows chmod, only a chmod tells.
+
+    The folder gets the mode that it has.
+    """
+    mode, folder_status = stat.S_IMODE(file.st_mode), os.stat(folder)
+    may_try = os.geteuid() == folder_status.st_uid or _is_capable(_CAP_FOWNER)
+    if mode == _NEW_FILE_MODE or not may_try or not file_system_type(folder).startswith("fuse"):
+        return
+    try:
+        os.chmod(folder, stat.S_IMODE(folder_status.st_mode))
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS):
+            raise chmod_refusal(mode) from error
+        raise
 
 
 def _check_room(plan: WritePlan, folder: str, *, in_place: bool) -> None:
