@@ -1,7 +1,7 @@
 """Check whether a file could be written, and if not, why: before every write and in every dry run.
 
-Nothing but chmod on FUSE is tried out, and no temporary file is created. What only the write itself can find out (a disk
-error, an exhausted quota) still ends it with nothing changed.
+Nothing but chmod on FUSE is tried out, and no temporary file is created. What only the write itself can find out (a
+disk error, an exhausted quota) still ends it with nothing changed.
 """
 
 from __future__ import annotations
