@@ -12,6 +12,12 @@ pytest_plugins = ["tests.beets_fixtures"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("torture") is not None:
+            item.add_marker(pytest.mark.timeout(0))  # these take as long as they take
+
+
 @pytest.fixture
 def program(tmp_path_factory) -> Program:
     """Return the installed program, started anew for each command."""
