@@ -36,17 +36,17 @@ def music(tmp_path_factory):
     return root
 
 
-def test_features(program, music, tmp_path):
+def test_features(command_line, music, tmp_path):
     need_library("librosa")
     target = tmp_path / "features_3_sec.csv"
-    done = program("features", music, "-o", target, "--jobs", "1", status=1)
+    done = command_line("features", music, "-o", target, "--jobs", "1", status=1)
     with target.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 10 and {row["label"] for row in rows} == {"classical", "metal"}
     assert "broken.wav" in done.stderr and "10 rows from 10 clips" in done.stderr
 
 
-def test_invalid_options_are_reported_before_any_work(program, music, tmp_path):
+def test_invalid_options_are_reported_before_any_work(command_line, music, tmp_path):
     need_library("librosa")
     (tmp_path / "list.txt").write_text("blues/blues.00001.wav\n")
     (tmp_path / "sound.csv").write_bytes(b"OggS\x9b\x00")
@@ -59,49 +59,51 @@ def test_invalid_options_are_reported_before_any_work(program, music, tmp_path):
         ("-j", "-1"): "--jobs",
     }
     for arguments, expected in told.items():
-        assert expected in program("features", music, *arguments, status=2).stderr
+        assert expected in command_line("features", music, *arguments, status=2).stderr
 
 
-def test_plot(program, tmp_path):
+def test_plot(command_line, tmp_path):
     need_library("librosa", "matplotlib")
-    done = program("plot", media.JAZZ, "--panels", "waveform,timeline", "-o", tmp_path / "song.svg")
+    done = command_line("plot", media.JAZZ, "--panels", "waveform,timeline", "-o", tmp_path / "song.svg")
     assert done.stdout.strip() == str(tmp_path / "song.svg")
     assert "Jazz" in (tmp_path / "song.svg").read_text() or (tmp_path / "song.svg").stat().st_size > 10_000
-    assert "no such panel: 'colour'" in program("plot", media.JAZZ, "--panels", "colour", status=2).stderr
-    assert "cannot" in program("plot", tmp_path / "nothing.mp3", status=1).stderr
+    assert "no such panel: 'colour'" in command_line("plot", media.JAZZ, "--panels", "colour", status=2).stderr
+    assert "cannot" in command_line("plot", tmp_path / "nothing.mp3", status=1).stderr
 
 
-def test_evaluate_the_shipped_model(program, tmp_path):
+def test_evaluate_the_shipped_model(command_line, tmp_path):
     need_library("librosa", "matplotlib", "tensorflow")
     media.make("opus", tmp_path / "music/jazz", "vibes")
     media.make("flac", tmp_path / "music/classical", "dance", source=media.CLASSICAL)
-    done = program("evaluate", "shipped", tmp_path / "music", "-o", tmp_path / "out", "--format", "json", "-j", "1")
+    done = command_line(
+        "evaluate", "shipped", tmp_path / "music", "-o", tmp_path / "out", "--format", "json", "-j", "1"
+    )
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     assert json.loads(done.stdout) == scores
     assert (scores["n_tracks"], scores["track_accuracy"]["value"]) == (2, 1.0)
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"confusion.png", "reliability.png"}
 
 
-def test_evaluate_a_reference_model(program, music):
+def test_evaluate_a_reference_model(command_line, music):
     need_library("librosa", "matplotlib", "tensorflow")
     arguments = ["--protocol", "segment", "--protocol", "track", "--format", "markdown", "-j", "1"]
-    done = program("evaluate", "reference-logistic", music, *arguments, status=1)
+    done = command_line("evaluate", "reference-logistic", music, *arguments, status=1)
     header, _, leaky, honest = done.stdout.strip().splitlines()
     assert header.startswith("| Model") and "*leaky*" in leaky and "leaky" not in honest
-    assert "did you mean" in program("evaluat", "x", status=2).stderr
-    assert "no such model: 'reference-forest'" in program("evaluate", "reference-forest", music, status=2).stderr
-    assert "no such model" in program("evaluate", "nothing", music, status=1).stderr
-    refused = program("evaluate", "shipped", music, "--protocol", "track", "--only-ten", status=2).stderr
+    assert "did you mean" in command_line("evaluat", "x", status=2).stderr
+    assert "no such model: 'reference-forest'" in command_line("evaluate", "reference-forest", music, status=2).stderr
+    assert "no such model" in command_line("evaluate", "nothing", music, status=1).stderr
+    refused = command_line("evaluate", "shipped", music, "--protocol", "track", "--only-ten", status=2).stderr
     assert "--protocol, --only-ten: only for the reference models" in refused
 
 
-def test_only_ten_leaves_other_music_out(program, tmp_path):
+def test_only_ten_leaves_other_music_out(command_line, tmp_path):
     need_library("librosa", "matplotlib", "tensorflow")
     root = tones(tmp_path / "set", labels=("classical", "metal", "polka"), clips=5, seconds=3.2)
     arguments = [f"folders:{root}", "--protocol", "track", "--format", "json", "-j", "1"]
-    every = json.loads(program("evaluate", "seed-logistic", *arguments).stdout)
+    every = json.loads(command_line("evaluate", "seed-logistic", *arguments).stdout)
     assert every["model"] == "reference-logistic", "the former name is accepted"
-    ten = json.loads(program("evaluate", "reference-logistic", *arguments, "--only-ten").stdout)
+    ten = json.loads(command_line("evaluate", "reference-logistic", *arguments, "--only-ten").stdout)
     assert (every["labels"], every["n_tracks"]) == (["classical", "metal", "polka"], 15)
     assert (ten["labels"], ten["n_tracks"]) == (["classical", "metal"], 10)
 
@@ -126,23 +128,23 @@ def test_ctrl_c_ends_training_and_the_same_command_resumes_it(program, tmp_path)
     assert {"model.keras", "genrify.tflite", "genrify.json", "MODEL_CARD.md"} <= {path.name for path in out.iterdir()}
 
 
-def test_train_needs_more_than_one_label(program, tmp_path):
+def test_train_needs_more_than_one_label(command_line, tmp_path):
     need_library("tensorflow", "matplotlib")
     root = tones(tmp_path / "set", labels=("metal",), clips=2)
     command = ["train", f"folders:{root}", "-o", tmp_path / "out", "--from-scratch", "--labels", "own"]
-    done = program(*command, "--cache", tmp_path / "cache", "-j", "1", status=2)
+    done = command_line(*command, "--cache", tmp_path / "cache", "-j", "1", status=2)
     assert "only one label" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unwritable_folder_is_reported_before_any_work(program, music, tmp_path):
+def test_an_unwritable_folder_is_reported_before_any_work(command_line, music, tmp_path):
     need_library("librosa", "tensorflow", "matplotlib")
     (tmp_path / "file").write_text("in the way")
     for command in (["train", music, "--from-scratch"], ["evaluate", "shipped", music]):
-        refused = program(*command, "-o", tmp_path / "file/out", status=2).stderr.splitlines()
+        refused = command_line(*command, "-o", tmp_path / "file/out", status=2).stderr.splitlines()
         assert len(refused) == 1 and f"{tmp_path / 'file'}: is a file, not a folder" in refused[0]
     for option, value in (("--seed", "-1"), ("--learning-rate", "0")):
-        assert option in program("train", music, "-o", tmp_path / "out", option, value, status=2).stderr
+        assert option in command_line("train", music, "-o", tmp_path / "out", option, value, status=2).stderr
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def library(tmp_path):
     return tmp_path / "library"
 
 
-def test_a_users_model_tags_a_library(program, own_model, library, tmp_path):
+def test_a_users_model_tags_a_library(command_line, own_model, library, tmp_path):
     sidecar = json.loads((own_model / "genrify.json").read_text())
     ways = {
         "folder": ("--model", own_model),
@@ -172,32 +174,32 @@ def test_a_users_model_tags_a_library(program, own_model, library, tmp_path):
     }
     for name, given in ways.items():
         options = ("--min-confidence", "0", "--format", "jsonl", "--dry-run", "--database", tmp_path / f"{name}.db")
-        results = [json.loads(line) for line in program("scan", library, *given, *options).stdout.splitlines()]
+        results = [json.loads(line) for line in command_line("scan", library, *given, *options).stdout.splitlines()]
         assert [one["vocabulary"] for one in results] == ["own"] * 3
         assert {one["model"] for one in results} == {sidecar["id"]}
         assert all(set(one["scores"]) == {"classical", "metal", "polka"} for one in results)
         guesses = {Path(one["path"]).stem: one["genres"] for one in results}
         assert guesses == {"classical": ["Classical"], "metal": ["Metal"], "polka": ["Polka"]}
-    other = program("scan", library, "--vocabulary", "own", status=2).stderr
+    other = command_line("scan", library, "--vocabulary", "own", status=2).stderr
     assert "analysis.vocabulary is 'own'; the model has" in other and "--model chooses another" in other
-    missing = program("scan", library, "--model", tmp_path / "nothing", status=1).stderr
+    missing = command_line("scan", library, "--model", tmp_path / "nothing", status=1).stderr
     assert "nothing: no such model; give the folder" in missing and len(missing.splitlines()) == 1
 
 
-def test_a_users_model_by_setting_and_by_option_of_every_command(program, own_model, library, tmp_path):
+def test_a_users_model_by_setting_and_by_option_of_every_command(command_line, own_model, library, tmp_path):
     song = library / "polka.wav"
     config = tmp_path / "config.toml"
     config.write_text(f"[analysis]\nmodel = {str(own_model)!r}\n")
-    program("scan", library, "--config", config)
+    command_line("scan", library, "--config", config)
     for given in (("--config", config), ("--model", own_model)):
-        shown = json.loads(program("show", song, *given, "--format", "json").stdout)
+        shown = json.loads(command_line("show", song, *given, "--format", "json").stdout)
         assert shown["vocabulary"] == "own" and set(shown["scores"]) == {"classical", "metal", "polka"}
-        found = program("similar", song, *given, "--format", "jsonl").stdout.splitlines()
+        found = command_line("similar", song, *given, "--format", "jsonl").stdout.splitlines()
         assert len(found) == 2
         picture = tmp_path / f"{given[0].strip('-')}.svg"
-        program("plot", song, *given, "--panels", "timeline", "-o", picture)
+        command_line("plot", song, *given, "--panels", "timeline", "-o", picture)
         assert "<svg" in picture.read_text()
-    other = program("similar", song, status=1).stderr
+    other = command_line("similar", song, status=1).stderr
     assert "analysed with the model " in other and "run genrify-tag scan ~/Music first" in other
 
 
@@ -215,13 +217,13 @@ def test_the_page_with_a_model_of_ones_own(program, own_model, library):
     assert {score["label"] for score in song["scores"]} == {"classical", "metal", "polka"}
 
 
-def test_set_writes_a_models_labels_by_their_names(program, own_model, library):
+def test_set_writes_a_models_labels_by_their_names(command_line, own_model, library):
     song = library / "metal.wav"
-    program("set", song, "polka", "--model", own_model)
+    command_line("set", song, "polka", "--model", own_model)
     assert genre(song) == ["Polka"]
-    (kept,) = program.scan(song, "--model", own_model)
+    (kept,) = command_line.scan(song, "--model", own_model)
     assert (kept["status"], kept["reason"]) == ("kept", "set by hand")
-    program("undo")
+    command_line("undo")
     assert genre(song) == []
 
 
@@ -247,13 +249,13 @@ def test_beets_with_a_model_of_ones_own(own_model, library, tmp_path, vocabulary
     assert "genrify.vocabulary is 'gtzan'; the model has: own" in beets("genrify", status=1).stderr
 
 
-def test_evaluate_knows_the_vocabulary_of_a_model(program, own_model):
+def test_evaluate_knows_the_vocabulary_of_a_model(command_line, own_model):
     music = own_model.parent / "set"
-    expected = json.loads(program("evaluate", own_model, f"folders:{music}", "--format", "json", "-j", "1").stdout)
+    expected = json.loads(command_line("evaluate", own_model, f"folders:{music}", "--format", "json", "-j", "1").stdout)
     assert expected["labels"] == ["classical", "metal", "polka"]
     assert (expected["n_tracks"], expected["n_trained_on"], expected["outside"]["n"]) == (18, 18, 0)
     assert expected["track_accuracy"]["value"] > 0.9
     given = ("--model", own_model, "--vocabulary", "own", "--format", "json", "-j", "1")
-    assert json.loads(program("evaluate", f"folders:{music}", *given).stdout) == expected
-    refused = program("evaluate", own_model, f"folders:{music}", "--vocabulary", "gtzan", status=2).stderr
+    assert json.loads(command_line("evaluate", f"folders:{music}", *given).stdout) == expected
+    refused = command_line("evaluate", own_model, f"folders:{music}", "--vocabulary", "gtzan", status=2).stderr
     assert "has no vocabulary 'gtzan'; it has own" in refused
