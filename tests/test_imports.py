@@ -20,6 +20,8 @@ BASE = {
     "analysis",
     "genre_rules",
     "genre_spelling",
+    "song_groups",
+    "learned_vocabulary",
     "genre_tree",
     "tag_blocks",
     "mounts",
@@ -29,7 +31,7 @@ BASE = {
 }
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 ANALYSIS = {"audio", "spectrogram", "classifier"}
-ENTRY_POINTS = {"watch", "web"}  # and beets_plugin, which is outside of the package
+ENTRY_POINTS = {"watch", "web", "learn"}  # and beets_plugin, which is outside of the package
 # What an entry point may use: the pipeline, and the stages that never open a user's file. It only reads the store.
 FOR_ENTRY_POINTS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
 STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change", "mark_missing", "mark_found", "forget"}
@@ -39,6 +41,8 @@ ALLOWED = {
     "errors": set(),
     "analysis": set(),
     "genre_spelling": set(),
+    "song_groups": set(),
+    "learned_vocabulary": {"errors"},
     "genre_rules": {"genre_spelling"},
     "genre_tree": {"errors", "analysis", "genre_rules", "genre_spelling"},
     "tag_blocks": set(),

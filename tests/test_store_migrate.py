@@ -44,7 +44,7 @@ def upgrade():
         batch.alter_column("command", existing_type=sa.String(), type_=sa.Text())
     {extra}
 '''
-SAMPLES = {int: 1, str: "1", bytes: b"1", float: 1.0, datetime: datetime(2026, 1, 1, tzinfo=UTC)}
+SAMPLES = {bool: True, int: 1, str: "1", bytes: b"1", float: 1.0, datetime: datetime(2026, 1, 1, tzinfo=UTC)}
 
 
 @pytest.fixture(params=BACKENDS)

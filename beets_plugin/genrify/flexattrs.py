@@ -60,6 +60,19 @@ def genres_of(model: Item | Album) -> list[str]:
     return list(model["genres"] or [])
 
 
+def titles_of(item: Item) -> dict[str, str]:
+    """Return an item's titles under the names that `pipeline.analyse_file.titles_from_tags` knows."""
+    return {
+        "title": item.title,
+        "artist": item.artist,
+        "album": item.album,
+        "album_artist": item.albumartist,
+        "artist_id": item.mb_albumartistid or item.mb_artistid,
+        "album_id": item.mb_albumid,
+        "compilation": "1" if item.comp else "",
+    }
+
+
 def genres_given(item: Item) -> list[str] | None:
     """Return the genres that the plugin set and did not undo; None if there are none."""
     return None if item_attr(item, RUN) is None else list(item_attr(item, GENRES) or [])

@@ -167,10 +167,11 @@ class ItemTagger:
 
     def record_state(self, item: Item, suggestion: Outcome, *, written: bool) -> None:
         """Store the state of an item's file at its current path in Genrify Tagger's database."""
+        from genrify_tagger.pipeline.analyse_file import titles_from_tags
         from genrify_tagger.pipeline.external_files import remember_external
 
-        titles = item.title, item.artist, item.album
         path = os.fsdecode(item.path)
+        titles = titles_from_tags(flexattrs.titles_of(item), path)
         remember_external(self.lazy_session.session(), path, suggestion, written=written, titles=titles)
 
     def set_album_genre(self, album: Album, changed: Mapping[int | None, Item]) -> None:

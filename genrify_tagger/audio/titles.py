@@ -1,4 +1,4 @@
-"""Title, artist and album of a file, for display."""
+"""Title, artist and album of a file, for display, and what else tells which artist and album a song belongs to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import av
 from genrify_tagger.audio.demuxer import open_container
 from genrify_tagger.audio.source import open_source
 
-FIELDS = ("title", "artist", "album")
+FIELDS = ("title", "artist", "album", "album_artist", "artist_id", "album_id", "compilation")
+_NAMES = {  # of fields in the tags of some container, without case and punctuation
+    "albumartist": "album_artist",
+    "musicbrainzalbumartistid": "artist_id",
+    "musicbrainzartistid": "artist_id",
+    "musicbrainzalbumid": "album_id",
+    "tcmp": "compilation",
+    "itunescompilation": "compilation",
+}
 _LONGEST = 300  # characters
 
 
@@ -26,4 +34,9 @@ def read_titles(path: str) -> dict[str, str]:
 
 
 def _lower(metadata: dict[str, str]) -> dict[str, str]:
-    return {key.lower(): " ".join(value.split()) for key, value in metadata.items()}
+    found = {key.lower(): " ".join(value.split()) for key, value in metadata.items()}
+    for key in sorted(found):  # of an artist's two identifiers the album artist's comes first
+        known = _NAMES.get("".join(filter(str.isalnum, key)))
+        if known is not None:
+            found.setdefault(known, found[key])
+    return found

@@ -28,6 +28,9 @@ COMMANDS = {
     "Explore": {
         "show": "Show everything known about a song.",
         "status": "Summarise the library, list files by status, show the service.",
+        "learn": "Learn your own genres from songs that have one.",
+        "audit": "List songs whose genre contradicts the rest of the library.",
+        "vocabulary": "List, use, delete or share learned vocabularies.",
         "genres": "List the genres in your files, and unify their spelling.",
         "history": "List what was changed and when.",
         "similar": "List the songs that sound most like one.",

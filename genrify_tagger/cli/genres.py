@@ -37,11 +37,11 @@ def command(ctx: click.Context, output_format: str) -> None:
     if ctx.invoked_subcommand is not None:
         return
     from genrify_tagger.pipeline import open_session
-    from genrify_tagger.pipeline.library_genres import genre_tree_of, library_genres
+    from genrify_tagger.pipeline.library_genres import library_genres
 
     state = ctx.ensure_object(CliContext)
     with open_session(state.settings(), files=1, create=False) as session:
-        found, tree = library_genres(session), genre_tree_of(session)
+        found, tree = library_genres(session), session.genre_tree
     rows = [_as_json(genre, tree) for genre in found]
     if output_format == "json":
         write_json({"schema": 1, "genres": rows})
@@ -104,9 +104,9 @@ def tidy(state: CliContext, paths: tuple[str, ...], write: bool, output_format: 
 
 def _names(session: Session) -> Any:
     from genrify_tagger.genre_spelling import UnifiedNames
-    from genrify_tagger.pipeline.library_genres import library_genres, spelling_rules
+    from genrify_tagger.pipeline.library_genres import library_genres
 
-    rules = spelling_rules(session)
+    rules = session.genre_spelling
     return UnifiedNames(library_genres(session, rules), rules)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_WORTH_LEARNING = 100  # songs with a genre of their own from which on learning is suggested
+
 
 @click.command(context_settings={"show_default": False})
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
@@ -174,6 +176,7 @@ class _Report:
     analysed: int = 0
     listed_failures: int = 0
     withheld: int = 0
+    with_genre: int = 0
     written: Counter[tuple[str, ...]] = field(default_factory=Counter)
     guessed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
@@ -208,6 +211,7 @@ class _Report:
         self.analysed += result.model != "" and not result.cached
         self.listed_failures += result.status == "failed" and result.listed
         self.withheld += result.withheld
+        self.with_genre += result.status == "kept" and result.reason == "has a genre"
         self._count_genre(result)
         progress.advance(result)
         if self.output_format == "jsonl":
@@ -242,6 +246,9 @@ class _Report:
             )
         if self.withheld:
             self._print_message(report.withheld_line(self.withheld))
+        if self.with_genre >= _WORTH_LEARNING and not self.session.store.vocabularies():
+            songs = counted(self.with_genre, "song here has", "songs here have")
+            self._print_message(f"{songs} a genre already, from which the program can learn: genrify-tag learn")
         for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):
             self._print_message(line)
 

@@ -55,6 +55,7 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     from genrify_tagger.decision import likeliest
     from genrify_tagger.files import display_path, printable
     from genrify_tagger.pipeline import container_name, describe_nodes
+    from genrify_tagger.pipeline.library_evidence import explanation
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
@@ -69,6 +70,8 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     if decision.nodes:
         written = session.names_to_write(decision.genres)
         yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
+    if track_report.evidence:
+        yield f"  evidence       {printable(explanation(track_report.evidence, decision))}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"
@@ -77,7 +80,8 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
         yield "Scores"
         yield from report.bars(decision.scores, paths)
         yield ""
-        yield from _timeline(track_report, names)
+        segment_names = {label: session.written_name(label) for label in session.sound_vocabulary.labels}
+        yield from _timeline(track_report, segment_names)
         yield ""
     yield from _past(track_report)
 
@@ -129,6 +133,7 @@ def _as_json(session: Session, track_report: TrackReport) -> dict[str, Any]:
         "scores": decision.scores,
         "vocabulary": session.vocabulary.name,
         "tree": list(session.tree_path(next(iter(decision.genres), None))),
+        **({"evidence": dict(track_report.evidence)} if track_report.evidence else {}),
         "model": session.sidecar.id,
         "cached": track_report.cached,
         "audio_key": identity.audio_key,

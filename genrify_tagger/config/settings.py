@@ -113,6 +113,18 @@ class TaggingSettings:
         "(parent), or both.",
         "leaf",
     )
+    precision: float = _setting(
+        "With a vocabulary learned from the library: the share of written genres that should be right; `learn` sets "
+        "the threshold for it. `min_confidence` overrules it.",
+        0.95,
+        low=0.5,
+        high=0.999,
+    )
+    evidence: Literal["library", "sound"] = _setting(
+        "What decides once a vocabulary was learned: all that is known of the library (library), or the sound alone "
+        "and the shipped vocabulary (sound).",
+        "library",
+    )
     max_genres: int = _setting("Maximum number of genres per file.", 1, low=1, high=10)
     changed: Literal["respect", "ignore"] = _setting(
         "If another program removed or changed a genre that this one wrote: respect that and never write there again, "

@@ -5,16 +5,34 @@ The reading half of the engine: nothing is written except the analysis cache.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from genrify_tagger.analysis import Analysis, Shortfall
 from genrify_tagger.decision import Decision, decide, decide_in_tree, song_features
 from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
 from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.library_evidence import Evidence, SongOrigin, decide_with_library
 from genrify_tagger.pipeline.session import Session
+from genrify_tagger.song_groups import album_key, artist_key
 from genrify_tagger.store import FileRecord, as_stored
 
-Titles = tuple[str, str, str]  # title, artist and album
+
+@dataclass(frozen=True)
+class Titles:
+    """Title, artist and album, "" if absent, and the keys that the songs of an artist or album share."""
+
+    title: str
+    artist: str
+    album: str
+    artist_key: str = ""
+    album_key: str = ""
+
+
+def titles_from_tags(tags: Mapping[str, str], path: str) -> Titles:
+    """Return the titles in tags with the names that `audio.read_titles` gives them."""
+    title, artist, album = (tags.get(name, "") for name in ("title", "artist", "album"))
+    return Titles(title, artist, album, artist_key(tags), album_key(tags, path))
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,7 @@ class AnalysedFile:
     analysis: Analysis
     cached: bool
     decision: Decision
+    evidence: Evidence = field(default_factory=dict)
 
 
 def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Titles | None:
@@ -46,8 +65,9 @@ def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | 
     InterruptedScanError
         If the run was stopped meanwhile.
     """
-    if record is not None and record.stat == stat and record.title is not None:
-        return record.title, record.artist or "", record.album or ""
+    if record is not None and record.stat == stat and record.title is not None and record.artist_key is not None:
+        known = (record.title, record.artist, record.album, record.artist_key, record.album_key)
+        return Titles(*(value or "" for value in known))
     try:
         found = session.workers.read_titles(path)
     except InterruptedScanError:
@@ -56,7 +76,7 @@ def titles_of(session: Session, path: str, stat: FileStat, record: FileRecord | 
         return None
     except GenrifyError:
         found = {}
-    return found.get("title", ""), found.get("artist", ""), found.get("album", "")
+    return titles_from_tags(found, path)
 
 
 def identify(session: Session, path: str, stat: FileStat, record: FileRecord | None) -> Identity:
@@ -73,7 +93,13 @@ def exceeds_max_length(session: Session, identity: Identity) -> bool:
 
 
 def analyse_file(
-    session: Session, path: str, identity: Identity, *, again: bool = False, remember: bool = True
+    session: Session,
+    path: str,
+    identity: Identity,
+    titles: Titles | None = None,
+    *,
+    again: bool = False,
+    remember: bool = True,
 ) -> AnalysedFile:
     """Return a song's analysis and its decided genres.
 
@@ -82,6 +108,8 @@ def analyse_file(
     session : Session
     path : str
     identity : Identity
+    titles : Titles or None
+        Of the file; they matter only to a vocabulary learned from the library.
     again : bool
         Analyse it even if the store already has an analysis.
     remember : bool
@@ -89,11 +117,16 @@ def analyse_file(
     """
     model, front_end = session.sidecar.analyses, session.front_end
     stored = None if again else session.store.find_analysis(identity.audio_key, model, front_end)
-    if stored is not None and stored.spread is None and session.tree_head is not None:
+    needs_spread = session.tree_head is not None or session.learned is not None
+    if stored is not None and stored.spread is None and needs_spread:
         stored = None  # an earlier version stored it without what the tree needs
     analysis = stored or as_stored(session.workers.analyse(path, duration=identity.duration))
     if stored is None and remember:
         session.store.save_analysis(identity.audio_key, model, front_end, analysis)
+    if session.learned is not None:
+        origin = SongOrigin(identity.audio_key, titles.artist_key, titles.album_key) if titles else None
+        decision, evidence = decide_with_library(session, session.learned, analysis, origin)
+        return AnalysedFile(analysis, stored is not None, decision, evidence)
     return AnalysedFile(analysis, stored is not None, _decide(session, analysis))
 
 
@@ -105,14 +138,14 @@ def _decide(session: Session, analysis: Analysis) -> Decision:
             song_features(analysis.embedding, analysis.spread, analysis.tags),
             analysis.levels,
             session.tree_head,
-            session.vocabulary,
+            session.sound_vocabulary,
             min_confidence=tagging.min_confidence,
             level=tagging.tree_level,
         )
     return decide(
         analysis.outputs,
         analysis.levels,
-        session.vocabulary,
+        session.sound_vocabulary,
         min_confidence=tagging.min_confidence,
         max_genres=tagging.max_genres,
     )

@@ -145,7 +145,8 @@ class _FileRun:
             return replace(skipped, duration=self.identity.duration), task.stat
         if self.writer.remembers:
             _ = self.titles  # now, because an interrupt must not come between the write and storing the outcome
-        analysed = analyse_file(self.session, task.path, self.identity, again=self.options.reanalyse)
+        titles = self.titles if self.session.learned is not None else None
+        analysed = analyse_file(self.session, task.path, self.identity, titles, again=self.options.reanalyse)
         result = self._decide(snapshot, present, analysed)
         return (result, task.stat) if result.status != "tagged" else self._write(snapshot, result)
 
@@ -194,6 +195,7 @@ class _FileRun:
             vocabulary=session.vocabulary.name,
             tree=session.tree_path(next(iter(decision.genres), None)),
             nodes=session.named_nodes(decision),
+            evidence=analysed.evidence,
             before=present,
             after=to_write.genres if to_write.status == "tagged" else present,
             cached=analysed.cached,

@@ -89,7 +89,7 @@ def remember_external(
         The suggestion.
     written : bool
         Whether its genre was written as suggested.
-    titles : tuple of str or None
+    titles : Titles or None
         Title, artist and album, if the other program knows them.
     """
     target = real_path(path)

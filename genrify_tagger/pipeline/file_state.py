@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from genrify_tagger.files import FileStat
@@ -16,7 +17,7 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
         return False
     if record.status == "failed":
         return has_failed_before(session, record, stat, options)
-    if record.title is None:
+    if record.title is None or record.artist_key is None:
         return False  # recorded by a version or an entry point that did not read titles
     if record.settings_key == session.settings_key:
         return record.model == session.sidecar.id or record.status != "unsure"
@@ -44,7 +45,7 @@ def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat
         The file's fingerprint; None if the next scan should retry it.
     """
     result, identity = outcome.result, outcome.identity
-    title, artist, album = outcome.titles or (None, None, None)
+    titles = {} if outcome.titles is None else asdict(outcome.titles)
     return FileRecord(
         path=target,
         stat=stat,
@@ -63,7 +64,5 @@ def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat
         duration=result.duration,
         container=identity.container if identity else None,
         seen_at=datetime.now(UTC),
-        title=title,
-        artist=artist,
-        album=album,
+        **titles,
     )

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import real_path
-from genrify_tagger.genre_rules import Tree
-from genrify_tagger.genre_spelling import GenreSpelling, UnifiedGenre, UnifiedNames, genre_spelling, spelling, unify
-from genrify_tagger.pipeline.genre_files import shipped_tree
+from genrify_tagger.genre_spelling import GenreSpelling, UnifiedGenre, UnifiedNames, spelling, unify
 from genrify_tagger.pipeline.journalled_write import (
     TIDY,
     check_writable,
@@ -30,27 +28,10 @@ _LEFT_ALONE = {
 }
 
 
-def spelling_rules(session: Session) -> GenreSpelling:
-    """Return which words mean the same, by the settings and the names that the program writes."""
-    genres, files = session.settings.genres, session.genre_files
-    written = [session.written_name(label) for label in session.sidecar.labels()]
-    return genre_spelling(
-        {**tags.id3_numbers(), **genres.aliases},
-        known=written,
-        ignored=(*genres.ignore, *session.settings.tagging.treat_as_missing),
-        own=files.whitelist | set(files.tree),
-    )
-
-
-def genre_tree_of(session: Session) -> Tree:
-    """Return the user's genre tree, or the shipped one."""
-    return session.genre_files.tree or shipped_tree()
-
-
 def library_genres(session: Session, rules: GenreSpelling | None = None) -> list[UnifiedGenre]:
     """Return the genres in the library's files, most frequent first."""
     counts = {word: files for word, files in session.store.overview().genres.items() if spelling(word)}
-    return unify(counts, rules or spelling_rules(session))
+    return unify(counts, rules or session.genre_spelling)
 
 
 def tidy_genres(

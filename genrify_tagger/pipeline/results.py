@@ -41,6 +41,8 @@ class Result:
         Names in the genre tree from the top genre to the one decided on; empty if unsure or without a tree.
     nodes : tuple of (str, float) pairs
         In a genre tree: written names of the likeliest top genre and its likeliest child, with the confidence in each.
+    evidence : mapping
+        With a vocabulary learned from the library: why; see `pipeline.library_evidence`.
     before, after : tuple of str
         The genres in the file before and after (in a dry run: as they would be).
     cached : bool
@@ -65,6 +67,7 @@ class Result:
     vocabulary: str = ""
     tree: tuple[str, ...] = ()
     nodes: tuple[tuple[str, float], ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     cached: bool = False
@@ -102,6 +105,7 @@ class Result:
             "model": self.model,
             "error": self.error,
             "tree": list(self.tree),
+            **({"evidence": dict(self.evidence)} if self.evidence else {}),
         }
 
 

@@ -8,21 +8,28 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
 from genrify_tagger import store as stores
+from genrify_tagger import tags
 from genrify_tagger.classifier import Sidecar, Vocabulary, load_sidecar
 from genrify_tagger.config import AnalysisSettings, GenreSettings, Settings, declared
 from genrify_tagger.decision import Decision, likeliest
+from genrify_tagger.decision.evidence import coarse_columns
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.genre_rules import GenreRules
+from genrify_tagger.genre_rules import GenreRules, Tree
+from genrify_tagger.genre_spelling import GenreSpelling, genre_spelling, spelling
 from genrify_tagger.genre_tree import TreeHead, load_tree_head
-from genrify_tagger.pipeline.genre_files import GenreFiles, read_genre_files
+from genrify_tagger.learned_vocabulary import LearnedVocabulary, learned_vocabulary
+from genrify_tagger.pipeline.genre_files import GenreFiles, read_genre_files, shipped_tree
 from genrify_tagger.pipeline.label_names import unknown_names, written_names
 from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.reconcile import reconcile
-from genrify_tagger.store import Store
+from genrify_tagger.store import Store, StoredVocabulary
 from genrify_tagger.system_limits import available_processors
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
@@ -62,9 +69,51 @@ class Session:
         return MoveTracker(self.store)
 
     @cached_property
+    def learned(self) -> LearnedVocabulary | None:
+        """The learned vocabulary that decides; None if there is none, or another one is asked for."""
+        stored = self._stored_vocabulary
+        if stored is None:
+            return None
+        learned = learned_vocabulary(stored.content)
+        if (learned.model, learned.front_end) == (self.sidecar.analyses, self.front_end) and self.leaf_head is not None:
+            return learned
+        log.warning(
+            "vocabulary %s fits another model's analyses; scan, then `genrify-tag learn` renews it", stored.name
+        )
+        return None
+
+    @cached_property
+    def _stored_vocabulary(self) -> StoredVocabulary | None:
+        wanted = self.settings.analysis.vocabulary
+        if self.settings.tagging.evidence == "sound":
+            return None
+        if wanted == AnalysisSettings().vocabulary:
+            return self.store.vocabulary_in_use()
+        if wanted in self.sidecar.vocabularies:
+            return None
+        return next((known for known in self.store.vocabularies() if known.name == wanted), None)
+
+    @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The labels to decide by; a model with a single vocabulary needs no setting."""
+        """The labels to decide by: those learned from the library, if there are any, or the model's."""
+        if self.learned is None or self._stored_vocabulary is None:
+            return self.sound_vocabulary
+        names = {genre: genre for genre in self.learned.genres}
+        return replace(
+            self.sound_vocabulary,
+            name=self._stored_vocabulary.name,
+            labels=self.learned.genres,
+            names=names,
+            min_confidence=float(self.learned.thresholds[0]),
+            tree=None,
+        )
+
+    @cached_property
+    def sound_vocabulary(self) -> Vocabulary:
+        """The vocabulary of the model that the settings name; a model with a single one needs no setting."""
         wanted, vocabularies = self.settings.analysis.vocabulary, self.sidecar.vocabularies
+        if self._stored_vocabulary is not None and wanted not in vocabularies:
+            wanted = AnalysisSettings().vocabulary
         if wanted == AnalysisSettings().vocabulary and len(vocabularies) == 1:
             return next(iter(vocabularies.values()))
         if wanted not in vocabularies:
@@ -76,10 +125,36 @@ class Session:
     @cached_property
     def tree_head(self) -> TreeHead | None:
         """The head of the genre tree, if the vocabulary is one."""
-        files = self.vocabulary.tree
+        files = self.sound_vocabulary.tree
         if files is None:
             return None
-        return load_tree_head(**files.files(), names=self.vocabulary.names)
+        return load_tree_head(**files.files(), names=self.sound_vocabulary.names)
+
+    @cached_property
+    def tree_vocabulary(self) -> Vocabulary | None:
+        """The model's genre tree, whatever vocabulary is chosen; None if it has none."""
+        return next((known for known in self.sidecar.vocabularies.values() if known.tree is not None), None)
+
+    @cached_property
+    def leaf_head(self) -> TreeHead | None:
+        """The head of the model's genre tree, from which learning starts."""
+        vocabulary = self.tree_vocabulary
+        if vocabulary is None or vocabulary.tree is None:
+            return None
+        return load_tree_head(**vocabulary.tree.files(), names=vocabulary.names)
+
+    @cached_property
+    def learned_columns(self) -> dict[str, int]:
+        """The column of each learned genre, by what is the same for all words for it."""
+        words = {} if self.learned is None else self.learned.words()
+        genres = () if self.learned is None else self.learned.genres
+        return {self.genre_spelling.key(word): genres.index(genre) for word, genre in words.items()}
+
+    @cached_property
+    def coarse_columns(self) -> npt.NDArray[np.int64]:
+        """Which features the coarse head of a learned vocabulary is fed."""
+        assert self.leaf_head is not None
+        return coarse_columns(self.sidecar.embedding_size, len(self.sidecar.tags), len(self.leaf_head.leaves))
 
     @cached_property
     def _tree_paths(self) -> dict[str, tuple[str, ...]]:
@@ -93,6 +168,9 @@ class Session:
 
     def tree_path(self, label: str | None) -> tuple[str, ...]:
         """Return the written names from the top genre to a label; none without a tree or a label."""
+        if self.learned is not None and label is not None:
+            above = self.genre_tree.get(spelling(label), ())[:-1]
+            return (*(name.title() if name.islower() else name for name in above), label)
         return self._tree_paths.get(label or "", ())
 
     def written_path(self, label: str) -> str:
@@ -139,6 +217,8 @@ class Session:
             values.append((tagging.incomplete,))
         if tagging.tree_level != "leaf":
             values.append((tagging.tree_level,))
+        if self.learned is not None:
+            values.append(("learned", self.learned.id))
         if self.settings.genres != GenreSettings():
             genres = self.settings.genres
             values.append((sorted(genres.aliases.items()), sorted(self.genre_files.whitelist)))
@@ -149,6 +229,22 @@ class Session:
     def genre_files(self) -> GenreFiles:
         """The user's whitelist and genre tree."""
         return read_genre_files(self.settings.genres)
+
+    @cached_property
+    def genre_tree(self) -> Tree:
+        """The user's genre tree, or the shipped one."""
+        return self.genre_files.tree or shipped_tree()
+
+    @cached_property
+    def genre_spelling(self) -> GenreSpelling:
+        """Which words mean the same genre, by the settings and the names that the program writes."""
+        genres, files = self.settings.genres, self.genre_files
+        return genre_spelling(
+            {**tags.id3_numbers(), **genres.aliases},
+            known=[self.written_name(label) for label in self.sidecar.labels()],
+            ignored=(*genres.ignore, *self.settings.tagging.treat_as_missing),
+            own=files.whitelist | set(files.tree),
+        )
 
     def names_to_write(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Return the names to write for labels, best first: those on the whitelist, or the nearest wider ones."""
@@ -214,7 +310,7 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         )
         with workers:
             session = Session(settings, store, workers, sidecar)
-            _ = session.tree_head, session.genre_files
+            _ = session.tree_head, session.genre_files, session.vocabulary
             yield session
 
 

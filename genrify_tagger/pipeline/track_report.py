@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from genrify_tagger import tags
 from genrify_tagger.analysis import SILENCE, Analysis
 from genrify_tagger.decision import Decision
 from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat, real_path
-from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify
+from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify, titles_of
+from genrify_tagger.pipeline.library_evidence import Evidence
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord, FileRecord
 from genrify_tagger.tags import Snapshot
@@ -41,6 +42,8 @@ class TrackReport:
         The record of the last scan.
     changes : tuple of ChangeRecord
         The journal's entries, newest first.
+    evidence : mapping
+        With a vocabulary learned from the library: why; see `library_evidence`.
     """
 
     path: str
@@ -52,6 +55,7 @@ class TrackReport:
     timeline: tuple[tuple[str | None, float], ...]
     record: FileRecord | None = None
     changes: tuple[ChangeRecord, ...] = ()
+    evidence: Evidence = field(default_factory=dict)
 
 
 def inspect_file(session: Session, path: str) -> TrackReport:
@@ -94,8 +98,10 @@ def _report(
     record: FileRecord | None = None,
     remember: bool = True,
 ) -> TrackReport:
-    identity = identify(session, path, file_stat(path), record)
-    analysed = analyse_file(session, path, identity, remember=remember)
+    stat = file_stat(path)
+    identity = identify(session, path, stat, record)
+    titles = None if session.learned is None else titles_of(session, path, stat, record)
+    analysed = analyse_file(session, path, identity, titles, remember=remember)
     return TrackReport(
         path=path,
         snapshot=snapshot,
@@ -103,6 +109,7 @@ def _report(
         analysis=analysed.analysis,
         cached=analysed.cached,
         decision=analysed.decision,
+        evidence=analysed.evidence,
         timeline=_timeline(session, analysed.analysis),
         record=record,
     )
@@ -110,8 +117,8 @@ def _report(
 
 def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str | None, float], ...]:
     """Return the likeliest label of each segment on its own, with its score; None and 0 for a silent one."""
-    activations = analysis.outputs[session.vocabulary.output]
-    labels = session.vocabulary.labels
+    activations = analysis.outputs[session.sound_vocabulary.output]
+    labels = session.sound_vocabulary.labels
     return tuple(
         (labels[row.argmax()], float(row.max())) if level > SILENCE else (None, 0.0)
         for row, level in zip(activations, analysis.levels, strict=True)

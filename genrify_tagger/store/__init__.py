@@ -11,7 +11,7 @@ from types import TracebackType
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.store.advisory_lock import advisory_lock
-from genrify_tagger.store.analyses import Analyses, as_stored
+from genrify_tagger.store.analyses import Analyses, StoredSound, as_stored
 from genrify_tagger.store.browse import (
     NO_GENRE,
     ORDERS,
@@ -24,10 +24,20 @@ from genrify_tagger.store.connect import create_folder, database_file, parse_url
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
-from genrify_tagger.store.records import MISSING, ChangeRecord, FileRecord, ObservedTag, RunRecord, Sighting, utc_now
+from genrify_tagger.store.records import (
+    MISSING,
+    ChangeRecord,
+    FileRecord,
+    GenreRow,
+    ObservedTag,
+    RunRecord,
+    Sighting,
+    utc_now,
+)
 from genrify_tagger.store.relocations import Location, Move, Moves
 from genrify_tagger.store.runs import INTERRUPTED, RUNNING, Runs
 from genrify_tagger.store.statistics import BINS, Overview, RunKind, Statistics
+from genrify_tagger.store.vocabularies import StoredVocabulary, Vocabularies
 
 __all__ = [
     "BINS",
@@ -41,6 +51,7 @@ __all__ = [
     "RUNNING",
     "ChangeRecord",
     "FileRecord",
+    "GenreRow",
     "Location",
     "Move",
     "ObservedTag",
@@ -51,6 +62,8 @@ __all__ = [
     "RunRecord",
     "Sighting",
     "Store",
+    "StoredSound",
+    "StoredVocabulary",
     "TrackFilter",
     "advisory_lock",
     "as_stored",
@@ -61,7 +74,7 @@ __all__ = [
 ]
 
 
-class Store(Browse, Statistics, Analyses, Runs, Journal, Moves, Maintenance):
+class Store(Browse, Statistics, Analyses, Runs, Journal, Moves, Vocabularies, Maintenance):
     """An open database, from `open_store`; leaving the `with` block closes it."""
 
     def __enter__(self) -> Store:

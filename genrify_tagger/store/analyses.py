@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import RowMapping, Select, select, tuple_
+from sqlalchemy import RowMapping, Select, bindparam, select, tuple_
 
 from genrify_tagger.analysis import Analysis, FloatArray
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.sql import PAGE, upsert
+from genrify_tagger.store.sql import PAGE, in_batches, upsert
 from genrify_tagger.store.tables import ANALYSES
 
 SINGLE, HALF = np.dtype("<f4"), np.dtype("<f2")
@@ -34,6 +34,25 @@ def as_stored(analysis: Analysis) -> Analysis:
         embedding=_array(_packed(analysis.embedding, HALF), HALF),
         spread=None if analysis.spread is None else _array(_packed(analysis.spread, HALF), HALF),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StoredSound:
+    """What is stored of a song's sound as a whole: mean embedding, its spread over the segments, mean tags."""
+
+    audio_key: str
+    embedding: FloatArray
+    spread: FloatArray
+    tags: FloatArray
+
+
+# built once: that takes longer than to run it
+_SOUNDS = (
+    select(KEY.audio_key, KEY.embedding, KEY.spread, KEY.tags)
+    .where(KEY.model == bindparam("model"), KEY.front_end == bindparam("front_end"), KEY.spread.is_not(None))
+    .where(KEY.audio_key.in_(bindparam("keys", expanding=True)))
+    .order_by(KEY.audio_key)
+)
 
 
 class Analyses(Database):
@@ -64,6 +83,20 @@ class Analyses(Database):
                 yield audio_key, _array(data, HALF)
             last = page[-1][:2]
             page = self._page(query.where(tuple_(*place) > tuple_(*last)))
+
+    def sounds(self, model: str, front_end: str, keys: Iterable[str] | None = None) -> Iterator[StoredSound]:
+        """Stream the sounds of songs, all or some; those stored without a spread are left out."""
+        place = {"model": model, "front_end": front_end}
+        for batch in in_batches(self._audio_keys(model, front_end) if keys is None else keys):
+            with self.read() as connection:
+                rows = connection.execute(_SOUNDS, {**place, "keys": batch}).all()
+            for audio_key, *arrays in rows:
+                yield StoredSound(audio_key, *(_array(data, HALF) for data in arrays))
+
+    def _audio_keys(self, model: str, front_end: str) -> list[str]:
+        with self.read() as connection:
+            query = select(KEY.audio_key).where(KEY.model == model, KEY.front_end == front_end)
+            return list(connection.execute(query.order_by(KEY.audio_key)).scalars())
 
     def _page(self, query: Select[Any]) -> list[tuple[str, str, bytes]]:
         with self.read() as connection:

@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, select, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true, update
 
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.records import MISSING, FileRecord, Sighting, utc_now
+from genrify_tagger.store.records import MISSING, FileRecord, GenreRow, Sighting, utc_now
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 from genrify_tagger.store.tables import FILES
 
 PRESENT = FILES.c.missing_since.is_(None)
-SIGHTING = (FILES.c.stat, FILES.c.status, FILES.c.model, FILES.c.settings_key, FILES.c.missing_since, FILES.c.title)
+SIGHTING = (
+    FILES.c.stat,
+    FILES.c.status,
+    FILES.c.model,
+    FILES.c.settings_key,
+    FILES.c.missing_since,
+    FILES.c.title,
+    FILES.c.artist_key,
+)
 COLUMNS = FILES.columns.keys()
 STATUS = case((PRESENT, FILES.c.status), else_=MISSING)
+
+
+# built once: that takes longer than to run it
+_OF_COMPANY = (
+    select(*(FILES.c[name] for name in GenreRow.__dataclass_fields__))
+    .where(
+        PRESENT,
+        or_(
+            and_(FILES.c.artist_key == bindparam("artist"), FILES.c.artist_key != ""),
+            and_(FILES.c.album_key == bindparam("album"), FILES.c.album_key != ""),
+        ),
+    )
+    .order_by(FILES.c.path)
+    .limit(bindparam("most"))
+)
 
 
 class Files(Database):
@@ -74,6 +97,25 @@ class Files(Database):
         with self.read() as connection:
             query = select(func.count()).select_from(FILES).where(_within(folder), PRESENT)
             return int(connection.execute(query).scalar_one())
+
+    def genre_rows(self) -> Iterator[GenreRow]:
+        """Stream what all files say of their genre, in order of their paths."""
+        columns = [FILES.c[name] for name in GenreRow.__dataclass_fields__]
+        place: ColumnElement[bool] = true()
+        while True:
+            query = select(*columns).where(PRESENT, place).order_by(FILES.c.path).limit(PAGE)
+            with self.read() as connection:
+                rows = [GenreRow(*row) for row in connection.execute(query)]
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            place = FILES.c.path > rows[-1].path
+
+    def genre_rows_of(self, artist_key: str, album_key: str, *, limit: int) -> list[GenreRow]:
+        """Return what files of an artist or of an album say of their genre, in order of their paths; "" is none."""
+        with self.read() as connection:
+            found = connection.execute(_OF_COMPANY, {"artist": artist_key, "album": album_key, "most": limit})
+            return [GenreRow(*row) for row in found]
 
     def counts(self, folder: str | None = None) -> dict[str, int]:
         """Return the number of files by status, below a folder or in total, missing ones as "missing"."""

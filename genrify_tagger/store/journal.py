@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
 
@@ -180,6 +180,17 @@ class Journal(Database):
         if under is not None:
             conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
         yield from self._newest_first(*conditions, limit=limit)
+
+    def written_genres(self, field: str, *, but_not: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return the genres that the last finished change of each path wrote, if it is of no origin in `but_not`."""
+        newest = (
+            select(func.max(ID)).where(CHANGES.c.state == DONE, CHANGES.c.field == field, CHANGES.c.origin != "tidy")
+        ).group_by(CHANGES.c.path)
+        query = select(CHANGES.c.path, CHANGES.c.after_genres).where(
+            ID.in_(newest), CHANGES.c.origin.not_in(sorted(but_not))
+        )
+        with self.read() as connection:
+            return {path: genres or () for path, genres in connection.execute(query)}
 
     def change_counts_by_run(self) -> dict[int, tuple[int, int]]:
         """Return, by run, the number of its done changes, and how many of these were undone."""

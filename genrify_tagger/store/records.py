@@ -46,6 +46,8 @@ class FileRecord:
         When the file was found missing; None while it exists.
     title, artist, album : str or None
         From the file's tags, "" if absent; None if never read.
+    artist_key, album_key : str or None
+        Equal for the songs of an artist or album, "" if there is none; None if never read.
     """
 
     path: str
@@ -69,6 +71,8 @@ class FileRecord:
     title: str | None = None
     artist: str | None = None
     album: str | None = None
+    artist_key: str | None = None
+    album_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,20 @@ class Sighting:
     settings_key: str | None
     missing_since: datetime | None
     title: str | None
+    artist_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GenreRow:
+    """The columns of a `FileRecord` that tell a file's genre, whose it is, and to which songs the song belongs."""
+
+    path: str
+    audio_key: str | None
+    status: str
+    reason: str | None
+    after: tuple[str, ...]
+    artist_key: str | None
+    album_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The tables: files, analyses, runs and the journal of changes."""
+"""The tables: files, analyses, runs, the journal of changes, learned vocabularies."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ class File(Base):
     title: Mapped[str | None] = mapped_column(PlainText)
     artist: Mapped[str | None] = mapped_column(PlainText)
     album: Mapped[str | None] = mapped_column(PlainText)
+    artist_key: Mapped[str | None] = mapped_column(PlainText, index=True)
+    album_key: Mapped[str | None] = mapped_column(PlainText, index=True)
 
 
 class StoredAnalysis(Base):
@@ -133,6 +135,17 @@ class Mount(Base):
     point: Mapped[str] = mapped_column(PathType, primary_key=True)
 
 
+class StoredVocabularyRow(Base):
+    """A vocabulary learned from the library, as bytes."""
+
+    __tablename__ = "vocabularies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    in_use: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 def _table(model: type[Base]) -> Table:
     table = model.__table__
     assert isinstance(table, Table)
@@ -145,3 +158,4 @@ ANALYSES = _table(StoredAnalysis)
 RUNS = _table(Run)
 CHANGES = _table(Change)
 MOUNTS = _table(Mount)
+VOCABULARIES = _table(StoredVocabularyRow)

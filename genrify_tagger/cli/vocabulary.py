@@ -1,0 +1,202 @@
+"""`genrify-tag vocabulary`: list, show, use, delete, export and import what was learned."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genrify_tagger.cli.context import CliContext, common_options
+from genrify_tagger.cli.lazy_group import Group
+from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line
+from genrify_tagger.errors import ConfigError, GenrifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from genrify_tagger.store import Store, StoredVocabulary
+
+
+@click.group(cls=Group)
+def command() -> None:
+    """List, use, delete or share learned vocabularies.
+
+    \b
+    Examples:
+      genrify-tag vocabulary list
+      genrify-tag vocabulary export mine mine.genrify
+    """  # noqa: D301
+
+
+def _open_store(state: CliContext) -> AbstractContextManager[Store]:
+    from genrify_tagger.store import open_store
+
+    return open_store(state.settings().database.url, create=False)
+
+
+def _find(store: Store, name: str) -> StoredVocabulary:
+    known = {vocabulary.name: vocabulary for vocabulary in store.vocabularies()}
+    if name not in known:
+        names = ", ".join(known) or "none yet; `genrify-tag learn` makes one"
+        raise GenrifyError(f"there is no vocabulary {name!r}", hint=f"the learned ones: {names}")
+    return known[name]
+
+
+@command.command("list")
+@format_option("text", "json")
+@click.pass_obj
+@common_options
+def list_(state: CliContext, output_format: str) -> None:
+    """List the learned vocabularies.
+
+    \b
+    Example:
+      genrify-tag vocabulary list
+    """  # noqa: D301
+    with _open_store(state) as store:
+        found = store.vocabularies()
+    rows = [_summary(vocabulary) for vocabulary in found]
+    if output_format == "json":
+        write_json({"schema": 1, "vocabularies": rows})
+        return
+    if not rows:
+        write_line("None yet; `genrify-tag learn` makes one.")
+        return
+    cells = [
+        [row["name"], "yes" if row["in_use"] else "no", str(row["genres"]), f"{row['songs']:,}", row["learned"]]
+        for row in rows
+    ]
+    for line in table(["Name", "In use", "Genres", "Songs", "Learned"], cells, right={"Genres", "Songs"}):
+        write_line(line)
+
+
+def _summary(vocabulary: StoredVocabulary) -> dict[str, Any]:
+    from genrify_tagger.learned_vocabulary import learned_vocabulary
+
+    learned = learned_vocabulary(vocabulary.content)
+    return {
+        "name": vocabulary.name,
+        "in_use": vocabulary.in_use,
+        "genres": len(learned.genres),
+        "songs": learned.report.get("songs", 0),
+        "learned": local_time(vocabulary.created_at),
+    }
+
+
+@command.command()
+@click.argument("name")
+@format_option("text", "json")
+@click.pass_obj
+@common_options
+def show(state: CliContext, name: str, output_format: str) -> None:
+    """Show a vocabulary's genres and how well they are told.
+
+    \b
+    Example:
+      genrify-tag vocabulary show mine
+    """  # noqa: D301
+    from genrify_tagger.learned_vocabulary import learned_vocabulary
+
+    with _open_store(state) as store:
+        found = _find(store, name)
+    report = {**learned_vocabulary(found.content).report, "in_use": found.in_use}
+    if output_format == "json":
+        write_json(report)
+        return
+    for line in _report_lines(report):
+        write_line(line)
+
+
+def _report_lines(report: dict[str, Any]) -> Iterator[str]:
+    from genrify_tagger.cli.learn import genre_table
+
+    yield from genre_table(report["genres"])
+    yield "In use." if report["in_use"] else "Not in use."
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.option("--none", "disable", is_flag=True, help="Use the model's own vocabulary again.")
+@click.pass_obj
+@common_options
+def use(state: CliContext, name: str | None, disable: bool) -> None:
+    """Put a learned vocabulary to use, or with --none the model's own.
+
+    \b
+    Examples:
+      genrify-tag vocabulary use mine
+      genrify-tag vocabulary use --none
+    """  # noqa: D301
+    if (name is None) != disable:
+        raise click.UsageError("give the NAME of a vocabulary, or --none")
+    with _open_store(state) as store:
+        if name is not None:
+            _find(store, name)
+        store.use_vocabulary(name)
+
+
+@command.command()
+@click.argument("name")
+@click.pass_obj
+@common_options
+def delete(state: CliContext, name: str) -> None:
+    """Delete a learned vocabulary; genres that it decided stay in the files.
+
+    \b
+    Example:
+      genrify-tag vocabulary delete mine
+    """  # noqa: D301
+    with _open_store(state) as store:
+        _find(store, name)
+        store.delete_vocabulary(name)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.pass_obj
+@common_options
+def export(state: CliContext, name: str, file: str) -> None:
+    """Save a learned vocabulary to a file, which holds no path, title or artist.
+
+    \b
+    Example:
+      genrify-tag vocabulary export mine mine.genrify
+    """  # noqa: D301
+    with _open_store(state) as store:
+        content = _find(store, name).content
+    if os.path.lexists(file):
+        raise ConfigError("exists already", path=file, hint="choose another name")
+    try:
+        with open(file, "xb") as stream:
+            stream.write(content)
+    except OSError as error:
+        raise GenrifyError(f"cannot be written: {error.strerror}", path=file) from error
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--name", default="imported", show_default=True, help="Name of the vocabulary.")
+@click.pass_obj
+@common_options
+def import_(state: CliContext, file: str, name: str) -> None:
+    """Read a vocabulary that `export` saved; `use` puts it to use.
+
+    \b
+    Example:
+      genrify-tag vocabulary import mine.genrify --name anna
+    """  # noqa: D301
+    from genrify_tagger.learned_vocabulary import learned_vocabulary
+
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read()
+    except OSError as error:
+        raise GenrifyError(f"cannot be read: {error.strerror}", path=file) from error
+    learned_vocabulary(content, file)
+    with _open_store(state) as store:
+        if name in {known.name for known in store.vocabularies()}:
+            raise ConfigError(f"there is a vocabulary {name!r} already", hint="choose another one with --name")
+        store.save_vocabulary(name, content, in_use=False)

@@ -1,0 +1,79 @@
+"""Songs whose genre contradicts what the rest of the library says of them, the most surprising first.
+
+Each song is judged by heads that met neither it nor its artist, and by the genres of the other songs of its artist and
+album; nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genrify_tagger.decision.evidence import KNOWN, STRANGER, join_evidence
+from genrify_tagger.learn.held_out import Songs, has_tagged_company, held_out_evidence, tag_evidence
+from genrify_tagger.learn.learning import fit_regime
+from genrify_tagger.learn.library import read_library
+from genrify_tagger.pipeline import Session
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A file whose genre the rest of the library contradicts.
+
+    Attributes
+    ----------
+    path : str
+    genres : tuple of str
+        In the file.
+    expected : str
+        The likeliest genre.
+    log_odds : float
+        Natural logarithm of how many times likelier that is than the file's own.
+    """
+
+    path: str
+    genres: tuple[str, ...]
+    expected: str
+    log_odds: float
+
+
+def find_contradictions(session: Session, paths: Sequence[str] = ()) -> list[Contradiction]:
+    """Return all songs whose genre is not the likeliest, the most surprising first.
+
+    Parameters
+    ----------
+    session : Session
+    paths : sequence of str
+        Files and folders whose songs count; empty for all.
+
+    Raises
+    ------
+    GenrifyError
+        If the session's model has no genre tree.
+    """
+    library = read_library(session, paths)
+    if len(library.genres) < 2:
+        return []
+    odds, best = surprise(library.songs, session.settings.tagging.precision)
+    order = np.argsort(-odds, kind="stable")
+    return [
+        Contradiction(library.rows[n].path, library.rows[n].after, library.genres[int(best[n])], float(odds[n]))
+        for n in map(int, order)
+        if odds[n] > 0
+    ]
+
+
+def surprise(songs: Songs, precision: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log odds of the likeliest genre against each song's own, and which that is; 0 without a genre."""
+    evidence = held_out_evidence(songs, STRANGER)
+    sound, none = evidence[:-3], evidence[-3:]
+    strangers = fit_regime(songs, STRANGER, precision)
+    company = fit_regime(songs, KNOWN, precision, otherwise=strangers)
+    alone = join_evidence([*sound, *none], strangers.weights)
+    joined = join_evidence([*sound, *tag_evidence(songs)], company.weights)
+    found = np.where(has_tagged_company(songs)[:, np.newaxis], joined, alone)
+    own = np.where(songs.allowed, found, 0).max(axis=1)
+    odds = np.log(found.max(axis=1) + 1e-12) - np.log(own + 1e-12)
+    return np.where(songs.trained, odds, 0.0), found.argmax(axis=1)

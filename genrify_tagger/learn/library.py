@@ -1,0 +1,171 @@
+"""The library as material to learn from: its songs, whose genres can be learned, and why others cannot."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genrify_tagger.decision import leaf_probabilities, song_features
+from genrify_tagger.decision.evidence import evidence_features
+from genrify_tagger.errors import GenrifyError
+from genrify_tagger.files import is_inside, real_path
+from genrify_tagger.genre_spelling import UnifiedNames, fold_rare, unify
+from genrify_tagger.learn.discriminant import Ints
+from genrify_tagger.learn.held_out import Songs
+from genrify_tagger.pipeline import Session
+from genrify_tagger.pipeline.trusted_genres import teaching_weight, trusted_genres, written_by_program
+from genrify_tagger.song_groups import FOLDER, FOLDER_LIMIT
+from genrify_tagger.store import GenreRow
+
+MIN_SONGS, MIN_ARTISTS = 8, 3  # of a genre that can be learned
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Songs, and what their genres are called.
+
+    Attributes
+    ----------
+    songs : Songs
+    rows : sequence of GenreRow
+        The file of each song.
+    genres : tuple of str
+        Those that can be learned.
+    named : sequence of tuple of str
+        All genres of each song by one name each, also those that cannot be learned; empty if it has none to trust.
+    left_out : mapping of str to str
+        Genres that cannot be learned, and why.
+    folded : mapping of str to str
+        Wider genre by rare genre that counts as it.
+    """
+
+    songs: Songs
+    rows: Sequence[GenreRow]
+    genres: tuple[str, ...]
+    named: Sequence[tuple[str, ...]]
+    left_out: Mapping[str, str]
+    folded: Mapping[str, str]
+
+    @property
+    def untagged(self) -> Ints:
+        """Numbers of the songs that have no genre."""
+        return np.flatnonzero([row.status == "unsure" for row in self.rows])
+
+
+def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[str, str] | None = None) -> Library:
+    """Read all analysed songs, and which genres there are to learn.
+
+    Parameters
+    ----------
+    session : Session
+    paths : sequence of str
+        Files and folders whose songs teach; empty for all.
+    without : mapping of str to str
+        Genres to leave out, and why.
+
+    Raises
+    ------
+    GenrifyError
+        If the session's model has no genre tree.
+    """
+    if session.leaf_head is None:
+        raise GenrifyError("this model has no genre tree, from which learning starts", path=session.sidecar.path)
+    rows, features, leaves = _analysed_songs(session)
+    teaching = _genres_by_row(session, rows, paths)
+    named, folded = _one_name_each(session, teaching)
+    genres, left_out = _learnable(rows, named, dict(without or {}))
+    columns = {genre: column for column, genre in enumerate(genres)}
+    allowed = np.zeros((len(rows), len(genres)), bool)
+    first = np.full(len(rows), -1)
+    for number, words in enumerate(named):
+        known = [columns[word] for word in words if word in columns]
+        allowed[number, known] = True
+        first[number] = known[0] if known else -1
+    songs = Songs(
+        features=features,
+        coarse_columns=session.coarse_columns,
+        leaf_probabilities=leaves,
+        genres=first,
+        allowed=allowed,
+        judged=np.array([bool(words) for words in named]),
+        artists=_numbers([row.artist_key or "" for row in rows]),
+        albums=_numbers(_album_keys(rows)),
+        weights=np.array([teaching_weight(row) for row in rows]),
+    )
+    return Library(songs, rows, genres, named, left_out, folded)
+
+
+def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray]:
+    """Return the files of the songs that are analysed, one a song, with features and leaf probabilities."""
+    by_key: dict[str, GenreRow] = {}
+    for row in session.store.genre_rows():
+        if row.audio_key is not None and (row.audio_key not in by_key or by_key[row.audio_key].status != "kept"):
+            by_key[row.audio_key] = row
+    assert session.leaf_head is not None
+    rows, features, leaves = [], [], []
+    for sound in session.store.sounds(session.sidecar.analyses, session.front_end):
+        if sound.audio_key in by_key:
+            plain = song_features(sound.embedding, sound.spread, sound.tags)
+            probabilities = leaf_probabilities(plain, session.leaf_head)
+            rows.append(by_key[sound.audio_key])
+            features.append(evidence_features(plain, probabilities).astype(np.float32))
+            leaves.append(probabilities)
+    if not rows:
+        return [], np.zeros((0, 0), np.float32), np.zeros((0, 0))
+    return rows, np.stack(features), np.stack(leaves)
+
+
+def _genres_by_row(session: Session, rows: Sequence[GenreRow], paths: Sequence[str]) -> list[tuple[str, ...]]:
+    tagging = session.settings.tagging
+    written = written_by_program(session.store, tagging.field)
+    inside = [real_path(path) for path in paths]
+    return [
+        trusted_genres(row, tagging.treat_as_missing, written) if not inside or is_inside(row.path, inside) else ()
+        for row in rows
+    ]
+
+
+def _one_name_each(
+    session: Session, genres: Sequence[tuple[str, ...]]
+) -> tuple[list[tuple[str, ...]], Mapping[str, str]]:
+    """Return each song's genres by one name a genre, rare ones folded; and which genre folds into which."""
+    rules = session.genre_spelling
+    names = UnifiedNames(unify(Counter(word for words in genres for word in words), rules), rules)
+    unified = [names(words) for words in genres]
+    counts = Counter(word for words in unified for word in words[:1])
+    folded = fold_rare(counts, session.genre_tree, MIN_SONGS)
+    return [tuple(dict.fromkeys(folded.get(word, word) for word in words)) for words in unified], folded
+
+
+def _learnable(
+    rows: Sequence[GenreRow], named: Sequence[tuple[str, ...]], left_out: dict[str, str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the genres with enough songs and artists, and why others are left out."""
+    songs: Counter[str] = Counter()
+    artists: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row, words in zip(rows, named, strict=True):
+        if words and words[0] not in left_out:
+            songs[words[0]] += 1
+            artists[words[0]][row.artist_key or row.album_key or row.path] += 1
+    for genre, number in songs.items():
+        _, most = artists[genre].most_common(1)[0]
+        if number < MIN_SONGS:
+            left_out[genre] = f"{number} of the {MIN_SONGS} songs that are needed"
+        elif len(artists[genre]) < MIN_ARTISTS or most > 0.8 * number:
+            left_out[genre] = "one artist makes up most of it"
+    return tuple(sorted(genre for genre in songs if genre not in left_out)), left_out
+
+
+def _album_keys(rows: Sequence[GenreRow]) -> list[str]:
+    sizes = Counter(row.album_key for row in rows)
+    keys = [row.album_key or "" for row in rows]
+    return ["" if key.startswith(FOLDER) and sizes[key] > FOLDER_LIMIT else key for key in keys]
+
+
+def _numbers(keys: Sequence[str]) -> Ints:
+    """Return a number for each key, -1 for ""."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(key for key in keys if key))}
+    return np.array([numbers.get(key, -1) for key in keys], np.int64)

@@ -1,0 +1,154 @@
+"""What the library says of a song: the genres and the sound of the other songs of its artist and album."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrify_tagger.analysis import SILENCE, Analysis
+from genrify_tagger.decision import SILENT, Decision, leaf_probabilities, song_features
+from genrify_tagger.decision.evidence import Company, decide_by_evidence, evidence_features
+from genrify_tagger.learned_vocabulary import LearnedVocabulary
+from genrify_tagger.pipeline.session import Session
+from genrify_tagger.pipeline.trusted_genres import teaching_weight, trusted_genres
+from genrify_tagger.song_groups import FOLDER, FOLDER_LIMIT
+from genrify_tagger.store import GenreRow, StoredSound
+
+Array = npt.NDArray[np.float64]
+Evidence = Mapping[str, Sequence[Mapping[str, Any]]]
+
+_MOST_ROWS = 500  # songs of an artist that are asked for their genre
+_MOST_SOUNDS = 24  # of these, whose sound counts
+_SHOWN = 3  # genres of each kind of evidence
+
+
+@dataclass(frozen=True)
+class SongOrigin:
+    """What tells which songs belong with one: its audio key, and the keys of its artist and album."""
+
+    audio_key: str
+    artist_key: str
+    album_key: str
+
+
+def decide_with_library(
+    session: Session, learned: LearnedVocabulary, analysis: Analysis, origin: SongOrigin | None
+) -> tuple[Decision, Evidence]:
+    """Decide a song's genre by all that is known, and say what that is.
+
+    Parameters
+    ----------
+    session : Session
+    learned : LearnedVocabulary
+    analysis : Analysis
+        Of the song.
+    origin : SongOrigin or None
+        None if it is not known which songs belong with it.
+
+    Returns
+    -------
+    decision : Decision
+    evidence : mapping of str to sequence of mapping
+        "sound", "learned": the likeliest genres with their scores; "artist", "album": genres with numbers of songs.
+    """
+    if not (np.asarray(analysis.levels) > SILENCE).any():
+        return Decision((), 0.0, dict.fromkeys(learned.genres, 0.0), SILENT), {}
+    assert analysis.spread is not None
+    origin = origin or SongOrigin("", "", "")
+    rows = _others(session, origin)
+    sounds = _sounds(session, rows)
+    own = StoredSound(origin.audio_key, analysis.embedding, analysis.spread, analysis.tags)
+    features, leaves = _sound_features(session, [own, *sounds.values()])
+    place = {key: number for number, key in enumerate(sounds, start=1)}
+    artist, album = (
+        _company(session, learned, [row for row in rows if key and getattr(row, name) == key], place)
+        for name, key in (("artist_key", origin.artist_key), ("album_key", origin.album_key))
+    )
+    joined = decide_by_evidence(
+        features,
+        leaves,
+        artist,
+        album,
+        learned,
+        session.coarse_columns,
+        min_confidence=session.settings.tagging.min_confidence,
+    )
+    return joined.decision, _explained(joined.scores, learned.genres)
+
+
+def _others(session: Session, origin: SongOrigin) -> list[GenreRow]:
+    """Return the files of other songs of the artist and album, one a song."""
+    if not origin.artist_key and not origin.album_key:
+        return []
+    found: dict[str, GenreRow] = {}
+    rows = session.store.genre_rows_of(origin.artist_key, origin.album_key, limit=_MOST_ROWS)
+    is_crowd = origin.album_key.startswith(FOLDER) and len(rows) > FOLDER_LIMIT
+    for row in rows:
+        known = row.audio_key is not None and row.audio_key != origin.audio_key
+        if known and not (is_crowd and row.album_key == origin.album_key):
+            kept = found.get(str(row.audio_key))
+            if kept is None or kept.status != "kept":
+                found[str(row.audio_key)] = row
+    return [*found.values()]
+
+
+def _sounds(session: Session, rows: Sequence[GenreRow]) -> dict[str, StoredSound]:
+    """Return the stored sounds of some songs by their audio keys."""
+    keys = [str(row.audio_key) for row in rows[:_MOST_SOUNDS]]
+    if not keys:
+        return {}
+    return {one.audio_key: one for one in session.store.sounds(session.sidecar.analyses, session.front_end, keys)}
+
+
+def _company(
+    session: Session, learned: LearnedVocabulary, rows: Sequence[GenreRow], place: Mapping[str, int]
+) -> Company:
+    rules, columns = session.genre_spelling, session.learned_columns
+    counts = np.zeros(len(learned.genres))
+    junk = session.settings.tagging.treat_as_missing
+    for row in rows:
+        words = [part for word in trusted_genres(row, junk, {}) for part in rules.parts(word)]
+        known = {columns[key] for key in map(rules.key, words) if key in columns}
+        for column in known:
+            counts[column] += teaching_weight(row) / len(known)
+    return Company(np.array([place[key] for row in rows if (key := str(row.audio_key)) in place], np.int64), counts)
+
+
+def _sound_features(session: Session, sounds: Sequence[StoredSound]) -> tuple[Array, Array]:
+    """Return features and leaf probabilities of some songs."""
+    head = session.leaf_head
+    assert head is not None
+    columns = ([getattr(sound, name) for sound in sounds] for name in ("embedding", "spread", "tags"))
+    features = song_features(*map(np.stack, columns))
+    leaves = leaf_probabilities(features, head)
+    return evidence_features(features, leaves).astype(np.float32).astype(np.float64), leaves
+
+
+def _explained(scores: Mapping[str, Array], genres: Sequence[str]) -> Evidence:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, values in scores.items():
+        best = [int(column) for column in np.argsort(-values, kind="stable")[:_SHOWN]]
+        if kind in ("artist", "album"):
+            found[kind] = [{"genre": genres[c], "songs": round(float(values[c]), 2)} for c in best if values[c] > 0]
+        else:
+            found[kind] = [{"genre": genres[c], "score": round(float(values[c]), 4)} for c in best]
+    return found
+
+
+def explanation(evidence: Evidence, decision: Decision) -> str:
+    """Return the evidence as a sentence: "sounds like Doom Metal 0.61; 9 of 10 songs of the album are Doom Metal"."""
+    parts = []
+    for kind, verb in (("sound", "sounds like"), ("learned", "by your songs like")):
+        if evidence.get(kind):
+            best = evidence[kind][0]
+            parts.append(f"{verb} {best['genre']} {best['score']:.2f}")
+    for kind in ("artist", "album"):
+        if evidence.get(kind):
+            best, total = evidence[kind][0], sum(item["songs"] for item in evidence[kind])
+            parts.append(f"{best['songs']:g} of {total:g} songs of the {kind} are {best['genre']}")
+    outcome = "written" if decision.genres else "not written"
+    return "; ".join([*parts, f"{outcome} at {decision.confidence:.2f}"])
