@@ -282,6 +282,8 @@ def test_without_a_learned_vocabulary_nothing_changes(tmp_path):
     with open_session(options) as session:
         assert (session.settings_key, session.vocabulary.labels) == (before, labels)
         session.store.use_vocabulary("mine")
+        session.follow_vocabulary()
+        assert session.vocabulary.labels == learned.genres
     with open_session(options) as session:
         assert session.vocabulary.labels == learned.genres
         assert session.settings_key != before

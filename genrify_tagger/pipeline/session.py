@@ -36,6 +36,12 @@ from genrify_tagger.workers import Workers
 
 log = logging.getLogger(__name__)
 
+# what a session keeps that another vocabulary changes
+_BY_VOCABULARY = (
+    *("_stored_vocabulary", "learned", "learned_columns", "vocabulary", "sound_vocabulary", "tree_head", "_tree_paths"),
+    *("settings_key", "former_settings_keys"),
+)
+
 _FORMER_DEFAULT = "gtzan"  # of analysis.vocabulary, before model 2.0
 
 
@@ -107,6 +113,11 @@ class Session:
             min_confidence=float(self.learned.thresholds[0]),
             tree=None,
         )
+
+    def follow_vocabulary(self) -> None:
+        """Decide by the vocabulary that is in use now: `learn` may have run while this session was open."""
+        for name in _BY_VOCABULARY:
+            self.__dict__.pop(name, None)
 
     @cached_property
     def sound_vocabulary(self) -> Vocabulary:

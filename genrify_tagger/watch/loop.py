@@ -157,6 +157,7 @@ class Loop:
     def _rescan_everything(self) -> None:
         """Start a rescan of every root, replacing those in progress."""
         reconcile(self.session.store)
+        self.session.follow_vocabulary()
         self._next_rescan = self._next_rescan_time()
         self._rescans.clear()
         for root in self.roots:
