@@ -191,6 +191,7 @@ def _as_failed(suggestion: Outcome, error: str) -> Outcome:
 def format_explanation(item: Item, suggestion: Outcome) -> str:
     """Return the text of `--explain` for an item: its scores, the decision and the change."""
     from genrify_tagger.pipeline import describe_nodes
+    from genrify_tagger.pipeline.library_evidence import explanation
 
     result = suggestion.result
     lines = [format(item)]
@@ -204,6 +205,9 @@ def format_explanation(item: Item, suggestion: Outcome) -> str:
         )
         if result.nodes:
             lines.append(f"  genre tree: {describe_nodes(result.nodes, result.genres)}")
+    if result.evidence:
+        why = explanation(result.evidence, result.confidence or 0.0, is_written=bool(result.genres))
+        lines.append(f"  evidence: {why}")
     change = f" to {', '.join(result.after)}" if result.status == "tagged" else ""
     lines.append(
         f"  genres: {', '.join(result.before) or '(none)'}: {_outcome_text(result.status)}{change}{_why(result.reason)}"

@@ -71,7 +71,8 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
         written = session.names_to_write(decision.genres)
         yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
     if track_report.evidence:
-        yield f"  evidence       {printable(explanation(track_report.evidence, decision))}"
+        why = explanation(track_report.evidence, decision.confidence, is_written=bool(decision.genres))
+        yield f"  evidence       {printable(why)}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"

@@ -179,7 +179,7 @@ def _learned(session: Session, name: str, library: Library, regimes: tuple[Regim
     assert session.leaf_head is not None
     vocabulary = LearnedVocabulary(
         genres=library.genres,
-        model=session.sidecar.analyses,
+        model=session.learning_model,
         front_end=session.front_end,
         leaf_genres=heads.leaf_genres,
         coarse_weights=heads.coarse.weights,

@@ -139,7 +139,7 @@ def _explained(scores: Mapping[str, Array], genres: Sequence[str]) -> Evidence:
     return found
 
 
-def explanation(evidence: Evidence, decision: Decision) -> str:
+def explanation(evidence: Evidence, confidence: float, *, is_written: bool) -> str:
     """Return the evidence as a sentence: "sounds like Doom Metal 0.61; 9 of 10 songs of the album are Doom Metal"."""
     parts = []
     for kind, verb in (("sound", "sounds like"), ("learned", "by your songs like")):
@@ -150,5 +150,4 @@ def explanation(evidence: Evidence, decision: Decision) -> str:
         if evidence.get(kind):
             best, total = evidence[kind][0], sum(item["songs"] for item in evidence[kind])
             parts.append(f"{best['songs']:g} of {total:g} songs of the {kind} are {best['genre']}")
-    outcome = "written" if decision.genres else "not written"
-    return "; ".join([*parts, f"{outcome} at {decision.confidence:.2f}"])
+    return "; ".join([*parts, f"{'written' if is_written else 'not written'} at {confidence:.2f}"])

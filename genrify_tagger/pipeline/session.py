@@ -81,7 +81,7 @@ class Session:
         if stored is None:
             return None
         learned = learned_vocabulary(stored.content)
-        if (learned.model, learned.front_end) == (self.sidecar.analyses, self.front_end) and self.leaf_head is not None:
+        if (learned.model, learned.front_end) == (self.learning_model, self.front_end):
             return learned
         log.warning(
             "vocabulary %s fits another model's analyses; scan, then `genrify-tag learn` renews it", stored.name
@@ -160,6 +160,13 @@ class Session:
         words = {} if self.learned is None else self.learned.words()
         genres = () if self.learned is None else self.learned.genres
         return {self.genre_spelling.key(word): genres.index(genre) for word, genre in words.items()}
+
+    @cached_property
+    def learning_model(self) -> str:
+        """What a learned vocabulary depends on: the analyses' model and the head of its genre tree; "" without one."""
+        vocabulary = self.tree_vocabulary
+        files = None if vocabulary is None else vocabulary.tree
+        return "" if files is None else f"{self.sidecar.analyses} {files.head_sha256[:12]}"
 
     @cached_property
     def coarse_columns(self) -> npt.NDArray[np.int64]:
