@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, select
 
 from genrify_tagger.errors import StoreError, StoreNewerError
+from genrify_tagger.song_groups import album_key, artist_key
 from genrify_tagger.store import Store, check, open_store
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
@@ -130,6 +131,25 @@ def test_data_survives_from_every_revision(url: str, tmp_path: Path, revision: s
             assert {table: after[table] for table in before} == before
     with pytest.raises(StoreNewerError):
         open_store(url)
+
+
+def test_artists_and_albums_of_known_files_are_keyed_as_a_scan_keys_them(url: str) -> None:
+    names = [("The Beatles", "Help!"), ("Sigur Rós", ""), ("Various Artists", "Hits"), ("", "")]
+    with migrated(url, "0005") as store, store.write() as connection:
+        files = MetaData()
+        files.reflect(connection, only=["files"])
+        table = files.tables["files"]
+        needed = [c for c in table.columns if not c.nullable]
+        for number, (artist, album) in enumerate(names):
+            row = {c.name: {} if isinstance(c.type, JSON) else SAMPLES[c.type.python_type] for c in needed}
+            path = f"/music/{number}.mp3".encode()
+            connection.execute(insert(table), {**row, "path": path, "title": "x", "artist": artist, "album": album})
+    with migrated(url, HEAD) as store:
+        found = store.files(f"/music/{number}.mp3" for number in range(4))
+    keys = [(found[path].artist_key, found[path].album_key) for path in sorted(found)]
+    assert keys == [("beatles", "beatles/help"), ("sigurros", ""), ("", ""), ("", "")]
+    tags = [{"artist": artist, "album": album} for artist, album in names[:2]]
+    assert keys[:2] == [(artist_key(one), album_key(one, "/music/x.mp3")) for one in tags]
 
 
 def test_a_copy_is_kept_before_an_upgrade(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, table, write_json, write_line
+from genrify_tagger.files import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,9 @@ def _lines(learned: Learned) -> Iterator[str]:
         yield ""
     for genre, reason in sorted(learned.left_out.items()):
         yield f"Left out: {genre} ({reason})"
+    if learned.outdated:
+        songs = counted(learned.outdated, "song was", "songs were")
+        yield f"{songs} analysed by an earlier version and left out: genrify-tag scan --reanalyse"
     yield _closing(learned) if report["in_use"] else f"Not put to use: {report['reason']}."
 
 

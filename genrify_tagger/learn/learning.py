@@ -83,6 +83,8 @@ class Learned:
         How many of them would get one, by whether other songs of their artist or album have none or some.
     measured : pair of (right, written)
         Of the held-out songs, likewise.
+    outdated : int
+        Songs left out because an earlier version stored too little of their sound.
     """
 
     vocabulary: LearnedVocabulary | None
@@ -91,6 +93,7 @@ class Learned:
     untagged: int = 0
     filled: tuple[int, int] = (0, 0)
     measured: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    outdated: int = 0
 
 
 def learn_vocabulary(session: Session, name: str, paths: Sequence[str] = ()) -> Learned:
@@ -196,7 +199,15 @@ def _learned(session: Session, name: str, library: Library, regimes: tuple[Regim
     )
     filled = _would_fill(library, vocabulary, sound_evidence(songs, heads, np.ones(len(library.rows), bool)))
     measured = tuple((int((regime.right & regime.written).sum()), int(regime.written.sum())) for regime in regimes)
-    return Learned(vocabulary, report, library.left_out, len(library.untagged), filled, (measured[0], measured[1]))
+    return Learned(
+        vocabulary,
+        report,
+        library.left_out,
+        len(library.untagged),
+        filled,
+        (measured[0], measured[1]),
+        library.outdated,
+    )
 
 
 def _outcome(regime: Regime) -> dict[str, int]:
@@ -289,4 +300,4 @@ def _nothing(name: str, library: Library) -> Learned:
         "in_use": False,
         "reason": reason,
     }
-    return Learned(None, report, library.left_out, len(library.untagged))
+    return Learned(None, report, library.left_out, len(library.untagged), outdated=library.outdated)

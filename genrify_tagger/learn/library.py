@@ -40,6 +40,8 @@ class Library:
         Genres that cannot be learned, and why.
     folded : mapping of str to str
         Wider genre by rare genre that counts as it.
+    outdated : int
+        Songs left out because an earlier version stored too little of their sound.
     """
 
     songs: Songs
@@ -48,6 +50,7 @@ class Library:
     named: Sequence[tuple[str, ...]]
     left_out: Mapping[str, str]
     folded: Mapping[str, str]
+    outdated: int
 
     @property
     def untagged(self) -> Ints:
@@ -73,7 +76,7 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
     """
     if session.leaf_head is None:
         raise GenrifyError("this model has no genre tree, from which learning starts", path=session.sidecar.path)
-    rows, features, leaves = _analysed_songs(session)
+    rows, features, leaves, outdated = _analysed_songs(session)
     teaching = _genres_by_row(session, rows, paths)
     named, folded = _one_name_each(session, teaching)
     genres, left_out = _learnable(rows, named, dict(without or {}))
@@ -95,18 +98,20 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
         albums=_numbers(_album_keys(rows)),
         weights=np.array([teaching_weight(row) for row in rows]),
     )
-    return Library(songs, rows, genres, named, left_out, folded)
+    return Library(songs, rows, genres, named, left_out, folded, outdated)
 
 
-def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray]:
-    """Return the files of the songs that are analysed, one a song, with features and leaf probabilities."""
+def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray, int]:
+    """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
     by_key: dict[str, GenreRow] = {}
     for row in session.store.genre_rows():
         if row.audio_key is not None and (row.audio_key not in by_key or by_key[row.audio_key].status != "kept"):
             by_key[row.audio_key] = row
     assert session.leaf_head is not None
     rows, features, leaves = [], [], []
+    outdated = session.store.count_analyses(session.sidecar.analyses, session.front_end)
     for sound in session.store.sounds(session.sidecar.analyses, session.front_end):
+        outdated -= 1
         if sound.audio_key in by_key:
             plain = song_features(sound.embedding, sound.spread, sound.tags)
             probabilities = leaf_probabilities(plain, session.leaf_head)
@@ -114,8 +119,8 @@ def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.nd
             features.append(evidence_features(plain, probabilities).astype(np.float32))
             leaves.append(probabilities)
     if not rows:
-        return [], np.zeros((0, 0), np.float32), np.zeros((0, 0))
-    return rows, np.stack(features), np.stack(leaves)
+        return [], np.zeros((0, 0), np.float32), np.zeros((0, 0)), outdated
+    return rows, np.stack(features), np.stack(leaves), outdated
 
 
 def _genres_by_row(session: Session, rows: Sequence[GenreRow], paths: Sequence[str]) -> list[tuple[str, ...]]:

@@ -17,7 +17,7 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
         return False
     if record.status == "failed":
         return has_failed_before(session, record, stat, options)
-    if record.title is None or record.artist_key is None:
+    if record.title is None:
         return False  # recorded by a version or an entry point that did not read titles
     if record.settings_key == session.settings_key:
         return record.model == session.sidecar.id or record.status != "unsure"

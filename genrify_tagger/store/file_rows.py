@@ -20,7 +20,6 @@ SIGHTING = (
     FILES.c.settings_key,
     FILES.c.missing_since,
     FILES.c.title,
-    FILES.c.artist_key,
 )
 COLUMNS = FILES.columns.keys()
 STATUS = case((PRESENT, FILES.c.status), else_=MISSING)

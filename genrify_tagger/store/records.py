@@ -85,7 +85,6 @@ class Sighting:
     settings_key: str | None
     missing_since: datetime | None
     title: str | None
-    artist_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
