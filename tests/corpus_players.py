@@ -386,11 +386,11 @@ case(
 case("mp4-freeform-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS, corpus_mp4.freeform("GENRE", "Rock"))), ("Rock",))
 case("mp4-second-ilst-genre", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS) + ilst(GENRE_ITEM)), ("Rock",))
 case("mp4-v1", ".m4a", lambda: mp4() + v1(), refused="ID3v1")
-case("mp4-ape", ".m4a", lambda: mp4() + APE, refused="behind")
+case("mp4-ape", ".m4a", lambda: mp4() + APE, refused="after the audio")
 case("mp4-ilst-v1", ".m4a", lambda: mp4(udta=ilst(*NAME_ITEMS)) + v1())
 case("mp4-junk", ".m4a", lambda: mp4() + b"some junk behind the file")
 case("wav-v1", ".wav", lambda: wav() + v1(), refused="ID3v1")
-case("wav-ape", ".wav", lambda: wav() + APE, refused="behind")
+case("wav-ape", ".wav", lambda: wav() + APE, refused="after the audio")
 case("wav-info-v1", ".wav", lambda: wav(info(INFO_FIELDS)) + v1())
 case("aiff-v1", ".aiff", lambda: aiff() + v1(), refused="ID3v1")
 
