@@ -69,8 +69,11 @@ def test_a_song_of_every_kind_is_analysed_drawn_and_downloaded(page, kind, tmp_p
     assert (upload["state"], upload["error"]) == ("done", None)
     report = upload["song"]
     assert report["guess"] == "Classical"
-    assert report["scores"][0] == {"label": "classical", "name": "Classical", "score": pytest.approx(0.95, abs=0.1)}
-    assert sum(score["score"] for score in report["scores"]) == pytest.approx(1)
+    first = report["scores"][0]
+    assert (first["label"], first["name"], first["path"]) == ("classical", "Classical", "Classical")
+    assert first["score"] == pytest.approx(0.85, abs=0.1)
+    total = sum(score["score"] for score in report["scores"])
+    assert 0.85 < total < 1, "the rest is for music outside the tree"
     assert len(report["timeline"]) == 4 and report["duration"] == pytest.approx(12, abs=1.5)
     if kind != "mp3-bare":
         assert (report["title"], report["artist"]) == ("A title", "An artist")
@@ -230,7 +233,7 @@ def test_tracks_have_title_artist_and_album(page):
     assert {(one["title"], one["artist"], one["album"]) for one in tracks} == {("A title", "An artist", "An album")}
 
 
-def test_search_by_title_artist_and_album(own):
+def test_search_by_names_in_the_tags(own):
     program, music, page = own
     song = music / "Combo/first.mp3"
     other = mediafile.MediaFile(song)
