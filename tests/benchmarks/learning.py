@@ -4,8 +4,8 @@
 
 Reads what steps 6 and 7 of `models/recipe` left in the work folder: features of the shared clips, and what trees of the
 shipped kind predict, trained without any recording of a clip's source. Libraries are clips with artists, whose genres
-two sources give. Thresholds are those that learning chooses by itself, without the songs that are judged; the method itself was
-chosen by such figures, so they are too good.
+two sources give. Thresholds are those that learning chooses by itself, without the songs that are judged; the
+method itself was chosen by such figures, so they are too good.
 """
 
 from __future__ import annotations
