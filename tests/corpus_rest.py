@@ -264,7 +264,7 @@ asf(
     genres=None,
 )
 asf("two-descriptions", lambda: [described(_GENRE), described(_OTHERS[0])], genres=None)
-asf("genre-in-two-descriptions", lambda: [described(_GENRE), described(_GENRE)], genres=None, refused="only once")
+asf("genre-in-two-descriptions", lambda: [described(_GENRE), described(_GENRE)], genres=None, refused="must be unique")
 asf("two-extensions", lambda: [extension(), extension()], genres=None, refused="two extensions")
 asf("description-in-extension", lambda: [extension(described(*_OTHERS[:2], _GENRE))], kept=_OTHERS[:2])
 for _word, _records in (("genre", [library("WM/Genre", _utf16("Rock"))]), ("none", [])):
