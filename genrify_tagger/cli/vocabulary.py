@@ -52,7 +52,7 @@ def list_(state: CliContext, output_format: str) -> None:
     """List the learned vocabularies.
 
     \b
-    Example:
+    Examples:
       genrify-tag vocabulary list
     """  # noqa: D301
     with _open_store(state) as store:
@@ -94,7 +94,7 @@ def show(state: CliContext, name: str, output_format: str) -> None:
     """Show a vocabulary's genres and how well they are told.
 
     \b
-    Example:
+    Examples:
       genrify-tag vocabulary show mine
     """  # noqa: D301
     from genrify_tagger.learned_vocabulary import learned_vocabulary
@@ -145,7 +145,7 @@ def delete(state: CliContext, name: str) -> None:
     """Delete a learned vocabulary; genres that it decided stay in the files.
 
     \b
-    Example:
+    Examples:
       genrify-tag vocabulary delete mine
     """  # noqa: D301
     with _open_store(state) as store:
@@ -162,7 +162,7 @@ def export(state: CliContext, name: str, file: str) -> None:
     """Save a learned vocabulary to a file, which holds no path, title or artist.
 
     \b
-    Example:
+    Examples:
       genrify-tag vocabulary export mine mine.genrify
     """  # noqa: D301
     with _open_store(state) as store:
@@ -185,7 +185,7 @@ def import_(state: CliContext, file: str, name: str) -> None:
     """Read a vocabulary that `export` saved; `use` puts it to use.
 
     \b
-    Example:
+    Examples:
       genrify-tag vocabulary import mine.genrify --name anna
     """  # noqa: D301
     from genrify_tagger.learned_vocabulary import learned_vocabulary
