@@ -28,7 +28,7 @@ def empty(folder):
 
 def text(folder):
     (folder / "text.flac").write_text("These are words, not music.\n" * 500)
-    return {"text.flac": "failed"}
+    return {"text.flac": "skipped"}
 
 
 def noise(folder):

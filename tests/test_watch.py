@@ -323,7 +323,7 @@ def test_a_song_below_two_roots_is_processed_once(program, music, tmp_path):
 def test_a_failure_is_reported_and_the_others_continue(program, music):
     with watching(program, music, "--log-format", "json") as service:
         broken = music / "broken.flac"
-        broken.write_bytes(b"not a song at all" * 1000)
+        broken.write_bytes(b"not a song at all\0" * 1000)
         good = song(music, "good", "flac")
         service.tagged(good)
         state = service.rest()

@@ -104,7 +104,7 @@ def test_settings_are_read_again_on_sighup_and_bad_ones_change_nothing(program, 
 
 def test_lines_for_the_journal_have_a_level_and_no_time(program, music):
     broken = music / "broken.flac"
-    broken.write_bytes(b"no song" * 1000)
+    broken.write_bytes(b"no song\0" * 1000)
     log = program.home / "journal"
     with log.open("wb") as stream:
         stat = os.fstat(stream.fileno())
