@@ -85,7 +85,7 @@ def test_locked_from_the_start(program, library):
     with closing(sqlite3.connect(program.database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         done = program(*setting(program, library), status=1, GENRIFY_DATABASE__URL=url)
-    assert "locked for too long" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "locked the database for too long" in done.stderr and len(done.stderr.splitlines()) == 1
     assert all(song.is_old() for song in library)
 
 
