@@ -23,6 +23,8 @@ import numpy.typing as npt
 
 import synthetic_sounds
 import synthetic_speech
+from genrify_tagger.analysis import FloatArray
+from genrify_tagger.audio import load_segments
 from genrify_tagger.training.genre_labels import ALLMUSIC, GENRES
 
 OUTSIDE = "outside"
@@ -143,3 +145,20 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _artist(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def analysed_segments(part: str, path: str, shared: Path) -> FloatArray:
+    """Return the segments of a clip that the tagger would analyse, shape (n_segments, n_samples).
+
+    Parameters
+    ----------
+    part, path : str
+        Of a `SourceClip` or `TreeClip`; those of `NO_MUSIC` are generated.
+    shared : Path
+        Folder of the training data.
+    """
+    if part == "synthetic":
+        return synthetic_sounds.make_sound(path)
+    if part == "speech":
+        return synthetic_speech.make_passage(path)
+    return load_segments(str(shared / "data" / path)).y

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 import synthetic_sounds
 import synthetic_speech
-from clips import SourceClip
-from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all, load_segments
+from clips import SourceClip, analysed_segments
+from genrify_tagger.audio import SEGMENT_SAMPLES, decode_all
 from genrify_tagger.spectrogram import FRONT_END_ID, log_mel
 from genrify_tagger.training.musicnn_weights import FloatArray, Weights
 from shipped_network import feature_network
@@ -123,8 +123,4 @@ def _training_segments(clip: SourceClip, shared: Path) -> FloatArray:
 
 
 def _test_segments(clip: SourceClip, shared: Path) -> FloatArray:
-    if clip.part == "synthetic":
-        return synthetic_sounds.make_sound(clip.path)
-    if clip.part == "speech":
-        return synthetic_speech.make_passage(clip.path)
-    return load_segments(str(shared / "data" / clip.path)).y
+    return analysed_segments(clip.part, clip.path, shared)

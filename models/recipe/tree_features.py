@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import synthetic_sounds
-import synthetic_speech
+from clips import analysed_segments
 from genrify_tagger.analysis import FloatArray
-from genrify_tagger.audio import load_segments
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.decision import song_features
 from genrify_tagger.spectrogram import log_mel
@@ -63,7 +61,7 @@ def read_features(work: Path) -> dict[str, Array]:
 
 def clip_features(clip: TreeClip, copy: str, shared: Path, network: Classifier) -> FloatArray:
     """Return the features of one copy of a clip, shape (962,)."""
-    y = altered(_segments(clip, shared), copy, clip.path)
+    y = altered(analysed_segments(clip.part, clip.path, shared), copy, clip.path)
     analysis = as_stored(summarise(0.0, np.zeros((len(y), 2), np.float32), levels_of(y), network.predict(log_mel(y))))
     assert analysis.spread is not None
     return song_features(analysis.embedding, analysis.spread, analysis.tags).astype(np.float32)
@@ -92,11 +90,3 @@ def altered(y: FloatArray, copy: str, name: str) -> FloatArray:
     elif copy == "gain":
         y = np.clip(y * 10 ** (rng.uniform(4, 10) / 20), -1, 1)
     return y.astype(np.float32)
-
-
-def _segments(clip: TreeClip, shared: Path) -> FloatArray:
-    if clip.part == "synthetic":
-        return synthetic_sounds.make_sound(clip.path)
-    if clip.part == "speech":
-        return synthetic_speech.make_passage(clip.path)
-    return load_segments(str(shared / "data" / clip.path)).y
