@@ -1,6 +1,6 @@
 """Which songs belong together: keys by which the songs of an artist and of an album are found.
 
-Compilations and soundtracks are nobody's album, and "Various Artists" is no artist: there the artist is the one
+Compilations and soundtracks do not count as albums, nor "Various Artists" as an artist: there the artist is the one
 that the song itself names.
 """
 

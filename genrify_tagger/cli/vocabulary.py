@@ -91,7 +91,7 @@ def _summary(vocabulary: StoredVocabulary) -> dict[str, Any]:
 @click.pass_obj
 @common_options
 def show(state: CliContext, name: str, output_format: str) -> None:
-    """Show a vocabulary's genres and how well they are told.
+    """Show the genres of a vocabulary, with precision and coverage.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ def surprise(songs: Songs, precision: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the log odds of the likeliest genre against each song's own, and which that is; 0 without a genre."""
     evidence = held_out_evidence(songs, STRANGER)
     sound, none = evidence[:-3], evidence[-3:]
-    strangers = fit_regime(songs, STRANGER, precision)
+    strangers = fit_regime(songs, STRANGER, precision, evidence=evidence)
     company = fit_regime(songs, KNOWN, precision, otherwise=strangers)
     alone = join_evidence([*sound, *none], strangers.weights)
     joined = join_evidence([*sound, *tag_evidence(songs)], company.weights)

@@ -127,16 +127,25 @@ def learn_vocabulary(session: Session, name: str, paths: Sequence[str] = ()) -> 
     return _learned(session, name, library, (strangers, company))
 
 
-def fit_regime(songs: Songs, regime: int, precision: float, *, otherwise: Regime | None = None) -> Regime:
+def fit_regime(
+    songs: Songs,
+    regime: int,
+    precision: float,
+    *,
+    otherwise: Regime | None = None,
+    evidence: Sequence[Array] | None = None,
+) -> Regime:
     """Fit weights, calibration and threshold for one kind of song, each song judged by what did not meet it.
 
-    With too few songs, return `otherwise` without the genres of other songs.
+    With too few songs, return `otherwise` without the genres of other songs. `evidence` is what `held_out_evidence`
+    returned for these songs and this regime, if the caller has it.
     """
     judged = songs.judged & has_tagged_company(songs) if regime == KNOWN else songs.judged
     if otherwise is not None and (judged & songs.trained).sum() < _MIN_FITTED:
         is_of_others = np.isin(KINDS, ["artist", "album"])
         return replace(otherwise, weights=np.where(is_of_others, 0.0, otherwise.weights))
-    evidence = held_out_evidence(songs, regime)
+    if evidence is None:
+        evidence = held_out_evidence(songs, regime)
     trained = judged & songs.trained
     weights = fit_weights([kind[trained] for kind in evidence], songs.allowed[trained], songs.weights[trained])
     probabilities = join_evidence([kind[judged] for kind in evidence], weights)
@@ -170,9 +179,7 @@ def _learned(session: Session, name: str, library: Library, regimes: tuple[Regim
         _shipped_outcome(session, library), _mixed_outcome(songs, regimes), session.settings.tagging.precision
     )
     report = {
-        "vocabulary": name,
-        "songs": int(songs.trained.sum()),
-        "artists": len(np.unique(songs.artists[songs.trained & (songs.artists >= 0)])),
+        **_material(name, songs),
         "genres": _by_genre(library, strangers),
         "held_out": {"songs": len(strangers.right), **_outcome(strangers)},
         "threshold": round(strangers.threshold, 4),
@@ -287,13 +294,19 @@ def _by_genre(library: Library, strangers: Regime) -> list[dict[str, Any]]:
     return found
 
 
-def _nothing(name: str, library: Library) -> Learned:
-    songs = library.songs
-    reason = "not enough examples: at least two genres are needed, each with eight songs of three artists"
-    report = {
+def _material(name: str, songs: Songs) -> dict[str, Any]:
+    """Return the beginning of every report: what there was to learn from."""
+    return {
         "vocabulary": name,
         "songs": int(songs.trained.sum()),
         "artists": len(np.unique(songs.artists[songs.trained & (songs.artists >= 0)])),
+    }
+
+
+def _nothing(name: str, library: Library) -> Learned:
+    reason = "not enough examples: at least two genres are needed, each with eight songs of three artists"
+    report = {
+        **_material(name, library.songs),
         "genres": [],
         "held_out": {"songs": 0, "written": 0, "right": 0},
         "threshold": None,

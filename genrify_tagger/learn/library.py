@@ -16,7 +16,7 @@ from genrify_tagger.genre_spelling import UnifiedNames, fold_rare, unify
 from genrify_tagger.learn.discriminant import Ints
 from genrify_tagger.learn.held_out import Songs
 from genrify_tagger.pipeline import Session
-from genrify_tagger.pipeline.trusted_genres import teaching_weight, trusted_genres, written_by_program
+from genrify_tagger.pipeline.trusted_genres import one_per_song, teaching_weight, trusted_genres, written_by_program
 from genrify_tagger.song_groups import FOLDER, FOLDER_LIMIT
 from genrify_tagger.store import GenreRow
 
@@ -103,10 +103,7 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
 
 def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray, int]:
     """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
-    by_key: dict[str, GenreRow] = {}
-    for row in session.store.genre_rows():
-        if row.audio_key is not None and (row.audio_key not in by_key or by_key[row.audio_key].status != "kept"):
-            by_key[row.audio_key] = row
+    by_key = one_per_song(session.store.genre_rows())
     assert session.leaf_head is not None
     rows, features, leaves = [], [], []
     outdated = session.store.count_analyses(session.sidecar.analyses, session.front_end)

@@ -14,7 +14,7 @@ from genrify_tagger.decision import SILENT, Decision, leaf_probabilities, song_f
 from genrify_tagger.decision.evidence import Company, decide_by_evidence, evidence_features
 from genrify_tagger.learned_vocabulary import LearnedVocabulary
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.trusted_genres import teaching_weight, trusted_genres
+from genrify_tagger.pipeline.trusted_genres import one_per_song, teaching_weight, trusted_genres
 from genrify_tagger.song_groups import FOLDER, FOLDER_LIMIT
 from genrify_tagger.store import GenreRow, StoredSound
 
@@ -84,16 +84,11 @@ def _others(session: Session, origin: SongOrigin) -> list[GenreRow]:
     """Return the files of other songs of the artist and album, one a song."""
     if not origin.artist_key and not origin.album_key:
         return []
-    found: dict[str, GenreRow] = {}
     rows = session.store.genre_rows_of(origin.artist_key, origin.album_key, limit=_MOST_ROWS)
     is_crowd = origin.album_key.startswith(FOLDER) and len(rows) > FOLDER_LIMIT
-    for row in rows:
-        known = row.audio_key is not None and row.audio_key != origin.audio_key
-        if known and not (is_crowd and row.album_key == origin.album_key):
-            kept = found.get(str(row.audio_key))
-            if kept is None or kept.status != "kept":
-                found[str(row.audio_key)] = row
-    return [*found.values()]
+    others = one_per_song(row for row in rows if not (is_crowd and row.album_key == origin.album_key))
+    others.pop(origin.audio_key, None)
+    return [*others.values()]
 
 
 def _sounds(session: Session, rows: Sequence[GenreRow]) -> dict[str, StoredSound]:

@@ -18,7 +18,7 @@ from genrify_tagger.pipeline.journalled_write import (
 )
 from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.write_policy import Provenance, meaningful
+from genrify_tagger.pipeline.write_policy import Provenance, meaningful, protected_genre
 from genrify_tagger.store import FileRecord
 
 _LEFT_ALONE = {
@@ -91,7 +91,7 @@ def _tidy_one(session: Session, run: int, record: FileRecord, names: UnifiedName
     result = Result(path=path, status="tagged", before=snapshot.genres, after=wanted)
     if provenance in _LEFT_ALONE:
         return Result(path=path, status="skipped", reason=_LEFT_ALONE[provenance], before=snapshot.genres)
-    if any(name.casefold() in map(str.casefold, session.settings.tagging.protected) for name in snapshot.genres):
+    if protected_genre(snapshot.genres, session.settings.tagging.protected) is not None:
         return Result(path=path, status="skipped", reason="a protected genre", before=snapshot.genres)
     plan = tags.plan_write(path, wanted, field=field)
     if not plan.changes:

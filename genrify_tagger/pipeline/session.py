@@ -136,10 +136,7 @@ class Session:
     @cached_property
     def tree_head(self) -> TreeHead | None:
         """The head of the genre tree, if the vocabulary is one."""
-        files = self.sound_vocabulary.tree
-        if files is None:
-            return None
-        return load_tree_head(**files.files(), names=self.sound_vocabulary.names)
+        return self.leaf_head if self.sound_vocabulary is self.tree_vocabulary else _tree_head(self.sound_vocabulary)
 
     @cached_property
     def tree_vocabulary(self) -> Vocabulary | None:
@@ -149,10 +146,7 @@ class Session:
     @cached_property
     def leaf_head(self) -> TreeHead | None:
         """The head of the model's genre tree, from which learning starts."""
-        vocabulary = self.tree_vocabulary
-        if vocabulary is None or vocabulary.tree is None:
-            return None
-        return load_tree_head(**vocabulary.tree.files(), names=vocabulary.names)
+        return None if self.tree_vocabulary is None else _tree_head(self.tree_vocabulary)
 
     @cached_property
     def learned_columns(self) -> dict[str, int]:
@@ -330,6 +324,11 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             session = Session(settings, store, workers, sidecar)
             _ = session.tree_head, session.genre_files, session.vocabulary
             yield session
+
+
+def _tree_head(vocabulary: Vocabulary) -> TreeHead | None:
+    files = vocabulary.tree
+    return None if files is None else load_tree_head(**files.files(), names=vocabulary.names)
 
 
 def _jobs(wanted: int, files: int | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from genrify_tagger.pipeline.manual import REASON as SET_BY_HAND
 from genrify_tagger.pipeline.write_policy import meaningful
@@ -28,8 +28,17 @@ def trusted_genres(row: GenreRow, junk: Sequence[str], written: Mapping[str, tup
     return meaningful(row.after, junk)
 
 
+def one_per_song(rows: Iterable[GenreRow]) -> dict[str, GenreRow]:
+    """Return one file of each song by audio key, the first that has a genre if there is one."""
+    found: dict[str, GenreRow] = {}
+    for row in rows:
+        if row.audio_key is not None and (row.audio_key not in found or found[row.audio_key].status != "kept"):
+            found[row.audio_key] = row
+    return found
+
+
 def teaching_weight(row: GenreRow) -> float:
-    """Return how much a file's genre counts: more if somebody set it by hand."""
+    """Return how much a file's genre counts: more if it was set by hand."""
     return CORRECTION_WEIGHT if row.reason == SET_BY_HAND else 1.0
 
 

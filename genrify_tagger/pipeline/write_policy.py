@@ -88,7 +88,7 @@ def decide_write(
     existing = meaningful(present, rules.treat_as_missing)
     if provenance is Provenance.SET_BY_HAND:
         return WriteDecision("kept", reason="set by hand")
-    protected = _protected(existing, rules.protected)
+    protected = protected_genre(existing, rules.protected)
     if protected is not None:
         return WriteDecision("skipped", reason=f"{protected} is a protected genre")
     if provenance is Provenance.CHANGED_SINCE and rules.changed == "ignore":
@@ -118,7 +118,8 @@ def meaningful(genres: Sequence[str], junk: Sequence[str]) -> tuple[str, ...]:
     return tuple(g for g in genres if g.strip().casefold() not in ignored)
 
 
-def _protected(genres: Sequence[str], protected: Sequence[str]) -> str | None:
+def protected_genre(genres: Sequence[str], protected: Sequence[str]) -> str | None:
+    """Return the first of `genres` that is protected, in any case; None if there is none."""
     names = {name.casefold() for name in protected}
     return next((g for g in genres if g.casefold() in names), None)
 
