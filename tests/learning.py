@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import Settings
 from genrify_tagger.pipeline import open_session
 from genrify_tagger.store import FileRecord
+from tests import media
+from tests.program import Program
 
 GENRES = ("Doom Metal", "Chanson", "Kids")
 
@@ -79,6 +82,38 @@ def fill(
 
 def settings_for(folder: Path, **tagging: object) -> Settings:
     """Return settings with a database in a folder."""
+    return settings_at(folder / "library.db", **tagging)
+
+
+def settings_at(file: Path, **tagging: object) -> Settings:
+    """Return settings with a database in a file."""
     settings = Settings()
-    database = replace(settings.database, url=f"sqlite:///{folder / 'library.db'}")
+    database = replace(settings.database, url=f"sqlite:///{file}")
     return replace(settings, database=database, tagging=replace(settings.tagging, **tagging))
+
+
+def add_real_songs(program: Program, folder: Path, songs: Sequence[tuple[str, str, str, str]]) -> list[Path]:
+    """Scan real files into a library that `fill` may enlarge; they sound, as far as the store knows, as is said here.
+
+    Parameters
+    ----------
+    program : Program
+    folder : Path
+        Where to make the files.
+    songs : sequence of (title, artist, genre, sound)
+        `genre` is in the file, "" for none; `sound` is the one of `GENRES` that the stored analysis is like.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{title}.flac" for title, *_ in songs]
+    for number, (file, (title, artist, genre, _)) in enumerate(zip(files, songs, strict=True)):
+        tags = {"title": title, "artist": artist, **({"genre": genre} if genre else {})}
+        words = [part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")]
+        media.ffmpeg("-f", "lavfi", "-i", f"sine=f={300 + 20 * number}:d=6", *words, file)
+    program.scan(folder, "--min-confidence", "1")
+    rng = np.random.default_rng(11)
+    with open_session(settings_at(program.database)) as session:
+        for file, (*_, sound) in zip(files, songs, strict=True):
+            key = session.store.files([str(file)])[str(file)].audio_key
+            found = analysis(rng, GENRES.index(sound))
+            session.store.save_analysis(str(key), session.sidecar.analyses, session.front_end, found)
+    return files

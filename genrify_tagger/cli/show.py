@@ -55,7 +55,6 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     from genrify_tagger.decision import likeliest
     from genrify_tagger.files import display_path, printable
     from genrify_tagger.pipeline import container_name, describe_nodes
-    from genrify_tagger.pipeline.library_evidence import explanation
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
@@ -70,9 +69,8 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
     if decision.nodes:
         written = session.names_to_write(decision.genres)
         yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
-    if track_report.evidence:
-        why = explanation(track_report.evidence, decision.confidence, is_written=bool(decision.genres))
-        yield f"  evidence       {printable(why)}"
+    if track_report.explanation:
+        yield f"  evidence       {printable(track_report.explanation)}"
     container = container_name(identity.container)
     yield f"  audio          {container}, {report.duration(identity.duration)}, key {identity.audio_key}"
     yield f"  model          {session.sidecar.id}{' (cached)' if track_report.cached else ''}"

@@ -53,7 +53,6 @@ class JoinedEvidence:
     decision : Decision
     scores : mapping of str to ndarray, shape (n_genres,)
         "sound": probabilities by the shipped tree; "learned": by the heads that were learned; both of the song alone.
-        "artist", "album": how many other songs have each genre.
     """
 
     decision: Decision
@@ -161,6 +160,4 @@ def decide_by_evidence(
     else:
         decision = Decision((best,), confidence, by_genre, None)
     heads = join_evidence(own[1:], weights[1:3] if weights[1:3].any() else np.array([0.1, 0.0]))
-    return JoinedEvidence(
-        decision, {"sound": np.exp(own[0]), "learned": heads, "artist": counts[0], "album": counts[1]}
-    )
+    return JoinedEvidence(decision, {"sound": np.exp(own[0]), "learned": heads})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from genrify_tagger.analysis import SILENCE, Analysis
 from genrify_tagger.decision import SILENT, Decision, leaf_probabilities, song_features
 from genrify_tagger.decision.evidence import Company, decide_by_evidence, evidence_features
+from genrify_tagger.files import counted
 from genrify_tagger.learned_vocabulary import LearnedVocabulary
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.trusted_genres import one_per_song, teaching_weight, trusted_genres
@@ -53,7 +55,8 @@ def decide_with_library(
     -------
     decision : Decision
     evidence : mapping of str to sequence of mapping
-        "sound", "learned": the likeliest genres with their scores; "artist", "album": genres with numbers of songs.
+        "sound", "learned": the likeliest genres with their scores; "artist", "album": the genres of most other songs,
+        with the number of songs that have it, and of those that have any.
     """
     if not (np.asarray(analysis.levels) > SILENCE).any():
         return Decision((), 0.0, dict.fromkeys(learned.genres, 0.0), SILENT), {}
@@ -64,10 +67,12 @@ def decide_with_library(
     own = StoredSound(origin.audio_key, analysis.embedding, analysis.spread, analysis.tags)
     features, leaves = _sound_features(session, [own, *sounds.values()])
     place = {key: number for number, key in enumerate(sounds, start=1)}
-    artist, album = (
-        _company(session, learned, [row for row in rows if key and getattr(row, name) == key], place)
-        for name, key in (("artist_key", origin.artist_key), ("album_key", origin.album_key))
-    )
+    known = {
+        kind: [row for row in rows if key and getattr(row, f"{kind}_key") == key]
+        for kind, key in (("artist", origin.artist_key), ("album", origin.album_key))
+    }
+    columns = {kind: [_genre_columns(session, row) for row in found] for kind, found in known.items()}
+    artist, album = (_company(learned, known[kind], columns[kind], place) for kind in known)
     joined = decide_by_evidence(
         features,
         leaves,
@@ -77,7 +82,8 @@ def decide_with_library(
         session.coarse_columns,
         min_confidence=session.settings.tagging.min_confidence,
     )
-    return joined.decision, _explained(joined.scores, learned.genres)
+    likeliest = {kind: _likeliest(scores, learned.genres) for kind, scores in joined.scores.items()}
+    return joined.decision, likeliest | {kind: _most_frequent(found, learned.genres) for kind, found in columns.items()}
 
 
 def _others(session: Session, origin: SongOrigin) -> list[GenreRow]:
@@ -99,15 +105,19 @@ def _sounds(session: Session, rows: Sequence[GenreRow]) -> dict[str, StoredSound
     return {one.audio_key: one for one in session.store.sounds(session.sidecar.analyses, session.front_end, keys)}
 
 
-def _company(
-    session: Session, learned: LearnedVocabulary, rows: Sequence[GenreRow], place: Mapping[str, int]
-) -> Company:
+def _genre_columns(session: Session, row: GenreRow) -> set[int]:
+    """Return which of the learned genres a file has."""
     rules, columns = session.genre_spelling, session.learned_columns
+    names = trusted_genres(row, session.settings.tagging.treat_as_missing, {})
+    keys = [rules.key(part) for name in names for part in rules.parts(name)]
+    return {columns[key] for key in keys if key in columns}
+
+
+def _company(
+    learned: LearnedVocabulary, rows: Sequence[GenreRow], columns: Sequence[set[int]], place: Mapping[str, int]
+) -> Company:
     counts = np.zeros(len(learned.genres))
-    junk = session.settings.tagging.treat_as_missing
-    for row in rows:
-        words = [part for word in trusted_genres(row, junk, {}) for part in rules.parts(word)]
-        known = {columns[key] for key in map(rules.key, words) if key in columns}
+    for row, known in zip(rows, columns, strict=True):
         for column in known:
             counts[column] += teaching_weight(row) / len(known)
     return Company(np.array([place[key] for row in rows if (key := str(row.audio_key)) in place], np.int64), counts)
@@ -123,26 +133,27 @@ def _sound_features(session: Session, sounds: Sequence[StoredSound]) -> tuple[Ar
     return evidence_features(features, leaves).astype(np.float32).astype(np.float64), leaves
 
 
-def _explained(scores: Mapping[str, Array], genres: Sequence[str]) -> Evidence:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for kind, values in scores.items():
-        best = [int(column) for column in np.argsort(-values, kind="stable")[:_SHOWN]]
-        if kind in ("artist", "album"):
-            found[kind] = [{"genre": genres[c], "songs": round(float(values[c]), 2)} for c in best if values[c] > 0]
-        else:
-            found[kind] = [{"genre": genres[c], "score": round(float(values[c]), 4)} for c in best]
-    return found
+def _likeliest(scores: Array, genres: Sequence[str]) -> list[dict[str, Any]]:
+    best = np.argsort(-scores, kind="stable")[:_SHOWN]
+    return [{"genre": genres[column], "score": round(float(scores[column]), 4)} for column in map(int, best)]
+
+
+def _most_frequent(columns: Sequence[set[int]], genres: Sequence[str]) -> list[dict[str, Any]]:
+    counts = Counter(column for known in columns for column in sorted(known))
+    total = sum(map(bool, columns))
+    return [{"genre": genres[column], "songs": n, "of": total} for column, n in counts.most_common(_SHOWN)]
 
 
 def explanation(evidence: Evidence, confidence: float, *, is_written: bool) -> str:
     """Return the evidence as a sentence: "sounds like Doom Metal 0.61; 9 of 10 songs of the album are Doom Metal"."""
     parts = []
-    for kind, verb in (("sound", "sounds like"), ("learned", "by your songs like")):
+    for kind, words in (("sound", "sounds like"), ("learned", "compared with your songs,")):
         if evidence.get(kind):
             best = evidence[kind][0]
-            parts.append(f"{verb} {best['genre']} {best['score']:.2f}")
+            parts.append(f"{words} {best['genre']} {best['score']:.2f}")
     for kind in ("artist", "album"):
         if evidence.get(kind):
-            best, total = evidence[kind][0], sum(item["songs"] for item in evidence[kind])
-            parts.append(f"{best['songs']:g} of {total:g} songs of the {kind} are {best['genre']}")
+            best = evidence[kind][0]
+            verb = "is" if best["songs"] == 1 else "are"
+            parts.append(f"{best['songs']} of {counted(best['of'], 'other song')} of the {kind} {verb} {best['genre']}")
     return "; ".join([*parts, f"{'written' if is_written else 'not written'} at {confidence:.2f}"])

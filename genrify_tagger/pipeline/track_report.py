@@ -10,7 +10,7 @@ from genrify_tagger.decision import Decision
 from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat, real_path
 from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify, titles_of
-from genrify_tagger.pipeline.library_evidence import Evidence
+from genrify_tagger.pipeline.library_evidence import Evidence, explanation
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import ChangeRecord, FileRecord
 from genrify_tagger.tags import Snapshot
@@ -56,6 +56,13 @@ class TrackReport:
     record: FileRecord | None = None
     changes: tuple[ChangeRecord, ...] = ()
     evidence: Evidence = field(default_factory=dict)
+
+    @property
+    def explanation(self) -> str | None:
+        """The evidence as a sentence; None if there is none."""
+        if not self.evidence:
+            return None
+        return explanation(self.evidence, self.decision.confidence, is_written=bool(self.decision.genres))
 
 
 def inspect_file(session: Session, path: str) -> TrackReport:

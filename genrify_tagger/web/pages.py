@@ -129,14 +129,14 @@ def login_page() -> str | AnyResponse:
     to = safe_redirect_target(request.args.get("to", "/"))
     if app_context().auth.accepts(request):
         return redirect(to)
-    return render_template("login.html", here="login", to=to, labels=[], genre_names=[], colour=lambda name: "")
+    return render_template("login.html", here="login", to=to, labels=[], names=[], colour=lambda name: "")
 
 
 @pages.get("/genres.css")
 def genre_colours() -> Response:
-    """Return the style sheet with a colour for each genre of the vocabulary."""
+    """Return the style sheet with a colour for each genre."""
     return Response(
-        colours.style_sheet(len(_genre_names())), mimetype="text/css", headers={"Cache-Control": "no-cache"}
+        colours.style_sheet(len(_coloured_genres())), mimetype="text/css", headers={"Cache-Control": "no-cache"}
     )
 
 
@@ -147,10 +147,10 @@ def favicon() -> Response:
 
 
 def _render(template: str, **values: Any) -> str:
-    session = app_context().session
-    labels, names = list(session.vocabulary.labels), _genre_names()
-    classes = {name: f"g{index}" for index, name in enumerate(names)}
-    values |= {"labels": labels, "genre_names": names, "locked": not app_context().auth.is_open}
+    coloured = _coloured_genres()
+    classes = {name: f"g{index}" for index, name in enumerate(coloured.values())}
+    values |= {"labels": list(coloured), "names": list(coloured.values()), "genre_names": _genre_names()}
+    values["locked"] = not app_context().auth.is_open
     text = render_template(template, **values, colour=lambda name: classes.get(name, ""))
     # A broken tag may hold lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -159,6 +159,14 @@ def _render(template: str, **values: Any) -> str:
 def _genre_names() -> list[str]:
     session = app_context().session
     return [session.written_name(label) for label in session.vocabulary.labels]
+
+
+def _coloured_genres() -> dict[str, str]:
+    """Return names by label: of the vocabulary, then of the model's where a learned one is in use."""
+    session = app_context().session
+    own = {label: session.written_name(label) for label in session.vocabulary.labels}
+    of_model = {label: session.written_name(label) for label in session.sound_vocabulary.labels}
+    return own | {label: name for label, name in of_model.items() if label not in own and name not in own.values()}
 
 
 def _row(record: FileRecord) -> views.Json:

@@ -52,6 +52,8 @@ _SONG: Json = {
     "confidence_words": _TEXT,
     "reason": _NULLABLE_TEXT,
     "tree": _NULLABLE_TEXT,
+    "evidence": {"type": "object", "additionalProperties": _list({"type": "object"})},
+    "explanation": _NULLABLE_TEXT,
     "scores": _list(_ref("Score")),
     "timeline": _list(_ref("Segment")),
     "vocabulary": _TEXT,

@@ -99,11 +99,17 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "confidence_words": describe_confidence(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
         "tree": _tree_text(session, decision),
+        "evidence": dict(track_report.evidence),
+        "explanation": track_report.explanation,
         "scores": _scores_json(session, decision.scores),
         "timeline": [
-            {"start": round(float(start), 2), "end": round(float(end), 2), "label": label, "name": name, "score": score}
+            {
+                "start": round(float(start), 2),
+                "end": round(float(end), 2),
+                "score": score,
+                **_likeliest(session, label),
+            }
             for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True)
-            for name in [session.written_name(label) if label else None]
         ],
         "vocabulary": session.vocabulary.name,
         "model": session.sidecar.id,
@@ -115,6 +121,14 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "cover": f"{at}/cover",
         "similar": f"{at}/similar",
     }
+
+
+def _likeliest(session: Session, label: str | None) -> Json:
+    """Return the label and name of a segment's genre: that of the vocabulary, if it has a genre of this name."""
+    if label is None:
+        return {"label": None, "name": None}
+    name = session.written_name(label)
+    return {"label": session.label_of(name) or label, "name": name}
 
 
 def _tree_text(session: Session, decision: Decision) -> str | None:

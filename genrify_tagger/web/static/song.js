@@ -73,6 +73,7 @@ export class SongPanel {
     const written = song.genres.length ? "" : ": not written";
     const sure = `confidence ${formatScore(song.confidence)}, ${song.confidence_words}${song.tree ? "" : written}`;
     this.part("confidence").textContent = song.guess ? [sure, song.tree].filter(Boolean).join("; ") : "";
+    this.part("why").textContent = song.guess && song.explanation ? `Why: ${song.explanation}.` : "";
   }
 
   bars() {
