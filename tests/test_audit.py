@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from genrify_tagger.pipeline import open_session
-from tests.learning import GENRES, fill, settings_for
+from tests.learning import GENRES, add_real_songs, fill, settings_at, settings_for
 from tests.program import Program
 
 
@@ -28,3 +29,35 @@ def test_planted_wrong_genres_come_first(tmp_path):
     assert planted[0].path in program("audit", "-n", "3", *database).stdout
     with open_session(options) as session:
         assert [*session.store.files_under()] == before
+
+
+def test_what_is_kept_or_set_by_hand_is_not_listed_again_until_that_is_undone(command_line, tmp_path):
+    songs = [(f"song {n}", f"Someone {n}", "Kids", "Doom Metal") for n in range(4)]
+    kept, corrected, moved, left = add_real_songs(command_line, tmp_path / "music", songs)
+    fill(settings_at(command_line.database))
+
+    def listed() -> set[str]:
+        done = command_line("audit", "--format", "jsonl", "-n", "4")
+        return {Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()}
+
+    before = {file: file.read_bytes() for file in (kept, corrected, moved, left)}
+    assert listed() == {file.name for file in before}
+    kept.chmod(0o444)  # saying that a genre is right needs no write
+    done = command_line("audit", "--keep", str(kept), str(moved))
+    assert "Kept the genre of 2 files. To undo this" in done.stderr
+    assert {file: file.read_bytes() for file in before} == before
+    command_line("set", str(corrected), "Doom Metal")
+    assert listed() == {left.name}
+    moved.rename(moved.with_name("elsewhere.flac"))
+    command_line.scan(tmp_path / "music", "--min-confidence", "0.99")
+    assert not listed() & {kept.name, corrected.name, "elsewhere.flac"}
+    command_line("undo", "--path", str(kept))
+    assert kept.name in listed() and kept.read_bytes() == before[kept]
+
+
+def test_only_files_with_a_genre_can_be_kept(command_line, tmp_path):
+    [song] = add_real_songs(command_line, tmp_path / "music", [("song", "Someone", "", "Kids")])
+    done = command_line("audit", "--keep", str(song), status=1)
+    assert "has no genre to keep" in done.stdout + done.stderr
+    assert "is a folder" in command_line("audit", "--keep", str(tmp_path), status=2).stderr
+    assert "needs the files" in command_line("audit", "--keep", status=2).stderr

@@ -1,4 +1,4 @@
-"""The code that `set` and `undo` share: a run that changes files one by one and reports each."""
+"""The code that `set`, `undo` and `audit --keep` share: a run that changes files one by one and reports each."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ def _report(state: CliContext, result: Result, output_format: str) -> None:
 
 
 def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
-    changed, failed = counts["tagged"], counts["failed"]
-    verb = "Would change" if dry_run else "Changed"
+    keeps = command == "audit"
+    changed, failed = counts["kept" if keeps else "tagged"], counts["failed"]
+    verb = "Kept the genre of" if keeps else "Would change" if dry_run else "Changed"
     summary = f"{verb} {counted(changed, 'file')}"
     summary += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
     hint = f". To undo this: genrify-tag undo {run}" if changed and not dry_run else "."

@@ -1,12 +1,13 @@
 """Songs whose genre contradicts what the rest of the library says of them, the most surprising first.
 
 Each song is judged by heads that met neither it nor its artist, and by the genres of the other songs of its artist and
-album; nothing is written.
+album; nothing is written. What was set or kept by hand is not doubted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from genrify_tagger.learn.held_out import Songs, has_tagged_company, held_out_ev
 from genrify_tagger.learn.learning import fit_regime
 from genrify_tagger.learn.library import read_library
 from genrify_tagger.pipeline import Session
+from genrify_tagger.pipeline.manual import REASON as SET_BY_HAND
+
+_MOST_LOG_ODDS = 14.0  # beyond a million to one, numbers mean nothing
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Contradiction:
 
     Attributes
     ----------
-    path : str
+    path, audio_key : str
+        The file, and its song.
     genres : tuple of str
         In the file.
     expected : str
@@ -34,12 +39,21 @@ class Contradiction:
     """
 
     path: str
+    audio_key: str
     genres: tuple[str, ...]
     expected: str
     log_odds: float
 
+    @property
+    def odds(self) -> str:
+        """The odds as they are shown: "12:1"."""
+        odds = math.exp(min(self.log_odds, _MOST_LOG_ODDS))
+        return f"{odds:,.0f}:1" if odds >= 10 else f"{odds:.1f}:1"
 
-def find_contradictions(session: Session, paths: Sequence[str] = ()) -> list[Contradiction]:
+
+def find_contradictions(
+    session: Session, paths: Sequence[str] = (), *, on_step: Callable[[str], None] = lambda step: None
+) -> list[Contradiction]:
     """Return all songs whose genre is not the likeliest, the most surprising first.
 
     Parameters
@@ -47,29 +61,37 @@ def find_contradictions(session: Session, paths: Sequence[str] = ()) -> list[Con
     session : Session
     paths : sequence of str
         Files and folders whose songs count; empty for all.
+    on_step : callable
+        Called with what is about to be done.
 
     Raises
     ------
     GenrifyError
         If the session's model has no genre tree.
     """
+    on_step("reading the library")
     library = read_library(session, paths)
     if len(library.genres) < 2:
         return []
-    odds, best = surprise(library.songs, session.settings.tagging.precision)
+    odds, best = surprise(library.songs, session.settings.tagging.precision, on_step)
     order = np.argsort(-odds, kind="stable")
+    doubted = [n for n in map(int, order) if odds[n] > 0 and library.rows[n].reason != SET_BY_HAND]
     return [
-        Contradiction(library.rows[n].path, library.rows[n].after, library.genres[int(best[n])], float(odds[n]))
-        for n in map(int, order)
-        if odds[n] > 0
+        Contradiction(row.path, str(row.audio_key), row.after, library.genres[int(best[n])], float(odds[n]))
+        for n in doubted
+        for row in [library.rows[n]]
     ]
 
 
-def surprise(songs: Songs, precision: float) -> tuple[np.ndarray, np.ndarray]:
+def surprise(
+    songs: Songs, precision: float, on_step: Callable[[str], None] = lambda step: None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the log odds of the likeliest genre against each song's own, and which that is; 0 without a genre."""
+    on_step("comparing each song with those of other artists")
     evidence = held_out_evidence(songs, STRANGER)
     sound, none = evidence[:-3], evidence[-3:]
     strangers = fit_regime(songs, STRANGER, precision, evidence=evidence)
+    on_step("comparing each song with its artist and album")
     company = fit_regime(songs, KNOWN, precision, otherwise=strangers)
     alone = join_evidence([*sound, *none], strangers.weights)
     joined = join_evidence([*sound, *tag_evidence(songs)], company.weights)

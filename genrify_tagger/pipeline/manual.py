@@ -1,8 +1,8 @@
-"""Genres set by hand: journalled like any change, and never overruled by a scan."""
+"""Genres set or kept by hand: journalled like any change, and never overruled by a scan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError, StoreError
@@ -39,15 +39,23 @@ def set_genres(session: Session, run: int, paths: Sequence[str], genres: Sequenc
         If the database cannot be used.
     """
     names = tuple(dict.fromkeys(_written_form(session, genre) for genre in genres))
-    for path in paths:
-        if session.stop.is_set():
-            return
-        try:
-            yield _set_one(session, run, path, names)
-        except StoreError:
-            raise  # affects all files
-        except (GenrifyError, OSError) as error:
-            yield Result(path=path, status="failed", error=error_text(error))
+    yield from _each(session, paths, lambda path: _set_one(session, run, path, names))
+
+
+def keep_genres(session: Session, run: int, paths: Sequence[str]) -> Iterator[Result]:
+    """Let the genres that files have count as set by hand; no file is changed.
+
+    Yields
+    ------
+    Result
+        "kept", or "failed" if the file has no genre or cannot be read.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be used.
+    """
+    yield from _each(session, paths, lambda path: _keep_one(session, run, path))
 
 
 def tag_copy(session: Session, path: str, genres: Sequence[str]) -> None:
@@ -63,6 +71,18 @@ def tag_copy(session: Session, path: str, genres: Sequence[str]) -> None:
     if plan.changes:
         key = session.workers.audio_key(path)
         tags.apply(plan, audio_key=session.workers.audio_key, expected_key=key, ownership="best-effort")
+
+
+def _each(session: Session, paths: Sequence[str], change: Callable[[str], Result]) -> Iterator[Result]:
+    for path in paths:
+        if session.stop.is_set():
+            return
+        try:
+            yield change(path)
+        except StoreError:
+            raise  # affects all files
+        except (GenrifyError, OSError) as error:
+            yield Result(path=path, status="failed", error=error_text(error))
 
 
 def _written_form(session: Session, genre: str) -> str:
@@ -93,3 +113,15 @@ def _set_one(session: Session, run: int, path: str, names: tuple[str, ...]) -> R
     save_file_state(session, path, stat, "kept", reason=REASON, genres=names)
     status = "tagged" if plan.changes else "kept"
     return Result(path=path, status=status, reason=REASON, before=plan.before.genres, after=names, genres=names)
+
+
+def _keep_one(session: Session, run: int, path: str) -> Result:
+    field = session.settings.tagging.field
+    snapshot = tags.read(path, field=field)
+    if not snapshot.genres:
+        raise GenrifyError("has no genre to keep", path=path)
+    plan = tags.plan_restore(path, snapshot.raw, field=field, expected=snapshot.raw)  # changes nothing
+    stat = journal_as_set(session, run, plan, origin="set")
+    genres = plan.before.genres
+    save_file_state(session, path, stat, "kept", reason=REASON, genres=genres)
+    return Result(path=path, status="kept", reason=REASON, before=genres, after=genres, genres=genres)

@@ -29,12 +29,16 @@ def trusted_genres(row: GenreRow, junk: Sequence[str], written: Mapping[str, tup
 
 
 def one_per_song(rows: Iterable[GenreRow]) -> dict[str, GenreRow]:
-    """Return one file of each song by audio key, the first that has a genre if there is one."""
+    """Return one file of each song by audio key: the first set by hand, else the first that has a genre, else any."""
     found: dict[str, GenreRow] = {}
     for row in rows:
-        if row.audio_key is not None and (row.audio_key not in found or found[row.audio_key].status != "kept"):
+        if row.audio_key is not None and (row.audio_key not in found or _rank(row) > _rank(found[row.audio_key])):
             found[row.audio_key] = row
     return found
+
+
+def _rank(row: GenreRow) -> int:
+    return (row.status == "kept") + (row.reason == SET_BY_HAND)
 
 
 def teaching_weight(row: GenreRow) -> float:
