@@ -594,10 +594,10 @@ def test_the_description_is_valid(document):
 def test_every_route_is_described_and_every_description_has_a_route(document):
     from flask import Flask
 
-    from genrify_tagger.web import api, media_api, upload_api
+    from genrify_tagger.web import api, learning_api, media_api, upload_api
 
     app = Flask("routes")
-    for part in (api.api, media_api.api, upload_api.api):
+    for part in (api.api, learning_api.api, media_api.api, upload_api.api):
         app.register_blueprint(part)
     served = set()
     for rule in app.url_map.iter_rules():
@@ -627,6 +627,7 @@ def test_the_server_answers_as_described(made, document):
     bodies = {
         "setGenres": {"ids": [track], "genres": ["Rock"]},
         "acceptSuggestions": {"ids": [track]},
+        "keepGenres": {"ids": [track]},
         "login": {"token": "any"},
     }
     seen = []
@@ -763,6 +764,7 @@ def test_the_requested_page_is_shown_after_login(page):
         "/",
         "/library",
         "/unsure",
+        "/audit",
         "/overview",
         "/history",
         "/library?status=unsure&order=confidence&q=combo",

@@ -13,6 +13,7 @@ import pytest
 
 from tests import media
 from tests.browser import DESKTOP, PHONE, browsing, dress, faults, need_browser, until
+from tests.learning import GENRES, add_real_songs, fill, settings_at
 from tests.page import Page, serving
 from tests.program import Program
 
@@ -511,7 +512,7 @@ def test_on_a_phone_filters_fold_away_and_the_navigation_is_one_row(page, browse
     assert one(browser, "#status").is_displayed()
     until(lambda: one(browser, "[data-unsure-count]").text, "the badge")
     links = [link.rect for link in all_of(browser, "nav[aria-label=Main] a")]
-    assert len(links) == 5 and len({link["y"] for link in links}) == 1
+    assert len(links) == 6 and len({link["y"] for link in links}) == 1
     assert links[0]["x"] >= 0 and links[-1]["x"] + links[-1]["width"] <= PHONE[0]
     row = one(browser, "tr[data-id]")
     assert row.text.index("A title") < row.text.index("An artist")
@@ -544,6 +545,49 @@ def test_a_genre_is_removed_only_where_there_is_one(page, browser):
     assert not one(browser, "[data-remove-genre]").is_displayed()
 
 
+@pytest.fixture(scope="module")
+def teaching(tmp_path_factory):
+    """A running page over a library to learn from, with three wrong genres and a dozen unsure songs, and its folder."""
+    program, music = Program(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("taught")
+    wrong = [(f"Wrong {number}", f"Someone {number}", "Kids", "Doom Metal") for number in range(3)]
+    unsure = [(f"Unsure {number:02}", f"Artist {number}", "", GENRES[number % 3]) for number in range(12)]
+    add_real_songs(program, music, [*wrong, *unsure])
+    fill(settings_at(program.database))
+    with serving(program) as own:
+        yield own, music
+
+
+def test_the_audit_starts_by_itself_and_is_answered_and_undone(teaching, browser):
+    own, music = teaching
+    browser.get(own.address + "/audit")
+    rows = until(lambda: all_of(browser, "tr[data-id]"), "the list")
+    assert len(rows) == 3 == int(one(browser, "[data-undecided]").text)
+    one(browser, "[data-play-track]").click()
+    until(lambda: playing(browser), "the sound")
+    for answer, done in (("[data-accept]", "Doom Metal written"), ("[data-keep]", "kept")):
+        title = rows[0].find_element("css selector", "[data-name]").text
+        song = music / f"{title}.flac"
+        before = song.read_bytes()
+        browser.execute_script("arguments[0].focus()", rows[0].find_element("css selector", answer))
+        keys(browser, "\ue007")
+        until(lambda title=title, done=done: f"{title}: {done}" in one(browser, "[data-toasts]").text, "the answer")
+        assert genres_in(song) == (["Doom Metal"] if answer == "[data-accept]" else ["Kids"])
+        assert not rows[0].is_displayed() and one(browser, "[data-undecided]").text == "2"
+        focus = browser.execute_script("return document.activeElement")
+        assert focus == rows[1].find_element("css selector", answer), "the next song is a key away"
+        all_of(browser, ".toast button")[-1].click()
+        until(lambda: rows[0].is_displayed(), "taken back")
+        assert song.read_bytes() == before
+    one(browser, "[data-start-audit]").click()
+    until(lambda: all_of(browser, "tr[data-id]") and all_of(browser, "tr[data-id]") != rows, "a new list")
+    for size, dark in ((DESKTOP, True), (PHONE, False)):
+        dress(browser, size=size, dark=dark)
+        assert faults(browser) == []
+        for button in all_of(browser, "tr[data-id] button"):
+            assert button.rect["x"] >= 0 and button.rect["x"] + button.rect["width"] <= size[0]
+    browser.get("about:blank")
+
+
 def test_below_a_base_path_the_page_works(program, browser, tmp_path):
     song = media.make("flac", tmp_path / "music", source=media.CLASSICAL)
     media.make("mp3-v2.3", tmp_path / "music", "other", genre="Jazz")
@@ -564,7 +608,7 @@ def test_below_a_base_path_the_page_works(program, browser, tmp_path):
         browser.get("about:blank")
 
 
-PAGES = ("/", "/library", "/unsure", "/overview", "/history", "/history/1", "track", "song")
+PAGES = ("/", "/library", "/unsure", "/audit", "/overview", "/history", "/history/1", "track", "song")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -580,6 +624,8 @@ def test_axe_finds_no_fault_and_nothing_runs_off_the_screen(page, browser, tmp_p
         if name in {"song", "track", "/unsure"}:
             until(lambda: one(browser, "[data-genre]").text, name)
             until(lambda: picture_ready(browser), "the picture")
+        if name == "/audit":
+            until(lambda: one(browser, "[data-start-audit]").is_displayed(), "the audit ends")
         if name == "/library":
             all_of(browser, "[data-pick]")[0].click()
         assert faults(browser) == [], (name, size, dark)

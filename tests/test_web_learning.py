@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.learning import add_real_songs, fill, settings_at
-from tests.page import Page, serving
+from tests.page import CHANGING, PATIENCE, Page, serving
 from tests.program import Program
 
 SONGS = (
     ("Slow", "Artist 0", "", "Doom Metal"),
     ("Slower", "Artist 0", "Doom Metal", "Doom Metal"),
     ("Chatter", "Anyone", "", "Kids"),
+    *((f"Wrong {n}", f"Someone {n}", "Kids", "Doom Metal") for n in range(3)),
 )
 
 
@@ -22,6 +25,8 @@ SONGS = (
 def made(tmp_path_factory):
     program, music = Program(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("music")
     files = add_real_songs(program, music, SONGS)
+    shutil.copy(files[3], music / "Copy of wrong 0.flac")
+    program.scan(music, "--min-confidence", "1")
     fill(settings_at(program.database), noise=2.5)
     program("learn")
     with serving(program) as page:
@@ -61,3 +66,87 @@ def test_without_a_learned_vocabulary_there_is_nothing_to_explain(tmp_path: Path
     with serving(program) as page:
         song = page.get(f"/api/tracks/{page.track('Slow.flac')['id']}").json
     assert (song["evidence"], song["explanation"]) == ({}, None)
+
+
+# --- the audit ---
+
+
+def audited(page: Page) -> dict:
+    """Start an audit and wait for it."""
+    assert page.ask("POST", "/api/audit", headers=CHANGING).status == 202
+    deadline = time.monotonic() + PATIENCE
+    while (answer := page.get("/api/audit").json)["state"] == "running":
+        assert answer["step"] and time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (answer["state"], answer["error"]) == ("done", None)
+    return answer
+
+
+def titles(answer: dict) -> list[str]:
+    return [song["track"]["title"] for song in answer["songs"] if song["track"]["title"].startswith("Wrong")]
+
+
+def test_the_audit_lists_what_the_command_line_lists_and_changes_nothing(made, page):
+    program, files, _ = made
+    before = [file.read_bytes() for file in files]
+    assert page.ask("POST", "/api/audit").status == 403
+    empty = page.get("/api/audit").json
+    assert (empty["state"], empty["songs"], empty["stale"]) == ("none", [], False)
+    answer = audited(page)
+    listed = [json.loads(line) for line in program("audit", "--format", "jsonl").stdout.splitlines()]
+    assert [(song["expected"], song["log_odds"]) for song in answer["songs"]] == [
+        (one["expected"], one["log_odds"]) for one in listed
+    ]
+    assert answer["found"] == answer["undecided"] == len(listed) and answer["pages"] == 1
+    assert sorted(titles(answer)) == ["Wrong 0", "Wrong 1", "Wrong 2"]
+    assert {song["expected"] for song in answer["songs"] if song["track"]["title"] in titles(answer)} == {"Doom Metal"}
+    assert [file.read_bytes() for file in files] == before
+    shown = page.get("/audit").text
+    assert all(f">{title}</a>" in shown for title in titles(answer)) and answer["songs"][0]["odds"] in shown
+    assert "no more songs on this page" in page.get("/audit?page=3").text
+    assert page.ask("GET", "/audit?page=0").status == page.ask("GET", "/api/audit?page=many").status == 400
+
+
+def test_what_is_accepted_or_kept_leaves_the_list_until_that_is_undone(made, page):
+    program, files, _ = made
+    songs = {song["track"]["title"]: song for song in audited(page)["songs"]}
+    wrong, copy, right = files[3], files[3].with_name("Copy of wrong 0.flac"), files[4]
+    before = [file.read_bytes() for file in (wrong, copy, right)]
+    assert len(songs["Wrong 0"]["ids"]) == 2, "of both files"
+    accepted = page.post("/api/genres", {"ids": songs["Wrong 0"]["ids"], "genres": [songs["Wrong 0"]["expected"]]})
+    assert accepted["changed"] == 2
+    kept = page.post("/api/keep", {"ids": songs["Wrong 1"]["ids"]})
+    assert (kept["changed"], kept["kept"], right.read_bytes()) == (0, 1, before[2])
+    assert titles(page.get("/api/audit").json) == ["Wrong 2"]
+    assert not {"Wrong 0", "Wrong 1"} & {*titles(audited(page))}
+    assert page.track("Wrong 1")["reason"] == "set by hand"
+    assert "Wrong 1" not in program("audit").stdout
+    page.post(f"/api/runs/{accepted['run']}/undo")
+    page.post(f"/api/runs/{kept['run']}/undo")
+    assert [file.read_bytes() for file in (wrong, copy, right)] == before
+    assert sorted(titles(audited(page))) == ["Wrong 0", "Wrong 1", "Wrong 2"]
+
+
+def test_after_a_scan_the_list_is_called_outdated(made, page):
+    program, files, _ = made
+    program.scan(files[0].parent, "--min-confidence", "1")
+    assert not audited(page)["stale"]
+    program.scan(files[0].parent, "--min-confidence", "1")
+    assert not page.get("/api/audit").json["stale"], "nothing has changed"
+    new = files[5].with_name("New.flac")
+    shutil.copy(files[5], new)
+    program.scan(files[0].parent, "--min-confidence", "1")
+    assert page.get("/api/audit").json["stale"] and "was scanned since" in page.get("/audit").text
+    assert len(page.get("/api/audit").json["songs"]), "the list is still shown"
+    assert not audited(page)["stale"]
+
+
+def test_the_audit_of_a_small_library_says_that_there_is_nothing(tmp_path: Path):
+    (tmp_path / "home").mkdir()
+    program = Program(tmp_path / "home")
+    add_real_songs(program, tmp_path / "music", SONGS[:2])
+    with serving(program) as page:
+        assert audited(page)["songs"] == []
+        assert "too few songs have a genre" in page.get("/audit").text
+        unkept = page.post("/api/keep", {"ids": [page.track("Slow.flac")["id"]]})
+        assert unkept["failed"] == 1 and "no genre to keep" in unkept["results"][0]["error"]

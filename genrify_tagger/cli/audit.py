@@ -57,8 +57,7 @@ def command(state: CliContext, paths: tuple[str, ...], count: int, keep: bool, o
 def _keep(state: CliContext, paths: tuple[str, ...], output_format: str) -> int:
     from genrify_tagger.cli.change_run import run_changes
     from genrify_tagger.files import display_path
-    from genrify_tagger.pipeline import open_session
-    from genrify_tagger.pipeline.manual import keep_genres
+    from genrify_tagger.pipeline import keep_genres, open_session
 
     if not paths:
         raise click.UsageError("--keep needs the files whose genre is right")

@@ -6,7 +6,7 @@ library -> workers -> decision -> store -> tags. What only one entry point uses,
 from genrify_tagger.pipeline.container_names import container_name
 from genrify_tagger.pipeline.embedding_index import EmbeddingIndex, Neighbour
 from genrify_tagger.pipeline.file_task import ScanOptions
-from genrify_tagger.pipeline.manual import set_genres
+from genrify_tagger.pipeline.manual import keep_genres, set_genres
 from genrify_tagger.pipeline.results import STATUSES, Result, Summary, describe_nodes
 from genrify_tagger.pipeline.run_record import run_record
 from genrify_tagger.pipeline.session import Session, open_session
@@ -29,6 +29,7 @@ __all__ = [
     "describe_nodes",
     "inspect_file",
     "inspect_one_off",
+    "keep_genres",
     "open_session",
     "run_record",
     "set_genres",

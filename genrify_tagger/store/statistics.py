@@ -126,6 +126,12 @@ class Statistics(Files):
         with self.read() as connection:
             return int(connection.execute(select(func.count()).select_from(ANALYSES).where(analysed)).scalar_one())
 
+    def library_version(self) -> tuple[int, str]:
+        """Return what differs after a scan has added, read again or lost files: their number and the latest time."""
+        with self.read() as connection:
+            count, latest = connection.execute(select(func.count(), func.max(FILES.c.seen_at)).where(PRESENT)).one()
+        return int(count), str(latest)
+
     def count_songs(self, status: str) -> int:
         """Return the number of songs in files of a status; files with the same audio are one song."""
         songs = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
 from genrify_tagger.files import counted, display_path
-from genrify_tagger.pipeline import Result, changes_of_run, set_genres, undo_changes
+from genrify_tagger.pipeline import Result, changes_of_run, keep_genres, set_genres, undo_changes
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import query, views
 from genrify_tagger.web.app_context import app_context
@@ -144,6 +144,15 @@ def accept_tracks() -> ApiResponse:
     return _task_response(
         app_context().tasks.submit(["accept", counted(len(records) - len(without_suggestion), "file")], work)
     )
+
+
+@api.post("/keep")
+def keep_track_genres() -> ApiResponse:
+    """Let the genres that some tracks have count as set by hand; no file is changed."""
+    paths = [record.path for record in _requested_tracks(_json_body({"ids"}))]
+    session = app_context().session
+    arguments = ["keep", counted(len(paths), "file")]
+    return _task_response(app_context().tasks.submit(arguments, lambda run: keep_genres(session, run, paths)))
 
 
 @api.post("/runs/<int(max=2147483647):run>/undo")

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.errors import GenrifyError, StoreError
 from genrify_tagger.files import counted, printable
-from genrify_tagger.web import api, media_api, pages, upload_api
+from genrify_tagger.web import api, learning_api, media_api, pages, upload_api
 from genrify_tagger.web.app_context import AppContext
 from genrify_tagger.web.base_path import BasePathMiddleware
 from genrify_tagger.web.security import MAX_JSON, protect
@@ -28,7 +28,7 @@ def make_app(context: AppContext) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app)
-    for blueprint in (pages.pages, api.api, media_api.api, upload_api.api):
+    for blueprint in (pages.pages, api.api, learning_api.api, media_api.api, upload_api.api):
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _handle_http_error)
     app.register_error_handler(GenrifyError, _handle_own_error)

@@ -1,7 +1,9 @@
-"""What all requests share: session, auth rules, uploads, media cache, task queue, statistics."""
+"""What all requests share: session, auth rules, uploads, media cache, task queue, statistics, the audit."""
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +11,9 @@ from dataclasses import dataclass
 from flask import current_app
 
 from genrify_tagger.pipeline import EmbeddingIndex, Session
+from genrify_tagger.web.audit_list import AuditList, make_audit_list
 from genrify_tagger.web.auth import Auth
+from genrify_tagger.web.background_job import BackgroundJob
 from genrify_tagger.web.library_stats import LibraryStats
 from genrify_tagger.web.media import MediaCache
 from genrify_tagger.web.server_tempdir import open_server_tempdir
@@ -30,6 +34,7 @@ class AppContext:
     tasks: TaskQueue
     embedding_index: EmbeddingIndex
     stats: LibraryStats
+    audit: BackgroundJob[AuditList]
 
     @property
     def base_path(self) -> str:
@@ -57,10 +62,12 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
         stats = LibraryStats(session)
         tasks = TaskQueue(session, on_done=stats.invalidate)
         stats.latest()
+        audit = BackgroundJob(functools.partial(make_audit_list, session), threading.Lock())
         try:
-            yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats)
+            yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats, audit)
         finally:
             tasks.close()
+            audit.close()
             uploads.close()
             media.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from genrify_tagger import __version__
 from genrify_tagger.store import ORDERS
-from genrify_tagger.web import query
+from genrify_tagger.web import audit_list, query
 from genrify_tagger.web.schemas import SCHEMAS
 
 Json = dict[str, Any]
@@ -28,7 +28,13 @@ def document(base_path: str = "") -> Json:
         },
         "servers": [{"url": base_path or "/"}],
         "security": [{}, {"token": []}, {"cookie": []}],
-        "paths": _library() | _writes() | _tasks_and_login() | _uploads() | _media("tracks") | _media("uploads"),
+        "paths": _library()
+        | _writes()
+        | _jobs()
+        | _tasks_and_login()
+        | _uploads()
+        | _media("tracks")
+        | _media("uploads"),
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {
@@ -107,6 +113,11 @@ def _writes() -> Json:
         "/api/genres": _library()["/api/genres"]
         | {"post": _change("setGenres", "Write genres into tracks; an empty list removes the genre.", "GenreChoice")},
         "/api/accept": {"post": _change("acceptSuggestions", "Write the suggested genres into tracks.", "TrackChoice")},
+        "/api/keep": {
+            "post": _change(
+                "keepGenres", "Let the genres of tracks count as set by hand; no file changes.", "TrackChoice"
+            )
+        },
         "/api/runs/{run}/undo": {
             "parameters": [_path("run", number)],
             "post": _change("undoRun", "Undo the changes of a run.", None, 409),
@@ -114,6 +125,23 @@ def _writes() -> Json:
         "/api/changes/{change}/undo": {
             "parameters": [_path("change", number)],
             "post": _change("undoChange", "Undo one change of one file.", None, 409),
+        },
+    }
+
+
+def _jobs() -> Json:
+    """Return the paths of what is computed over the whole library."""
+    most = audit_list.MOST_SONGS // audit_list.PER_PAGE
+    return {
+        "/api/audit": {
+            "get": _operation(
+                "audit",
+                "The state of the audit, and the songs that the last one found and that are not decided yet, the most "
+                "surprising first.",
+                _ref("Audit"),
+                _query("page", {"type": "integer", "minimum": 1, "maximum": most}, "number of the page"),
+            ),
+            "post": _operation("startAudit", "Start an audit.", _ref("Job"), _header(), 403, status=202),
         },
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from genrify_tagger.store import FileRecord
-from genrify_tagger.web import album_groups, charts, colours, query, views
+from genrify_tagger.web import album_groups, audit_list, charts, colours, query, views
 from genrify_tagger.web.app_context import app_context
 from genrify_tagger.web.ids import track
 from genrify_tagger.web.security import safe_redirect_target
@@ -59,6 +60,20 @@ def library_page() -> str:
 def unsure_page() -> str:
     """Show the queue of unsure tracks."""
     return _render("unsure.html", here="unsure")
+
+
+@pages.get("/audit")
+def audit_page() -> str:
+    """Show the songs whose genre contradicts the rest of the library."""
+    context = app_context()
+    page = query.int_param(request.args, "page", default=1, least=1, most=audit_list.MOST_SONGS // audit_list.PER_PAGE)
+    status = asdict(context.audit.status)
+    audit = {**status, **views.audit_json(context.session, context.audit.result, page)}
+    for song in audit["songs"]:
+        song["track"] |= _shown_names(song["track"])
+    return _render(
+        "audit.html", here="audit", audit=audit, is_first=context.audit.result is None, most=audit_list.MOST_SONGS
+    )
 
 
 @pages.get("/overview")
@@ -171,8 +186,11 @@ def _coloured_genres() -> dict[str, str]:
 
 def _row(record: FileRecord) -> views.Json:
     row = views.track_json(app_context().session, record)
-    place = " / ".join(row["folder"].split("/")[-2:])
-    return {**row, "called": row["title"] or row["name"], "clock": clock(record.duration), "place": place}
+    return {**row, **_shown_names(row), "clock": clock(record.duration)}
+
+
+def _shown_names(row: views.Json) -> views.Json:
+    return {"called": row["title"] or row["name"], "place": " / ".join(row["folder"].split("/")[-2:])}
 
 
 def clock(seconds: float | None) -> str:

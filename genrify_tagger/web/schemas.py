@@ -67,6 +67,12 @@ _SONG: Json = {
     "similar": _TEXT,
 }
 
+_JOB: Json = {
+    "state": {"type": "string", "enum": ["none", "running", "done", "failed"]},
+    "step": _NULLABLE_TEXT,
+    "seconds": _NUMBER,
+    "error": _NULLABLE_TEXT,
+}
 _SURENESS = _object(sure=_COUNT, unsure=_COUNT)
 
 SCHEMAS: Json = {
@@ -118,6 +124,18 @@ SCHEMAS: Json = {
                 after=_list(_TEXT),
                 error=_NULLABLE_TEXT,
             )
+        ),
+    ),
+    "Job": _object(**_JOB),
+    "Audit": _object(
+        **_JOB,
+        stale=_FLAG,
+        found=_COUNT,
+        undecided=_COUNT,
+        page=_COUNT,
+        pages=_COUNT,
+        songs=_list(
+            _object(track=_ref("Track"), ids=_list(_TEXT, minItems=1), expected=_TEXT, odds=_TEXT, log_odds=_NUMBER)
         ),
     ),
     "Run": _object(

@@ -10,8 +10,10 @@ from flask import request
 
 from genrify_tagger.decision import Decision
 from genrify_tagger.files import display_path, real_path
+from genrify_tagger.learn.contradictions import Contradiction
 from genrify_tagger.pipeline import Neighbour, Result, Session, TrackReport, container_name, describe_nodes
 from genrify_tagger.store import ChangeRecord, FileRecord, RunKind, RunRecord, Store
+from genrify_tagger.web.audit_list import PER_PAGE, AuditList, undecided_songs
 from genrify_tagger.web.ids import track_id
 from genrify_tagger.web.library_stats import threshold_of
 from genrify_tagger.web.tasks import Task
@@ -228,6 +230,33 @@ def _change_json(change: ChangeRecord, kind: RunKind, record: FileRecord | None)
         "can_undo": change.state == "done" and change.undone_by is None and kind in UNDOABLE,
         "error": change.error,
         "at": change.created_at.isoformat(),
+    }
+
+
+def audit_json(session: Session, audit: AuditList | None, page: int) -> Json:
+    """Return a page of the songs that are undecided still; empty without an audit."""
+    audit = audit or AuditList((), 0, session.store.library_version())
+    rows = undecided_songs(session, audit)
+    shown = rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+    return {
+        "stale": session.store.library_version() != audit.library,
+        "found": audit.total,
+        "undecided": len(rows),
+        "page": page,
+        "pages": -(-len(rows) // PER_PAGE),
+        "songs": [_audit_song_json(session, one, files) for one, files in shown],
+    }
+
+
+def _audit_song_json(session: Session, one: Contradiction, files: list[FileRecord]) -> Json:
+    shown = next((record for record in files if record.path == one.path), files[0])
+    tracks = [track_json(session, record) for record in (shown, *(file for file in files if file is not shown))]
+    return {
+        "track": tracks[0],
+        "ids": [track["id"] for track in tracks],
+        "expected": one.expected,
+        "odds": one.odds,
+        "log_odds": round(one.log_odds, 4),
     }
 
 

@@ -69,10 +69,10 @@ export function describeTask(task, done, requested = 0) {
 }
 
 // Run a change, report it and offer to undo it; returns the task, or null if it failed.
-export async function runChange(url, body, done, { undone } = {}) {
+export async function runChange(url, body, done, { undone, undoable = false } = {}) {
   try {
     const task = await change(url, body);
-    const offer = task.changed && undone
+    const offer = undone && (task.changed || (undoable && task.kept))
       ? { action: "Undo", onaction: async () => {
         const back = await runChange(`${base}/api/runs/${task.run}/undo`, undefined, "undone");
         if (back) undone(back);

@@ -1,11 +1,10 @@
 // The library: play tracks in place, select some, write genres into them, accept an album's suggestions.
 
 import { base, get } from "./api.js";
-import { colourClass, createElement, find, findAll, formatScore, formatTime, labels, names, runChange, showError } from "./common.js";
+import { colourClass, createElement, find, findAll, formatScore, labels, names, runChange, showError } from "./common.js";
+import { playTracks } from "./player.js";
 
 const table = find("[data-tracks]");
-const audio = new Audio();
-let current = null;
 
 function picked() {
   return findAll("[data-pick]:checked", table).map((box) => box.value);
@@ -72,20 +71,6 @@ async function write(url, body, done) {
   await refresh(task).catch(showError);
 }
 
-function showPlayer() {
-  const playing = !audio.paused && !audio.ended;
-  for (const button of findAll("[data-play-track]", table)) {
-    const here = playing && button === current;
-    const name = find("[data-name]", button.closest("tr")).textContent;
-    button.classList.toggle("playing", here);
-    button.setAttribute("aria-label", `${here ? "Pause" : "Play"} ${name}`);
-    button.closest("tr").classList.toggle("playing-row", here);
-  }
-  const bar = find("[data-bar-play]");
-  bar.classList.toggle("playing", playing);
-  bar.setAttribute("aria-label", playing ? "Pause" : "Play");
-}
-
 // Covers are read from the files by the server, as they come into view.
 function showCovers() {
   const observer = new IntersectionObserver((entries) => {
@@ -103,42 +88,8 @@ function showCovers() {
   for (const place of findAll(".album .cover", table)) observer.observe(place);
 }
 
-async function play(button) {
-  if (button === current) {
-    if (audio.paused) audio.play();
-    else audio.pause();
-    return;
-  }
-  current = button;
-  audio.pause();
-  find("[data-bar]").hidden = false;
-  find("[data-bar-name]").textContent = find("[data-name]", button.closest("tr")).textContent;
-  try {
-    await start(button, "");
-  } catch (error) {
-    showError(error);
-  }
-}
-
-async function start(button, how) {
-  find("[data-bar-clock]").textContent = "…";
-  const sound = await get(`${base}/api/tracks/${button.dataset.playTrack}/sound${how}`);
-  if (button !== current) return;
-  audio.src = sound.url;
-  audio.dataset.converted = sound.converted ? "1" : "";
-  await audio.play().catch((error) => { if (error.name !== "NotSupportedError") throw error; });
-}
-
-function move() {
-  const seek = find("[data-bar-seek]");
-  const duration = Number.isFinite(audio.duration) ? audio.duration : 0;
-  seek.max = Math.max(1, Math.floor(duration));
-  seek.value = Math.floor(audio.currentTime);
-  seek.setAttribute("aria-valuetext", `${formatTime(audio.currentTime)} of ${formatTime(duration)}`);
-  find("[data-bar-clock]").textContent = `${formatTime(audio.currentTime)} / ${formatTime(duration)}`;
-}
-
 if (table) {
+  playTracks(table);
   table.addEventListener("change", (event) => {
     if (event.target.matches("[data-all]")) for (const box of findAll("[data-pick]", table)) box.checked = event.target.checked;
     if (event.target.matches("[data-all-of-album]")) {
@@ -147,8 +98,6 @@ if (table) {
     showPicked();
   });
   table.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-play-track]");
-    if (button) play(button);
     const accept = event.target.closest("[data-accept-album]");
     if (accept) write(`${base}/api/accept`, { ids: openRows(accept.closest("[data-album]")).map((row) => row.dataset.id) }, "suggestion accepted");
   });
@@ -159,13 +108,6 @@ if (table) {
     const genre = find("#bulk-genre").value.trim();
     if (genre) write(`${base}/api/genres`, { ids: picked(), genres: [genre] }, `${genre} written`);
   });
-  for (const kind of ["play", "pause", "ended"]) audio.addEventListener(kind, showPlayer);
-  for (const kind of ["timeupdate", "durationchange"]) audio.addEventListener(kind, move);
-  audio.addEventListener("error", () => {
-    if (current && audio.hasAttribute("src") && !audio.dataset.converted) start(current, "?converted=1").catch(showError);
-  });
-  find("[data-bar-play]").addEventListener("click", () => (audio.paused ? audio.play() : audio.pause()));
-  find("[data-bar-seek]").addEventListener("input", (event) => { audio.currentTime = Number(event.target.value); });
   addEventListener("pageshow", showPicked); // on "back", browsers restore the checkboxes
 }
 for (const select of findAll(".filters select")) select.addEventListener("change", () => select.form.requestSubmit());
