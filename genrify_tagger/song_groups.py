@@ -21,6 +21,8 @@ _NOBODY = {
     *("soundtrack", "originalsoundtrack", "ost", "motionpicturesoundtrack", "compilation", "sampler"),
 }
 _NO_ALBUM = {"", "unknown", "unknownalbum", "untitled", "single", "singles", "none", "misc", "greatesthits"}
+_DISC = re.compile(r"[\s._\-(\[]*\b(?:cd|dis[ck]|disque)[\s._#-]*\d{1,2}\b(?:\s*of\s*\d+)?[)\]]?$", re.IGNORECASE)
+_DISC_FOLDER = re.compile(r"(?:cd|dis[ck]|disque)[\s._#-]*\d{1,2}\b.*", re.IGNORECASE)
 _GUESTS = re.compile(r"\s*[\[(]?\b(?:feat|ft|featuring|vs)\b\.?\s.*$", re.IGNORECASE)
 _SOUNDTRACK = re.compile(r"\b(?:soundtrack|motion picture|o\.?s\.?t)\b", re.IGNORECASE)
 
@@ -47,9 +49,9 @@ def artist_key(tags: Mapping[str, str]) -> str:
 def album_key(tags: Mapping[str, str], path: str) -> str:
     """Return what is the same for all songs of an album; "" for compilations, soundtracks and songs of no album.
 
-    Without an artist or an identifier the folder tells albums of the same name apart.
+    The discs of an album are one. Without an artist or an identifier the folder tells albums of the same name apart.
     """
-    name = _plain(tags.get("album", ""))
+    name = _plain(_DISC.sub("", tags.get("album", "")) or tags.get("album", ""))
     if not name and not artist_key(tags):
         return _text(f"{FOLDER}{os.path.dirname(path)}")
     if name in _NO_ALBUM or _is_compilation(tags) or _SOUNDTRACK.search(tags.get("album", "")):
@@ -57,7 +59,18 @@ def album_key(tags: Mapping[str, str], path: str) -> str:
     identifier = tags.get("album_id", "").strip().casefold()
     if identifier:
         return f"id:{identifier}"
-    return _text(f"{artist_key(tags) or os.path.dirname(path)}/{name}")
+    return _text(f"{artist_key(tags) or album_folder(path)}/{name}")
+
+
+def album_folder(path: str) -> str:
+    """Return the folder in which a song's album is looked for: its own, or for one disc of several that of the album.
+
+    >>> album_folder("/m/The Wall/CD 2/01.mp3"), album_folder("/m/The Wall (Disc 2)/01.mp3")
+    ('/m/The Wall', '/m/The Wall')
+    """
+    above, name = os.path.split(os.path.dirname(path))
+    album = "" if _DISC_FOLDER.fullmatch(name) else _DISC.sub("", name)
+    return os.path.join(above, album) if album else above
 
 
 def _text(key: str) -> str:

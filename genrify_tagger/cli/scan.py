@@ -44,6 +44,13 @@ _WORTH_LEARNING = 100  # songs with a genre of their own from which on learning 
     type=click.Choice(["leaf", "parent", "both"]),
     help="Of the genre tree, write the most specific genre that is sure (default), its top genre, or both.",
 )
+@click.option(
+    "--album/--song",
+    "scope",
+    default=None,
+    callback=lambda _context, _option, value: None if value is None else "album" if value else "song",
+    help="One genre for all songs of an album, where the album is sure, or each song by itself (default).",
+)
 @click.option("--max-genres", type=int, metavar="N", help="Maximum number of genres per file.")
 @click.option(
     "--changed",
@@ -79,6 +86,7 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
       genrify-tag scan ~/Music --dry-run           show what would happen
       genrify-tag scan ~/Music                     tag songs that have no genre
       genrify-tag scan --min-confidence 0.8 .      write only very likely genres
+      genrify-tag scan --album ~/Music/Albums      one genre for each album
       genrify-tag scan --existing replace song.mp3
       genrify-tag scan ~/Music --format jsonl > result.jsonl
       genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
@@ -131,7 +139,10 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
     sections = {
         "library": ("include", "exclude"),
         "analysis": ("segments", "jobs", "vocabulary"),
-        "tagging": ("existing", "min_confidence", "tree_level", "max_genres", "changed", "incomplete", "field"),
+        "tagging": (
+            *("existing", "min_confidence", "tree_level", "scope"),
+            *("max_genres", "changed", "incomplete", "field"),
+        ),
     }
     return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
 

@@ -125,6 +125,11 @@ class TaggingSettings:
         "and the shipped vocabulary (sound).",
         "library",
     )
+    scope: Literal["song", "album"] = _setting(
+        "Decide for each song by itself, or give all songs of an album one genre where the album as a whole is sure "
+        "enough; compilations and soundtracks are decided song by song.",
+        "song",
+    )
     max_genres: int = _setting("Maximum number of genres per file.", 1, low=1, high=10)
     changed: Literal["respect", "ignore"] = _setting(
         "If another program removed or changed a genre that this one wrote: respect that and never write there again, "

@@ -7,10 +7,12 @@ from genrify_tagger.decision.flat import (
     Decision,
     calibrated_confidence,
     decide,
+    decide_by_song_scores,
     group_score,
     likeliest,
     log_odds,
     sharpen,
+    song_scores,
     temper,
 )
 from genrify_tagger.decision.tree import (
@@ -34,6 +36,7 @@ __all__ = [
     "child_confidence",
     "decide",
     "decide_by_scores",
+    "decide_by_song_scores",
     "decide_in_tree",
     "group_score",
     "leaf_probabilities",
@@ -42,6 +45,7 @@ __all__ = [
     "node_scores",
     "sharpen",
     "song_features",
+    "song_scores",
     "temper",
     "top_confidence",
 ]

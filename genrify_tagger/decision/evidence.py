@@ -111,6 +111,18 @@ def confidence_of(probabilities: Array, slope: float, bias: float) -> Array:
     return np.asarray(1 / (1 + np.exp(-(slope * np.log(best / (1 - best)) + bias))))
 
 
+def decide_by_probabilities(
+    probabilities: Array, regime: int, learned: LearnedVocabulary, *, min_confidence: float | None = None
+) -> Decision:
+    """Decide by the joined probability of each genre, shape (n_genres,); see `decide_by_evidence`."""
+    confidence = float(confidence_of(probabilities, learned.slopes[regime], learned.biases[regime]))
+    threshold = float(learned.thresholds[regime]) if min_confidence is None else min_confidence
+    by_genre = dict(zip(learned.genres, probabilities.tolist(), strict=True))
+    if confidence < threshold:
+        return Decision((), confidence, by_genre, f"confidence {format_below(confidence, threshold)}")
+    return Decision((learned.genres[int(probabilities.argmax())],), confidence, by_genre, None)
+
+
 def decide_by_evidence(
     features: Array,
     leaf_probabilities: Array,
@@ -151,13 +163,6 @@ def decide_by_evidence(
     regime = KNOWN if sum(count.sum() for count in counts) > 0 else STRANGER
     weights = learned.evidence_weights[regime]
     probabilities = join_evidence([*scores, np.log(learned.frequencies)], weights)
-    confidence = float(confidence_of(probabilities, learned.slopes[regime], learned.biases[regime]))
-    threshold = float(learned.thresholds[regime]) if min_confidence is None else min_confidence
-    by_genre = dict(zip(learned.genres, probabilities.tolist(), strict=True))
-    best = learned.genres[int(probabilities.argmax())]
-    if confidence < threshold:
-        decision = Decision((), confidence, by_genre, f"confidence {format_below(confidence, threshold)}")
-    else:
-        decision = Decision((best,), confidence, by_genre, None)
+    decision = decide_by_probabilities(probabilities, regime, learned, min_confidence=min_confidence)
     heads = join_evidence(own[1:], weights[1:3] if weights[1:3].any() else np.array([0.1, 0.0]))
     return JoinedEvidence(decision, {"sound": np.exp(own[0]), "learned": heads})

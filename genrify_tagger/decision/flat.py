@@ -110,11 +110,18 @@ def decide(
     -------
     Decision
     """
-    threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
     audible = np.asarray(levels) > SILENCE
     if not audible.any():
         return Decision((), 0.0, _even_scores(vocabulary), SILENT)
     scores, inside = song_scores(activations, audible, vocabulary)
+    return decide_by_song_scores(scores, inside, vocabulary, min_confidence=min_confidence, max_genres=max_genres)
+
+
+def decide_by_song_scores(
+    scores: Array, inside: float, vocabulary: Labels, *, min_confidence: float | None = None, max_genres: int = 1
+) -> Decision:
+    """Decide by what `song_scores` returns; see `decide`."""
+    threshold = vocabulary.min_confidence if min_confidence is None else min_confidence
     confidence = _confidence(scores, inside, vocabulary)
     by_label = {label: float(score) for label, score in zip(vocabulary.labels, scores, strict=True)}
     if confidence < threshold:

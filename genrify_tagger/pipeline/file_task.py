@@ -51,6 +51,8 @@ class FileTask:
         The genre according to another program's library; None if the file's own counts.
     provenance : Provenance
         What that program knows about how the genre came about.
+    titles : Titles or None
+        Title, artist and album according to that program; None to read them from the file.
     found_at : float
         Since when (`time.monotonic`) the file is known to be at this path.
     """
@@ -61,6 +63,7 @@ class FileTask:
     record: FileRecord | None = None
     present: tuple[str, ...] | None = None
     provenance: Provenance = Provenance.NOT_WRITTEN
+    titles: Titles | None = None
     found_at: float = field(default_factory=time.monotonic)
 
 

@@ -229,6 +229,8 @@ class Session:
             values.append((tagging.incomplete,))
         if tagging.tree_level != "leaf":
             values.append((tagging.tree_level,))
+        if tagging.scope != "song":
+            values.append((tagging.scope,))
         if self.learned is not None:
             values.append(("learned", self.learned.id))
         if self.settings.genres != GenreSettings():

@@ -97,7 +97,7 @@ def decide_write(
         what = "undone" if provenance is Provenance.UNDONE else "changed or removed"
         reason = f"its genre was {what} since; {FORCE_HINT}"
         return WriteDecision("kept" if existing else "skipped", reason=reason)
-    renews = provenance is Provenance.WRITTEN_BY_PROGRAM and (reanalyse or force)
+    renews = _renews(provenance, force=force, reanalyse=reanalyse)
     if existing and rules.existing == "keep" and not renews:
         return WriteDecision(
             "kept", reason="tagged earlier" if provenance is Provenance.WRITTEN_BY_PROGRAM else "has a genre"
@@ -110,6 +110,26 @@ def decide_write(
     if [g.casefold() for g in wanted] == [g.casefold() for g in present]:
         return WriteDecision("kept", reason="already has this genre")
     return WriteDecision("tagged", wanted)
+
+
+def stays(
+    existing: Sequence[str],
+    provenance: Provenance,
+    rules: TaggingSettings,
+    *,
+    force: bool = False,
+    reanalyse: bool = False,
+) -> bool:
+    """Return whether a file's genres stay as they are, whatever a decision says; see `decide_write`."""
+    if not existing:
+        return False
+    if provenance is Provenance.SET_BY_HAND or protected_genre(existing, rules.protected) is not None:
+        return True
+    return rules.existing == "keep" and not _renews(provenance, force=force, reanalyse=reanalyse)
+
+
+def _renews(provenance: Provenance, *, force: bool, reanalyse: bool) -> bool:
+    return provenance is Provenance.WRITTEN_BY_PROGRAM and (reanalyse or force)
 
 
 def meaningful(genres: Sequence[str], junk: Sequence[str]) -> tuple[str, ...]:

@@ -253,7 +253,7 @@ class Loop:
                 )
                 if task is not None:
                     self.batches.run()
-                    self.pool.begin(task)
+                    self.pool.begin([task])
                     self._active[settled.path] = settled
             except (FileNotFoundError, NotADirectoryError):
                 gone.append(real_path(settled.path))
