@@ -449,3 +449,18 @@ def test_the_unit_starts_the_program_it_was_installed_by(program, music):
     (line,) = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
     started = shutil.which(line.split()[0])
     assert started and Path(started).samefile(str(program.command()[0]))
+
+
+def processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_waiting_for_a_file_to_settle_costs_no_processor_time(program, music):
+    with watching(program, music, settle=20) as service:
+        service.rest()
+        (music / "song.mp3").write_bytes(b"not yet a song")
+        until(lambda: not service.is_idle())
+        before = processor_seconds(service.process.pid)
+        time.sleep(4)
+        assert processor_seconds(service.process.pid) - before < 0.4

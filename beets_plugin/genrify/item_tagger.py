@@ -78,6 +78,7 @@ class ItemTagger:
 
     def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Outcome]]:
         from genrify_tagger.pipeline import ScanOptions
+        from genrify_tagger.pipeline.analyse_file import titles_from_tags
         from genrify_tagger.pipeline.external_files import ExternalFile, suggest
 
         songs = (
@@ -85,6 +86,7 @@ class ItemTagger:
                 path=os.fsdecode(item.path),
                 present=tuple(flexattrs.genres_of(item)),
                 provenance=flexattrs.item_provenance(item),
+                titles=titles_from_tags(flexattrs.titles_of(item), os.fsdecode(item.path)),
             )
             for item in items
         )

@@ -37,11 +37,14 @@ class ExternalFile:
         The genre according to that program.
     provenance : Provenance
         What it knows about how the genre came about.
+    titles : Titles or None
+        Title, artist and album according to it; None to read them from the file.
     """
 
     path: str
     present: tuple[str, ...] = ()
     provenance: Provenance = Provenance.NOT_WRITTEN
+    titles: Titles | None = None
 
 
 def suggest(
@@ -139,5 +142,11 @@ def _task(
     if record is not None and has_failed_before(session, record, stat, options):
         return Outcome(result=replace(failed, error=record.error, cached=True))
     return FileTask(
-        path=file.path, target=target, stat=stat, record=record, present=file.present, provenance=file.provenance
+        path=file.path,
+        target=target,
+        stat=stat,
+        record=record,
+        present=file.present,
+        provenance=file.provenance,
+        titles=file.titles,
     )

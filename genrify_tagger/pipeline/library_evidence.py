@@ -156,4 +156,7 @@ def explanation(evidence: Evidence, confidence: float, *, is_written: bool) -> s
             best = evidence[kind][0]
             verb = "is" if best["songs"] == 1 else "are"
             parts.append(f"{best['songs']} of {counted(best['of'], 'other song')} of the {kind} {verb} {best['genre']}")
+    if evidence.get("whole_album"):
+        best = evidence["whole_album"][0]
+        parts.append(f"the album as a whole sounds like {best['genre']} {best['score']:.2f}")
     return "; ".join([*parts, f"{'written' if is_written else 'not written'} at {confidence:.2f}"])

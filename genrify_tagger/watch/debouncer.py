@@ -9,10 +9,12 @@ from __future__ import annotations
 import heapq
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from genrify_tagger.files import FileStat, fingerprint, has_writer
+from genrify_tagger.song_groups import album_folder
 
 LIMIT = 50_000
 RETRIES = 8
@@ -72,10 +74,15 @@ class Debouncer:
         self._clock = clock
         self._waiting: dict[str, _Waiting] = {}
         self._order: list[tuple[float, str]] = []
+        self._in_folders: Counter[str] = Counter()  # waiting files by the folder of their album
         self.overflowed = False
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def waits_in(self, folder: str) -> bool:
+        """Whether a file waits that may belong to an album in a folder (see `song_groups.album_folder`)."""
+        return self._in_folders[folder] > 0
 
     def touch(
         self, path: str, *, came_from: str | None = None, writer: bool = False, pause: float = 0.0, tries: int = 0
@@ -148,7 +155,7 @@ class Debouncer:
             _, path = heapq.heappop(self._order)
             waiting = self._waiting[path]
             if self._is_settled(path, waiting):
-                del self._waiting[path]
+                self._remove(path)
                 yield SettledFile(path, waiting.came_from, waiting.tries, waiting.since)
 
     def _is_settled(self, path: str, waiting: _Waiting) -> bool:
@@ -168,7 +175,15 @@ class Debouncer:
         self._wait(path, waiting)
         return False
 
+    def _remove(self, path: str) -> None:
+        del self._waiting[path]
+        folder = album_folder(path)
+        self._in_folders[folder] -= 1
+        if not self._in_folders[folder]:
+            del self._in_folders[folder]
+
     def _wait(self, path: str, waiting: _Waiting) -> None:
+        self._in_folders[album_folder(path)] += path not in self._waiting
         self._waiting[path] = waiting
         heapq.heappush(self._order, (waiting.due, path))
         if len(self._order) > 2 * len(self._waiting) + 1000:

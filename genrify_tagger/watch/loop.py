@@ -15,13 +15,16 @@ from genrify_tagger.library import Candidate, UnreadablePath
 from genrify_tagger.pipeline import Result, ScanOptions, Session, TagWriter
 from genrify_tagger.pipeline.changed_files import find_changed, task_for
 from genrify_tagger.pipeline.file_pool import FilePool
+from genrify_tagger.pipeline.file_task import FileTask
 from genrify_tagger.pipeline.reconcile import reconcile
+from genrify_tagger.song_groups import album_folder
 from genrify_tagger.watch.clock import has_slept, read_clocks
 from genrify_tagger.watch.debouncer import Debouncer, SettledFile
 from genrify_tagger.watch.events import WRITING, Event, EventQueue
 from genrify_tagger.watch.roots import BUSY_SHARE, Root, distinct, out_of_reach, outermost
 from genrify_tagger.watch.run_batches import RunBatches
 from genrify_tagger.watch.service_state import LOST, NATIVE
+from genrify_tagger.watch.settled_albums import SettledAlbums
 from genrify_tagger.watch.signals import ControlFlags
 
 log = logging.getLogger(__name__)
@@ -75,10 +78,12 @@ class Loop:
     _changed_folders: dict[str, float] = field(default_factory=dict)
     _active: dict[str, SettledFile] = field(default_factory=dict)
     _next_check: float = 0.0
+    _open_folder: str | None = None  # the album's folder in which the current rescan is
 
     def __post_init__(self) -> None:
         self.queue = EventQueue(self.flags.wake.set)
         self.debouncer = Debouncer(self.session.settings.watch.settle_seconds)
+        self.settled = SettledAlbums(self.debouncer, by_album=self.session.settings.tagging.scope == "album")
         self.roots = [Root(path, self.session, self.queue, self.expected) for path in distinct(outermost(self.paths))]
         self._clocks = read_clocks()
         self._next_rescan = self._next_rescan_time()
@@ -86,7 +91,11 @@ class Loop:
     @property
     def queue_length(self) -> int:
         """How many files wait or are being processed."""
-        return len(self.debouncer) + len(self._active) + len(self.queue)
+        return self._waiting + len(self._active) + len(self.queue)
+
+    @property
+    def _waiting(self) -> int:
+        return len(self.debouncer) + len(self.settled)
 
     @property
     def phase(self) -> str:
@@ -198,7 +207,7 @@ class Loop:
     def _continue_rescan(self) -> None:
         """Do one batch of the current rescan, unless enough files are waiting already."""
         self._rescan_folders()
-        if not self._rescans or len(self.debouncer) > QUEUE_LIMIT:
+        if not self._rescans or self._waiting > QUEUE_LIMIT:
             return
         rescan = self._rescans[0]
         began = time.monotonic()
@@ -207,10 +216,12 @@ class Loop:
                 break
             if isinstance(step, Candidate):
                 self.debouncer.found(step.path, step.stat, clocks_agree=rescan.clocks_agree)
+                self._open_folder = album_folder(step.path)
             elif rescan.is_full:
                 log.warning("%s: %s", display_path(step.path), step.error)
         else:
             self._rescans.popleft()
+            self._open_folder = None
             self._finish_rescan(rescan)
         rescan.seconds += time.monotonic() - began
 
@@ -242,27 +253,33 @@ class Loop:
         """Hand settled files to the pool, as many as it has room for."""
         if not self.pool.has_room:
             return
-        gone = []
-        for settled in self.debouncer.due():
-            if self.pool.holds(settled.path):
-                self.debouncer.touch(settled.path, came_from=settled.came_from, pause=RETRY_SECONDS)
-                continue
-            try:
-                task = task_for(
-                    self.session, settled.path, OPTIONS, came_from=settled.came_from, found_at=settled.since
-                )
-                if task is not None:
-                    self.batches.run()
-                    self.pool.begin([task])
-                    self._active[settled.path] = settled
-            except (FileNotFoundError, NotADirectoryError):
-                gone.append(real_path(settled.path))
-            except OSError as error:
-                log.warning("%s: %s", display_path(settled.path), error.strerror or error)
+        gone: list[str] = []
+        for files in self.settled.due(self._open_folder if self._rescans else None):
+            tasks = [task for settled in files if (task := self._task(settled, gone)) is not None]
+            if tasks:
+                self.batches.run()
+                self.pool.begin(tasks)
             if not self.pool.has_room or len(gone) >= 500:
                 break
         for _ in self.session.moves.mark_gone(gone, away=self._away):
             self.tick(self)
+
+    def _task(self, settled: SettledFile, gone: list[str]) -> FileTask | None:
+        """Return a settled file as a task; None if there is nothing to do, or not now. Adds it to `gone` if it is."""
+        if self.pool.holds(settled.path):
+            self.debouncer.touch(settled.path, came_from=settled.came_from, pause=RETRY_SECONDS)
+            return None
+        try:
+            task = task_for(self.session, settled.path, OPTIONS, came_from=settled.came_from, found_at=settled.since)
+        except (FileNotFoundError, NotADirectoryError):
+            gone.append(real_path(settled.path))
+        except OSError as error:
+            log.warning("%s: %s", display_path(settled.path), error.strerror or error)
+        else:
+            if task is not None:
+                self._active[settled.path] = settled
+            return task
+        return None
 
     def _collect_results(self) -> Iterator[Result]:
         for result in (outcome.result for outcome in self.pool.finished()):
@@ -272,6 +289,8 @@ class Loop:
                 log.debug("%s: %s; trying again later", display_path(result.path), result.error)
             else:
                 yield result
+        while self.pool.undecided:
+            self.debouncer.touch(self.pool.undecided.popleft())
 
     def _end_batch(self) -> None:
         if self.batches.seconds_left() == 0 and not self._active:
@@ -281,10 +300,10 @@ class Loop:
 
     def _pause(self) -> float:
         """Return the seconds until there is something to do."""
-        if self.queue_length or (self._rescans and len(self.debouncer) <= QUEUE_LIMIT):
+        if len(self.queue) or (self._rescans and self._waiting <= QUEUE_LIMIT):
             return 0.0
         now = time.monotonic()
-        due = self.debouncer.next_due() if self.pool.has_room else None
+        due = self.settled.next_due() if self.pool.has_room else None
         folders = min(self._changed_folders.values()) - now if self._changed_folders else None
         batch = self.batches.seconds_left() if not self._active else None
         waits = [self._next_check - now, due, folders, batch]
