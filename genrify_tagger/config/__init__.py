@@ -6,6 +6,7 @@ options. The origin of each value is kept.
 Only the pipeline and the entry points use `Settings`; the stages take plain values.
 """
 
+from genrify_tagger.config.declarations import Setting, declared
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.loading import LoadedSettings, current_value, load_settings
 from genrify_tagger.config.rendering import (
@@ -19,12 +20,10 @@ from genrify_tagger.config.settings import (
     DatabaseSettings,
     GenreSettings,
     LibrarySettings,
-    Setting,
     Settings,
     TaggingSettings,
     WatchSettings,
     WebSettings,
-    declared,
 )
 from genrify_tagger.config.values import nearest
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genrify_tagger.config import values
+from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.default_paths import config_path
-from genrify_tagger.config.settings import Setting, Settings, declared, sections
+from genrify_tagger.config.settings import Settings
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
 

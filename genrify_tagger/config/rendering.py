@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.loading import LoadedSettings
-from genrify_tagger.config.settings import Setting, declared, sections
 from genrify_tagger.files import display_path
 
 _HEAD = """\

@@ -11,8 +11,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from genrify_tagger.config.declarations import Setting
 from genrify_tagger.config.default_paths import sqlite_url
-from genrify_tagger.config.settings import Setting
 from genrify_tagger.files import display_path
 
 # Players split genres at these; control characters do not belong in tags at all.
