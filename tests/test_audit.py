@@ -41,16 +41,14 @@ def test_what_is_kept_or_set_by_hand_is_not_listed_again_until_that_is_undone(co
         return {Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()}
 
     before = {file: file.read_bytes() for file in (kept, corrected, moved, left)}
-    assert listed() == {file.name for file in before}
     kept.chmod(0o444)  # saying that a genre is right needs no write
     done = command_line("audit", "--keep", str(kept), str(moved))
     assert "Kept the genre of 2 files. To undo this" in done.stderr
     assert {file: file.read_bytes() for file in before} == before
     command_line("set", str(corrected), "Doom Metal")
-    assert listed() == {left.name}
     moved.rename(moved.with_name("elsewhere.flac"))
     command_line.scan(tmp_path / "music", "--min-confidence", "0.99")
-    assert not listed() & {kept.name, corrected.name, "elsewhere.flac"}
+    assert listed() == {left.name}
     command_line("undo", "--path", str(kept))
     assert kept.name in listed() and kept.read_bytes() == before[kept]
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests import media
 from tests.browser import DESKTOP, PHONE, browsing, dress, faults, need_browser, until
+from tests.in_process import InProcessProgram
 from tests.learning import GENRES, add_real_songs, fill, settings_at
 from tests.page import Page, serving
 from tests.program import Program
@@ -548,7 +549,7 @@ def test_a_genre_is_removed_only_where_there_is_one(page, browser):
 @pytest.fixture(scope="module")
 def teaching(tmp_path_factory):
     """A running page over a library to learn from, with three wrong genres and a dozen unsure songs, and its folder."""
-    program, music = Program(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("taught")
+    program, music = InProcessProgram(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("taught")
     wrong = [(f"Wrong {number}", f"Someone {number}", "Kids", "Doom Metal") for number in range(3)]
     unsure = [(f"Unsure {number:02}", f"Artist {number}", "", GENRES[number % 3]) for number in range(12)]
     add_real_songs(program, music, [*wrong, *unsure])
