@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from operator import mul
 from typing import TYPE_CHECKING
 
 import click
@@ -46,7 +45,7 @@ def command(state: CliContext, paths: tuple[str, ...], name: str, precision: flo
       genrify-tag learn --precision 0.9
       genrify-tag learn --format json
     """  # noqa: D301
-    from genrify_tagger.learn import learn_vocabulary
+    from genrify_tagger.learn import learn_vocabulary, save_vocabulary
     from genrify_tagger.pipeline import open_session
 
     settings = state.settings({"tagging.precision": precision})
@@ -54,9 +53,7 @@ def command(state: CliContext, paths: tuple[str, ...], name: str, precision: flo
         if name in session.sidecar.vocabularies:
             raise click.UsageError(f"{name} is a vocabulary of the model; choose another name")
         learned = learn_vocabulary(session, name, [os.path.abspath(path) for path in paths])
-        if learned.vocabulary is not None:
-            content = learned.vocabulary.as_bytes()
-            session.store.save_vocabulary(name, content, in_use=bool(learned.report["in_use"]))
+        save_vocabulary(session, name, learned)
     if output_format == "json":
         write_json(learned.report)
         return
@@ -74,7 +71,7 @@ def _lines(learned: Learned) -> Iterator[str]:
     if learned.outdated:
         songs = counted(learned.outdated, "song was", "songs were")
         yield f"{songs} analysed by an earlier version and left out: genrify-tag scan --reanalyse"
-    yield _closing(learned) if report["in_use"] else f"Not put to use: {report['reason']}."
+    yield learned.summary
 
 
 def genre_table(genres: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -87,23 +84,6 @@ def genre_table(genres: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     ]
     yield from table(headers, rows, right=set(headers[1:]))
     yield "Right: of the songs that would get this genre; Written: of its songs. Artists held out."
-
-
-def _closing(learned: Learned) -> str:
-    """Return what it would mean for the songs that have no genre, by songs like them that were held out."""
-    filled = sum(learned.filled)
-    shares = [right / written for right, written in learned.measured if written]
-    known = [number for number, (_, written) in zip(learned.filled, learned.measured, strict=True) if written]
-    expected = sum(map(mul, shares, known)) / sum(known) if sum(known) else sum(shares) / len(shares)
-    would = "Of songs without a genre that get one"
-    if learned.untagged:
-        would = f"Of {learned.untagged:,} songs without a genre, {filled:,} would get one; of such"
-    (new_right, new), (old_right, old) = learned.measured
-    songs = learned.report["held_out"]["songs"]
-    return (
-        f"{would}, {expected:.0%} are right (measured on {songs:,} of your songs that were held out: {new_right:,} of "
-        f"{new:,} with their artists, {old_right:,} of {old:,} of artists with other songs)."
-    )
 
 
 def _percent(share: float | None) -> str:

@@ -3,6 +3,7 @@
 Learning reads the analyses that the store has; it never opens a file and changes none.
 """
 
-from genrify_tagger.learn.learning import Learned, learn_vocabulary
+from genrify_tagger.learn.learning import learn_vocabulary
+from genrify_tagger.learn.outcome import Learned, save_vocabulary
 
-__all__ = ["Learned", "learn_vocabulary"]
+__all__ = ["Learned", "learn_vocabulary", "save_vocabulary"]

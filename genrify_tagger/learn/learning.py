@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from genrify_tagger.learn.held_out import (
     train_heads,
 )
 from genrify_tagger.learn.library import Library, read_library
+from genrify_tagger.learn.outcome import Learned
 from genrify_tagger.learned_vocabulary import KINDS, LearnedVocabulary
 from genrify_tagger.pipeline import Session
 
@@ -65,38 +66,9 @@ class Regime:
         return float(self.right[self.written].mean()) if self.written.any() else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """What was learned.
-
-    Attributes
-    ----------
-    vocabulary : LearnedVocabulary or None
-        None if there is too little to learn from.
-    report : mapping
-        What `learn --format json` prints; `in_use` says whether it is better than the shipped vocabulary.
-    left_out : mapping of str to str
-        Genres that were not learned, and why.
-    untagged : int
-        Songs without a genre.
-    filled : pair of int
-        How many of them would get one, by whether other songs of their artist or album have none or some.
-    measured : pair of (right, written)
-        Of the held-out songs, likewise.
-    outdated : int
-        Songs left out because an earlier version stored too little of their sound.
-    """
-
-    vocabulary: LearnedVocabulary | None
-    report: Mapping[str, Any]
-    left_out: Mapping[str, str]
-    untagged: int = 0
-    filled: tuple[int, int] = (0, 0)
-    measured: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
-    outdated: int = 0
-
-
-def learn_vocabulary(session: Session, name: str, paths: Sequence[str] = ()) -> Learned:
+def learn_vocabulary(
+    session: Session, name: str, paths: Sequence[str] = (), *, on_step: Callable[[str], None] = lambda step: None
+) -> Learned:
     """Learn from the library.
 
     Parameters
@@ -106,16 +78,20 @@ def learn_vocabulary(session: Session, name: str, paths: Sequence[str] = ()) -> 
         Of the vocabulary, for the report.
     paths : sequence of str
         Files and folders whose songs teach; empty for all.
+    on_step : callable
+        Called with what is about to be done.
 
     Raises
     ------
     GenrifyError
         If the session's model has no genre tree.
     """
+    on_step("reading the library")
     library = read_library(session, paths)
     if len(library.genres) < 2 or library.songs.trained.sum() < MIN_TRAINED:
         return _nothing(name, library)
     precision = session.settings.tagging.precision
+    on_step("learning the sound of each genre")
     strangers = fit_regime(library.songs, STRANGER, precision)
     confused = _contradictory(library, strangers)
     if confused:
@@ -123,6 +99,7 @@ def learn_vocabulary(session: Session, name: str, paths: Sequence[str] = ()) -> 
         if len(library.genres) < 2:
             return _nothing(name, library)
         strangers = fit_regime(library.songs, STRANGER, precision)
+    on_step("weighing what artist and album say")
     company = fit_regime(library.songs, KNOWN, precision, otherwise=strangers)
     return _learned(session, name, library, (strangers, company))
 
