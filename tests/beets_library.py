@@ -13,7 +13,7 @@ import pytest
 import yaml
 from mediafile import MediaFile
 
-from tests import media
+from tests import fork_server, media
 from tests.program import Program
 
 SURE = {"min_confidence": 0.05}  # the short clips do not test the model: write whatever it finds
@@ -75,15 +75,8 @@ class Beets:
     def __call__(
         self, *arguments: str | Path, status: int = 0, typed: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            input=typed,
-            env=self.environment(**environment),
-            timeout=300,
-        )
+        command = self.command(*arguments)
+        done = fork_server.run(command, self.environment(**environment), typed=typed)
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done

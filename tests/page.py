@@ -120,8 +120,8 @@ class Page:
 @contextmanager
 def serving(program: Program, *arguments: str, **environment: str) -> Iterator[Page]:
     """Run the page for as long as the block lasts."""
-    process = subprocess.Popen(
-        program.command("serve", "--port", "0", *arguments),
+    process = program.start(
+        *("serve", "--port", "0", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

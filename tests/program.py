@@ -9,6 +9,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests import fork_server
 
 
 @dataclass
@@ -33,19 +36,16 @@ class Program:
     def __call__(
         self, *arguments: str | bytes | Path, status: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            env=self.environment(**environment),
-            timeout=300,
-        )
+        done = fork_server.run(self.command(*arguments), self.environment(**environment), errors="replace")
         assert "Traceback" not in done.stderr, done.stderr
         if status is not None:
             assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done
+
+    def start(self, *arguments: str | bytes | Path, **options: Any) -> subprocess.Popen:
+        """Start it in the background, with the options of `subprocess.Popen`."""
+        options.setdefault("env", self.environment())
+        return fork_server.start(self.command(*arguments), options.pop("env"), **options)
 
     def scan(self, *arguments: str | bytes | Path, status: int | None = 0, **environment: str) -> list[dict]:
         done = self("scan", "--format", "jsonl", *arguments, status=status, **environment)

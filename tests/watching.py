@@ -120,9 +120,13 @@ def watching(
 ) -> Iterator[Watching]:
     """Run the service until the end of the `with` block, from the end of its first scan on."""
     log = program.home / f"watch-{time.monotonic_ns()}.log"
-    command = [*prefix, *program.command("watch", *options, "--settle", str(settle), *arguments)]
+    words = ("watch", *options, "--settle", str(settle), *arguments)
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=program.environment(**environment), stdout=output, stderr=output)
+        streams = {"env": program.environment(**environment), "stdout": output, "stderr": output}
+        if prefix:
+            process = subprocess.Popen([*prefix, *program.command(*words)], **streams)
+        else:
+            process = program.start(*words, **streams)
     service = Watching(program, process, log)
     try:
         if ready:
