@@ -14,6 +14,8 @@ import functools
 import gc
 import importlib
 import json
+import multiprocessing
+import multiprocessing.context
 import os
 import select
 import socket
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +38,7 @@ PROGRAMS = {
         "genrify_tagger.web.server",
         *(f"genrify_tagger.cli.{name}" for name in ("audit", "export", "genres", "learn", "progress", "scan", "show")),
         "alembic.command",
-        "multiprocessing.popen_spawn_posix",
+        "multiprocessing.popen_forkserver",
         "rich.progress",
         "rich.table",
         "yaml",
@@ -46,9 +49,10 @@ PROGRAMS = {
         "beets.importer",
         "genrify_tagger.pipeline",
         "alembic.command",
-        "multiprocessing.popen_spawn_posix",
+        "multiprocessing.popen_forkserver",
     ),
 }
+OF_WORKERS = ("genrify_tagger.worker_main", "genrify_tagger.audio", "genrify_tagger.classifier.network", "threadpoolctl")
 
 
 class ForkServer:
@@ -188,10 +192,25 @@ def serve(server: socket.socket) -> dict[str, Any] | None:
         server.send(json.dumps(answer).encode())
 
 
+def share_workers() -> None:
+    """Let the programs' worker processes be forked, too, from one that has imported what workers import.
+
+    They end when their program closes the pipe, as ever, but are not killed together with it.
+    """
+    from genrify_tagger import worker_process
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(OF_WORKERS))
+    forkserver.ensure_running()
+    forkserver._forkserver.ensure_running = lambda: None  # a forked program is not its parent
+    worker_process._CleanSpawnContext = multiprocessing.context.ForkServerContext
+
+
 def run_task(main_of: str, task: dict[str, Any]) -> NoReturn:
     os.environ.clear()
     os.environ.update(task["environment"])
     os.chdir(task["folder"])
+    del sys.modules["__main__"].__file__  # workers need not import it
     _open_streams()
     sys.argv = task["argv"]
     sys.path[0] = str(Path(sys.argv[0]).parent)
@@ -213,6 +232,7 @@ def main() -> None:
     modules = PROGRAMS[program]
     for module in modules:
         importlib.import_module(module)
+    share_workers()
     gc.collect()
     gc.freeze()
     task = serve(socket.socket(fileno=int(descriptor)))

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import time
@@ -61,6 +62,35 @@ def ffprobe_tags(path: Path, *, readable: bool = True) -> dict[str, str]:
     for part in (data["format"], *data["streams"]):
         found |= {key.lower(): value for key, value in part.get("tags", {}).items()}
     return found
+
+
+_BATCH = 20
+
+
+def ffmpeg_tags(files: Sequence[Path], work: Path) -> dict[Path, dict[str, str]]:
+    """Return what FFmpeg shows of each file; many at once, since starting it costs more than reading a file."""
+    found: dict[Path, dict[str, str]] = {}
+    for batch in (files[at : at + _BATCH] for at in range(0, len(files), _BATCH)):
+        outputs = [work / f"{number}.ffmetadata" for number in range(len(batch))]
+        written = [
+            part
+            for number, output in enumerate(outputs)
+            for part in ("-map", str(number), "-map_metadata", str(number), "-c", "copy", "-f", "ffmetadata", output)
+        ]
+        inputs = [part for path in batch for part in ("-i", path)]
+        command = (need("ffmpeg"), "-nostdin", "-v", "error", "-y", *inputs, *written)
+        if subprocess.run(command, capture_output=True, check=False).returncode:  # it cannot open one of them
+            found |= {path: ffprobe_tags(path, readable=False) for path in batch}
+        else:
+            shown = (output.read_text("utf-8", "replace") for output in outputs)
+            found |= dict(zip(batch, map(_ffmetadata, shown), strict=True))
+    return found
+
+
+def _ffmetadata(text: str) -> dict[str, str]:
+    """Parse FFmpeg's text form of tags, in which a backslash goes before what is not meant as syntax."""
+    entries = re.findall(r"^((?:[^\\\n=]|\\.)+)=((?:[^\\\n]|\\.)*)$", text, re.MULTILINE | re.DOTALL)
+    return {re.sub(r"\\(.)", r"\1", key).lower(): re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for key, value in entries}
 
 
 def mediafile_genres(path: Path) -> list[str] | None:

@@ -22,7 +22,7 @@ from tests.program import Program
 
 KEPT = ("title", "artist", "album", "date", "replaygain_track_gain", "replaygain_album_gain")
 # Of files whose title no player shows, or that have none, each player must show the genre.
-READERS = ("ffprobe", "taglib", "mpd")
+READERS = ("ffmpeg", "taglib", "mpd")
 
 Shown = dict[str, dict[str, str]]  # reader -> field -> value
 
@@ -74,9 +74,10 @@ def _write(
 
 def _show(folder: Path, work: Path) -> dict[str, Shown]:
     by_mpd = tagging.mpd_tags(folder, work)
+    by_ffmpeg = tagging.ffmpeg_tags(sorted(folder.iterdir()), work)
     return {
         path.name: {
-            "ffprobe": tagging.ffprobe_tags(path, readable=False),
+            "ffmpeg": by_ffmpeg[path],
             "taglib": {key: ";".join(values) for key, values in tagging.taglib_tags(path).items()},
             "mpd": {key: ";".join(values) for key, values in by_mpd.get(path.name, {}).items()},
         }
