@@ -52,7 +52,12 @@ PROGRAMS = {
         "multiprocessing.popen_forkserver",
     ),
 }
-OF_WORKERS = ("genrify_tagger.worker_main", "genrify_tagger.audio", "genrify_tagger.classifier.network", "threadpoolctl")
+OF_WORKERS = (
+    "genrify_tagger.worker_main",
+    "genrify_tagger.audio",
+    "genrify_tagger.classifier.network",
+    "threadpoolctl",
+)
 
 
 class ForkServer:
@@ -86,7 +91,7 @@ class ForkServer:
 
 
 class ForkedProcess(subprocess.Popen):
-    """A program that a server has forked, with everything that `subprocess.Popen` offers for one that it has started."""
+    """A program that a server has forked, with everything that `subprocess.Popen` offers."""
 
     def __init__(self, server: ForkServer, arguments: Sequence[str | bytes | Path], **options: Any) -> None:
         self._server = server

@@ -90,7 +90,11 @@ def ffmpeg_tags(files: Sequence[Path], work: Path) -> dict[Path, dict[str, str]]
 def _ffmetadata(text: str) -> dict[str, str]:
     """Parse FFmpeg's text form of tags, in which a backslash goes before what is not meant as syntax."""
     entries = re.findall(r"^((?:[^\\\n=]|\\.)+)=((?:[^\\\n]|\\.)*)$", text, re.MULTILINE | re.DOTALL)
-    return {re.sub(r"\\(.)", r"\1", key).lower(): re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL) for key, value in entries}
+    return {_unescaped(key).lower(): _unescaped(value) for key, value in entries}
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
 def mediafile_genres(path: Path) -> list[str] | None:

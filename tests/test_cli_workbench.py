@@ -112,7 +112,7 @@ def test_ctrl_c_ends_training_and_the_same_command_resumes_it(program, tmp_path)
     need_library("tensorflow", "matplotlib")
     root, out = tones(tmp_path / "set", labels=("classical", "metal"), clips=5, seconds=3.2), tmp_path / "out"
     command = ["train", root, "-o", out, "--from-scratch", "--cache", tmp_path / "cache", "-j", "1", "--batch", "4"]
-    first = program.command(*command, "--steps", "30", "--epochs", "100000", "--patience", "100000")
+    first = program.command(*command, "--steps", "5", "--epochs", "100000", "--patience", "100000")
     with subprocess.Popen(first, env=program.environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -122,7 +122,7 @@ def test_ctrl_c_ends_training_and_the_same_command_resumes_it(program, tmp_path)
         _, told = process.communicate(timeout=30)
     assert process.returncode == 130 and told.splitlines()[-1] == "genrify-tag: interrupted"
     done = len(json.loads((out / "run.json").read_text())["history"])
-    again = program(*command, "--steps", "30", "--epochs", str(done + 1), "--patience", "100000")
+    again = program(*command, "--steps", "5", "--epochs", str(done + 1), "--patience", "100000")
     assert "no training clip for blues, country, disco" in again.stderr
     assert f"epoch {done + 1}/{done + 1}" in again.stderr and "epoch 1/" not in again.stderr
     assert {"model.keras", "genrify.tflite", "genrify.json", "MODEL_CARD.md"} <= {path.name for path in out.iterdir()}

@@ -252,33 +252,33 @@ def test_a_second_service_is_refused_with_the_pid_of_the_first(program, music):
 def test_it_ends_within_five_seconds_and_leaves_nothing_half_done(program, music, how):
     content = song(music.parent / "source").read_bytes()
     with watching(program, music, settle=0.2) as service:
-        for number in range(80):
+        for number in range(40):
             (music / f"{number:03}.mp3").write_bytes(content + b"\0" * number)
         until(lambda: len(changes(service)) > 5)
         began = time.monotonic()
         assert service.end(how) == 0
         assert time.monotonic() - began < 5
     done = {change["path"] for change in changes(service)}
-    assert 5 < len(done) < 80
+    assert 5 < len(done) < 40
     assert {change["state"] for change in changes(service)} == {"done"}
     assert done == {str(path) for path in music.iterdir() if genre(path)}
     (run,) = service.query("SELECT status FROM runs WHERE command = 'watch'")
     assert run == ("interrupted",)
     with watching(program, music, settle=0.2) as service:
-        until(lambda: len(changes(service)) == 80)
+        until(lambda: len(changes(service)) == 40)
     assert all(genre(path) for path in music.iterdir())
 
 
 def test_after_a_kill_it_continues(program, music):
     content = song(music.parent / "source").read_bytes()
     with watching(program, music, settle=0.2) as service:
-        for number in range(60):
+        for number in range(40):
             (music / f"{number:03}.mp3").write_bytes(content + b"\0" * number)
         until(lambda: len(changes(service)) > 5)
         service.process.kill()
         service.process.wait()
     with watching(program, music, settle=0.2) as service:
-        until(lambda: sum(change["state"] == "done" for change in changes(service)) == 60)
+        until(lambda: sum(change["state"] == "done" for change in changes(service)) == 40)
         service.rest()
     assert not list(music.rglob(".*"))
     assert all(mutagen.File(path) for path in music.iterdir())
