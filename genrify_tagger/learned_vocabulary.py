@@ -70,7 +70,8 @@ class LearnedVocabulary:
     folded : mapping of str to str
         Wider genre by rare genre that counts as it.
     report : mapping
-        What `genrify-tag learn --format json` prints.
+        What `genrify-tag learn --format json` prints, and "songs_with_genre" and "whole_library": how many songs had a
+        genre, learned or not, and whether those of some folders only were looked at.
     """
 
     genres: tuple[str, ...]

@@ -70,7 +70,8 @@ def test_permuted_genres_give_chance_and_are_not_put_to_use(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [("tagged", None), ("kept", "tagged earlier"), ("kept", "says so already"), ("unsure", "x")]
+    ("status", "reason"),
+    [("tagged", None), ("kept", "tagged earlier"), ("kept", "already has this genre"), ("unsure", "x")],
 )
 def test_what_the_program_wrote_itself_never_teaches(tmp_path, status, reason):
     options = settings_for(tmp_path)

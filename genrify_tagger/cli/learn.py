@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--name", default="mine", show_default=True, metavar="NAME", help="Name of the vocabulary.")
+@click.option("--name", metavar="NAME", help="Name of the vocabulary (default mine).")
 @click.option(
     "--precision", type=float, metavar="0.5..1", help="Share of written genres that should be right (default 0.95)."
 )
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @click.pass_obj
 @common_options
-def command(state: CliContext, paths: tuple[str, ...], name: str, precision: float | None, output_format: str) -> None:
+def command(
+    state: CliContext, paths: tuple[str, ...], name: str | None, precision: float | None, output_format: str
+) -> None:
     """Learn your own genres from songs that have one.
 
     Learns from the songs that have a genre in the files and that were scanned; what you set by hand counts most, what
@@ -48,12 +50,13 @@ def command(state: CliContext, paths: tuple[str, ...], name: str, precision: flo
     from genrify_tagger.learn import learn_vocabulary, save_vocabulary
     from genrify_tagger.pipeline import open_session
 
-    settings = state.settings({"tagging.precision": precision})
+    settings = state.settings({"tagging.precision": precision, "learn.name": name})
+    vocabulary = settings.learn.name
     with open_session(settings, files=1, create=False) as session:
-        if name in session.sidecar.vocabularies:
-            raise click.UsageError(f"{name} is a vocabulary of the model; choose another name")
-        learned = learn_vocabulary(session, name, [os.path.abspath(path) for path in paths])
-        save_vocabulary(session, name, learned)
+        if vocabulary in session.sidecar.vocabularies:
+            raise click.UsageError(f"{vocabulary} is a vocabulary of the model; choose another name")
+        learned = learn_vocabulary(session, vocabulary, [os.path.abspath(path) for path in paths])
+        save_vocabulary(session, vocabulary, learned)
     if output_format == "json":
         write_json(learned.report)
         return

@@ -257,7 +257,7 @@ class _Report:
             )
         if self.withheld:
             self._print_message(report.withheld_line(self.withheld))
-        if self.with_genre >= _WORTH_LEARNING and not self.session.store.vocabularies():
+        if self.with_genre >= _WORTH_LEARNING and not self.dry_run and not self.session.store.vocabularies():
             songs = counted(self.with_genre, "song here has", "songs here have")
             self._print_message(f"{songs} a genre already, from which the program can learn: genrify-tag learn")
         for line in report.next_steps(counts, listed_failures=self.listed_failures, run=run, dry_run=self.dry_run):

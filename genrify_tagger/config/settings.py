@@ -199,6 +199,18 @@ class GenreSettings:
 
 
 @dataclass(frozen=True)
+class LearnSettings:
+    """Learning from the library."""
+
+    auto: bool = _setting(
+        "Have the service learn the vocabulary in use anew when a tenth more songs have a genre, or another model "
+        "has analysed the library. It never learns before you ran `learn`.",
+        True,
+    )
+    name: str = _setting("Name of the vocabulary that `learn` saves.", "mine", pattern=r"[\w.-]+")
+
+
+@dataclass(frozen=True)
 class WatchSettings:
     """The background service."""
 
@@ -267,6 +279,7 @@ class Settings:
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     tagging: TaggingSettings = field(default_factory=TaggingSettings)
     genres: GenreSettings = field(default_factory=GenreSettings)
+    learn: LearnSettings = field(default_factory=LearnSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)

@@ -101,7 +101,7 @@ def learn_vocabulary(
         strangers = fit_regime(library.songs, STRANGER, precision)
     on_step("weighing what artist and album say")
     company = fit_regime(library.songs, KNOWN, precision, otherwise=strangers)
-    return _learned(session, name, library, (strangers, company))
+    return _learned(session, name, library, (strangers, company), is_whole=not paths)
 
 
 def fit_regime(
@@ -149,7 +149,9 @@ def _contradictory(library: Library, strangers: Regime) -> dict[str, str]:
     return found
 
 
-def _learned(session: Session, name: str, library: Library, regimes: tuple[Regime, Regime]) -> Learned:
+def _learned(
+    session: Session, name: str, library: Library, regimes: tuple[Regime, Regime], *, is_whole: bool
+) -> Learned:
     songs, strangers = library.songs, regimes[STRANGER]
     heads = train_heads(songs)
     reason = _why_not(
@@ -179,7 +181,7 @@ def _learned(session: Session, name: str, library: Library, regimes: tuple[Regim
         biases=np.array([regime.bias for regime in regimes]),
         thresholds=np.array([regime.threshold for regime in regimes]),
         folded=library.folded,
-        report=report,
+        report={**report, "songs_with_genre": int(songs.judged.sum()), "whole_library": is_whole},
     )
     filled = _would_fill(library, vocabulary, sound_evidence(songs, heads, np.ones(len(library.rows), bool)))
     measured = tuple((int((regime.right & regime.written).sum()), int(regime.written.sum())) for regime in regimes)

@@ -101,6 +101,14 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
     return Library(songs, rows, genres, named, left_out, folded, outdated)
 
 
+def count_teaching_songs(session: Session) -> int:
+    """Return how many analysed songs have a genre to learn from, as `read_library` would find them."""
+    songs = one_per_song(session.store.genre_rows())
+    analysed = session.store.audio_keys(session.sidecar.analyses, session.front_end)
+    rows = [songs[key] for key in analysed if key in songs]
+    return sum(map(bool, _genres_by_row(session, rows, ())))
+
+
 def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray, int]:
     """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
     by_key = one_per_song(session.store.genre_rows())

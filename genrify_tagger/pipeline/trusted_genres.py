@@ -9,7 +9,8 @@ from genrify_tagger.pipeline.write_policy import meaningful
 from genrify_tagger.store import GenreRow, Store
 
 CORRECTION_WEIGHT = 5.0  # songs without a correction that one with a correction counts as
-_OWN = ("tagged earlier", "says so already")  # reasons why the program kept what it wrote, or may have written
+# Reasons why the program kept what it wrote, or may have written; the last is that of earlier versions.
+_OWN = ("tagged earlier", "already has this genre", "says so already")
 
 
 def trusted_genres(row: GenreRow, junk: Sequence[str], written: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

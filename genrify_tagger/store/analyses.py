@@ -87,15 +87,16 @@ class Analyses(Database):
     def sounds(self, model: str, front_end: str, keys: Iterable[str] | None = None) -> Iterator[StoredSound]:
         """Stream the sounds of songs, all or some; those stored without a spread are left out."""
         place = {"model": model, "front_end": front_end}
-        for batch in in_batches(self._audio_keys(model, front_end) if keys is None else keys):
+        for batch in in_batches(self.audio_keys(model, front_end) if keys is None else keys):
             with self.read() as connection:
                 rows = connection.execute(_SOUNDS, {**place, "keys": batch}).all()
             for audio_key, *arrays in rows:
                 yield StoredSound(audio_key, *(_array(data, HALF) for data in arrays))
 
-    def _audio_keys(self, model: str, front_end: str) -> list[str]:
+    def audio_keys(self, model: str, front_end: str) -> list[str]:
+        """Return the audio keys of the songs of which `sounds` gives the sound."""
         with self.read() as connection:
-            query = select(KEY.audio_key).where(KEY.model == model, KEY.front_end == front_end)
+            query = select(KEY.audio_key).where(KEY.model == model, KEY.front_end == front_end, KEY.spread.is_not(None))
             return list(connection.execute(query.order_by(KEY.audio_key)).scalars())
 
     def _page(self, query: Select[Any]) -> list[tuple[str, str, bytes]]:

@@ -16,6 +16,7 @@ from genrify_tagger.errors import ConfigError, GenrifyError, StoreError
 from genrify_tagger.files import counted, display_path
 from genrify_tagger.pipeline import Result, Session, open_session
 from genrify_tagger.process_identity import this_process
+from genrify_tagger.watch.auto_learn import AutoLearn
 from genrify_tagger.watch.hooks import Hook
 from genrify_tagger.watch.lock import server_lock, service_lock
 from genrify_tagger.watch.loop import Loop
@@ -83,6 +84,7 @@ class Service:
         self._owner = this_process()
         self._expected: set[str] = set()
         self._hook = Hook()
+        self._auto_learn = AutoLearn()
         self._published: dict[str, Any] = {}
         self._published_at = self._published_time = 0.0
         self._has_started = self._was_idle = self._has_warned = False
@@ -101,6 +103,7 @@ class Service:
         with self.flags.handle_signals(), service_lock(url), ExitStack() as stack:
             stack.callback(self._publish_stopping)
             stack.callback(self._hook.close)
+            stack.callback(self._auto_learn.close)
             pause = MIN_PAUSE
             while not self.flags.stop:
                 self._was_idle = False
@@ -177,7 +180,9 @@ class Service:
             self._notifier.ready()
             for root in loop.roots:
                 log.info("watching %s (%s)", display_path(root.path), root.reason or root.watching)
-        self._was_idle |= loop.phase == "idle"
+        is_idle = loop.phase == "idle"
+        self._was_idle |= is_idle
+        self._auto_learn.tick(loop.session, processed=sum(self.stats.counts.values()), is_idle=is_idle)
         self._notifier.ping()
         if self.flags.reload:
             self._reload_settings()
