@@ -43,9 +43,10 @@ def start(program: Program, *arguments: object, **environment: str) -> subproces
 
 def results(process: subprocess.Popen[str]) -> list[dict]:
     out, err = process.communicate(timeout=200)
-    assert process.returncode == 0, (process.returncode, out[-2000:], err[-2000:])
+    told = [json.loads(line) for line in out.splitlines()]
+    assert process.returncode == 0, (process.returncode, [one for one in told if one["error"]], err[-2000:])
     assert "Traceback" not in err
-    return [json.loads(line) for line in out.splitlines()]
+    return told
 
 
 def at_once(program: Program, *commands: tuple[object, ...], **environment: str) -> list[list[dict]]:
@@ -193,6 +194,28 @@ class TestJournalOfAnotherRun:
         assert change_in_flight(session, str(song), found).run == 1
         song.write_text("audio and another genre")
         assert change_in_flight(session, str(song), found) is None
+
+    def test_while_others_lose_the_race_the_winner_is_still_named(self, session, song):
+        found = file_stat(str(song))
+        self.finish(session, self.begin(session, song), song)
+        done = threading.Event()
+
+        def lose() -> None:
+            while not done.wait(0.002):
+                change = self.begin(session, song)
+                kept = song.rename(song.with_name("kept"))
+                song.write_text("of the one that loses")
+                kept.rename(song)
+                session.store.finish_change(change, "failed", error="the file was changed meanwhile")
+
+        losers = threading.Thread(target=lose)
+        losers.start()
+        try:
+            winners = [change_in_flight(session, str(song), found) for _ in range(60)]
+        finally:
+            done.set()
+            losers.join()
+        assert [winner and winner.run for winner in winners] == [1] * 60
 
     def test_a_song_that_was_moved_and_changed_there(self, session, song, tmp_path):
         found = file_stat(str(song))

@@ -14,7 +14,7 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.vacant_places import is_same_file
-from genrify_tagger.store import DONE, FAILED, ChangeRecord
+from genrify_tagger.store import DONE, ChangeRecord
 
 _WAIT_SECONDS = 60.0  # for another run's write; the longest is that of a large file on a slow network
 _POLL_SECONDS = 0.05
@@ -44,12 +44,11 @@ def change_in_flight(
     ChangeRecord or None
         None if no run changed it, or if another program did so after that.
     """
-    was_pending = wait_for_write(session, target, audio_key)
+    was_pending, newest, now = _wait_for_rest(session, target, audio_key)
     if audio_key is not None and not os.path.lexists(target):
         return _change_elsewhere(session, target, stat, audio_key)
-    newest, now = _newest_change(session, target), tags.stat_or_none(target)
     # The ctime may be later: a run that lost the race exchanges the file for its own, and back.
-    if newest is None or newest.state != DONE or now is None or not is_same_file(newest.stat_after, now):
+    if newest is None or now is None or not is_same_file(newest.stat_after, now):
         return None
     return newest if was_pending or newest.stat_after != stat else None
 
@@ -66,14 +65,11 @@ def wait_for_write(session: Session, target: str, audio_key: str | None = None) 
 
     The journal has a change in progress at the path at which it was begun.
     """
-    deadline = time.monotonic() + _WAIT_SECONDS
-    was_pending = False
-    while (pending := _change_in_progress(session, target, audio_key)) is not None:
-        if time.monotonic() > deadline or any(pending.id == change.id for change in session.store.pending_changes()):
-            return was_pending  # it hangs, or its process was killed: the next start resolves it
+    deadline, was_pending = time.monotonic() + _WAIT_SECONDS, False
+    while _is_being_written(session, target, audio_key) and time.monotonic() < deadline:
         was_pending = True
         if session.stop.wait(_POLL_SECONDS):
-            return was_pending
+            break
     return was_pending
 
 
@@ -84,12 +80,32 @@ def left_to_other_run(result: Result, change: ChangeRecord) -> Result:
     return replace(result, status="kept", reason=reason, before=genres, after=genres, error=None, passing=False)
 
 
-def _change_in_progress(session: Session, target: str, audio_key: str | None) -> ChangeRecord | None:
+def _wait_for_rest(
+    session: Session, target: str, audio_key: str | None
+) -> tuple[bool, ChangeRecord | None, FileStat | None]:
+    """Wait until no run is writing a file; return whether one was, the last finished change, and the file as it is after.
+
+    Between the wait and the look at the file, yet another run may begin to write it, and exchange it for its own for a
+    moment before it finds that it lost the race: then what was seen does not go together, and is looked up again.
+    """
+    deadline, was_pending = time.monotonic() + _WAIT_SECONDS, False
+    while True:
+        was_pending = wait_for_write(session, target, audio_key) or was_pending
+        latest, finished = _latest_change(session, target), session.store.last_change(target)
+        now = tags.stat_or_none(target)
+        is_stable = not _is_being_written(session, target, audio_key) and latest == _latest_change(session, target)
+        if is_stable or session.stop.is_set() or time.monotonic() > deadline:
+            return was_pending, finished, now
+
+
+def _is_being_written(session: Session, target: str, audio_key: str | None) -> bool:
+    """Tell whether a running process has begun a change; one that was killed left its change to the next start."""
+    abandoned = {change.id for change in session.store.pending_changes()}
     for change in session.store.pending_changes(abandoned=False):
         is_moved = audio_key is not None and change.audio_key == audio_key and not os.path.lexists(change.path)
-        if change.path == target or is_moved:
-            return change
-    return None
+        if change.id not in abandoned and (change.path == target or is_moved):
+            return True
+    return False
 
 
 def _change_elsewhere(session: Session, target: str, stat: FileStat, audio_key: str) -> ChangeRecord | None:
@@ -103,5 +119,5 @@ def _change_elsewhere(session: Session, target: str, stat: FileStat, audio_key: 
     return None
 
 
-def _newest_change(session: Session, target: str) -> ChangeRecord | None:
-    return next((change for change in session.store.changes(path=target, limit=5) if change.state != FAILED), None)
+def _latest_change(session: Session, target: str) -> ChangeRecord | None:
+    return next(session.store.changes(path=target, limit=1), None)
