@@ -250,8 +250,7 @@ def _open(
 ) -> Chunked:
     own = next((chunk for chunk in chunks if chunk.name in (b"id3 ", b"ID3 ")), None)
     located = chunk_tag(view, own.body, own.size) if own else chunk_tag(view, view.size, 0)
-    carried = list_info.as_id3(infos, NEW_ID3)
-    if own is None and carried is not None:
+    if own is None and (carried := list_info.as_id3(infos, NEW_ID3)) is not None:
         located = replace(located, tag=carried)
     return Chunked(container, view, field, order, tuple(chunks), own, located, tuple(infos))
 
