@@ -83,7 +83,7 @@ def left_to_other_run(result: Result, change: ChangeRecord) -> Result:
 def _wait_for_rest(
     session: Session, target: str, audio_key: str | None
 ) -> tuple[bool, ChangeRecord | None, FileStat | None]:
-    """Wait until no run is writing a file; return whether one was, the last finished change, and the file as it is after.
+    """Wait until no run is writing a file; return whether one was, the last finished change, and the file after it.
 
     Between the wait and the look at the file, yet another run may begin to write it, and exchange it for its own for a
     moment before it finds that it lost the race: then what was seen does not go together, and is looked up again.
