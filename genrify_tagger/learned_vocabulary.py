@@ -56,7 +56,7 @@ class LearnedVocabulary:
     genres : tuple of str
         Names as they are written.
     model, front_end : str
-        Of the analyses that it learned from (see `Session.learning_model`); it fits no others.
+        Of the analyses that it learned from (see `ModelTree.id`); it fits no others.
     leaf_genres : ndarray, shape (n_leaves, n_genres)
         How often songs like a leaf of the shipped tree have each genre; rows sum to 1.
     coarse_weights, coarse_bias, fine_weights, fine_bias : ndarray

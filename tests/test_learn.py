@@ -276,20 +276,20 @@ def test_without_a_learned_vocabulary_nothing_changes(tmp_path):
     options = settings_for(tmp_path)
     fill(options)
     with open_session(options) as session:
-        before, labels = session.settings_key, session.vocabulary.labels
+        before, labels = session.active.settings_key, session.active.vocabulary.labels
         learned = learn_vocabulary(session, "mine").vocabulary
         assert learned is not None
         session.store.save_vocabulary("mine", learned.as_bytes(), in_use=False)
     with open_session(options) as session:
-        assert (session.settings_key, session.vocabulary.labels) == (before, labels)
+        assert (session.active.settings_key, session.active.vocabulary.labels) == (before, labels)
         session.store.use_vocabulary("mine")
         session.follow_vocabulary()
-        assert session.vocabulary.labels == learned.genres
+        assert session.active.vocabulary.labels == learned.genres
     with open_session(options) as session:
-        assert session.vocabulary.labels == learned.genres
-        assert session.settings_key != before
+        assert session.active.vocabulary.labels == learned.genres
+        assert session.active.settings_key != before
     with open_session(settings_for(tmp_path, evidence="sound")) as session:
-        assert (session.settings_key, session.vocabulary.labels) == (before, labels)
+        assert (session.active.settings_key, session.active.vocabulary.labels) == (before, labels)
 
 
 def test_a_vocabulary_of_another_models_analyses_is_stale(tmp_path, caplog):
@@ -300,5 +300,5 @@ def test_a_vocabulary_of_another_models_analyses_is_stale(tmp_path, caplog):
         assert learned is not None
         session.store.save_vocabulary("mine", replace(learned, model="other").as_bytes(), in_use=True)
     with open_session(options) as session:
-        assert session.vocabulary.labels != learned.genres
+        assert session.active.vocabulary.labels != learned.genres
     assert "genrify-tag learn" in caplog.text

@@ -308,12 +308,12 @@ def load_genre_rules(view: ConfigView, session: Session) -> GenreRules:
     from genrify_tagger.genre_rules import GenreRules
 
     lastgenre = beets_config["lastgenre"]
-    own = session.genre_files
+    own = session.words.files
     canonical = view["canonical"].get()
     specific = view["prefer_specific"].get(bool)
-    writes_both = session.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
+    writes_both = session.active.vocabulary.tree is not None and session.settings.tagging.tree_level == "both"
     return GenreRules(
-        written={label: session.written_name(label) for label in session.vocabulary.labels},
+        written={label: session.words.written_name(label) for label in session.active.vocabulary.labels},
         chosen=session.settings.tagging.names,
         count=max(session.settings.tagging.max_genres, 2 if writes_both else 1),
         whitelist=load_whitelist(view["whitelist"].get(), _if_set(lastgenre["whitelist"])) or own.whitelist,

@@ -41,7 +41,7 @@ def command(ctx: click.Context, output_format: str) -> None:
 
     state = ctx.ensure_object(CliContext)
     with open_session(state.settings(), files=1, create=False) as session:
-        found, tree = library_genres(session), session.genre_tree
+        found, tree = library_genres(session), session.words.tree
     rows = [_as_json(genre, tree) for genre in found]
     if output_format == "json":
         write_json({"schema": 1, "genres": rows})
@@ -106,7 +106,7 @@ def _names(session: Session) -> Any:
     from genrify_tagger.genre_spelling import UnifiedNames
     from genrify_tagger.pipeline.library_genres import library_genres
 
-    rules = session.genre_spelling
+    rules = session.words.spelling
     return UnifiedNames(library_genres(session, rules), rules)
 
 

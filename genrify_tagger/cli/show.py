@@ -58,17 +58,17 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
 
     decision, identity = track_report.decision, track_report.identity
     guess = likeliest(decision.scores, decision.confidence)
-    genres = ", ".join(session.written_name(label) for label in decision.genres)
-    names = {label: session.written_name(label) for label in session.vocabulary.labels}
-    paths = {label: session.written_path(label) for label in names}
+    genres = ", ".join(session.words.written_name(label) for label in decision.genres)
+    names = {label: session.words.written_name(label) for label in session.active.vocabulary.labels}
+    paths = {label: session.active.written_path(label) for label in names}
     yield display_path(track_report.path)
     yield f"  in the file    {printable(', '.join(track_report.snapshot.genres)) or '(no genre)'}"
     yield f"  decision       {genres or f'unsure: {decision.reason}'}"
     if guess:
         yield f"  confidence     {decision.confidence:.2f}"
     if decision.nodes:
-        written = session.names_to_write(decision.genres)
-        yield f"  genre tree     {describe_nodes(session.named_nodes(decision), written)}"
+        written = session.words.names_to_write(decision.genres)
+        yield f"  genre tree     {describe_nodes(session.active.named_nodes(decision), written)}"
     if track_report.explanation:
         yield f"  evidence       {printable(track_report.explanation)}"
     container = container_name(identity.container)
@@ -79,7 +79,7 @@ def _lines(session: Session, track_report: TrackReport) -> Iterator[Text | str]:
         yield "Scores"
         yield from report.bars(decision.scores, paths)
         yield ""
-        segment_names = {label: session.written_name(label) for label in session.sound_vocabulary.labels}
+        segment_names = {label: session.words.written_name(label) for label in session.active.sound.labels}
         yield from _timeline(track_report, segment_names)
         yield ""
     yield from _past(track_report)
@@ -126,12 +126,12 @@ def _as_json(session: Session, track_report: TrackReport) -> dict[str, Any]:
         "schema": 1,
         **json_path(track_report.path),
         "in_file": list(track_report.snapshot.genres),
-        "genres": [session.written_name(label) for label in decision.genres],
+        "genres": [session.words.written_name(label) for label in decision.genres],
         "confidence": decision.confidence,
         "reason": decision.reason,
         "scores": decision.scores,
-        "vocabulary": session.vocabulary.name,
-        "tree": list(session.tree_path(next(iter(decision.genres), None))),
+        "vocabulary": session.active.vocabulary.name,
+        "tree": list(session.active.tree_path(next(iter(decision.genres), None))),
         **({"evidence": dict(track_report.evidence)} if track_report.evidence else {}),
         "model": session.sidecar.id,
         "cached": track_report.cached,

@@ -165,10 +165,10 @@ def _learned(
         "in_use": reason is None,
         "reason": reason,
     }
-    assert session.leaf_head is not None
+    assert session.model_tree.head is not None
     vocabulary = LearnedVocabulary(
         genres=library.genres,
-        model=session.learning_model,
+        model=session.model_tree.id,
         front_end=session.front_end,
         leaf_genres=heads.leaf_genres,
         coarse_weights=heads.coarse.weights,
@@ -227,7 +227,7 @@ def _mixed_outcome(songs: Songs, regimes: tuple[Regime, Regime]) -> tuple[int, i
 
 def _shipped_outcome(session: Session, library: Library) -> tuple[int, int]:
     """Return (right, written) of the shipped tree on the same songs; a wider genre counts as right."""
-    head, vocabulary = session.leaf_head, session.tree_vocabulary
+    head, vocabulary = session.model_tree.head, session.model_tree.vocabulary
     assert head is not None
     assert vocabulary is not None
     scores = node_scores(library.songs.leaf_probabilities, head.leaves, vocabulary.labels, head.parents)
@@ -236,7 +236,7 @@ def _shipped_outcome(session: Session, library: Library) -> tuple[int, int]:
         genres = decide_by_scores(scores[number], head.parents, vocabulary).genres
         if genres:
             names = library.named[number]
-            above = {spelling(one) for name in names for one in (name, *session.genre_tree.get(spelling(name), ()))}
+            above = {spelling(one) for name in names for one in (name, *session.words.tree.get(spelling(name), ()))}
             written += 1
             right += spelling(vocabulary.names[genres[0]]) in above
     return right, written

@@ -74,7 +74,7 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
     GenrifyError
         If the session's model has no genre tree.
     """
-    if session.leaf_head is None:
+    if session.model_tree.head is None:
         raise GenrifyError("this model has no genre tree, from which learning starts", path=session.sidecar.path)
     rows, features, leaves, outdated = _analysed_songs(session)
     teaching = _genres_by_row(session, rows, paths)
@@ -89,7 +89,7 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
         first[number] = known[0] if known else -1
     songs = Songs(
         features=features,
-        coarse_columns=session.coarse_columns,
+        coarse_columns=session.model_tree.coarse_columns,
         leaf_probabilities=leaves,
         genres=first,
         allowed=allowed,
@@ -112,14 +112,14 @@ def count_teaching_songs(session: Session) -> int:
 def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray, int]:
     """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
     by_key = one_per_song(session.store.genre_rows())
-    assert session.leaf_head is not None
+    assert session.model_tree.head is not None
     rows, features, leaves = [], [], []
     outdated = session.store.count_analyses(session.sidecar.analyses, session.front_end)
     for sound in session.store.sounds(session.sidecar.analyses, session.front_end):
         outdated -= 1
         if sound.audio_key in by_key:
             plain = song_features(sound.embedding, sound.spread, sound.tags)
-            probabilities = leaf_probabilities(plain, session.leaf_head)
+            probabilities = leaf_probabilities(plain, session.model_tree.head)
             rows.append(by_key[sound.audio_key])
             features.append(evidence_features(plain, probabilities).astype(np.float32))
             leaves.append(probabilities)
@@ -142,11 +142,11 @@ def _one_name_each(
     session: Session, genres: Sequence[tuple[str, ...]]
 ) -> tuple[list[tuple[str, ...]], Mapping[str, str]]:
     """Return each song's genres by one name a genre, rare ones folded; and which genre folds into which."""
-    rules = session.genre_spelling
+    rules = session.words.spelling
     names = UnifiedNames(unify(Counter(word for words in genres for word in words), rules), rules)
     unified = [names(words) for words in genres]
     counts = Counter(word for words in unified for word in words[:1])
-    folded = fold_rare(counts, session.genre_tree, MIN_SONGS)
+    folded = fold_rare(counts, session.words.tree, MIN_SONGS)
     return [tuple(dict.fromkeys(folded.get(word, word) for word in words)) for words in unified], folded
 
 

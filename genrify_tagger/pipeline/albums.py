@@ -115,7 +115,9 @@ def decide_album(session: Session, key: str, songs: Sequence[FileRun]) -> AlbumD
     if not decision.genres:
         return None
     best = sorted(decision.scores, key=lambda label: -decision.scores[label])[:_SHOWN]
-    likeliest = [{"genre": session.written_name(label), "score": round(decision.scores[label], 4)} for label in best]
+    likeliest = [
+        {"genre": session.words.written_name(label), "score": round(decision.scores[label], 4)} for label in best
+    ]
     return AlbumDecision(decision, likeliest, len(members))
 
 
@@ -166,24 +168,27 @@ def _forget_decisions(session: Session, songs: Iterable[FileRun]) -> list[str]:
 
 def _kept_labels(session: Session, song: FileRun) -> frozenset[str]:
     """Return the labels that the genres in a file stand for: their own, or of the nearest wider genres."""
-    rules, by_key = session.genre_spelling, _labels_by_key(session)
+    rules, by_key = session.words.spelling, _labels_by_key(session)
     found = set()
     for word in [part for genre in song.kept_genres for part in rules.parts(genre)]:
-        wider = reversed(session.genre_tree.get(spelling(word), ()))
+        wider = reversed(session.words.tree.get(spelling(word), ()))
         found.update([by_key[key] for name in (word, *wider) if (key := rules.key(name)) in by_key][:1])
     return frozenset(found)
 
 
 def _labels_by_key(session: Session) -> dict[str, str]:
-    if session.learned is not None:
-        return {key: session.learned.genres[column] for key, column in session.learned_columns.items()}
-    return {session.genre_spelling.key(session.written_name(label)): label for label in session.vocabulary.labels}
+    if session.active.learned is not None:
+        return {key: session.active.learned.genres[column] for key, column in session.active.learned_columns.items()}
+    return {
+        session.words.spelling.key(session.words.written_name(label)): label
+        for label in session.active.vocabulary.labels
+    }
 
 
 def _probabilities(session: Session, song: FileRun, labels: frozenset[str]) -> Array:
     """Return the probability of each leaf of the tree, or of each label of another vocabulary."""
-    head = session.tree_head if session.learned is None else None
-    classes = session.vocabulary.labels if head is None else head.leaves
+    head = session.active.tree_head if session.active.learned is None else None
+    classes = session.active.vocabulary.labels if head is None else head.leaves
     if song.analysed is None or song.analysed.decision.reason == SILENT:
         found = np.full(len(classes), 1 / len(classes))
     elif head is None:
@@ -202,14 +207,16 @@ def _decide(
     session: Session, probabilities: Array, songs: Sequence[FileRun], genres: Sequence[frozenset[str]]
 ) -> Decision:
     tagging = session.settings.tagging
-    if session.learned is not None:
+    if session.active.learned is not None:
         evidence = [song.analysed.evidence for song in songs if song.analysed is not None]
         is_known = any(genres) or any(one.get("artist") or one.get("album") for one in evidence)
         regime = KNOWN if is_known else STRANGER
-        return decide_by_probabilities(probabilities, regime, session.learned, min_confidence=tagging.min_confidence)
-    vocabulary = session.sound_vocabulary
-    if session.tree_head is not None:
-        head = session.tree_head
+        return decide_by_probabilities(
+            probabilities, regime, session.active.learned, min_confidence=tagging.min_confidence
+        )
+    vocabulary = session.active.sound
+    if session.active.tree_head is not None:
+        head = session.active.tree_head
         scores = node_scores(probabilities, head.leaves, vocabulary.labels, head.parents)
         return decide_by_scores(
             scores, head.parents, vocabulary, min_confidence=tagging.min_confidence, level=tagging.tree_level

@@ -117,35 +117,35 @@ def analyse_file(
     """
     model, front_end = session.sidecar.analyses, session.front_end
     stored = None if again else session.store.find_analysis(identity.audio_key, model, front_end)
-    needs_spread = session.tree_head is not None or session.learned is not None
+    needs_spread = session.active.tree_head is not None or session.active.learned is not None
     if stored is not None and stored.spread is None and needs_spread:
         stored = None  # an earlier version stored it without what the tree needs
     analysis = stored or as_stored(session.workers.analyse(path, duration=identity.duration))
     if stored is None and remember:
         session.store.save_analysis(identity.audio_key, model, front_end, analysis)
-    if session.learned is not None:
+    if session.active.learned is not None:
         origin = SongOrigin(identity.audio_key, titles.artist_key, titles.album_key) if titles else None
-        decision, evidence = decide_with_library(session, session.learned, analysis, origin)
+        decision, evidence = decide_with_library(session, session.active.learned, analysis, origin)
         return AnalysedFile(analysis, stored is not None, decision, evidence)
     return AnalysedFile(analysis, stored is not None, _decide(session, analysis))
 
 
 def _decide(session: Session, analysis: Analysis) -> Decision:
     tagging = session.settings.tagging
-    if session.tree_head is not None:
+    if session.active.tree_head is not None:
         assert analysis.spread is not None
         return decide_in_tree(
             song_features(analysis.embedding, analysis.spread, analysis.tags),
             analysis.levels,
-            session.tree_head,
-            session.sound_vocabulary,
+            session.active.tree_head,
+            session.active.sound,
             min_confidence=tagging.min_confidence,
             level=tagging.tree_level,
         )
     return decide(
         analysis.outputs,
         analysis.levels,
-        session.sound_vocabulary,
+        session.active.sound,
         min_confidence=tagging.min_confidence,
         max_genres=tagging.max_genres,
     )

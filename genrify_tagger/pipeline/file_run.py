@@ -159,7 +159,7 @@ class FileRun:
             return replace(skipped, duration=self.identity.duration), task.stat
         if self.writer.remembers or self.session.settings.tagging.scope == "album":
             _ = self.titles  # now, because an interrupt must not come between the write and storing the outcome
-        titles = self.titles if self.session.learned is not None else None
+        titles = self.titles if self.session.active.learned is not None else None
         self.analysed = analyse_file(self.session, task.path, identity, titles, again=self.options.reanalyse)
         self.provenance = self._provenance_now(snapshot, identity.audio_key)
         return None
@@ -211,12 +211,12 @@ class FileRun:
             status=to_write.status,
             reason=to_write.reason or _why_unnamed(session, to_write.status, decision, names),
             genres=names,
-            guess=session.guess(decision.scores, decision.confidence),
+            guess=session.active.guess(decision.scores, decision.confidence),
             confidence=decision.confidence,
             scores=decision.scores,
-            vocabulary=session.vocabulary.name,
-            tree=session.tree_path(next(iter(decision.genres), None)),
-            nodes=session.named_nodes(decision),
+            vocabulary=session.active.vocabulary.name,
+            tree=session.active.tree_path(next(iter(decision.genres), None)),
+            nodes=session.active.named_nodes(decision),
             evidence=analysed.evidence,
             before=present,
             after=to_write.genres if to_write.status == "tagged" else present,
@@ -279,5 +279,5 @@ def _check_container(snapshot: Snapshot, identity: Identity) -> None:
 def _why_unnamed(session: Session, status: str, decision: Decision, names: Sequence[str]) -> str | None:
     if status != "unsure" or names or not decision.genres:
         return None
-    genres = ", ".join(session.written_name(label) for label in decision.genres)
+    genres = ", ".join(session.words.written_name(label) for label in decision.genres)
     return f"{genres} is not among the wanted genres"

@@ -19,10 +19,10 @@ def is_unchanged(session: Session, record: FileRecord | Sighting, stat: FileStat
         return has_failed_before(session, record, stat, options)
     if record.title is None:
         return False  # recorded by a version or an entry point that did not read titles
-    if record.settings_key == session.settings_key:
+    if record.settings_key == session.active.settings_key:
         return record.model == session.sidecar.id or record.status != "unsure"
     # What an earlier model decided by a vocabulary that the tree has replaced stays, unless it was unsure.
-    is_earlier = record.model != session.sidecar.id and record.settings_key in session.former_settings_keys
+    is_earlier = record.model != session.sidecar.id and record.settings_key in session.active.former_settings_keys
     return is_earlier and record.status != "unsure"
 
 
@@ -58,9 +58,9 @@ def record_of(session: Session, target: str, outcome: Outcome, *, stat: FileStat
         scores=result.scores,
         before=result.before,
         after=result.after,
-        vocabulary=session.vocabulary.name,
+        vocabulary=session.active.vocabulary.name,
         model=session.sidecar.id,
-        settings_key=session.settings_key,
+        settings_key=session.active.settings_key,
         duration=result.duration,
         container=identity.container if identity else None,
         seen_at=datetime.now(UTC),

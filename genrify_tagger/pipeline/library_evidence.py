@@ -79,7 +79,7 @@ def decide_with_library(
         artist,
         album,
         learned,
-        session.coarse_columns,
+        session.model_tree.coarse_columns,
         min_confidence=session.settings.tagging.min_confidence,
     )
     likeliest = {kind: _likeliest(scores, learned.genres) for kind, scores in joined.scores.items()}
@@ -107,7 +107,7 @@ def _sounds(session: Session, rows: Sequence[GenreRow]) -> dict[str, StoredSound
 
 def _genre_columns(session: Session, row: GenreRow) -> set[int]:
     """Return which of the learned genres a file has."""
-    rules, columns = session.genre_spelling, session.learned_columns
+    rules, columns = session.words.spelling, session.active.learned_columns
     names = trusted_genres(row, session.settings.tagging.treat_as_missing, {})
     keys = [rules.key(part) for name in names for part in rules.parts(name)]
     return {columns[key] for key in keys if key in columns}
@@ -125,7 +125,7 @@ def _company(
 
 def _sound_features(session: Session, sounds: Sequence[StoredSound]) -> tuple[Array, Array]:
     """Return features and leaf probabilities of some songs."""
-    head = session.leaf_head
+    head = session.model_tree.head
     assert head is not None
     columns = ([getattr(sound, name) for sound in sounds] for name in ("embedding", "spread", "tags"))
     features = song_features(*map(np.stack, columns))

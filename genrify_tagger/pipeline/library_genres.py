@@ -31,7 +31,7 @@ _LEFT_ALONE = {
 def library_genres(session: Session, rules: GenreSpelling | None = None) -> list[UnifiedGenre]:
     """Return the genres in the library's files, most frequent first."""
     counts = {word: files for word, files in session.store.overview().genres.items() if spelling(word)}
-    return unify(counts, rules or session.genre_spelling)
+    return unify(counts, rules or session.words.spelling)
 
 
 def tidy_genres(

@@ -88,8 +88,8 @@ def _each(session: Session, paths: Sequence[str], change: Callable[[str], Result
 def _written_form(session: Session, genre: str) -> str:
     """Return the form in which a typed genre is written: the usual name, if it is one of the vocabulary."""
     typed = genre.strip().casefold()
-    for label in session.vocabulary.labels:
-        name = session.written_name(label)
+    for label in session.active.vocabulary.labels:
+        name = session.words.written_name(label)
         if typed in {label.casefold(), name.casefold()}:
             return name
     return genre.strip()

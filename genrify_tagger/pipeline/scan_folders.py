@@ -100,7 +100,7 @@ def _remembered(session: Session, path: str, record: FileRecord) -> Result:
         status="failed" if failed else "unchanged",
         reason="failed before; --retry-failed tries again" if failed else f"was {before}",
         genres=record.genres,
-        guess=session.guess(record.scores, record.confidence),
+        guess=session.active.guess(record.scores, record.confidence),
         confidence=record.confidence,
         scores=record.scores,
         vocabulary=record.vocabulary or "",
@@ -115,8 +115,8 @@ def _remembered(session: Session, path: str, record: FileRecord) -> Result:
 
 
 def _remembered_path(session: Session, record: FileRecord) -> tuple[str, ...]:
-    same = bool(record.genres) and record.vocabulary == session.vocabulary.name
-    return session.tree_path(session.label_of(record.genres[0])) if same else ()
+    same = bool(record.genres) and record.vocabulary == session.active.vocabulary.name
+    return session.active.tree_path(session.active.label_of(record.genres[0])) if same else ()
 
 
 def moved_records(

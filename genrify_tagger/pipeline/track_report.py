@@ -107,7 +107,7 @@ def _report(
 ) -> TrackReport:
     stat = file_stat(path)
     identity = identify(session, path, stat, record)
-    titles = None if session.learned is None else titles_of(session, path, stat, record)
+    titles = None if session.active.learned is None else titles_of(session, path, stat, record)
     analysed = analyse_file(session, path, identity, titles, remember=remember)
     return TrackReport(
         path=path,
@@ -124,8 +124,8 @@ def _report(
 
 def _timeline(session: Session, analysis: Analysis) -> tuple[tuple[str | None, float], ...]:
     """Return the likeliest label of each segment on its own, with its score; None and 0 for a silent one."""
-    activations = analysis.outputs[session.sound_vocabulary.output]
-    labels = session.sound_vocabulary.labels
+    activations = analysis.outputs[session.active.sound.output]
+    labels = session.active.sound.labels
     return tuple(
         (labels[row.argmax()], float(row.max())) if level > SILENCE else (None, 0.0)
         for row, level in zip(activations, analysis.levels, strict=True)

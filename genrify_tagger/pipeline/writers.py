@@ -36,7 +36,7 @@ class TagWriter:
 
     def names(self, session: Session, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
         """Return the names to write for labels; see `Writer`."""
-        return session.names_to_write(labels)
+        return session.words.names_to_write(labels)
 
     def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
         """Write a genre; see `Writer`."""
@@ -57,7 +57,7 @@ class DryRun:
 
     def names(self, session: Session, labels: Sequence[str], present: Sequence[str]) -> tuple[str, ...]:
         """Return the names to write for labels; see `Writer`."""
-        return session.names_to_write(labels)
+        return session.words.names_to_write(labels)
 
     def write(self, session: Session, request: WriteRequest) -> tuple[Result, FileStat]:
         """Plan a change; see `Writer`."""

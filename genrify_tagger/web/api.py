@@ -99,10 +99,10 @@ def get_track(key: str) -> ApiResponse:
 def list_genres() -> ApiResponse:
     """Return the genres of the vocabulary in use."""
     session = app_context().session
-    labels = session.vocabulary.labels
+    labels = session.active.vocabulary.labels
     return jsonify(
         genres=[
-            {"label": label, "name": session.written_name(label), "path": session.written_path(label)}
+            {"label": label, "name": session.words.written_name(label), "path": session.active.written_path(label)}
             for label in labels
         ]
     )

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 def threshold_of(session: Session) -> float:
     """Return the threshold: the lowest confidence with which a genre is written."""
     configured = session.settings.tagging.min_confidence
-    return session.vocabulary.min_confidence if configured is None else configured
+    return session.active.vocabulary.min_confidence if configured is None else configured
 
 
 class LibraryStats:

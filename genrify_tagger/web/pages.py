@@ -173,14 +173,14 @@ def _render(template: str, **values: Any) -> str:
 
 def _genre_names() -> list[str]:
     session = app_context().session
-    return [session.written_name(label) for label in session.vocabulary.labels]
+    return [session.words.written_name(label) for label in session.active.vocabulary.labels]
 
 
 def _coloured_genres() -> dict[str, str]:
     """Return names by label: of the vocabulary, then of the model's where a learned one is in use."""
     session = app_context().session
-    own = {label: session.written_name(label) for label in session.vocabulary.labels}
-    of_model = {label: session.written_name(label) for label in session.sound_vocabulary.labels}
+    own = {label: session.words.written_name(label) for label in session.active.vocabulary.labels}
+    of_model = {label: session.words.written_name(label) for label in session.active.sound.labels}
     return own | {label: name for label, name in of_model.items() if label not in own and name not in own.values()}
 
 

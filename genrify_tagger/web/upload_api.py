@@ -67,7 +67,7 @@ def download_tagged_copy(key: str) -> Response:
     if "Range" in request.headers:
         raise RequestedRangeNotSatisfiable
     session = app_context().session
-    decided = [session.written_name(label) for label in upload.track_report.decision.genres]
+    decided = [session.words.written_name(label) for label in upload.track_report.decision.genres]
     genres = tuple(name.strip() for name in request.args.getlist("genre") if name.strip()) or tuple(decided)
     if not genres:
         abort(400, "the genre is unsure; give one")

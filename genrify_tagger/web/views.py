@@ -53,7 +53,7 @@ def describe_confidence(confidence: float | None, threshold: float) -> str:
 
 def suggested_genre(session: Session, record: FileRecord) -> str | None:
     """Return the genre that accepting would write: the decided or likeliest one, whatever its confidence."""
-    return record.genres[0] if record.genres else session.guess(record.scores, record.confidence)
+    return record.genres[0] if record.genres else session.active.guess(record.scores, record.confidence)
 
 
 def file_name(path: str) -> tuple[str, str]:
@@ -95,8 +95,8 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
         "artist": titles.get("artist"),
         "album": titles.get("album"),
         "in_file": list(track_report.snapshot.genres),
-        "genres": [session.written_name(label) for label in decision.genres],
-        "guess": session.guess(decision.scores, decision.confidence),
+        "genres": [session.words.written_name(label) for label in decision.genres],
+        "guess": session.active.guess(decision.scores, decision.confidence),
         "confidence": decision.confidence,
         "confidence_words": describe_confidence(decision.confidence, threshold_of(session)),
         "reason": decision.reason,
@@ -113,7 +113,7 @@ def song_json(session: Session, track_report: TrackReport, titles: Mapping[str, 
             }
             for (start, end), (label, score) in zip(track_report.analysis.intervals, track_report.timeline, strict=True)
         ],
-        "vocabulary": session.vocabulary.name,
+        "vocabulary": session.active.vocabulary.name,
         "model": session.sidecar.id,
         "container": container_name(identity.container),
         "duration": identity.duration,
@@ -129,14 +129,14 @@ def _likeliest(session: Session, label: str | None) -> Json:
     """Return the label and name of a segment's genre: that of the vocabulary, if it has a genre of this name."""
     if label is None:
         return {"label": None, "name": None}
-    name = session.written_name(label)
-    return {"label": session.label_of(name) or label, "name": name}
+    name = session.words.written_name(label)
+    return {"label": session.active.label_of(name) or label, "name": name}
 
 
 def _tree_text(session: Session, decision: Decision) -> str | None:
     """Return how likely the nodes of the tree are and which is written; None without a tree, or for silence."""
-    written = session.names_to_write(decision.genres)
-    return describe_nodes(session.named_nodes(decision), written) if decision.nodes else None
+    written = session.words.names_to_write(decision.genres)
+    return describe_nodes(session.active.named_nodes(decision), written) if decision.nodes else None
 
 
 def upload_json(session: Session, upload: Upload) -> Json:
@@ -263,6 +263,11 @@ def _audit_song_json(session: Session, one: Contradiction, files: list[FileRecor
 def _scores_json(session: Session, scores: Mapping[str, float]) -> list[Json]:
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     return [
-        {"label": label, "name": session.written_name(label), "path": session.written_path(label), "score": score}
+        {
+            "label": label,
+            "name": session.words.written_name(label),
+            "path": session.active.written_path(label),
+            "score": score,
+        }
         for label, score in ranked
     ]

@@ -49,7 +49,7 @@ def _build(music: Path, database: Path, size: int) -> None:
         (album / f"{number:06}.mp3").touch()
     settings = load_settings(overrides={"database.url": str(database)}).settings
     with open_session(settings) as session:
-        scores = dict.fromkeys(session.vocabulary.labels, 0.1)
+        scores = dict.fromkeys(session.active.vocabulary.labels, 0.1)
         batch = []
         for path in _paths(music):
             batch.append(
@@ -64,9 +64,9 @@ def _build(music: Path, database: Path, size: int) -> None:
                     scores=scores,
                     before=("Jazz",),
                     after=("Jazz",),
-                    vocabulary=session.vocabulary.name,
+                    vocabulary=session.active.vocabulary.name,
                     model=session.sidecar.id,
-                    settings_key=session.settings_key,
+                    settings_key=session.active.settings_key,
                     duration=240.0,
                     container="mp3",
                     title="A title",
