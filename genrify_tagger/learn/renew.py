@@ -58,7 +58,7 @@ def _why(session: Session, stored: StoredVocabulary) -> str | None:
     report = learned.report
     if not report.get("whole_library", False):
         return None
-    if (learned.model, learned.front_end) != (session.learning_model, session.front_end):
+    if (learned.model, learned.front_end) != (session.model_tree.id, session.front_end):
         return "it fits another model's analyses"
     songs, before = count_teaching_songs(session), int(report["songs_with_genre"])
     return f"{songs:,} songs have a genre, {before:,} had one" if songs - before >= GROWTH * before else None
