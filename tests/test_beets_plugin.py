@@ -205,7 +205,7 @@ def test_undo_restores_the_genres_before_the_last_run(beets):
     assert beets.album_genres() == {"An album": ""}
     in_step(beets)
     runs = [json.loads(line) for line in beets.program("history", "--format", "jsonl").stdout.splitlines()]
-    assert [(r["command"], r["changed"], r["taken_back"]) for r in runs] == [
+    assert [(r["command"], r["changed"], r["undone"]) for r in runs] == [
         ("beet genrify --undo", 4, 0),
         ("beet genrify", 4, 4),
     ]
@@ -248,7 +248,7 @@ def test_undo_goes_back_run_by_run(beets):
     assert beets.album_genres() == {"An album": ""}
     in_step(beets)
     runs = [json.loads(line) for line in beets.program("history", "--format", "jsonl").stdout.splitlines()]
-    assert [(r["changed"], r["taken_back"]) for r in runs] == [(4, 0), (4, 0), (4, 4), (4, 4)]
+    assert [(r["changed"], r["undone"]) for r in runs] == [(4, 0), (4, 0), (4, 4), (4, 4)]
 
 
 def test_undo_skips_a_run_whose_genres_were_all_changed_since(beets):
@@ -263,11 +263,11 @@ def test_an_undo_in_the_library_only_is_journalled_when_beets_writes(beets):
     beets("modify", "-y", "genres=Rock/Pop; Soul, Funk", "title:Dance 1")
     beets("genrify", "--force")
     beets("genrify", "--undo", "--nowrite")
-    assert in_files(beets) == EXPECTED and [r["taken_back"] for r in history(beets)] == [0]
+    assert in_files(beets) == EXPECTED and [r["undone"] for r in history(beets)] == [0]
     beets("modify", "-y", "genres=Polka", "title:Jazz 1")  # a change of the user's, although it was undone
     beets("write")
     assert in_files(beets) == {**NO_GENRES, "Dance 1": "Rock/Pop; Soul, Funk", "Jazz 1": "Polka"}
-    assert [(r["command"], r["changed"], r["taken_back"]) for r in history(beets)] == [
+    assert [(r["command"], r["changed"], r["undone"]) for r in history(beets)] == [
         ("beet write", 3, 0),
         ("beet genrify", 4, 3),
     ]
@@ -283,13 +283,13 @@ def test_a_late_write_of_an_earlier_genre_is_journalled_as_an_undo(beets):
     beets("genrify", "--undo", "--nowrite")
     beets("write")
     assert in_files(beets)["Jazz 1"] == "Jazz"
-    assert [(r["command"], r["taken_back"]) for r in history(beets)] == [
+    assert [(r["command"], r["undone"]) for r in history(beets)] == [
         ("beet write", 0),
         ("beet genrify", 1),
         ("beet genrify", 0),
     ]
     beets("genrify", "--undo")
-    assert in_files(beets) == NO_GENRES and [r["taken_back"] for r in history(beets)] == [0, 0, 1, 1]
+    assert in_files(beets) == NO_GENRES and [r["undone"] for r in history(beets)] == [0, 0, 1, 1]
 
 
 def test_undo_leaves_items_alone_that_were_changed_since(beets):

@@ -116,3 +116,17 @@ def test_a_song_from_a_backup_is_tagged_again_with_changed_ignore(command_line, 
     assert "2 files left alone" in respected.stderr and "tagged" not in respected.stderr
     ignored = {r["path"]: r["status"] for r in command_line.scan(music, *SURE, "--changed", "ignore")}
     assert ignored == {str(songs[0]): "kept", str(songs[1]): "tagged", str(songs[2]): "tagged"}
+
+
+def test_undo_needs_no_model(command_line, music):
+    before = {path: path.read_bytes() for path in music.rglob("*.mp3")}
+    command_line("scan", music, *SURE)
+    gone = {"GENRIFY_ANALYSIS__MODEL": "/nowhere/model"}
+    assert "no such model" in command_line("scan", music, status=1, **gone).stderr
+    command_line("undo", **gone)
+    assert {path: path.read_bytes() for path in before} == before
+    runs = [json.loads(line) for line in command_line("history", "--format", "jsonl").stdout.splitlines()]
+    assert [(run["command"], run["model"] is None, run["undone"]) for run in runs] == [
+        ("undo", True, 0),
+        ("scan", False, 3),
+    ]

@@ -68,7 +68,9 @@ class LazySession:
 
         with self._lock:
             if self._run is None:
-                run = self._open.enter_context(run_record(self.session(), self._command(), sys.argv[1:]))
+                run = self._open.enter_context(
+                    run_record(self.session(), self._command(), sys.argv[1:], model=self.session().sidecar.id)
+                )
                 self._run, self._counts = run.number, run.counts
             return self._run
 

@@ -98,7 +98,7 @@ def _run_as_json(record: RunRecord, changed: int, undone: int) -> dict[str, Any]
         "finished_at": record.finished_at and record.finished_at.isoformat(),
         "counts": dict(record.counts),
         "changed": changed,
-        "taken_back": undone,
+        "undone": undone,
     }
 
 

@@ -202,7 +202,9 @@ class _Report:
         writer = DryRun() if self.dry_run else TagWriter(lambda: run.number)
         try:
             with (
-                run_record(self.session, "scan", sys.argv[1:], dry_run=self.dry_run) as run,
+                run_record(
+                    self.session, "scan", sys.argv[1:], model=self.session.sidecar.id, dry_run=self.dry_run
+                ) as run,
                 Progress(
                     self.state, paths, self.session.settings.library, raw_output=self.output_format == "jsonl"
                 ) as progress,

@@ -47,7 +47,7 @@ def command(state: CliContext, run: int | None, path: str | None, dry_run: bool,
 
     if run is not None and path is not None:
         raise click.UsageError("give a RUN or a --path, not both")
-    with open_session(state.settings(), files=1, create=False) as session:
+    with open_session(state.settings(), files=1, create=False, needs_model=False) as session:
         changes = _chosen(session, run, path)
         return run_changes(
             state,

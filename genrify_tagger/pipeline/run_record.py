@@ -21,15 +21,16 @@ class RunHandle:
 
 @contextmanager
 def run_record(
-    session: Session, command: str, arguments: Sequence[str], *, dry_run: bool = False
+    session: Session, command: str, arguments: Sequence[str], *, model: str | None = None, dry_run: bool = False
 ) -> Iterator[RunHandle]:
     """Record a run in the store for as long as the `with` block lasts; a dry run leaves no trace.
 
-    How the block ends says how the run ended: "done", "interrupted" or "failed".
+    How the block ends says how the run ended: "done", "interrupted" or "failed". `model` is the id of the model that
+    decides, if one does.
     """
     run = RunHandle(0)
     if not dry_run:
-        run = RunHandle(session.store.start_run(command, list(arguments), session.sidecar.id))
+        run = RunHandle(session.store.start_run(command, list(arguments), model))
     status = "failed"
     try:
         yield run

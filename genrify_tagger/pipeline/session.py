@@ -40,8 +40,6 @@ class Session:
         The open database.
     workers : Workers
         The analysis processes (none is started before the first file).
-    sidecar : Sidecar
-        The model's description.
     stop : threading.Event
         Set to end the session: no new write begins.
     """
@@ -49,13 +47,17 @@ class Session:
     settings: Settings
     store: Store
     workers: Workers
-    sidecar: Sidecar
     stop: threading.Event = field(default_factory=threading.Event)
 
     @cached_property
     def moves(self) -> MoveTracker:
         """Finds songs that have moved."""
         return MoveTracker(self.store)
+
+    @cached_property
+    def sidecar(self) -> Sidecar:
+        """The model's description."""
+        return load_sidecar(self.settings.analysis.model or None)
 
     @cached_property
     def words(self) -> GenreWords:
@@ -86,7 +88,9 @@ class Session:
 
 
 @contextmanager
-def open_session(settings: Settings, *, files: int | None = None, create: bool = True) -> Iterator[Session]:
+def open_session(
+    settings: Settings, *, files: int | None = None, create: bool = True, needs_model: bool = True
+) -> Iterator[Session]:
     """Open a session, resolve what an earlier run left unfinished, and close everything at the end.
 
     Parameters
@@ -97,15 +101,17 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
         Maximum number of files, if known: no more processes than that are started.
     create : bool
         Whether to create the database if it does not exist; otherwise that is an error.
+    needs_model : bool
+        Whether to check the model, and the settings that go with it, before anything else.
 
     Raises
     ------
     ConfigError, ModelError, StoreError
         If settings, model or database cannot be used.
     """
-    sidecar = load_sidecar(settings.analysis.model or None)
-    for label, hint in unknown_names(settings, sidecar).items():
-        log.warning("tagging.names: the model has no label %s; %s", label, hint)
+    if needs_model:
+        for label, hint in unknown_names(settings, load_sidecar(settings.analysis.model or None)).items():
+            log.warning("tagging.names: the model has no label %s; %s", label, hint)
     with stores.open_store(settings.database.url, create=create) as store:
         reconcile(store)
         limits = Limits(
@@ -119,8 +125,9 @@ def open_session(settings: Settings, *, files: int | None = None, create: bool =
             limits=limits,
         )
         with workers:
-            session = Session(settings, store, workers, sidecar)
-            _ = session.active.vocabulary, session.active.tree_head, session.words.files
+            session = Session(settings, store, workers)
+            if needs_model:
+                _ = session.active.vocabulary, session.active.tree_head, session.words.files
             yield session
 
 

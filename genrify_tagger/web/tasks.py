@@ -99,7 +99,7 @@ class TaskQueue:
     def _run(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
         state, error = "done", None
         try:
-            with run_record(self._session, COMMAND, arguments) as run:
+            with run_record(self._session, COMMAND, arguments, model=self._session.sidecar.id) as run:
                 task.run = run.number
                 task.counts = run.counts
                 for result in work(run.number):

@@ -17,7 +17,6 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from genrify_tagger import worker_main
-from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.config import AnalysisSettings, DatabaseSettings, Settings, TaggingSettings
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import ScanOptions, Session, TagWriter, run_record, set_genres, undo_changes
@@ -107,7 +106,7 @@ def work(task: Task) -> None:
             if task.verb == "start":
                 reconcile(store)
                 return
-            session = Session(settings_for(task), store, Here(), SIDECAR)
+            session = Session(settings_for(task), store, Here())
             with run_record(session, task.verb, []) as run:
                 for result in results_of(session, run.number, task):
                     OUTBOX.append({"path": result.path, "status": result.status, "error": result.error})
@@ -161,7 +160,6 @@ def main() -> None:
 
 LIBC = ctypes.CDLL(None)
 OUTBOX: list[dict[str, object]] = []
-SIDECAR = load_sidecar()
 
 if __name__ == "__main__":
     main()
