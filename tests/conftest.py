@@ -1,8 +1,12 @@
+import contextlib
+import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import media
 from tests.in_process import InProcessProgram
 from tests.program import Program
 
@@ -10,6 +14,12 @@ pytest_plugins = ["tests.beets_fixtures"]
 
 # Started in the background by a script, this process ignores Ctrl-C, and what it starts would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Iterator[None]:
+    with contextlib.nullcontext() if media.CACHE in os.environ else media.shared_cache():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -63,17 +63,9 @@ class Hostile:
 
 
 @functools.cache
-def _clip() -> Path:
-    """Two seconds of music: mutants are many, and their audio matters little."""
-    clip = media._cache() / "two-seconds.wav"
-    media.ffmpeg("-i", media.JAZZ, "-t", "2", "-c:a", "pcm_s16le", clip)
-    return clip
-
-
-@functools.cache
 def bases() -> tuple[tuple[str, bytes], ...]:
     """Return (suffix, content) of the files that are mutated: every container, and tags of every kind."""
-    plain = [media.master(kind, _clip(), genre=genre) for kind in media.KINDS for genre in (None, "Rock")]
+    plain = [media.master(kind, media.clip(2), genre=genre) for kind in media.KINDS for genre in (None, "Rock")]
     shaped = [shape for shape in SHAPES if shape.name in _SHAPES]
     assert len(shaped) == len(_SHAPES)
     return (

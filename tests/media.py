@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -79,11 +81,41 @@ def ffmpeg(*arguments: str | Path) -> None:
 TAGS = {"title": "A title", "artist": "An artist", "album": "An album", "comment": "Left alone"}
 
 
+CACHE = "GENRIFY_TEST_MEDIA"  # names the folder that all test processes of a run share
+
+
+@contextlib.contextmanager
+def shared_cache() -> Iterator[None]:
+    """Let this process and those that it starts make each file once."""
+    with tempfile.TemporaryDirectory(prefix="genrify-test-media-") as folder:
+        os.environ[CACHE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[CACHE]
+
+
 @functools.cache
 def _cache() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="genrify-test-media-"))
+    return Path(os.environ.get(CACHE) or own_folder())
+
+
+@functools.cache
+def own_folder() -> Path:
+    """Return a folder of this test process, for files that it makes once."""
+    folder = Path(tempfile.mkdtemp(prefix="genrify-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def clip(seconds: int) -> Path:
+    """Return the first seconds of JAZZ, for tests of tags, to which the sound matters little."""
+    made = _cache() / f"clip-{seconds}s.flac"
+    if not made.exists():
+        partial = made.with_name(f"partial-{os.getpid()}-{made.name}")
+        ffmpeg("-t", str(seconds), "-i", JAZZ, "-map_metadata", "-1", "-c:a", "flac", partial)
+        partial.rename(made)
+    return made
 
 
 def master(kind: str, source: Path = JAZZ, *, genre: str | None = None) -> Path:
@@ -91,11 +123,11 @@ def master(kind: str, source: Path = JAZZ, *, genre: str | None = None) -> Path:
     suffix = {"musepack": ".mpc", "ape": ".ape"}.get(kind) or ENCODERS[kind][0]
     made = _cache() / f"{kind}-{source.stem}-{genre or 'none'}{suffix}"
     if not made.exists():
-        partial = made.with_name("partial-" + made.name)
+        partial = made.with_name(f"partial-{os.getpid()}-{made.name}")
         tags = {**TAGS, **({"genre": genre} if genre else {})}
         metadata = [part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")]
         if kind == "musepack":
-            wav = made.with_suffix(".wav")
+            wav = partial.with_suffix(".wav")
             ffmpeg("-i", source, "-c:a", "pcm_s16le", wav)
             run(need("mpcenc"), "--silent", *_mpc_tags(tags), wav, partial)
             wav.unlink()

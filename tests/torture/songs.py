@@ -39,12 +39,9 @@ class Song:
         return content == self.old
 
 
-@functools.cache
 def clip() -> Path:
     """Three seconds of music: writes are to be many."""
-    target = media.master("flac").with_name("clip.flac")
-    media.ffmpeg("-t", "3", "-i", media.JAZZ, "-map_metadata", "-1", "-c:a", "flac", target)
-    return target
+    return media.clip(3)
 
 
 def id3(path: Path, version: int, padding: int) -> None:
@@ -89,7 +86,7 @@ def original(specimen: str) -> Path:
     if kind not in SHAPES:
         return media.master(kind, clip(), genre=genre if genre and kind != "mp3-bare" else None)
     base, shape = SHAPES[kind]
-    made = media.make(base, clip().parent / "shapes", kind, source=clip())
+    made = media.make(base, media.own_folder() / "shapes", kind, source=clip())
     shape(made)
     return made
 
@@ -98,7 +95,7 @@ def original(specimen: str) -> Path:
 def contents(specimen: str, genre: str = GENRE) -> tuple[bytes, bytes]:
     """Return a specimen's two contents, after checking that FFmpeg finds the same audio in both."""
     old = original(specimen)
-    new = Path(shutil.copy(old, old.with_name(f"new-{specimen.replace(':', '-')}{old.suffix}")))
+    new = Path(shutil.copy(old, media.own_folder() / f"new-{specimen.replace(':', '-')}{old.suffix}"))
     tags.apply(tags.plan_write(str(new), [genre]), audio_key=audio_key, expected_key=None)
     # FFmpeg takes the tag behind Monkey's Audio for the end of its last packet.
     audio = decoded if old.suffix == ".ape" else packets
