@@ -82,7 +82,7 @@ def audio_atoms(kind: str, *arguments: str) -> dict[bytes, bytes]:
     """Return the top-level atoms of a real file; moov without its udta."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out.m4a"
-        media.ffmpeg("-i", media.master(kind), "-c", "copy", "-map_metadata", "-1", *arguments, out)
+        media.ffmpeg("-i", media.master(kind, media.clip(4)), "-c", "copy", "-map_metadata", "-1", *arguments, out)
         data = out.read_bytes()
     tops = {name: data[start:end] for name, start, _, end in atoms(data)}
     moov = tops[b"moov"]
@@ -246,7 +246,16 @@ def _by_ffmpeg(name: str, suffix: str, *arguments: str, genres: tuple[str, ...] 
             chapters = "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={n}\nEND={n + 3}\ntitle=Part {n}\n" for n in (0, 3, 6))
             sheet.write_text(f";FFMETADATA1\ntitle=A title\n{'genre=Rock' if genres else ''}\n{chapters}")
             media.ffmpeg(
-                "-i", media.master("m4a-aac"), "-i", sheet, "-map_metadata", "1", "-c", "copy", *arguments, out
+                "-i",
+                media.master("m4a-aac", media.clip(4)),
+                "-i",
+                sheet,
+                "-map_metadata",
+                "1",
+                "-c",
+                "copy",
+                *arguments,
+                out,
             )
             return out.read_bytes()
 

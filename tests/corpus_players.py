@@ -95,7 +95,7 @@ def mp3() -> bytes:
 @functools.cache
 def flac(*entries: bytes) -> bytes:
     """Return a FLAC file with a comment block of these entries."""
-    data, at = media.master("flac").read_bytes(), 4
+    data, at = media.master("flac", media.clip(4)).read_bytes(), 4
     while True:
         last, size = data[at] & 0x80, int.from_bytes(data[at + 1 : at + 4], "big")
         at += 4 + size
@@ -118,7 +118,7 @@ def flac_without_comments() -> bytes:
 @functools.cache
 def untagged(kind: str) -> bytes:
     """Return an APEv2 kind without its tag."""
-    data = media.master(kind).read_bytes()
+    data = media.master(kind, media.clip(4)).read_bytes()
     at = data.find(b"APETAGEX")
     return data if at < 0 else data[:at]
 

@@ -34,7 +34,7 @@ ROCK = ape_item("Genre", "Rock")
 
 @functools.cache
 def untagged(kind: str) -> bytes:
-    data = media.master(kind).read_bytes()
+    data = media.master(kind, media.clip(4)).read_bytes()
     end = data.rfind(b"APETAGEX")
     if end < 0:
         return data
@@ -152,7 +152,7 @@ def extension(*objects: bytes) -> bytes:
 @functools.cache
 def _asf() -> tuple[list[bytes], bytes]:
     """Return the header objects a player needs of a real file, and what follows the header."""
-    data = media.master("wma").read_bytes()
+    data = media.master("wma", media.clip(4)).read_bytes()
     size, count = struct.unpack_from("<QI", data, 16)
     at, objects = 30, []
     for _ in range(count):

@@ -62,7 +62,7 @@ def _kept(entries: Sequence[bytes]) -> list[bytes]:
 @functools.cache
 def _flac() -> tuple[bytes, bytes]:
     """Return STREAMINFO (without block header) and the audio frames of a real file."""
-    data = media.master("flac").read_bytes()
+    data = media.master("flac", media.clip(4)).read_bytes()
     at, info = 4, b""
     while True:
         kind, size = data[at], int.from_bytes(data[at + 1 : at + 4], "big")
@@ -190,7 +190,9 @@ def add_ogg(
     wrap: Callable[[bytes], bytes] = lambda data: data,
 ) -> None:
     def build() -> Built:
-        data = with_comment(media.master(kind).read_bytes(), _comment(kind, entries, tail), own_page=own_page)
+        data = with_comment(
+            media.master(kind, media.clip(4)).read_bytes(), _comment(kind, entries, tail), own_page=own_page
+        )
         # A comment packet that fills more than one page is cut by page headers, so long comments are not listed.
         return Built(wrap(data), [piece for piece in _kept(entries) if len(piece) < 100] if len(entries) < 100 else ())
 
@@ -232,7 +234,7 @@ def _chained(name: str, kind: str, *genres: str | None, said: tuple[str, ...] | 
         parts = [
             _serial(
                 with_comment(
-                    media.master(kind).read_bytes(),
+                    media.master(kind, media.clip(4)).read_bytes(),
                     _comment(kind, [b"TITLE=x", *([b"GENRE=" + g.encode()] if g else [])]),
                 ),
                 number,

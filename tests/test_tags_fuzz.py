@@ -11,7 +11,7 @@ import pytest
 from genrify_tagger import tags
 from genrify_tagger.errors import TagError
 from genrify_tagger.tags.patched_file import PatchedFile
-from tests.media import KINDS, make
+from tests.media import KINDS, clip, make
 from tests.test_tags_id3 import GENRE, PIC, TITLE, tag, texts, unsynchronised, v1
 
 # A night's run: GENRIFY_FUZZ_ROUNDS=20000.
@@ -61,7 +61,7 @@ def check_damaged(data: bytes, path: Path, after: Path) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_files(tmp_path: Path, kind: str) -> None:
-    whole = make(kind, tmp_path, genre="Oldies")
+    whole = make(kind, tmp_path, genre="Oldies", source=clip(3))
     data = whole.read_bytes()
     dice = random.Random(kind)
     path, after = tmp_path / ("damaged" + whole.suffix), tmp_path / ("after" + whole.suffix)
