@@ -103,7 +103,7 @@ def _cache() -> Path:
 @functools.cache
 def own_folder() -> Path:
     """Return a folder of this test process, for files that it makes once."""
-    folder = Path(tempfile.mkdtemp(prefix="genrify-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="genrify-test-", dir=os.environ.get(CACHE)))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
