@@ -25,6 +25,9 @@ def made(number: int) -> FileRecord:
         path=f"{chance.choice(FOLDERS)}/{number:03} Song{chance.choice(SUFFIXES)}",
         status=status,
         confidence=chance.choice([None, 0.0, 0.25, 0.5, 0.5, 1.0]),
+        scores=chance.choice(
+            [{}, {"a": 0.0, "b": 0.0}, {"a": 0.3, "b": 0.3, "c": 0.1}, {"a": 0.1, "b": 0.7}, {"a": 0.5}]
+        ),
         duration=chance.choice([None, 60.0, 240.0]),
         after=chance.choice([(), ("Jazz",), ("Jazz", "Pop"), ('R&B "é"',)]),
         seen_at=NOW - timedelta(seconds=chance.randrange(5)),
@@ -94,12 +97,18 @@ def test_each_filter(store, name):
     assert not page.more
 
 
+def margin(scores: dict[str, float]) -> float:
+    best, following, *_ = [*sorted(scores.values(), reverse=True), 0.0, 0.0]
+    return best - following if best else 2.0
+
+
 def key_of(order: str, file: FileRecord) -> tuple[object, bytes]:
     values = {
         "path": in_bytes(file.path),
         "confidence": -1.0 if file.confidence is None else file.confidence,
         "duration": -1.0 if file.duration is None else file.duration,
         "seen": file.seen_at,
+        "margin": margin(file.scores),
     }
     if order in {"title", "artist", "album"}:
         name = getattr(file, order) or "\uffff"

@@ -279,7 +279,7 @@ def undecided(tmp_path_factory):
 
 def test_a_song_that_cannot_be_shown_is_skipped(undecided, browser):
     own, music = undecided
-    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="margin").json["tracks"]]
     browser.get(own.address + "/unsure")
     until(lambda: shown_title(browser) == "A title" and at_rest(browser))
     (music / order[1]).rename(music / "renamed.ogg.part")
@@ -312,7 +312,7 @@ def test_what_is_accepted_is_what_is_shown(program, browser, tmp_path):
 
 def test_undo_in_an_older_message_undoes_its_own_decision(undecided, browser):
     own, music = undecided
-    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="confidence").json["tracks"]]
+    order = [track["name"] for track in own.get("/api/tracks", status="unsure", order="margin").json["tracks"]]
     browser.get(own.address + "/unsure")
     until(lambda: shown_title(browser) == "A title")
     for choose, count in ((lambda: "a", 3), (lambda: key_of(browser, "Pop"), 2)):
@@ -586,6 +586,30 @@ def test_the_audit_starts_by_itself_and_is_answered_and_undone(teaching, browser
         assert faults(browser) == []
         for button in all_of(browser, "tr[data-id] button"):
             assert button.rect["x"] >= 0 and button.rect["x"] + button.rect["width"] <= size[0]
+    browser.get("about:blank")
+
+
+def test_after_ten_answers_the_page_learns_and_offers_the_learned_genres(teaching, browser):
+    own, _ = teaching
+    first = own.get("/api/tracks", status="unsure", order="margin").json["tracks"][0]
+    browser.get(own.address + "/unsure")
+    browser.execute_script("sessionStorage.setItem('answers', 9)")
+    until(lambda: shown_title(browser) == first["title"] and at_rest(browser), "the most informative song")
+    assert not one(browser, "[data-learn]").is_displayed()
+    keys(browser, "a")
+    until(lambda: "answered 10 songs" in one(browser, "[data-learn-words]").text, "the offer")
+    one(browser, "[data-learn-start]").click()
+    until(lambda: one(browser, "[data-learn-use]").is_displayed(), "it has learned")
+    assert "that were held out" in one(browser, "[data-learn-words]").text
+    one(browser, "[data-learn-use]").click()
+    offered = (
+        "return [...document.querySelectorAll('[data-choices] button')].map((button) => button.lastChild.data).sort()"
+    )
+    until(lambda: at_rest(browser) and browser.execute_script(offered) == sorted(GENRES), "the learned genres")
+    assert not one(browser, "[data-learn]").is_displayed()
+    assert "compared with your songs" in one(browser, "[data-why]").text
+    assert faults(browser) == []
+    browser.execute_script("sessionStorage.clear()")
     browser.get("about:blank")
 
 

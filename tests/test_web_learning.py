@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.in_process import InProcessProgram
 from tests.learning import add_real_songs, fill, settings_at
 from tests.page import CHANGING, PATIENCE, Page, serving
+from tests.program import Program
 
 SONGS = (
     ("Slow", "Artist 0", "", "Doom Metal"),
@@ -21,6 +23,18 @@ SONGS = (
 )
 
 
+@dataclass
+class Made:
+    """A page that has learned from its library: what it offered before, and what it said of learning."""
+
+    program: Program
+    files: list[Path]
+    page: Page
+    genres_before: list[str]
+    contents_before: list[bytes]
+    learned: dict
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     program, music = InProcessProgram(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("music")
@@ -28,18 +42,43 @@ def made(tmp_path_factory):
     shutil.copy(files[3], music / "Copy of wrong 0.flac")
     program.scan(music, "--min-confidence", "1")
     fill(settings_at(program.database), noise=2.5)
-    program("learn")
+    contents = [file.read_bytes() for file in files]
     with serving(program) as page:
-        yield program, files, page
+        genres = genres_offered(page)
+        yield Made(program, files, page, genres, contents, finished(page, "/api/learn"))
 
 
 @pytest.fixture
 def page(made) -> Page:
-    return made[2]
+    return made.page
+
+
+def genres_offered(page: Page) -> list[str]:
+    return [genre["name"] for genre in page.get("/api/genres").json["genres"]]
+
+
+def finished(page: Page, path: str) -> dict:
+    """Start a job, wait for it, and return its outcome."""
+    assert page.ask("POST", path, headers=CHANGING).status == 202
+    deadline = time.monotonic() + PATIENCE
+    while (answer := page.get(path).json)["state"] == "running":
+        assert answer["step"] and time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (answer["state"], answer["error"]) == ("done", None)
+    return answer
+
+
+def test_learning_on_the_page_is_told_in_the_words_of_the_command_line_and_put_to_use(made, page):
+    assert made.learned["in_use"] and "that were held out" in made.learned["summary"]
+    assert made.learned["summary"] in made.program("learn").stdout
+    assert len(made.genres_before) > 10 and genres_offered(page) == ["Chanson", "Doom Metal", "Kids"]
+    assert page.get("/unsure").text.count("<option") == 3
+    assert [file.read_bytes() for file in made.files] == made.contents_before
+    assert page.ask("POST", "/api/learn").status == 403
 
 
 def test_the_page_and_the_command_line_explain_a_song_in_the_same_words(made, page):
-    program, files, _ = made
+    program, files = made.program, made.files
     song = page.get(f"/api/tracks/{page.track('Slow.flac')['id']}").json
     shown = json.loads(program("show", str(files[0]), "--format", "json").stdout)
     assert song["evidence"] == shown["evidence"]
@@ -56,7 +95,6 @@ def test_segments_have_colours_although_the_genres_are_learned(page):
     labels = json.loads(text.split("data-labels='")[1].split("'")[0])
     assert labels[:3] == [genre["label"] for genre in page.get("/api/genres").json["genres"]]
     assert {part["label"] for part in song["timeline"]} <= set(labels)
-    assert text.count("<option") == 3, "only the learned genres are offered"
 
 
 # --- the audit ---
@@ -64,15 +102,8 @@ def test_segments_have_colours_although_the_genres_are_learned(page):
 
 def audited(page: Page, *, again: bool = True) -> dict:
     """Return what an audit found; `again` starts one although there is a list."""
-    if not again and (answer := page.get("/api/audit").json)["state"] == "done":
-        return answer
-    assert page.ask("POST", "/api/audit", headers=CHANGING).status == 202
-    deadline = time.monotonic() + PATIENCE
-    while (answer := page.get("/api/audit").json)["state"] == "running":
-        assert answer["step"] and time.monotonic() < deadline
-        time.sleep(0.05)
-    assert (answer["state"], answer["error"]) == ("done", None)
-    return answer
+    answer = page.get("/api/audit").json
+    return answer if answer["state"] == "done" and not again else finished(page, "/api/audit")
 
 
 def titles(answer: dict) -> list[str]:
@@ -80,7 +111,7 @@ def titles(answer: dict) -> list[str]:
 
 
 def test_the_audit_lists_what_the_command_line_lists_and_changes_nothing(made, page):
-    program, files, _ = made
+    program, files = made.program, made.files
     before = [file.read_bytes() for file in files]
     assert page.ask("POST", "/api/audit").status == 403
     empty = page.get("/api/audit").json
@@ -101,7 +132,7 @@ def test_the_audit_lists_what_the_command_line_lists_and_changes_nothing(made, p
 
 
 def test_what_is_accepted_or_kept_leaves_the_list_until_that_is_undone(made, page):
-    _, files, _ = made
+    files = made.files
     songs = {song["track"]["title"]: song for song in audited(page, again=False)["songs"]}
     wrong, copy, right = files[3], files[3].with_name("Copy of wrong 0.flac"), files[4]
     before = [file.read_bytes() for file in (wrong, copy, right)]
@@ -120,7 +151,7 @@ def test_what_is_accepted_or_kept_leaves_the_list_until_that_is_undone(made, pag
 
 
 def test_after_a_scan_the_list_is_called_outdated(made, page):
-    program, files, _ = made
+    program, files = made.program, made.files
     program.scan(files[0].parent, "--min-confidence", "1")
     assert not audited(page)["stale"]
     program.scan(files[0].parent, "--min-confidence", "1")
@@ -142,4 +173,7 @@ def test_a_library_that_teaches_nothing_explains_nothing_and_contradicts_nothing
         assert audited(page)["songs"] == []
         assert "too few songs have a genre" in page.get("/audit").text
         kept = page.post("/api/keep", {"ids": [key]})
+        learned = finished(page, "/api/learn")
+        assert not learned["in_use"] and learned["summary"].startswith("Not put to use: not enough examples")
+        assert len(genres_offered(page)) > 10
         assert kept["failed"] == 1 and "no genre to keep" in kept["results"][0]["error"]

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    Double,
     LargeBinary,
     Select,
     Text,
@@ -35,11 +36,12 @@ from genrify_tagger.store.records import FileRecord
 from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import FILES
 
-Order = Literal["path", "title", "artist", "album", "confidence", "genre", "duration", "seen"]
-ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "genre", "duration", "seen")
+Order = Literal["path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen"]
+ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen")
 NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
 UNNAMED = "\uffff"  # sorts unknown titles, artists and albums after all others
 UNKNOWN = -1.0  # sorts unknown numbers before all others
+NO_MARGIN = 2.0  # sorts songs without scores, and silence, after all others
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL cannot compare JSON
 NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
 
@@ -104,7 +106,9 @@ class Browse(Files):
         ----------
         wanted : TrackFilter
         order : str
-            One of `ORDERS`; ties are ordered by path.
+            One of `ORDERS`; ties are ordered by path. The margin is by how much the likeliest label's score is above
+            the next one's: a song with a small one tells most when its genre becomes known (Scheffer et al., "Active
+            hidden Markov models for information extraction", 2001).
         descending : bool
         beyond : str or None
             The path after which the page begins; None for the first page. All pages cost the same.
@@ -133,22 +137,12 @@ class Browse(Files):
         self, path: str | None, order: Order, keys: ColumnElement[Any], paths: ColumnElement[Any], *, falling: bool
     ) -> ColumnElement[bool]:
         """Return the condition for files after the one at `path`."""
-        record = None if path is None else self.files([path]).get(path)
-        if record is None:
+        if path is None or path not in self.sightings([path]):
             return true()
-        here = {
-            "path": record.path,
-            "title": _or_last(record.title),
-            "artist": _or_last(record.artist),
-            "album": _or_last(record.album),
-            "confidence": _or_unknown(record.confidence),
-            "duration": _or_unknown(record.duration),
-            "genre": json.dumps(record.after),
-            "seen": record.seen_at,
-        }[order]
+        here = select(self._sort_key(order)).where(FILES.c.path == path).scalar_subquery()
         if falling:
-            return or_(keys < here, and_(keys == here, paths < record.path))
-        return or_(keys > here, and_(keys == here, paths > record.path))
+            return or_(keys < here, and_(keys == here, paths < path))
+        return or_(keys > here, and_(keys == here, paths > path))
 
     def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
         """Return the existing files with any of these audio keys."""
@@ -196,11 +190,20 @@ class Browse(Files):
             "artist": self._name_key(FILES.c.artist),
             "album": self._name_key(FILES.c.album),
             "confidence": func.coalesce(FILES.c.confidence, UNKNOWN),
+            "margin": self._margin(),
             "duration": func.coalesce(FILES.c.duration, UNKNOWN),
             "genre": AFTER,
             "seen": FILES.c.seen_at,
         }
         return keys[order]
+
+    def _margin(self) -> ColumnElement[Any]:
+        """Return by how much the highest score is above the next one."""
+        read = func.json_each if self.is_sqlite else func.json_each_text
+        value = cast(read(FILES.c.scores).table_valued("value").c.value, Double)
+        ranked = select(value).order_by(value.desc()).correlate(FILES).limit(1)
+        best, next_best = ranked.scalar_subquery(), ranked.offset(1).scalar_subquery()
+        return func.coalesce(func.nullif(best, 0.0) - func.coalesce(next_best, 0.0), NO_MARGIN)
 
     def _name_key(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return names in an order that is the same on every database: by code points, ASCII in lower case."""
@@ -219,15 +222,6 @@ def _first_of_each_song(matches: Select[Any]) -> Select[Any]:
     copy = func.row_number().over(partition_by=FILES.c.audio_key, order_by=FILES.c.path)
     ranked = matches.add_columns(FILES.c.audio_key, copy.label("copy")).subquery()
     return select(ranked.c.path, ranked.c.key).where(or_(ranked.c.copy == 1, ranked.c.audio_key.is_(None)))
-
-
-def _or_last(name: str | None) -> str:
-    """Return a name as `Browse._name_key` sorts it: the letters of ASCII in lower case."""
-    return "".join(letter.lower() if letter.isascii() else letter for letter in name) if name else UNNAMED
-
-
-def _or_unknown(value: float | None) -> float:
-    return UNKNOWN if value is None else value
 
 
 def _spellings(word: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What all requests share: session, auth rules, uploads, media cache, task queue, statistics, the audit."""
+"""What all requests share: session, auth rules, uploads, media cache, task queue, statistics, background jobs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from genrify_tagger.pipeline import EmbeddingIndex, Session
 from genrify_tagger.web.audit_list import AuditList, make_audit_list
 from genrify_tagger.web.auth import Auth
 from genrify_tagger.web.background_job import BackgroundJob
+from genrify_tagger.web.learning import LearningOutcome, learn_from_library
 from genrify_tagger.web.library_stats import LibraryStats
 from genrify_tagger.web.media import MediaCache
 from genrify_tagger.web.server_tempdir import open_server_tempdir
@@ -35,6 +36,7 @@ class AppContext:
     embedding_index: EmbeddingIndex
     stats: LibraryStats
     audit: BackgroundJob[AuditList]
+    learning: BackgroundJob[LearningOutcome]
 
     @property
     def base_path(self) -> str:
@@ -62,12 +64,15 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
         stats = LibraryStats(session)
         tasks = TaskQueue(session, on_done=stats.invalidate)
         stats.latest()
-        audit = BackgroundJob(functools.partial(make_audit_list, session), threading.Lock())
+        turn = threading.Lock()  # each of the two jobs may need a gigabyte
+        audit = BackgroundJob(functools.partial(make_audit_list, session), turn)
+        learning = BackgroundJob(functools.partial(learn_from_library, session), turn)
         try:
-            yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats, audit)
+            yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats, audit, learning)
         finally:
             tasks.close()
             audit.close()
+            learning.close()
             uploads.close()
             media.close()
 

@@ -1,4 +1,4 @@
-"""The JSON API of what is computed over the whole library: the audit."""
+"""The JSON API of what is computed over the whole library: the audit, and learning."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ def start_audit() -> tuple[Response, int]:
     """Start an audit unless one is running; no file is changed."""
     app_context().audit.start()
     return jsonify(asdict(app_context().audit.status)), 202
+
+
+@api.get("/learn")
+def get_learning() -> Response:
+    """Return how far learning is, and what came of it."""
+    context = app_context()
+    status, outcome = asdict(context.learning.status), context.learning.result
+    return jsonify(**status, summary=outcome and outcome.summary, in_use=outcome and outcome.in_use)
+
+
+@api.post("/learn")
+def start_learning() -> tuple[Response, int]:
+    """Start learning from the library unless that is in progress; no file is changed."""
+    app_context().learning.start()
+    return jsonify(asdict(app_context().learning.status)), 202

@@ -143,6 +143,14 @@ def _jobs() -> Json:
             ),
             "post": _operation("startAudit", "Start an audit.", _ref("Job"), _header(), 403, status=202),
         },
+        "/api/learn": {
+            "get": _operation(
+                "learning", "The state of learning, what came of it, and whether it is in use.", _ref("Learning")
+            ),
+            "post": _operation(
+                "startLearning", "Learn from the library's own genres.", _ref("Job"), _header(), 403, status=202
+            ),
+        },
     }
 
 

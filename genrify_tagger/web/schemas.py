@@ -138,6 +138,7 @@ SCHEMAS: Json = {
             _object(track=_ref("Track"), ids=_list(_TEXT, minItems=1), expected=_TEXT, odds=_TEXT, log_odds=_NUMBER)
         ),
     ),
+    "Learning": _object(**_JOB, summary=_NULLABLE_TEXT, in_use={"type": ["boolean", "null"]}),
     "Run": _object(
         run=_COUNT,
         command=_TEXT,

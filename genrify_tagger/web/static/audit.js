@@ -1,7 +1,7 @@
 // The audit: started when the page is opened for the first time; each song is accepted or kept.
 
 import { base, get, send, wait } from "./api.js";
-import { find, findAll, runChange, showError } from "./common.js";
+import { describeStep, find, findAll, runChange, showError } from "./common.js";
 import { playTracks } from "./player.js";
 
 const POLL_MS = 500;
@@ -20,7 +20,7 @@ async function follow() {
       const status = await get(`${base}/api/audit`);
       if (status.state === "done") return location.assign(`${base}/audit`);
       if (status.state === "failed") throw new Error(status.error);
-      find("[data-step]").textContent = `${capitalised(status.step || "starting")} … ${Math.round(status.seconds)} s`;
+      find("[data-step]").textContent = describeStep(status);
       await wait(POLL_MS);
     }
   } catch (error) {
@@ -31,8 +31,6 @@ async function follow() {
   }
   return undefined;
 }
-
-const capitalised = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 async function begin() {
   try {

@@ -51,6 +51,9 @@ export function showToast(message, { action, onaction, seconds = 8 } = {}) {
 
 export const showError = (error) => { if (error.name !== "AbortError") showToast(`Error: ${error.message}.`, { seconds: 12 }); };
 
+// How far a computation over the library is, in words.
+export const describeStep = ({ step, seconds }) => `${step.charAt(0).toUpperCase()}${step.slice(1)} … ${Math.round(seconds)} s`;
+
 // The outcome of a task in words; a single song is named.
 export function describeTask(task, done, requested = 0) {
   const count = task.changed + task.kept;

@@ -1,11 +1,13 @@
 // The queue of unsure songs: one at a time, with a key for each answer.
 
-import { ApiError, base, change, get, wait } from "./api.js";
-import { colourClass, createElement, describeTask, displayName, find, findAll, labels, names, showError, showToast, showUnsureCount } from "./common.js";
+import { ApiError, base, change, get, send, wait } from "./api.js";
+import { colourClass, createElement, describeStep, describeTask, displayName, find, findAll, labels, names, showError, showToast, showUnsureCount } from "./common.js";
 import { SongPanel } from "./song.js";
 
 const KEYS = "1234567890";
 const AHEAD = 25;
+const ENOUGH = 10; // answers after which learning is offered
+const POLL_MS = 500;
 
 const queue = [];
 const seen = new Set();
@@ -21,7 +23,7 @@ let started = false;
 async function refill() {
   if (queue.length > 3 || last === "end") return;
   const place = last ? `&after=${last}` : "";
-  const page = await get(`${base}/api/tracks?status=unsure&order=confidence&limit=${AHEAD}${place}`);
+  const page = await get(`${base}/api/tracks?status=unsure&order=margin&limit=${AHEAD}${place}`);
   if (!last) left = page.total;
   last = page.after || "end";
   for (const track of page.tracks) {
@@ -123,6 +125,7 @@ async function answer(genres) {
     if (task.failed) throw new Error(task.results[0]?.error || "it could not be written");
     const decision = { track, run: task.run };
     done.push(decision);
+    countAnswers(1);
     left = Math.max(0, left - 1);
     showToast(`${displayName(track)}: ${task.results[0]?.after.join(", ")} written.`, { action: "Undo", onaction: () => undo(decision), seconds: 5 });
     find("[data-undo]").disabled = false;
@@ -145,6 +148,7 @@ async function undo(decision) {
     showToast(describeTask(task, "undone"));
     const put = current;
     if (!task.failed) {
+      countAnswers(-1);
       left += 1;
       if (!(await show(decision.track))) left -= 1;
       else if (put) queue.unshift(put);
@@ -153,6 +157,43 @@ async function undo(decision) {
     showError(error);
   }
   setBusy(false);
+}
+
+// After ten answers the page offers to learn from them.
+function countAnswers(change) {
+  const count = Math.max(0, Number(sessionStorage.getItem("answers")) + change);
+  sessionStorage.setItem("answers", count);
+  if (count < ENOUGH) return;
+  find("[data-learn]").hidden = false;
+  find("[data-learn-words]").textContent = `You have answered ${count} songs. Learn from them, and from all songs that have a genre?`;
+}
+
+async function learn() {
+  try {
+    await send("POST", `${base}/api/learn`);
+    await followLearning();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+async function followLearning() {
+  find("[data-learn]").hidden = false;
+  find("[data-learn-start]").hidden = true;
+  find("[data-learn-progress]").hidden = false;
+  let status = await get(`${base}/api/learn`);
+  while (status.state === "running") {
+    find("[data-learn-words]").textContent = describeStep(status);
+    await wait(POLL_MS);
+    status = await get(`${base}/api/learn`);
+  }
+  find("[data-learn-progress]").hidden = true;
+  const failed = status.state === "failed";
+  const next = status.in_use ? " The next scan fills them in." : "";
+  find("[data-learn-words]").textContent = failed ? `Learning failed: ${status.error}.` : status.summary + next;
+  find("[data-learn-start]").hidden = !failed;
+  find("[data-learn-use]").hidden = failed || !status.in_use;
+  if (!failed) sessionStorage.removeItem("answers");
 }
 
 const actions = {
@@ -184,6 +225,9 @@ find("[data-other]").addEventListener("submit", (event) => {
   if (word) answer([word]);
   find("#other").value = "";
 });
+find("[data-learn-start]").addEventListener("click", learn);
+find("[data-learn-use]").addEventListener("click", () => location.reload());
+get(`${base}/api/learn`).then(({ state }) => (state === "running" ? followLearning() : countAnswers(0))).catch(showError);
 // The queue on this page knows better than the last statistics.
 document.addEventListener("service", () => { if (last) showUnsureCount(left); });
 next();
