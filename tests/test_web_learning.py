@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from genrify_tagger.learn.contradictions import Contradiction
+from genrify_tagger.pipeline import open_session
+from genrify_tagger.store import FileRecord
+from genrify_tagger.web.audit_list import PER_PAGE, AuditList
+from genrify_tagger.web.views import audit_json
 from tests.in_process import InProcessProgram
 from tests.learning import add_real_songs, fill, settings_at
 from tests.page import CHANGING, PATIENCE, Page, serving
@@ -75,6 +80,9 @@ def test_learning_on_the_page_is_told_in_the_words_of_the_command_line_and_put_t
     assert page.get("/unsure").text.count("<option") == 3
     assert [file.read_bytes() for file in made.files] == made.contents_before
     assert page.ask("POST", "/api/learn").status == 403
+    for words, offered in ((["--none"], len(made.genres_before)), (["mine"], 3)):
+        made.program("vocabulary", "use", *words)
+        assert page.get("/unsure").text.count("<option") == offered, "the page follows what is chosen elsewhere"
 
 
 def test_the_page_and_the_command_line_explain_a_song_in_the_same_words(made, page):
@@ -177,3 +185,19 @@ def test_a_library_that_teaches_nothing_explains_nothing_and_contradicts_nothing
         assert not learned["in_use"] and learned["summary"].startswith("Not put to use: not enough examples")
         assert len(genres_offered(page)) > 10
         assert kept["failed"] == 1 and "no genre to keep" in kept["results"][0]["error"]
+
+
+def test_a_long_list_has_pages(tmp_path: Path):
+    options = settings_at(tmp_path / "library.db")
+    paths = [f"/music/{number}.flac" for number in range(PER_PAGE + 7)]
+    with open_session(options) as session:
+        session.store.save_files(
+            FileRecord(path=path, audio_key=path, status="kept", after=("Kids",)) for path in paths
+        )
+        found = tuple(Contradiction(path, path, ("Kids",), "Chanson", 3.0) for path in paths)
+        audit = AuditList(found, len(found), session.store.library_version())
+        pages = [audit_json(session, audit, number) for number in (1, 2, 3)]
+    assert [page["pages"] for page in pages] == [2, 2, 2]
+    assert [len(page["songs"]) for page in pages] == [PER_PAGE, 7, 0]
+    shown = [song["track"]["name"] for page in pages for song in page["songs"]]
+    assert shown == [Path(path).name for path in paths]

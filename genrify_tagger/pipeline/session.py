@@ -77,7 +77,8 @@ class Session:
 
     def follow_vocabulary(self) -> None:
         """Decide by the vocabulary that is in use now: `learn` may have run while this session was open."""
-        self.__dict__.pop("active", None)
+        if chosen_vocabulary(self.settings, self.sidecar, self.store) != self.active.stored:
+            self.__dict__.pop("active", None)
 
     @cached_property
     def front_end(self) -> str:

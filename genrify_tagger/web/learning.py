@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from genrify_tagger.learn import learn_vocabulary, save_vocabulary
 from genrify_tagger.pipeline import Session
 
-NAME = "mine"  # of the vocabulary, as of `genrify-tag learn`
-
 
 @dataclass(frozen=True)
 class LearningOutcome:
@@ -20,9 +18,12 @@ class LearningOutcome:
 
 
 def learn_from_library(session: Session, on_step: Callable[[str], None]) -> LearningOutcome:
-    """Learn from the whole library, and put it to use if it is better than the shipped vocabulary."""
-    learned = learn_vocabulary(session, NAME, on_step=on_step)
-    save_vocabulary(session, NAME, learned)
+    """Learn from the whole library, and put it to use if it is good enough; if not, what is in use stays so."""
+    name = session.settings.learn.name
+    learned = learn_vocabulary(session, name, on_step=on_step)
+    is_good = bool(learned.report["in_use"])
+    if is_good or session.store.vocabulary_in_use() is None:
+        save_vocabulary(session, name, learned)
     session.follow_vocabulary()
-    is_chosen = session.learned is not None  # the settings may name another vocabulary
-    return LearningOutcome(learned.summary, in_use=bool(learned.report["in_use"]) and is_chosen)
+    is_chosen = session.active.vocabulary.name == name  # the settings may name another one
+    return LearningOutcome(learned.summary, in_use=is_good and is_chosen)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from genrify_tagger.errors import StoreError
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web import album_groups, audit_list, charts, colours, query, views
 from genrify_tagger.web.app_context import app_context
@@ -162,6 +164,8 @@ def favicon() -> Response:
 
 
 def _render(template: str, **values: Any) -> str:
+    with contextlib.suppress(StoreError):  # the page itself asks for what it shows, and says what is wrong
+        app_context().session.follow_vocabulary()
     coloured = _coloured_genres()
     classes = {name: f"g{index}" for index, name in enumerate(coloured.values())}
     values |= {"labels": list(coloured), "names": list(coloured.values()), "genre_names": _genre_names()}
