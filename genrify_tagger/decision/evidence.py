@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger.analysis import FloatArray
 from genrify_tagger.decision.flat import Array, Decision, format_below
 from genrify_tagger.learned_vocabulary import LearnedVocabulary
 
@@ -96,7 +97,7 @@ def tag_scores(counts: Array, frequencies: Array) -> Array:
     return np.asarray(np.log(shares) - np.log(frequencies))
 
 
-def join_evidence(scores: Sequence[Array], weights: Array) -> Array:
+def join_evidence(scores: Sequence[FloatArray | Array], weights: Array) -> Array:
     """Return the probability of each genre, shape (n, n_genres), of scores in order of `KINDS`."""
     total = np.zeros(scores[0].shape)
     for weight, score in zip(weights, scores, strict=True):

@@ -19,7 +19,7 @@ Features = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 MEAN_SHRINKAGE = 1.0  # songs of the mean of all that are added to each genre
-_CHUNK = 8192
+_CHUNK = 4096  # songs that are computed with at a time, so that only they are in memory as double precision
 _FLOOR = 1e-3
 
 
@@ -30,10 +30,13 @@ class Discriminant:
     weights: Array
     bias: Array
 
-    def scores(self, features: Features) -> Array:
-        """Return the scores of songs, shape (n, n_genres); see `decision.evidence.head_scores`."""
-        parts = [features[at : at + _CHUNK] for at in range(0, len(features), _CHUNK)] or [features]
-        return np.concatenate([head_scores(part.astype(np.float64), self.weights, self.bias) for part in parts])
+    def scores(self, features: Features, rows: Ints) -> Features:
+        """Return the scores of some songs, shape (n_rows, n_genres); see `decision.evidence.head_scores`."""
+        found = np.zeros((len(rows), len(self.bias)), np.float32)
+        for at in range(0, len(rows), _CHUNK):
+            part = features[rows[at : at + _CHUNK]].astype(np.float64)
+            found[at : at + _CHUNK] = head_scores(part, self.weights, self.bias)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,8 @@ class DiscriminantTrainer:
     def __init__(self, features: Features, genres: Ints, weights: Array, n_genres: int, shrinkage: float) -> None:
         self._shrinkage = shrinkage
         self._features, self._genres, self._weights, self._n_genres = features, genres, weights, n_genres
-        self._mean = features.mean(axis=0, dtype=np.float64)
-        self._deviation = features.std(axis=0, dtype=np.float64) + _FLOOR
+        self._mean, deviation = _mean_and_deviation(features)
+        self._deviation = deviation + _FLOOR
 
     def train(self) -> Discriminant:
         """Train on all songs."""
@@ -107,3 +110,15 @@ class DiscriminantTrainer:
         bias = -0.5 * (means.T * directions).sum(axis=0) - centre @ directions
         weights = directions / self._deviation[:, np.newaxis]
         return Discriminant(weights, bias - self._mean @ weights)
+
+
+def _mean_and_deviation(features: Features) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each feature, shape (n_features,)."""
+    total, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    first = features[:1].astype(np.float64)  # near the mean, so that the squares lose no digits
+    for at in range(0, len(features), _CHUNK):
+        part = features[at : at + _CHUNK] - first
+        total += part.sum(axis=0)
+        squares += (part * part).sum(axis=0)
+    mean = total / len(features)
+    return first[0] + mean, np.sqrt(np.maximum(squares / len(features) - mean * mean, 0.0))

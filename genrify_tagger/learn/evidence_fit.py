@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger.analysis import FloatArray
 from genrify_tagger.decision.evidence import confidence_of, join_evidence
 from genrify_tagger.learned_vocabulary import KINDS
 
@@ -25,7 +26,7 @@ def start_weights() -> Array:
     return np.array([_START.get(kind, 0.0) for kind in KINDS])
 
 
-def fit_weights(scores: Sequence[Array], allowed: Mask, weights: Array) -> Array:
+def fit_weights(scores: Sequence[FloatArray | Array], allowed: Mask, weights: Array) -> Array:
     """Return the weight of each kind of evidence: that with the largest likelihood; none counts against a genre.
 
     Parameters
@@ -39,7 +40,6 @@ def fit_weights(scores: Sequence[Array], allowed: Mask, weights: Array) -> Array
     """
     from scipy.optimize import minimize
 
-    stack = np.stack(scores)
     start = start_weights()
     scale = np.array([max(float(np.abs(score).mean()), 1e-6) for score in scores])
 
@@ -50,7 +50,7 @@ def fit_weights(scores: Sequence[Array], allowed: Mask, weights: Array) -> Array
         slope = weights[:, np.newaxis] * (found - right / total[:, np.newaxis])
         pull = (vector - start) * scale
         value = -float(weights @ np.log(total)) + 0.5 * _RIDGE * float(pull @ pull)
-        return value, np.tensordot(stack, slope, axes=2) + _RIDGE * pull * scale
+        return value, np.array([np.vdot(score, slope) for score in scores]) + _RIDGE * pull * scale
 
     fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start))
     return np.asarray(fitted.x)

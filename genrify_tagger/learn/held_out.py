@@ -60,6 +60,11 @@ class Songs:
         return int(self.allowed.shape[1])
 
     @cached_property
+    def coarse_features(self) -> Features:
+        """What the coarse head is fed, shape (n, n_coarse)."""
+        return self.features[:, self.coarse_columns]
+
+    @cached_property
     def trained(self) -> Mask:
         """Which songs have a genre to learn from."""
         return np.asarray(self.genres >= 0)
@@ -82,7 +87,7 @@ def others(values: Array, groups: Ints) -> Array:
     return np.asarray(np.where((groups >= 0)[:, np.newaxis], _group_sums(values, groups)[groups] - values, 0.0))
 
 
-def pooled(values: Array, groups: Ints) -> Array:
+def pooled(values: Array | Features, groups: Ints) -> Array:
     """Return the mean of each song's group; its own values for songs of no group."""
     sums = _group_sums(values, groups)
     sizes = np.bincount(np.where(groups < 0, len(sums) - 1, groups), minlength=len(sums))
@@ -90,7 +95,7 @@ def pooled(values: Array, groups: Ints) -> Array:
     return np.asarray(np.where((groups >= 0)[:, np.newaxis], means[groups], values))
 
 
-def _group_sums(values: Array, groups: Ints) -> Array:
+def _group_sums(values: Array | Features, groups: Ints) -> Array:
     """Return sums by group; the last row is for songs of no group."""
     sums = np.zeros((int(groups.max(initial=-1)) + 2, values.shape[1]))
     np.add.at(sums, groups, values)
@@ -126,13 +131,13 @@ class SoundHeads:
     coarse: Discriminant
     fine: Discriminant
 
-    def scores(self, songs: Songs, rows: Mask) -> list[Array]:
+    def scores(self, songs: Songs, chosen: Mask) -> list[Features]:
         """Return the three scores of some songs."""
-        features = songs.features[rows]
+        rows = np.flatnonzero(chosen)
         return [
-            shipped_scores(songs.leaf_probabilities[rows], self.leaf_genres),
-            self.coarse.scores(features[:, songs.coarse_columns]),
-            self.fine.scores(features),
+            shipped_scores(songs.leaf_probabilities[rows], self.leaf_genres).astype(np.float32),
+            self.coarse.scores(songs.coarse_features, rows),
+            self.fine.scores(songs.features, rows),
         ]
 
 
@@ -150,29 +155,30 @@ def held_out_heads(songs: Songs, folds: Ints) -> list[SoundHeads]:
 
 
 def _trainers(songs: Songs) -> list[DiscriminantTrainer]:
-    views = (songs.features[:, songs.coarse_columns], COARSE_SHRINKAGE), (songs.features, FINE_SHRINKAGE)
+    views = (songs.coarse_features, COARSE_SHRINKAGE), (songs.features, FINE_SHRINKAGE)
     return [
         DiscriminantTrainer(view, songs.genres, songs.weights, songs.n_genres, shrinkage) for view, shrinkage in views
     ]
 
 
-def sound_evidence(songs: Songs, heads: SoundHeads, rows: Mask) -> list[Array]:
+def sound_evidence(songs: Songs, heads: SoundHeads, rows: Mask) -> list[Features]:
     """Return the kinds of evidence that come from the sound, for some songs, in order of `KINDS`."""
     needed = rows | np.isin(songs.artists, songs.artists[rows & (songs.artists >= 0)])
     needed |= np.isin(songs.albums, songs.albums[rows & (songs.albums >= 0)])
     own = heads.scores(songs, needed)
     mine = rows[needed]
     groups = songs.artists[needed], songs.albums[needed]
-    return [kind[mine] for kind in (*own, *(pooled(scores, group) for group in groups for scores in own))]
+    of_groups = (pooled(scores, group).astype(np.float32) for group in groups for scores in own)
+    return [kind[mine] for kind in (*own, *of_groups)]
 
 
-def held_out_evidence(songs: Songs, regime: int) -> list[Array]:
+def held_out_evidence(songs: Songs, regime: int) -> list[Features]:
     """Return the evidence on every song in order of `KINDS`, each song's by heads that did not meet it.
 
     `STRANGER`: they did not meet its artist either, and no song of the artist has a genre; `KNOWN`: others may have.
     """
     folds = artist_folds(songs) if regime == STRANGER else song_folds(songs)
-    sound = [np.zeros((len(folds), songs.n_genres)) for _ in range(3 * len(SOUND_KINDS))]
+    sound = [np.zeros((len(folds), songs.n_genres), np.float32) for _ in range(3 * len(SOUND_KINDS))]
     for fold, heads in enumerate(held_out_heads(songs, folds)):
         rows = folds == fold
         for kind, values in zip(sound, sound_evidence(songs, heads, rows), strict=True):
@@ -180,11 +186,12 @@ def held_out_evidence(songs: Songs, regime: int) -> list[Array]:
     return [*sound, *tag_evidence(songs, are_known=regime == KNOWN)]
 
 
-def tag_evidence(songs: Songs, *, are_known: bool = True) -> list[Array]:
+def tag_evidence(songs: Songs, *, are_known: bool = True) -> list[Features]:
     """Return the kinds of evidence that come from other songs' genres, and the frequency, in order of `KINDS`."""
     counts = songs.genre_counts if are_known else np.zeros_like(songs.genre_counts)
     tags = [tag_scores(others(counts, groups), songs.frequencies) for groups in (songs.artists, songs.albums)]
-    return [*tags, np.tile(np.log(songs.frequencies), (len(counts), 1))]
+    evidence = [*tags, np.broadcast_to(np.log(songs.frequencies), counts.shape)]
+    return [kind.astype(np.float32) for kind in evidence]
 
 
 def has_tagged_company(songs: Songs) -> Mask:

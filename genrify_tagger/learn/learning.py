@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genrify_tagger.analysis import FloatArray
 from genrify_tagger.decision import decide_by_scores, node_scores
 from genrify_tagger.decision.evidence import KNOWN, STRANGER, confidence_of, join_evidence
 from genrify_tagger.genre_spelling import spelling
@@ -110,7 +111,7 @@ def fit_regime(
     precision: float,
     *,
     otherwise: Regime | None = None,
-    evidence: Sequence[Array] | None = None,
+    evidence: Sequence[FloatArray] | None = None,
 ) -> Regime:
     """Fit weights, calibration and threshold for one kind of song, each song judged by what did not meet it.
 
@@ -200,7 +201,7 @@ def _outcome(regime: Regime) -> dict[str, int]:
     return {"written": int(regime.written.sum()), "right": int((regime.right & regime.written).sum())}
 
 
-def _would_fill(library: Library, vocabulary: LearnedVocabulary, sound: list[Array]) -> tuple[int, int]:
+def _would_fill(library: Library, vocabulary: LearnedVocabulary, sound: Sequence[FloatArray]) -> tuple[int, int]:
     """Return how many songs without a genre would get one, strangers and known ones."""
     rows = library.untagged
     evidence = [kind[rows] for kind in (*sound, *tag_evidence(library.songs))]

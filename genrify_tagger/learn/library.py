@@ -113,19 +113,21 @@ def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.nd
     """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
     by_key = one_per_song(session.store.genre_rows())
     assert session.model_tree.head is not None
-    rows, features, leaves = [], [], []
+    head = session.model_tree.head
     outdated = session.store.count_analyses(session.sidecar.analyses, session.front_end)
+    most, n_leaves = min(outdated, len(by_key)), len(head.leaves)
+    rows: list[GenreRow] = []
+    features = np.zeros((most, len(head.weights) + n_leaves), np.float32)
+    leaves = np.zeros((most, n_leaves), np.float32)
     for sound in session.store.sounds(session.sidecar.analyses, session.front_end):
         outdated -= 1
         if sound.audio_key in by_key:
             plain = song_features(sound.embedding, sound.spread, sound.tags)
-            probabilities = leaf_probabilities(plain, session.model_tree.head)
+            probabilities = leaf_probabilities(plain, head)
+            features[len(rows)] = evidence_features(plain, probabilities)
+            leaves[len(rows)] = probabilities
             rows.append(by_key[sound.audio_key])
-            features.append(evidence_features(plain, probabilities).astype(np.float32))
-            leaves.append(probabilities)
-    if not rows:
-        return [], np.zeros((0, 0), np.float32), np.zeros((0, 0)), outdated
-    return rows, np.stack(features), np.stack(leaves), outdated
+    return rows, features[: len(rows)], leaves[: len(rows)], outdated
 
 
 def _genres_by_row(session: Session, rows: Sequence[GenreRow], paths: Sequence[str]) -> list[tuple[str, ...]]:

@@ -60,13 +60,13 @@ def fill(folder: Path, songs: int) -> None:
 
 def main() -> None:
     """Print a row for each size."""
-    print("| Songs | Command | Seconds | MB |\n|---|---|---|---|")
+    print("| Songs | Command | Seconds | Seconds of CPU | MB |\n|---|---|---|---|---|")
     for songs in map(int, sys.argv[1:]):
         with tempfile.TemporaryDirectory() as name:
             fill(Path(name), songs)
             for command in ("learn", "audit"):
                 run = program(Path(name), command, "--database", Path(name) / "library.db")
-                print(f"| {songs:,} | {command} | {run.wall:.0f} | {run.parent_mb:,.0f} |", flush=True)
+                print(f"| {songs:,} | {command} | {run.wall:.0f} | {run.cpu:.0f} | {run.parent_mb:,.0f} |", flush=True)
 
 
 if __name__ == "__main__":
