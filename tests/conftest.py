@@ -12,6 +12,31 @@ from tests.program import Program
 
 pytest_plugins = ["tests.beets_fixtures"]
 
+# Begun first, the longest before the others, so that no process is left alone with one of them at the end.
+LONG_FILES = (
+    "test_cli_workbench.py",
+    "test_kill.py",
+    "test_hostile.py",
+    "test_watch.py",
+    "test_training_user_model.py",
+    "test_beets_plugin.py",
+    "test_watch_roots.py",
+    "test_tags_corpus.py",
+    "test_web_browser.py",
+    "test_faults.py",
+    "test_web_api.py",
+    "test_watch_manners.py",
+    "test_training_reference_study_features.py",
+    "test_beets_import.py",
+    "test_scan.py",
+    "test_packaging.py",
+    "test_database.py",
+    "test_training_reference_study_models.py",
+    "test_bad_input.py",
+    "test_moves_mounts.py",
+    "test_workers.py",
+)
+
 # Started in the background by a script, this process ignores Ctrl-C, and what it starts would ignore it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -23,6 +48,8 @@ def pytest_cmdline_main(config: pytest.Config) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     for item in items:
         if item.get_closest_marker("torture") is not None:
             item.add_marker(pytest.mark.timeout(0))  # these take as long as they take

@@ -22,7 +22,7 @@ from genrify_tagger.audio import audio_key
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.tags import atomic, inplace, tempfiles
 from tests import tagging
-from tests.media import make, need, run
+from tests.media import clip, make, need, run
 
 NOBODY = 65534
 
@@ -502,7 +502,7 @@ def cut_in_place(plan: tags.WritePlan, step: int) -> int:
 @pytest.mark.parametrize("removing", [False, True])
 def test_an_interrupted_rewrite_in_place_is_resolved(tmp_path: Path, kind: str, removing: bool) -> None:
     names = [] if removing else ["Jazz" * 500]
-    made = make(kind, tmp_path / "master", genre=None if kind == "mp3-bare" else "Oldies")
+    made = make(kind, tmp_path / "master", genre=None if kind == "mp3-bare" else "Oldies", source=clip(3))
     master = made.with_name("short" + made.suffix)
     master.write_bytes(made.read_bytes())
     done = Path(shutil.copy(master, tmp_path))
@@ -531,8 +531,8 @@ def test_an_interrupted_rewrite_in_place_is_resolved(tmp_path: Path, kind: str, 
 @pytest.mark.parametrize("kind", ["mp3-v2.3", "m4a-aac"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_killed_at_every_step(tmp_path: Path, kind: str, linked: bool) -> None:
-    master = make(kind, tmp_path / "master", genre="Oldies")
-    done = make(kind, tmp_path / "done", genre="Oldies")
+    master = make(kind, tmp_path / "master", genre="Oldies", source=clip(3))
+    done = make(kind, tmp_path / "done", genre="Oldies", source=clip(3))
     tagging.write(done, "Jazz")
     old, new = master.read_bytes(), done.read_bytes()
     folder, outcomes, step = tmp_path / "work", [], 0
