@@ -136,7 +136,7 @@ def test_the_tree_is_the_shipped_sidecars_first_vocabulary_and_has_the_ten_genre
     assert tree.names["rnb"] == "R&B"
     assert not any(mark in name for name in tree.names.values() for mark in ";/,|")
     assert 0.3 < tree.min_confidence < 1
-    assert sidecar.version == "2.0"
+    assert sidecar.version == "2.1"
 
 
 def test_the_id_differs_with_the_threshold_and_not_with_an_id_written_there(model):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +131,16 @@ def test_too_few_examples_are_refused(tmp_path):
     assert learned.vocabulary is None
     assert "not enough examples" in learned.report["reason"]
     assert set(learned.left_out) == set(GENRES)
+
+
+def test_songs_that_an_earlier_model_analysed_are_counted(tmp_path):
+    options = settings_for(tmp_path)
+    fill(options)
+    with closing(sqlite3.connect(tmp_path / "library.db")) as database, database:
+        database.execute("UPDATE analyses SET model = '1.3-68ba208a' WHERE audio_key < ?", (f"{15:032x}",))
+        database.execute("UPDATE analyses SET spread = NULL WHERE audio_key >= ?", (f"{80:032x}",))
+    learned = learned_from(options)
+    assert (learned.outdated, learned.report["songs"]) == (25, 65)
 
 
 def test_a_genre_of_one_artist_is_left_out(tmp_path):

@@ -30,7 +30,7 @@ def clip(number: int, *answers: str, source: str = "one", **entries) -> TreeClip
 
 
 def test_the_figures_told_are_those_of_the_shipped_model():
-    """After a build: python models/recipe/build_tree.py."""
+    """After a build: python models/recipe/09_card.py."""
     sidecar = load_sidecar()
     tree = sidecar.vocabularies["tree"]
     assert SCORES["model"] == sidecar.id

@@ -41,7 +41,7 @@ class Library:
     folded : mapping of str to str
         Wider genre by rare genre that counts as it.
     outdated : int
-        Songs left out because an earlier version stored too little of their sound.
+        Songs left out because an earlier version, or another model, stored their sound.
     """
 
     songs: Songs
@@ -114,7 +114,7 @@ def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.nd
     by_key = one_per_song(session.store.genre_rows())
     assert session.model_tree.head is not None
     head = session.model_tree.head
-    outdated = session.store.count_analyses(session.sidecar.analyses, session.front_end)
+    outdated = session.store.count_analysed()
     most, n_leaves = min(outdated, len(by_key)), len(head.leaves)
     rows: list[GenreRow] = []
     features = np.zeros((most, len(head.weights) + n_leaves), np.float32)

@@ -58,7 +58,8 @@ class ActiveVocabulary:
         if (learned.model, learned.front_end) == (self.model_tree.id, self.front_end):
             return learned
         log.warning(
-            "vocabulary %s fits another model's analyses; scan, then `genrify-tag learn` renews it", self.stored.name
+            "vocabulary %s fits another model's analyses; scan --reanalyse, then `genrify-tag learn` renews it",
+            self.stored.name,
         )
         return None
 

@@ -132,6 +132,11 @@ class Statistics(Files):
             count, latest = connection.execute(select(func.count(), func.max(FILES.c.seen_at)).where(PRESENT)).one()
         return int(count), str(latest)
 
+    def count_analysed(self) -> int:
+        """Return how many songs any model has analysed."""
+        with self.read() as connection:
+            return int(connection.execute(select(func.count(distinct(ANALYSES.c.audio_key)))).scalar_one())
+
     def count_songs(self, status: str) -> int:
         """Return the number of songs in files of a status; files with the same audio are one song."""
         songs = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))

@@ -16,7 +16,7 @@ from recipe_options import CALIBRATION, HEAD, MODELS, parse_options, print_figur
 from shipped_network import build_shipped_network, feature_network
 from shipped_sidecar import sidecar_content
 
-VERSION = "2.0"
+VERSION = "2.1"
 LICENCE = "LICENSE-musicnn"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from genrify_tagger.genre_tree import load_tree_head
 from genrify_tagger.training.inference import trained_on, write_trained_on
 from recipe_options import MODELS, TREE_SCORES, parse_options, print_figures, rounded, write_figures
 from tree_calibration import (
+    ALIKE,
+    CONDITIONS,
     Confidences,
     Rule,
     apply_calibration,
@@ -77,7 +80,7 @@ def _figures(
     songs: Songs, names: list[str], rule: Rule, held_out: dict[str, Confidences], by_artist: Array
 ) -> dict[str, Any]:
     original = held_out[ORIGINAL]
-    nested, thresholds = _nested(songs, rule, original)
+    nested, thresholds = _nested(songs, rule, original, CONDITIONS)
     written = original.written(rule.writable, rule.min_confidence)
     known = apply_calibration(rule.calibration, by_artist).written(rule.writable, rule.min_confidence)
     world = songs.of_part("world")
@@ -88,17 +91,13 @@ def _figures(
         "sources": len(songs.sources(songs.inside)),
         "folds": len(set(songs.folds[songs.inside])),
         "nested thresholds": sorted(set(thresholds)),
-        "held-out sources": {
-            "all": operating_figures(songs, nested, songs.inside),
-            "all, sources alike": operating_figures(songs, nested, songs.inside, by_fold=True),
-            "data/world alone": operating_figures(songs, nested, world),
-            "data/world alone, sources alike": operating_figures(songs, nested, world, by_fold=True),
-        },
+        "held-out sources": _held_out_figures(songs, nested),
         "held-out sources, shipped threshold": {
             "all": operating_figures(songs, written, songs.inside),
             "data/world alone": operating_figures(songs, written, world),
         },
         "thresholds": _threshold_figures(songs, rule, original),
+        "conditions": _condition_figures(songs, rule, original),
         "held-out artists": {name: operating_figures(songs, known, part) for name, part in _known_parts(songs).items()},
         "calibration": calibration_figures(songs, original),
         "by source": source_figures(songs, names, written),
@@ -120,13 +119,32 @@ def _threshold_figures(songs: Songs, rule: Rule, confidences: Confidences) -> li
     return found
 
 
-def _nested(songs: Songs, rule: Rule, confidences: Confidences) -> tuple[Array, list[float]]:
+def _condition_figures(songs: Songs, rule: Rule, confidences: Confidences) -> list[dict[str, Any]]:
+    """Return what would be written if the threshold met fewer conditions, chosen without the clip's fold."""
+    found = []
+    for number in range(1, len(CONDITIONS) + 1):
+        written, thresholds = _nested(songs, rule, confidences, CONDITIONS[:number])
+        limits = {"lowest": min(thresholds), "highest": max(thresholds)}
+        found.append({"conditions": CONDITIONS[:number], **limits, **_held_out_figures(songs, written)})
+    return found
+
+
+def _held_out_figures(songs: Songs, written: Array) -> dict[str, Any]:
+    """Return the figures of all clips and of the newest sources, each also with every source counting alike."""
+    parts = {"all": songs.inside, "data/world alone": songs.of_part("world")}
+    return {
+        name: operating_figures(songs, written, parts[name.removesuffix(ALIKE)], by_fold=ALIKE in name)
+        for name in CONDITIONS
+    }
+
+
+def _nested(songs: Songs, rule: Rule, confidences: Confidences, conditions: Sequence[str]) -> tuple[Array, list[float]]:
     """Return what is written where the threshold, too, is chosen without the clip's fold."""
     written = np.full(len(songs.clips), -1)
     thresholds = []
     for fold in sorted(set(songs.folds)):
         part = songs.folds == fold
-        thresholds.append(choose_threshold(songs, confidences, rule.writable, ~part))
+        thresholds.append(choose_threshold(songs, confidences, rule.writable, ~part, conditions))
         written[part] = confidences.written(rule.writable, thresholds[-1])[part]
     return written, thresholds
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from tree_features import Array
 from tree_songs import PARENTS, TOPS, Mask, Songs, best_of
 
 PRECISION = 0.9
+ALIKE = ", sources alike"
+CONDITIONS = ("all", f"all{ALIKE}", "data/world alone", f"data/world alone{ALIKE}")  # where it must hold
 THRESHOLDS = np.arange(60, 96) / 100
 EVIDENCE = 0.5  # confidence from which on a source that has the label right counts as evidence for it
 FEWEST_SOURCES = 2
@@ -132,22 +134,37 @@ def choose_children(songs: Songs, confidences: Confidences, tops: frozenset[str]
     return frozenset(found)
 
 
-def choose_threshold(songs: Songs, confidences: Confidences, writable: frozenset[str], chosen: Mask) -> float:
+def choose_threshold(
+    songs: Songs,
+    confidences: Confidences,
+    writable: frozenset[str],
+    chosen: Mask,
+    conditions: Collection[str] = CONDITIONS,
+) -> float:
     """Return the lowest threshold at which what is written of the chosen clips is right often enough.
 
-    It must be so over all clips and over those of `data/world` alone, and for both with every source counting alike.
+    It must be so over all clips and over those of `data/world` alone, and for both with every source counting alike,
+    or as fewer `conditions` say.
     """
+    parts = {"all": songs.inside, "data/world alone": songs.of_part("world")}
     for threshold in THRESHOLDS:
         written = confidences.written(writable, threshold)
         is_right = right_of(songs, written)
-        counted = [chosen & (written >= 0) & part for part in (songs.inside, songs.of_part("world"))]
-        if all(
-            part.any()
-            and min(is_right[part].mean(), np.average(is_right[part], weights=songs.fold_weights[part])) >= PRECISION
-            for part in counted
-        ):
+        counted = {name: chosen & (written >= 0) & part for name, part in parts.items()}
+        shares = [
+            _average(is_right, counted[name.removesuffix(ALIKE)], songs.fold_weights if ALIKE in name else None)
+            for name in conditions
+        ]
+        if min(shares) >= PRECISION:
             return float(threshold)
     return float(THRESHOLDS[-1])
+
+
+def _average(values: Mask, chosen: Mask, weights: Array | None) -> float:
+    """Return the mean of the chosen values, 0 if there is none."""
+    if not chosen.any():
+        return 0.0
+    return float(np.average(values[chosen], weights=None if weights is None else weights[chosen]))
 
 
 def right_of(songs: Songs, written: Array) -> Mask:

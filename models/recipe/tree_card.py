@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tree_calibration import ALIKE
 from tree_clips import NAMES
 from tree_features import COPIES
 
@@ -18,6 +19,7 @@ def card_section(scores: Scores) -> str:
             "",
             *_operating(scores),
             *_thresholds(scores),
+            *_conditions(scores),
             *_calibration(scores),
             *_genres(scores),
             *_sources(scores),
@@ -63,6 +65,24 @@ def _thresholds(scores: Scores) -> list[str]:
     for row in scores["thresholds"]:
         figures = [row[part][name] for part in ("all", "data/world alone") for name in ("written", "precision")]
         lines.append(f"| {row['threshold']:.2f} | {' | '.join(map(_interval, figures))} |")
+    return [*lines, ""]
+
+
+def _conditions(scores: Scores) -> list[str]:
+    """Tell what the threshold would write if nine in ten had to be right in fewer ways of counting."""
+    lines = [
+        "| Nine in ten must be right over | thresholds | all: written | right | right, sources alike | "
+        "data/world alone: written | right | right, sources alike |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in scores["conditions"]:
+        figures = [
+            row[name][figure]
+            for part in ("all", "data/world alone")
+            for name, figure in ((part, "written"), (part, "precision"), (f"{part}{ALIKE}", "precision"))
+        ]
+        text = "; ".join(row["conditions"])
+        lines.append(f"| {text} | {row['lowest']:.2f}-{row['highest']:.2f} | {' | '.join(map(_interval, figures))} |")
     return [*lines, ""]
 
 

@@ -6,6 +6,7 @@ are also the guard: a copy of a song must not turn to another genre.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import synthetic_sounds
+import synthetic_speech
 from clips import analysed_segments
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.classifier import Classifier
 from genrify_tagger.decision import song_features
-from genrify_tagger.spectrogram import log_mel
+from genrify_tagger.spectrogram import FRONT_END_ID, log_mel
 from genrify_tagger.store import as_stored
 from genrify_tagger.training.augmentation import equalise, limit_band, recode
 from genrify_tagger.worker_main import levels_of, summarise
@@ -37,20 +40,17 @@ FILE = "tree_features.npz"  # in the work folder
 Array = npt.NDArray[Any]
 
 
-def compute_features(
-    clips: Sequence[TreeClip], shared: Path, work: Path, *, copies: Sequence[str] = (ORIGINAL, *COPIES)
-) -> None:
-    """Compute and store the features of all clips and copies that are not stored yet."""
-    path = work / FILE
-    paths = np.array([clip.path for clip in clips])
-    stored = dict(np.load(path)) if path.exists() else {"paths": paths}
-    if not np.array_equal(stored["paths"], paths):
-        stored = {"paths": paths}
-    network = Classifier()
-    for copy in copies:
-        if copy not in stored:
-            stored[copy] = np.stack([clip_features(clip, copy, shared, network) for clip in clips])
-            np.savez(path, **stored)
+def compute_features(clips: Sequence[TreeClip], shared: Path, work: Path) -> None:
+    """Compute and store the features of all clips and copies, unless those of these clips and network are stored."""
+    path, network = work / FILE, Classifier()
+    digest = _digest(clips, network.sidecar.sha256)
+    if path.exists():
+        with np.load(path) as stored:
+            if str(stored["digest"]) == digest:
+                return
+    found = [clip_features(clip, shared, network) for clip in clips]
+    table: dict[str, Any] = {copy: np.stack([row[copy] for row in found]) for copy in (ORIGINAL, *COPIES)}
+    np.savez(path, digest=digest, paths=np.array([clip.path for clip in clips]), **table)
 
 
 def read_features(work: Path) -> dict[str, Array]:
@@ -59,9 +59,19 @@ def read_features(work: Path) -> dict[str, Array]:
         return {copy: stored[copy].astype(np.float64) for copy in (ORIGINAL, *COPIES)}
 
 
-def clip_features(clip: TreeClip, copy: str, shared: Path, network: Classifier) -> FloatArray:
-    """Return the features of one copy of a clip, shape (962,)."""
-    y = altered(analysed_segments(clip.part, clip.path, shared), copy, clip.path)
+def _digest(clips: Sequence[TreeClip], network_sha256: str) -> str:
+    made = [synthetic_sounds.VERSION, synthetic_speech.VERSION]
+    names = [FRONT_END_ID, network_sha256, *made, *(clip.path for clip in clips)]
+    return hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
+
+
+def clip_features(clip: TreeClip, shared: Path, network: Classifier) -> dict[str, FloatArray]:
+    """Return the features of a clip and its copies, each of shape (962,)."""
+    y = analysed_segments(clip.part, clip.path, shared)
+    return {copy: _song_features(altered(y, copy, clip.path), network) for copy in (ORIGINAL, *COPIES)}
+
+
+def _song_features(y: FloatArray, network: Classifier) -> FloatArray:
     analysis = as_stored(summarise(0.0, np.zeros((len(y), 2), np.float32), levels_of(y), network.predict(log_mel(y))))
     assert analysis.spread is not None
     return song_features(analysis.embedding, analysis.spread, analysis.tags).astype(np.float32)
