@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from genrify_tagger.errors import GenrifyError
 from genrify_tagger.learn.contradictions import Contradiction
 from genrify_tagger.pipeline import open_session
 from genrify_tagger.store import FileRecord
 from genrify_tagger.web.audit_list import PER_PAGE, AuditList
+from genrify_tagger.web.background_job import BackgroundJob
 from genrify_tagger.web.views import audit_json
+from tests.browser import until
 from tests.in_process import InProcessProgram
 from tests.learning import add_real_songs, fill, settings_at
 from tests.page import CHANGING, PATIENCE, Page, serving
@@ -201,3 +205,47 @@ def test_a_long_list_has_pages(tmp_path: Path):
     assert [len(page["songs"]) for page in pages] == [PER_PAGE, 7, 0]
     shown = [song["track"]["name"] for page in pages for song in page["songs"]]
     assert shown == [Path(path).name for path in paths]
+
+
+# --- jobs ---
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(GenrifyError("no tree"), "no tree"), (ZeroDivisionError("secret"), "unexpected error")]
+)
+def test_a_job_that_fails_ends_and_can_be_started_again(error, words):
+    errors = [error]
+    job = BackgroundJob(lambda step: fail(errors.pop()) if errors else "found", threading.Lock())
+    for state, expected in (("failed", words), ("done", None)):
+        job.start()
+        until(lambda: job.status.state != "running")
+        assert job.status.state == state
+        assert (expected or "") in (job.status.error or "") and "secret" not in (job.status.error or "")
+    assert job.result == "found"
+
+
+def test_jobs_take_turns_and_end_at_their_next_step_when_the_server_stops():
+    turn, begun = threading.Lock(), threading.Event()
+
+    def work(step):
+        begun.set()
+        while True:
+            step("working")
+            time.sleep(0.01)
+
+    first, second = (BackgroundJob(work, turn) for _ in range(2))
+    first.start()
+    assert begun.wait(PATIENCE)
+    second.start()
+    assert second.status.step == "waiting for another computation"
+    started = time.monotonic()
+    first.close()
+    until(lambda: second.status.step == "working", "its turn")
+    second.close()
+    assert time.monotonic() - started < 4, "nobody waited for the time limit"
+    first.start()
+    assert first.status.step == "working", "nothing starts any more"
