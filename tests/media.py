@@ -81,7 +81,7 @@ def ffmpeg(*arguments: str | Path) -> None:
 TAGS = {"title": "A title", "artist": "An artist", "album": "An album", "comment": "Left alone"}
 
 
-CACHE = "GENRIFY_TEST_MEDIA"  # names the folder that all test processes of a run share
+CACHE = "TEST_MEDIA_FOLDER"  # names the folder that all test processes of a run share
 
 
 @contextlib.contextmanager
