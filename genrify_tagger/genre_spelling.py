@@ -185,11 +185,12 @@ def fold_rare(counts: Mapping[str, int], paths: Mapping[str, Path], minimum: int
         if parent is not None and 0 < totals[key] < minimum:
             folded[key] = parent
             totals[parent] += totals[key]
-    names = {spelling(path[-1]): _titled(path[-1]) for path in wider} | {spelling(name): name for name in counts}
+    names = {spelling(path[-1]): titled(path[-1]) for path in wider} | {spelling(name): name for name in counts}
     return {name: names[_end(spelling(name), folded)] for name in counts if spelling(name) in folded}
 
 
-def _titled(name: str) -> str:
+def titled(name: str) -> str:
+    """Return a genre of the tree as it is written: with capitals, if it has none."""
     return name.title() if name.islower() else name
 
 

@@ -47,6 +47,13 @@ _ARRAYS: Final = (
 )
 
 
+_WIDER_ARRAYS: Final = ("wider_slopes", "wider_biases", "wider_thresholds")  # earlier versions lack them
+
+
+def _never() -> Array:
+    return np.full(2, 2.0)
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedVocabulary:
     """Genres of a library and how they are told.
@@ -69,6 +76,10 @@ class LearnedVocabulary:
         From the log odds of the best genre to the confidence in it, and from which confidence on it is written.
     folded : mapping of str to str
         Wider genre by rare genre that counts as it.
+    wider : mapping of str to str
+        The widest genre of each one in the tree, itself if there is none.
+    wider_slopes, wider_biases, wider_thresholds : ndarray, shape (2,)
+        The same for the widest genres, where the genre itself is not sure enough.
     report : mapping
         What `genrify-tag learn --format json` prints, and "songs_with_genre" and "whole_library": how many songs had a
         genre, learned or not, and whether those of some folders only were looked at.
@@ -88,6 +99,10 @@ class LearnedVocabulary:
     biases: Array
     thresholds: Array
     folded: Mapping[str, str] = field(default_factory=dict)
+    wider: Mapping[str, str] = field(default_factory=dict)
+    wider_slopes: Array = field(default_factory=_never)
+    wider_biases: Array = field(default_factory=_never)
+    wider_thresholds: Array = field(default_factory=_never)
     report: Mapping[str, Any] = field(default_factory=dict)
 
     def words(self) -> dict[str, str]:
@@ -99,8 +114,10 @@ class LearnedVocabulary:
         """Return it as an .npz file; the same for the same content."""
         header = {"schema": SCHEMA, "kinds": KINDS, "genres": self.genres, "model": self.model}
         header |= {"front_end": self.front_end, "folded": dict(self.folded), "report": dict(self.report)}
+        header |= {"wider": dict(self.wider)}
         text = np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)
-        arrays: dict[str, Any] = {name: getattr(self, name).astype(np.float32) for name in _ARRAYS}
+        names = (*_ARRAYS, *_WIDER_ARRAYS)
+        arrays: dict[str, Any] = {name: getattr(self, name).astype(np.float32) for name in names}
         file = io.BytesIO()
         np.savez(file, header=text, **arrays)
         return file.getvalue()
@@ -109,8 +126,8 @@ class LearnedVocabulary:
     def id(self) -> str:
         """A hash of what decides, which tells two of them apart."""
         head = [self.genres, self.model, self.front_end, sorted(self.folded.items())]
-        digest = hashlib.sha256(json.dumps(head).encode())
-        for name in _ARRAYS:
+        digest = hashlib.sha256(json.dumps([*head, sorted(self.wider.items())] if self.wider else head).encode())
+        for name in (*_ARRAYS, *(_WIDER_ARRAYS if self.wider else ())):
             digest.update(getattr(self, name).astype(np.float32).tobytes())
         return digest.hexdigest()[:12]
 
@@ -126,7 +143,8 @@ def learned_vocabulary(content: bytes, path: str | None = None) -> LearnedVocabu
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
-            arrays = {name: np.asarray(file[name], np.float64) for name in _ARRAYS}
+            names = [*_ARRAYS, *(name for name in _WIDER_ARRAYS if name in file)]
+            arrays = {name: np.asarray(file[name], np.float64) for name in names}
         if header["schema"] != SCHEMA or tuple(header["kinds"]) != KINDS:
             raise ModelError("is a learned vocabulary of another version", path=path, hint="learn it anew")
         found = LearnedVocabulary(
@@ -134,6 +152,7 @@ def learned_vocabulary(content: bytes, path: str | None = None) -> LearnedVocabu
             model=header["model"],
             front_end=header["front_end"],
             folded=header["folded"],
+            wider=header.get("wider", {}),
             report=header["report"],
             **arrays,
         )
@@ -147,11 +166,13 @@ def learned_vocabulary(content: bytes, path: str | None = None) -> LearnedVocabu
 def _fits(found: LearnedVocabulary) -> bool:
     n = len(found.genres)
     last = (found.leaf_genres, found.coarse_weights, found.coarse_bias, found.fine_weights, found.fine_bias)
-    shapes = [found.slopes.shape, found.biases.shape, found.thresholds.shape]
+    names = ("slopes", "biases", "thresholds", *_WIDER_ARRAYS)
+    shapes = [getattr(found, name).shape for name in names]
     return (
         n > 0
         and all(array.shape[-1] == n for array in (*last, found.frequencies))
         and found.evidence_weights.shape == (2, len(KINDS))
-        and shapes == [(2,)] * 3
-        and all(np.isfinite(getattr(found, name)).all() for name in _ARRAYS)
+        and shapes == [(2,)] * len(names)
+        and set(found.wider) in (set(), set(found.genres))
+        and all(np.isfinite(getattr(found, name)).all() for name in (*_ARRAYS, *_WIDER_ARRAYS))
     )

@@ -119,9 +119,50 @@ def decide_by_probabilities(
     confidence = float(confidence_of(probabilities, learned.slopes[regime], learned.biases[regime]))
     threshold = float(learned.thresholds[regime]) if min_confidence is None else min_confidence
     by_genre = dict(zip(learned.genres, probabilities.tolist(), strict=True))
-    if confidence < threshold:
-        return Decision((), confidence, by_genre, f"confidence {format_below(confidence, threshold)}")
-    return Decision((learned.genres[int(probabilities.argmax())],), confidence, by_genre, None)
+    best = learned.genres[int(probabilities.argmax())]
+    if confidence >= threshold:
+        return Decision((best,), confidence, by_genre, None)
+    wider, wider_confidence = likeliest_wider(probabilities[np.newaxis], regime, learned)
+    wider_threshold = float(learned.wider_thresholds[regime]) if min_confidence is None else min_confidence
+    if float(wider_confidence[0]) >= wider_threshold:
+        sure = float(wider_confidence[0])
+        return Decision((wider[0],), sure, by_genre, None, ((wider[0], sure), (best, confidence)))
+    return Decision((), confidence, by_genre, f"confidence {format_below(confidence, threshold)}")
+
+
+def likeliest_wider(probabilities: Array, regime: int, learned: LearnedVocabulary) -> tuple[list[str], Array]:
+    """Return the likeliest widest genre of each song and the confidence in it, 0 if that is no wider genre.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, n_genres)
+    regime : int
+        `STRANGER` or `KNOWN`.
+    learned : LearnedVocabulary
+    """
+    groups = [learned.wider.get(genre, genre) for genre in learned.genres]
+    names = [*dict.fromkeys(groups)]
+    sums, is_wider = group_sums(probabilities, groups, learned.genres)
+    best = sums.argmax(axis=-1)
+    confidence = confidence_of(sums, learned.wider_slopes[regime], learned.wider_biases[regime])
+    return [names[column] for column in best], np.where(is_wider[best], confidence, 0.0)
+
+
+def group_sums(
+    probabilities: Array, groups: Sequence[str], genres: Sequence[str]
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Sum the probabilities of genres by groups, in the order in which these are named first.
+
+    Returns
+    -------
+    sums : ndarray, shape (n, n_groups)
+    is_wider : ndarray of bool, shape (n_groups,)
+        Whether a group is more than one genre by its own name.
+    """
+    names = [*dict.fromkeys(groups)]
+    members = np.array([[group == name for name in names] for group in groups])
+    is_wider = [any(group == name != genre for group, genre in zip(groups, genres, strict=True)) for name in names]
+    return np.asarray(probabilities @ members), np.array(is_wider)
 
 
 def decide_by_evidence(

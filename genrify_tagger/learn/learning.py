@@ -10,7 +10,7 @@ import numpy as np
 
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.decision import decide_by_scores, node_scores
-from genrify_tagger.decision.evidence import KNOWN, STRANGER, confidence_of, join_evidence
+from genrify_tagger.decision.evidence import KNOWN, STRANGER, confidence_of, join_evidence, likeliest_wider
 from genrify_tagger.genre_spelling import spelling
 from genrify_tagger.learn.evidence_fit import calibrated, choose_threshold, fit_weights
 from genrify_tagger.learn.held_out import (
@@ -25,6 +25,7 @@ from genrify_tagger.learn.held_out import (
 )
 from genrify_tagger.learn.library import Library, read_library
 from genrify_tagger.learn.outcome import Learned
+from genrify_tagger.learn.wider import WiderFit, fit_wider
 from genrify_tagger.learned_vocabulary import KINDS, LearnedVocabulary
 from genrify_tagger.pipeline import Session
 
@@ -154,14 +155,14 @@ def _learned(
     session: Session, name: str, library: Library, regimes: tuple[Regime, Regime], *, is_whole: bool
 ) -> Learned:
     songs, strangers = library.songs, regimes[STRANGER]
+    precision = session.settings.tagging.precision
     heads = train_heads(songs)
-    reason = _why_not(
-        _shipped_outcome(session, library), _mixed_outcome(songs, regimes), session.settings.tagging.precision
-    )
+    wider = [_fit_wider(library, regime, precision) for regime in regimes]
+    reason = _why_not(_shipped_outcome(session, library), _mixed_outcome(songs, regimes, wider), precision)
     report = {
         **_material(name, songs),
         "genres": _by_genre(library, strangers),
-        "held_out": {"songs": len(strangers.right), **_outcome(strangers)},
+        "held_out": {"songs": len(strangers.right), **_outcome(strangers, wider[STRANGER])},
         "threshold": round(strangers.threshold, 4),
         "in_use": reason is None,
         "reason": reason,
@@ -182,10 +183,15 @@ def _learned(
         biases=np.array([regime.bias for regime in regimes]),
         thresholds=np.array([regime.threshold for regime in regimes]),
         folded=library.folded,
+        wider=library.wider.by_genre,
+        wider_slopes=np.array([fit.slope for fit in wider]),
+        wider_biases=np.array([fit.bias for fit in wider]),
+        wider_thresholds=np.array([fit.threshold for fit in wider]),
         report={**report, "songs_with_genre": int(songs.judged.sum()), "whole_library": is_whole},
     )
     filled = _would_fill(library, vocabulary, sound_evidence(songs, heads, np.ones(len(library.rows), bool)))
-    measured = tuple((int((regime.right & regime.written).sum()), int(regime.written.sum())) for regime in regimes)
+    outcomes = [_outcome(regime, fit) for regime, fit in zip(regimes, wider, strict=True)]
+    measured = tuple((outcome["right"], outcome["written"]) for outcome in outcomes)
     return Learned(
         vocabulary,
         report,
@@ -197,8 +203,17 @@ def _learned(
     )
 
 
-def _outcome(regime: Regime) -> dict[str, int]:
-    return {"written": int(regime.written.sum()), "right": int((regime.right & regime.written).sum())}
+def _fit_wider(library: Library, regime: Regime, precision: float) -> WiderFit:
+    allowed, weights = library.wider.allowed[regime.rows], library.songs.weights[regime.rows]
+    return fit_wider(library.wider, regime.probabilities, ~regime.written, allowed, weights, precision)
+
+
+def _outcome(regime: Regime, wider: WiderFit, chosen: Mask | None = None) -> dict[str, int]:
+    """Return how many songs, all judged ones or some, would get a genre or a wider one, and how many the right one."""
+    rows = np.ones(len(regime.written), bool) if chosen is None else chosen
+    written = (regime.written | wider.written) & rows
+    right = ((regime.right & regime.written) | wider.right) & rows
+    return {"written": int(written.sum()), "right": int(right.sum())}
 
 
 def _would_fill(library: Library, vocabulary: LearnedVocabulary, sound: Sequence[FloatArray]) -> tuple[int, int]:
@@ -211,18 +226,20 @@ def _would_fill(library: Library, vocabulary: LearnedVocabulary, sound: Sequence
         chosen = known == (regime == KNOWN)
         joined = join_evidence([kind[chosen] for kind in evidence], vocabulary.evidence_weights[regime])
         confidence = confidence_of(joined, vocabulary.slopes[regime], vocabulary.biases[regime])
-        found.append(int((confidence >= vocabulary.thresholds[regime]).sum()))
+        _, wider_confidence = likeliest_wider(joined, regime, vocabulary)
+        is_sure = confidence >= vocabulary.thresholds[regime]
+        found.append(int((is_sure | (wider_confidence >= vocabulary.wider_thresholds[regime])).sum()))
     return found[STRANGER], found[KNOWN]
 
 
-def _mixed_outcome(songs: Songs, regimes: tuple[Regime, Regime]) -> tuple[int, int]:
+def _mixed_outcome(songs: Songs, regimes: tuple[Regime, Regime], wider: Sequence[WiderFit]) -> tuple[int, int]:
     """Return (right, written) of all judged songs, each held out as it is: with or without company."""
     has_company = has_tagged_company(songs)
     right = written = 0
-    for number, regime in enumerate(regimes):
-        chosen = has_company[regime.rows] == (number == KNOWN)
-        right += int((regime.right & regime.written & chosen).sum())
-        written += int((regime.written & chosen).sum())
+    for number, (regime, fit) in enumerate(zip(regimes, wider, strict=True)):
+        outcome = _outcome(regime, fit, has_company[regime.rows] == (number == KNOWN))
+        right += outcome["right"]
+        written += outcome["written"]
     return right, written
 
 

@@ -15,6 +15,7 @@ from genrify_tagger.files import is_inside, real_path
 from genrify_tagger.genre_spelling import UnifiedNames, fold_rare, unify
 from genrify_tagger.learn.discriminant import Ints
 from genrify_tagger.learn.held_out import Songs
+from genrify_tagger.learn.wider import WiderGenres, find_wider
 from genrify_tagger.pipeline import Session
 from genrify_tagger.pipeline.trusted_genres import one_per_song, teaching_weight, trusted_genres, written_by_program
 from genrify_tagger.song_groups import FOLDER, FOLDER_LIMIT
@@ -40,6 +41,8 @@ class Library:
         Genres that cannot be learned, and why.
     folded : mapping of str to str
         Wider genre by rare genre that counts as it.
+    wider : WiderGenres
+        The widest genres in the tree.
     outdated : int
         Songs left out because an earlier version, or another model, stored their sound.
     """
@@ -50,6 +53,7 @@ class Library:
     named: Sequence[tuple[str, ...]]
     left_out: Mapping[str, str]
     folded: Mapping[str, str]
+    wider: WiderGenres
     outdated: int
 
     @property
@@ -98,7 +102,8 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
         albums=_numbers(_album_keys(rows)),
         weights=np.array([teaching_weight(row) for row in rows]),
     )
-    return Library(songs, rows, genres, named, left_out, folded, outdated)
+    wider = find_wider(genres, named, session.words.tree)
+    return Library(songs, rows, genres, named, left_out, folded, wider, outdated)
 
 
 def count_teaching_songs(session: Session) -> int:
