@@ -55,6 +55,8 @@ def test_it_is_written_where_the_genre_itself_is_unsure(learned):
     assert (
         decide_by_probabilities(np.array([0.4, 0.2, 0.1, 0.3]), STRANGER, vocabulary, min_confidence=0.9).genres == ()
     )
+    alone = replace(vocabulary, wider={**vocabulary.wider, "Folk-Rock": "Folk-Rock", "Hard Rock": "Folk-Rock"})
+    assert len(decide_by_probabilities(doubt, STRANGER, alone, min_confidence=0.9).nodes) == 1, "not below itself"
     assert decide_by_probabilities(doubt, STRANGER, vocabulary, min_confidence=1.0).genres == ()
     names, confidence = likeliest_wider(np.array([[0.9, 0.05, 0.05, 0.0]]), STRANGER, vocabulary)
     assert (names, confidence.tolist()) == (["Chanson"], [0.0]), "no wider genre"

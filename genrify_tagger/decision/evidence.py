@@ -126,7 +126,8 @@ def decide_by_probabilities(
     wider_threshold = float(learned.wider_thresholds[regime]) if min_confidence is None else min_confidence
     if float(wider_confidence[0]) >= wider_threshold:
         sure = float(wider_confidence[0])
-        return Decision((wider[0],), sure, by_genre, None, ((wider[0], sure), (best, confidence)))
+        nodes = {best: confidence, wider[0]: sure}
+        return Decision((wider[0],), sure, by_genre, None, tuple(reversed(nodes.items())))
     return Decision((), confidence, by_genre, f"confidence {format_below(confidence, threshold)}")
 
 
