@@ -16,6 +16,7 @@ from genrify_tagger.watch.debouncer import Debouncer
 from genrify_tagger.watch.settled_albums import LONGEST_SECONDS, SettledAlbums
 from tests import media, tagging
 from tests.beets_library import Beets, need_beets
+from tests.learning import fill, settings_for
 from tests.program import Program
 from tests.watching import genre, watching
 
@@ -237,3 +238,18 @@ def test_settled_songs_wait_for_their_album_but_not_for_ever(masters, tmp_path):
     assert [sorted(one.path for one in group) for group in settled.due(album_folder(paths[0]))] == []
     assert [sorted(one.path for one in group) for group in settled.due()] == [paths]
     shutil.rmtree(tmp_path / "a")
+
+
+def test_beets_library_is_evidence_for_a_learned_vocabulary(beets):
+    """The genres are in beets' library only, and the files were never scanned."""
+    beets.program.database.parent.mkdir(parents=True, exist_ok=True)
+    fill(settings_for(beets.program.database.parent), artists=10)
+    beets.program("learn")
+    beets("modify", "-y", "-W", "title::^(Jazz 2|Dance 1|Dance 2)", "genres=chanson")
+    explained = beets("genrify", "--explain", "title:Jazz 1").stdout
+    assert "; 3 of 3 other songs of the artist are Chanson; 3 of 3 other songs of the album are Chanson; " in explained
+    beets("modify", "-y", "-W", "title:Dance 2", "genres=Kids")
+    explained = beets("genrify", "--explain", "title:Jazz 1").stdout
+    assert "; 2 of 3 other songs of the album are Chanson; " in explained
+    beets.configure(vocabulary="gtzan")
+    assert "other songs" not in beets("genrify", "--explain", "title:Jazz 1").stdout

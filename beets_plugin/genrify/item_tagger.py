@@ -13,6 +13,7 @@ from beets import ui
 from beets.util import displayable_path
 
 from . import albums, flexattrs
+from .library_genres import LibraryGenres
 from .progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -77,22 +78,34 @@ class ItemTagger:
                 yield item, self._process_suggestion(item, suggestion, line.hidden)
 
     def _suggestions(self, items: Sequence[Item]) -> Generator[tuple[Item, Outcome]]:
+        from genrify_tagger.files import real_path
         from genrify_tagger.pipeline import ScanOptions
         from genrify_tagger.pipeline.analyse_file import titles_from_tags
         from genrify_tagger.pipeline.external_files import ExternalFile, suggest
 
-        songs = (
-            ExternalFile(
-                path=os.fsdecode(item.path),
+        genres = self._library_genres(items)
+
+        def external_file(item: Item) -> ExternalFile:
+            path = os.fsdecode(item.path)
+            titles = titles_from_tags(flexattrs.titles_of(item), path)
+            return ExternalFile(
+                path=path,
                 present=tuple(flexattrs.genres_of(item)),
                 provenance=flexattrs.item_provenance(item),
-                titles=titles_from_tags(flexattrs.titles_of(item), os.fsdecode(item.path)),
+                titles=titles,
+                others=genres.others(titles, real_path(path)) if genres else (),
             )
-            for item in items
-        )
+
+        songs = map(external_file, items)
         options = ScanOptions(force=self.run_options.force)
         with closing(suggest(self.lazy_session.session(), songs, options, rename=self.genre_rules)) as suggestions:
             yield from zip(items, suggestions, strict=True)
+
+    def _library_genres(self, items: Sequence[Item]) -> LibraryGenres | None:
+        """Return the genres in beets' library, if they matter: to a vocabulary learned from the library."""
+        library = items[0]._db if items else None
+        is_learned = self.lazy_session.session().active.learned is not None
+        return LibraryGenres(library, items) if library is not None and is_learned else None
 
     def _process_suggestion(
         self, item: Item, suggestion: Outcome, line_hidden: Callable[[], contextlib.AbstractContextManager[None]]

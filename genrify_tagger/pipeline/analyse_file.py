@@ -5,7 +5,7 @@ The reading half of the engine: nothing is written except the analysis cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genrify_tagger.analysis import Analysis, Shortfall
@@ -15,7 +15,7 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.pipeline.library_evidence import Evidence, SongOrigin, decide_with_library
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.song_groups import album_key, artist_key
-from genrify_tagger.store import FileRecord, as_stored
+from genrify_tagger.store import FileRecord, GenreRow, as_stored
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def analyse_file(
     identity: Identity,
     titles: Titles | None = None,
     *,
+    others: Sequence[GenreRow] = (),
     again: bool = False,
     remember: bool = True,
 ) -> AnalysedFile:
@@ -110,6 +111,8 @@ def analyse_file(
     identity : Identity
     titles : Titles or None
         Of the file; they matter only to a vocabulary learned from the library.
+    others : sequence of GenreRow
+        See `SongOrigin`.
     again : bool
         Analyse it even if the store already has an analysis.
     remember : bool
@@ -124,7 +127,7 @@ def analyse_file(
     if stored is None and remember:
         session.store.save_analysis(identity.audio_key, model, front_end, analysis)
     if session.active.learned is not None:
-        origin = SongOrigin(identity.audio_key, titles.artist_key, titles.album_key) if titles else None
+        origin = SongOrigin(identity.audio_key, titles.artist_key, titles.album_key, others) if titles else None
         decision, evidence = decide_with_library(session, session.active.learned, analysis, origin)
         return AnalysedFile(analysis, stored is not None, decision, evidence)
     return AnalysedFile(analysis, stored is not None, _decide(session, analysis))

@@ -20,7 +20,7 @@ from genrify_tagger.pipeline.scan_folders import BATCH
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
 from genrify_tagger.pipeline.writers import ExternalWriter
-from genrify_tagger.store import FileRecord
+from genrify_tagger.store import FileRecord, GenreRow
 
 Rename = Callable[[Sequence[str], Sequence[str]], tuple[str, ...]]
 
@@ -39,12 +39,15 @@ class ExternalFile:
         What it knows about how the genre came about.
     titles : Titles or None
         Title, artist and album according to it; None to read them from the file.
+    others : sequence of GenreRow
+        Other files of its artist and album with their genres according to it.
     """
 
     path: str
     present: tuple[str, ...] = ()
     provenance: Provenance = Provenance.NOT_WRITTEN
     titles: Titles | None = None
+    others: Sequence[GenreRow] = ()
 
 
 def suggest(
@@ -149,4 +152,5 @@ def _task(
         present=file.present,
         provenance=file.provenance,
         titles=file.titles,
+        others=file.others,
     )

@@ -160,7 +160,9 @@ class FileRun:
         if self.writer.remembers or self.session.settings.tagging.scope == "album":
             _ = self.titles  # now, because an interrupt must not come between the write and storing the outcome
         titles = self.titles if self.session.active.learned is not None else None
-        self.analysed = analyse_file(self.session, task.path, identity, titles, again=self.options.reanalyse)
+        self.analysed = analyse_file(
+            self.session, task.path, identity, titles, others=task.others, again=self.options.reanalyse
+        )
         self.provenance = self._provenance_now(snapshot, identity.audio_key)
         return None
 

@@ -12,7 +12,7 @@ from genrify_tagger.pipeline.analyse_file import Identity, Titles
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
-from genrify_tagger.store import FileRecord
+from genrify_tagger.store import FileRecord, GenreRow
 from genrify_tagger.tags import Snapshot
 
 
@@ -53,6 +53,8 @@ class FileTask:
         What that program knows about how the genre came about.
     titles : Titles or None
         Title, artist and album according to that program; None to read them from the file.
+    others : sequence of GenreRow
+        Other files of its artist and album according to that program.
     found_at : float
         Since when (`time.monotonic`) the file is known to be at this path.
     """
@@ -64,6 +66,7 @@ class FileTask:
     present: tuple[str, ...] | None = None
     provenance: Provenance = Provenance.NOT_WRITTEN
     titles: Titles | None = None
+    others: Sequence[GenreRow] = ()
     found_at: float = field(default_factory=time.monotonic)
 
 

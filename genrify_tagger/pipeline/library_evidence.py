@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from genrify_tagger.store import GenreRow, StoredSound
 Array = npt.NDArray[np.float64]
 Evidence = Mapping[str, Sequence[Mapping[str, Any]]]
 
+_UNKNOWN = "path:"  # begins what stands for the audio key of a file that was never identified
 _MOST_ROWS = 500  # songs of an artist that are asked for their genre
 _MOST_SOUNDS = 24  # of these, whose sound counts
 _SHOWN = 3  # genres of each kind of evidence
@@ -30,11 +31,21 @@ _SHOWN = 3  # genres of each kind of evidence
 
 @dataclass(frozen=True)
 class SongOrigin:
-    """What tells which songs belong with one: its audio key, and the keys of its artist and album."""
+    """What tells which songs belong with one.
+
+    Attributes
+    ----------
+    audio_key : str
+    artist_key, album_key : str
+        See `song_groups`; "" if there is none.
+    others : sequence of GenreRow
+        Other files of artist and album according to another program, whose word on their genres counts.
+    """
 
     audio_key: str
     artist_key: str
     album_key: str
+    others: Sequence[GenreRow] = ()
 
 
 def decide_with_library(
@@ -90,16 +101,25 @@ def _others(session: Session, origin: SongOrigin) -> list[GenreRow]:
     """Return the files of other songs of the artist and album, one a song."""
     if not origin.artist_key and not origin.album_key:
         return []
-    rows = session.store.genre_rows_of(origin.artist_key, origin.album_key, limit=_MOST_ROWS)
+    known = session.store.genre_rows_of(origin.artist_key, origin.album_key, limit=_MOST_ROWS)
+    rows = _with_others(known, origin.others)
     is_crowd = origin.album_key.startswith(FOLDER) and len(rows) > FOLDER_LIMIT
     others = one_per_song(row for row in rows if not (is_crowd and row.album_key == origin.album_key))
     others.pop(origin.audio_key, None)
     return [*others.values()]
 
 
+def _with_others(rows: Sequence[GenreRow], others: Sequence[GenreRow]) -> list[GenreRow]:
+    """Return the store's files with another program's word on their genres, and the files that only that one knows."""
+    known = {row.path: row for row in rows}
+    keys = {path: row.audio_key for path, row in known.items()}
+    unknown = {row.path: replace(row, audio_key=keys.get(row.path) or f"{_UNKNOWN}{row.path}") for row in others}
+    return [*(known | unknown).values()]
+
+
 def _sounds(session: Session, rows: Sequence[GenreRow]) -> dict[str, StoredSound]:
     """Return the stored sounds of some songs by their audio keys."""
-    keys = [str(row.audio_key) for row in rows[:_MOST_SOUNDS]]
+    keys = [key for row in rows if not (key := str(row.audio_key)).startswith(_UNKNOWN)][:_MOST_SOUNDS]
     if not keys:
         return {}
     return {one.audio_key: one for one in session.store.sounds(session.sidecar.analyses, session.front_end, keys)}
