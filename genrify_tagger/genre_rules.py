@@ -97,7 +97,7 @@ def parse_tree(text: str) -> Tree:
     Raises
     ------
     ValueError
-        If it is not valid YAML.
+        If it is not valid YAML, or no list.
     """
     import yaml
 
@@ -105,6 +105,8 @@ def parse_tree(text: str) -> Tree:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError("is not valid YAML") from error
+    if content is not None and not isinstance(content, list | dict):
+        raise ValueError("is not a list of genres in YAML")
     found: dict[str, Path] = {}
     for path in _paths(content, ()):
         found.setdefault(spelling(path[-1]), path)

@@ -69,6 +69,37 @@ def test_genres_are_listed_unified_on_request_and_undone(program: Program, music
     assert contents(music) == before
 
 
+def test_after_the_spelling_is_undone_the_genre_is_the_users_and_stays(program: Program, music: Path) -> None:
+    program.scan(music, "--min-confidence", "1")
+    program("genres", "tidy", "--write")
+    program("undo")
+    results = program.scan(music, "--min-confidence", "1", "--reanalyse")
+    assert {item["reason"] for item in results if item["before"]} == {"has a genre"}
+    again = program("genres", "tidy", music / "1.flac").stdout
+    assert again == f"same     {music / '1.flac'}  Hip Hop  (its genre was undone)\n"
+    replaced = program.scan(music / "1.flac", "--min-confidence", "0", "--existing", "replace", "--dry-run")
+    assert [item["status"] for item in replaced] == ["tagged"]
+
+
+def test_paths_that_were_not_scanned_are_named(program: Program, music: Path) -> None:
+    program.scan(music, "--min-confidence", "1")
+    for command in (("genres", "tidy"), ("learn",), ("audit",)):
+        for path in (music / "nothing", music.parent):
+            done = program(*command, path, status=int(path != music.parent))
+            assert ("no scanned file is there" in done.stderr) == (path != music.parent)
+
+
+def test_the_wider_genre_is_listed_by_its_name_and_a_tree_must_be_one(program: Program, music: Path) -> None:
+    program.scan(music, "--min-confidence", "1")
+    tree = music.parent / "tree.yaml"
+    tree.write_text("- heavy sounds:\n    - doom metal\n")
+    found = program("genres", "--format", "json", GENRIFY_GENRES__TREE=str(tree)).stdout
+    assert {one["name"]: one["above"] for one in json.loads(found)["genres"]}["Doom Metal"] == ["Heavy Sounds"]
+    tree.write_text("heavy sounds\ndoom metal\n")
+    done = program("genres", status=2, GENRIFY_GENRES__TREE=str(tree))
+    assert done.stderr == f"genrify-tag: {tree}: genres.tree is not a list of genres in YAML\n"
+
+
 def test_what_the_program_wrote_or_the_user_set_is_not_tidied(program: Program, music: Path) -> None:
     program.scan(music, "--min-confidence", "1")
     song = next(music.glob("6.*"))

@@ -21,6 +21,7 @@ from genrify_tagger.learn.evidence_fit import choose_threshold, fit_weights
 from genrify_tagger.learn.held_out import Songs, artist_folds, held_out_evidence, others, pooled, song_folds
 from genrify_tagger.learned_vocabulary import KINDS, learned_vocabulary
 from genrify_tagger.pipeline import open_session
+from tests import media
 from tests.learning import GENRES, fill, settings_for
 from tests.program import Program
 
@@ -282,6 +283,49 @@ def test_the_program_learns_lists_shares_and_forgets(program, tmp_path):
     assert "no" in program("vocabulary", "list", *database).stdout
     file.write_bytes(b"nonsense")
     assert "no learned vocabulary" in program("vocabulary", "import", str(file), *database, status=1).stderr
+
+
+def test_the_program_says_what_became_of_a_vocabulary(program, tmp_path):
+    options = settings_for(tmp_path)
+    fill(options)
+    database, file = ("--database", str(tmp_path / "library.db")), tmp_path / "mine.genrify"
+    program("learn", *database)
+    assert "Saved vocabulary mine" in program("vocabulary", "export", "mine", file, *database).stderr
+    for name, refusal in (("a b", 'allowed are letters, digits, "_", "." and "-"'), ("", "empty"), ("tree", "model")):
+        assert refusal in program("vocabulary", "import", file, "--name", name, *database, status=2).stderr
+    assert (
+        "genrify-tag vocabulary use anna" in program("vocabulary", "import", file, "--name", "anna", *database).stderr
+    )
+    assert "Vocabulary anna is in use" in program("vocabulary", "use", "anna", *database).stderr
+    few = str(next(song.path for song in _some_file(options)))
+    assert "Vocabulary anna stays in use." in program("learn", few, "--name", "few", *database).stdout
+    assert "The model's own is in use" in program("vocabulary", "delete", "anna", *database).stderr
+    assert "The shipped vocabulary decides." in program("learn", few, *database).stdout
+    learned = learned_from(settings_for(tmp_path, precision=0.999))
+    hopeless = replace(learned, report={**learned.report, "in_use": False, "reason": "not sure"}).report
+    assert learned.vocabulary is not None
+    content = replace(learned.vocabulary, report=hopeless).as_bytes()
+    with open_session(options) as session:
+        session.store.save_vocabulary("hopeless", content, in_use=False)
+    assert "it was not put to use: not sure." in program("vocabulary", "use", "hopeless", *database).stderr
+    assert "it was not put to use: not sure." in program("vocabulary", "show", "hopeless", *database).stdout
+
+
+def _some_file(options):
+    with open_session(options) as session:
+        return list(session.store.files_under())
+
+
+def test_the_vocabulary_tree_can_be_named_while_a_learned_one_is_in_use(program, tmp_path):
+    options = settings_for(tmp_path)
+    fill(options)
+    database = ("--database", str(tmp_path / "library.db"))
+    program("learn", *database)
+    song = media.make("flac", tmp_path)
+    for named, vocabulary in (((), "mine"), (("--vocabulary", "mine"), "mine"), (("--vocabulary", "tree"), "tree")):
+        shown = json.loads(program("show", song, *named, "--format", "json", *database).stdout)
+        (scanned,) = program.scan(song, *named, "--dry-run", *database)
+        assert (shown["vocabulary"], scanned["vocabulary"]) == (vocabulary, vocabulary)
 
 
 def test_without_a_learned_vocabulary_nothing_changes(tmp_path):

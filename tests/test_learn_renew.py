@@ -96,8 +96,8 @@ def test_the_service_renews_what_fits_another_model(program, tmp_path):
     with open_store(options.database.url, create=False) as store:
         known = learned_vocabulary(store.vocabulary_in_use().content)
         store.save_vocabulary("mine", replace(known, model="earlier-model x").as_bytes(), in_use=True)
-    assert "vocabulary mine fits another model's analyses" in program("scan", music).stderr
+    assert "vocabulary mine is stale" in program("scan", music).stderr
     with watching(program, music) as service:
         until(lambda: "was learned anew" in service.words, what=service.words)
-        assert "it fits another model's analyses" in service.words
+        assert "it fits another model or number of segments" in service.words
     assert "another model" not in program("scan", music).stderr

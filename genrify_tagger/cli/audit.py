@@ -8,6 +8,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, table, write_json, write_line
+from genrify_tagger.cli.scanned_paths import scanned_paths
 
 
 @click.command()
@@ -39,7 +40,7 @@ def command(state: CliContext, paths: tuple[str, ...], count: int, keep: bool, o
     if keep:
         return _keep(state, paths, output_format)
     with open_session(state.settings(), files=1, create=False) as session:
-        found = find_contradictions(session, [os.path.abspath(path) for path in paths])[:count]
+        found = find_contradictions(session, scanned_paths(session.store, paths))[:count]
     if output_format == "jsonl":
         for one in found:
             values = {"genres": list(one.genres), "expected": one.expected, "log_odds": round(one.log_odds, 4)}

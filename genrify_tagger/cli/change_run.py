@@ -45,5 +45,7 @@ def _closing(counts: Summary, command: str, run: int, *, dry_run: bool) -> str:
     verb = "Kept the genre of" if keeps else "Would change" if dry_run else "Changed"
     summary = f"{verb} {counted(changed, 'file')}"
     summary += f", {failed:,} left alone" if command == "undo" and failed else f", {failed:,} failed" if failed else ""
+    if command == "undo" and counts["kept"]:
+        summary += f"; {counts['kept']:,} had the former genre already"
     hint = f". To undo this: genrify-tag undo {run}" if changed and not dry_run else "."
     return summary + hint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,10 +9,9 @@ import click
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, table, write_json, write_line
+from genrify_tagger.cli.scanned_paths import scanned_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from genrify_tagger.genre_spelling import UnifiedGenre
     from genrify_tagger.pipeline import Session
 
@@ -56,8 +54,8 @@ def command(ctx: click.Context, output_format: str) -> None:
 def _as_json(genre: UnifiedGenre, tree: Any) -> dict[str, Any]:
     from genrify_tagger.genre_spelling import spelling
 
-    above = tree.get(spelling(genre.name), ())[:-1]
-    return {"name": genre.name, "files": genre.files, "words": dict(genre.words), "above": list(above)}
+    above = [name.title() if name.islower() else name for name in tree.get(spelling(genre.name), ())[:-1]]
+    return {"name": genre.name, "files": genre.files, "words": dict(genre.words), "above": above}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -88,12 +86,12 @@ def tidy(state: CliContext, paths: tuple[str, ...], write: bool, output_format: 
     from genrify_tagger.pipeline.library_genres import tidy_genres
 
     with open_session(state.settings(), files=1, create=False) as session:
-        names = _names(session)
+        inside, names = scanned_paths(session.store, paths), _names(session)
         status = run_changes(
             state,
             session,
             "genres tidy",
-            lambda run: tidy_genres(session, run, _absolute(paths), names, dry_run=not write),
+            lambda run: tidy_genres(session, run, inside, names, dry_run=not write),
             output_format=output_format,
             dry_run=not write,
         )
@@ -108,7 +106,3 @@ def _names(session: Session) -> Any:
 
     rules = session.words.spelling
     return UnifiedNames(library_genres(session, rules), rules)
-
-
-def _absolute(paths: Sequence[str]) -> list[str]:
-    return [os.path.abspath(path) for path in paths]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, table, write_json, write_line
+from genrify_tagger.cli.scanned_paths import scanned_paths
 from genrify_tagger.files import counted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--name", metavar="NAME", help="Name of the vocabulary (default mine).")
 @click.option(
-    "--precision", type=float, metavar="0.5..1", help="Share of written genres that should be right (default 0.95)."
+    "--precision", type=float, metavar="0.5..0.999", help="Share of written genres that should be right (default 0.95)."
 )
 @model_option
 @format_option("text", "json")
@@ -55,13 +55,16 @@ def command(
     with open_session(settings, files=1, create=False) as session:
         if vocabulary in session.sidecar.vocabularies:
             raise click.UsageError(f"{vocabulary} is a vocabulary of the model; choose another name")
-        learned = learn_vocabulary(session, vocabulary, [os.path.abspath(path) for path in paths])
+        learned = learn_vocabulary(session, vocabulary, scanned_paths(session.store, paths))
         save_vocabulary(session, vocabulary, learned)
+        in_use = session.store.vocabulary_in_use()
     if output_format == "json":
         write_json(learned.report)
         return
     for line in _lines(learned):
         write_line(line)
+    if not learned.report["in_use"]:
+        write_line(f"Vocabulary {in_use.name} stays in use." if in_use else "The shipped vocabulary decides.")
 
 
 def _lines(learned: Learned) -> Iterator[str]:
@@ -69,11 +72,14 @@ def _lines(learned: Learned) -> Iterator[str]:
     if report["genres"]:
         yield from genre_table(report["genres"])
         yield ""
+    if learned.vocabulary is not None and learned.vocabulary.folded:
+        wider = ", ".join(f"{rare} as {genre}" for rare, genre in sorted(learned.vocabulary.folded.items()))
+        yield f"Rare genres, counted as a wider one: {wider}"
     for genre, reason in sorted(learned.left_out.items()):
         yield f"Left out: {genre} ({reason})"
     if learned.outdated:
         songs = counted(learned.outdated, "song was", "songs were")
-        yield f"{songs} analysed by an earlier version and left out: genrify-tag scan --reanalyse"
+        yield f"{songs} analysed otherwise (version, model, segments) and left out: genrify-tag scan --reanalyse"
     yield learned.summary
 
 

@@ -35,7 +35,7 @@ def line(result: Result) -> Text:
 
 
 def change_line(result: Result) -> Text:
-    """Format a change as one line: path, genres before and after, or why the file was left alone."""
+    """Format a change as one line: path, genres before and after, or why they stay."""
     failed = result.status == "failed"
     text = Text()
     text.append(
@@ -44,8 +44,12 @@ def change_line(result: Result) -> Text:
     text.append(display_path(result.path))
     if failed:
         text.append(f"  ({printable(result.error or '')})", style="dim")
-    else:
+    elif result.status == "tagged":
         text.append(f"  {_names(result.before)} -> {_names(result.after)}")
+    else:
+        text.append(f"  {_names(result.after)}")
+        if result.reason:
+            text.append(f"  ({printable(result.reason)})", style="dim")
     return text
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options, model_option
+from genrify_tagger.cli.context import CliContext, common_options, model_option, shipped_choice
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted, display_path
@@ -59,7 +59,7 @@ _WORTH_LEARNING = 100  # songs with a genre of their own from which on learning 
 )
 @click.option("--field", metavar="NAME", help="Tag field to write instead of the genre field.")
 @model_option
-@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary to use, learned or of the model.")
 @click.option("--segments", type=int, metavar="N", help="Number of 3-second segments to analyse per song.")
 @click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Scan only files that match (repeatable).")
@@ -144,7 +144,8 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
             *("max_genres", "changed", "incomplete", "field"),
         ),
     }
-    return {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
+    named = {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
+    return named | shipped_choice(options["vocabulary"])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options, model_option
+from genrify_tagger.cli.context import CliContext, common_options, model_option, shipped_choice
 from genrify_tagger.cli.output import format_option, local_time, write_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path())
 @model_option
-@click.option("--vocabulary", metavar="NAME", help="Vocabulary of the model to use.")
+@click.option("--vocabulary", metavar="NAME", help="Vocabulary to use, learned or of the model.")
 @format_option("text", "json")
 @click.pass_obj
 @common_options
@@ -39,7 +39,7 @@ def command(state: CliContext, file: str, vocabulary: str | None, output_format:
     """  # noqa: D301
     from genrify_tagger.pipeline import inspect_file, open_session
 
-    loaded = state.load({"analysis.vocabulary": vocabulary})
+    loaded = state.load({"analysis.vocabulary": vocabulary} | shipped_choice(vocabulary))
     named = loaded.is_given("database.url")  # the default one is created: a song can be shown before the first scan
     with open_session(loaded.settings, files=1, create=not named) as session:
         track_report = inspect_file(session, os.path.abspath(file))

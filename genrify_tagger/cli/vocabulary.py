@@ -11,6 +11,7 @@ from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line
 from genrify_tagger.errors import ConfigError, GenrifyError
+from genrify_tagger.files import display_path, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
 def command() -> None:
     """List, use, delete or share learned vocabularies.
 
+    `use` chooses one until further notice, `scan --vocabulary NAME` for one run. No file is changed.
+
     \b
     Examples:
       genrify-tag vocabulary list
       genrify-tag vocabulary export mine mine.genrify
     """  # noqa: D301
+
+
+def _say(state: CliContext, text: str) -> None:
+    """Print on stderr what was done."""
+    if not state.quiet:
+        state.console.print(printable(text))
 
 
 def _open_store(state: CliContext) -> AbstractContextManager[Store]:
@@ -65,10 +74,10 @@ def list_(state: CliContext, output_format: str) -> None:
         write_line("None yet; `genrify-tag learn` makes one.")
         return
     cells = [
-        [row["name"], "yes" if row["in_use"] else "no", str(row["genres"]), f"{row['songs']:,}", row["learned"]]
-        for row in rows
+        [row["name"], "yes" if row["in_use"] else "no", str(row["genres"]), f"{row['songs']:,}", local_time(at)]
+        for row, at in zip(rows, (vocabulary.created_at for vocabulary in found), strict=True)
     ]
-    for line in table(["Name", "In use", "Genres", "Songs", "Learned"], cells, right={"Genres", "Songs"}):
+    for line in table(["Name", "In use", "Genres", "Songs", "Saved"], cells, right={"Genres", "Songs"}):
         write_line(line)
 
 
@@ -81,7 +90,7 @@ def _summary(vocabulary: StoredVocabulary) -> dict[str, Any]:
         "in_use": vocabulary.in_use,
         "genres": len(learned.genres),
         "songs": learned.report.get("songs", 0),
-        "learned": local_time(vocabulary.created_at),
+        "learned": vocabulary.created_at.isoformat(),
     }
 
 
@@ -114,6 +123,8 @@ def _report_lines(report: dict[str, Any]) -> Iterator[str]:
 
     yield from genre_table(report["genres"])
     yield "In use." if report["in_use"] else "Not in use."
+    if report.get("reason"):
+        yield f"When it was learned, it was not put to use: {report['reason']}."
 
 
 @command.command()
@@ -131,10 +142,16 @@ def use(state: CliContext, name: str | None, disable: bool) -> None:
     """  # noqa: D301
     if (name is None) != disable:
         raise click.UsageError("give the NAME of a vocabulary, or --none")
+    from genrify_tagger.learned_vocabulary import learned_vocabulary
+
+    reason = None
     with _open_store(state) as store:
         if name is not None:
-            _find(store, name)
+            reason = learned_vocabulary(_find(store, name).content).report.get("reason")
         store.use_vocabulary(name)
+    _say(state, "The model's own vocabulary is in use." if name is None else f"Vocabulary {name} is in use.")
+    if reason:
+        _say(state, f"When it was learned, it was not put to use: {reason}.")
 
 
 @command.command()
@@ -149,8 +166,9 @@ def delete(state: CliContext, name: str) -> None:
       genrify-tag vocabulary delete mine
     """  # noqa: D301
     with _open_store(state) as store:
-        _find(store, name)
+        found = _find(store, name)
         store.delete_vocabulary(name)
+    _say(state, f"Deleted vocabulary {name}." + (" The model's own is in use." if found.in_use else ""))
 
 
 @command.command()
@@ -174,6 +192,7 @@ def export(state: CliContext, name: str, file: str) -> None:
             stream.write(content)
     except OSError as error:
         raise GenrifyError(f"cannot be written: {error.strerror}", path=file) from error
+    _say(state, f"Saved vocabulary {name} to {display_path(file)}.")
 
 
 @command.command("import")
@@ -196,7 +215,19 @@ def import_(state: CliContext, file: str, name: str) -> None:
     except OSError as error:
         raise GenrifyError(f"cannot be read: {error.strerror}", path=file) from error
     learned_vocabulary(content, file)
+    name = _new_name(state, name)
     with _open_store(state) as store:
         if name in {known.name for known in store.vocabularies()}:
             raise ConfigError(f"there is a vocabulary {name!r} already", hint="choose another one with --name")
         store.save_vocabulary(name, content, in_use=False)
+    _say(state, f"Imported vocabulary {name}. To put it to use: genrify-tag vocabulary use {name}")
+
+
+def _new_name(state: CliContext, name: str) -> str:
+    """Return a name that a learned vocabulary may have."""
+    from genrify_tagger.classifier import load_sidecar
+
+    settings = state.settings({"learn.name": name})
+    if name in load_sidecar(settings.analysis.model or None).vocabularies:
+        raise click.UsageError(f"{name} is a vocabulary of the model; choose another name")
+    return settings.learn.name

@@ -17,6 +17,7 @@ from genrify_tagger.files import display_path
 
 # Players split genres at these; control characters do not belong in tags at all.
 _SPLITTERS = re.compile(r"[;/,|\x00-\x1f\x7f]")
+_ALLOWED = {r"[\w.-]+": '; allowed are letters, digits, "_", "." and "-"'}  # by pattern
 
 # Beyond any sensible setting; Python's unbounded integers would not fit into a float.
 _LARGEST = 2**53
@@ -147,7 +148,8 @@ def _text(setting: Setting, raw: object, folder: str) -> str:
     if "\0" in raw:
         raise ValueError("must not contain a NUL character")
     if setting.pattern and not re.fullmatch(setting.pattern, raw):
-        raise ValueError(f"must not be {_shown(raw)}" if raw else "must not be empty")
+        allowed = _ALLOWED.get(setting.pattern, "")
+        raise ValueError(f"must not be {_shown(raw)}{allowed}" if raw else "must not be empty")
     if setting.form == "path":
         return _path(raw, folder) if raw else raw
     if setting.form == "database":

@@ -191,6 +191,8 @@ def _learned(
     )
     filled = _would_fill(library, vocabulary, sound_evidence(songs, heads, np.ones(len(library.rows), bool)))
     outcomes = [_outcome(regime, fit) for regime, fit in zip(regimes, wider, strict=True)]
+    if regimes[KNOWN].rows is strangers.rows:  # too few had others of their artist to be judged: see `fit_regime`
+        outcomes[KNOWN] = {"right": 0, "written": 0}
     measured = tuple((outcome["right"], outcome["written"]) for outcome in outcomes)
     return Learned(
         vocabulary,
@@ -301,7 +303,7 @@ def _material(name: str, songs: Songs) -> dict[str, Any]:
 
 
 def _nothing(name: str, library: Library) -> Learned:
-    reason = "not enough examples: at least two genres are needed, each with eight songs of three artists"
+    reason = "not enough examples: two genres of eight songs and three artists each are needed, and thirty songs in all"
     report = {
         **_material(name, library.songs),
         "genres": [],

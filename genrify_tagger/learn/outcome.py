@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import mul
 from typing import Any
 
+from genrify_tagger.files import counted
 from genrify_tagger.learned_vocabulary import LearnedVocabulary
 from genrify_tagger.pipeline import Session
 
@@ -28,7 +29,7 @@ class Learned:
     filled : pair of int
         How many of them would get one, by whether other songs of their artist or album have none or some.
     measured : pair of (right, written)
-        Of the held-out songs, likewise.
+        Of the held-out songs, likewise; zeros where too few could be judged.
     outdated : int
         Songs left out because an earlier version stored too little of their sound.
     """
@@ -48,12 +49,13 @@ class Learned:
             return f"Not put to use: {self.report['reason']}."
         would = "Of songs without a genre that get one"
         if self.untagged:
-            would = f"Of {self.untagged:,} songs without a genre, {sum(self.filled):,} would get one; of such"
+            would = f"Of {counted(self.untagged, 'song')} without a genre, {sum(self.filled):,} would get one; of such"
         (new_right, new), (old_right, old) = self.measured
         songs = self.report["held_out"]["songs"]
+        known = f", {old_right:,} of {old:,} with the artist's other songs known" if old else ""
         return (
-            f"{would}, {self._expected():.0%} are right (measured on {songs:,} of your songs that were held out: "
-            f"{new_right:,} of {new:,} with their artists, {old_right:,} of {old:,} of artists with other songs)."
+            f"{would}, {self._expected():.0%} are right (measured on {songs:,} of your songs, held out: "
+            f"{new_right:,} of {new:,} right with all songs of the artist held out{known})."
         )
 
     def _expected(self) -> float:

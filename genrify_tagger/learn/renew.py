@@ -59,7 +59,7 @@ def _why(session: Session, stored: StoredVocabulary) -> str | None:
     if not report.get("whole_library", False):
         return None
     if (learned.model, learned.front_end) != (session.model_tree.id, session.front_end):
-        return "it fits another model's analyses"
+        return "it fits another model or number of segments"
     songs, before = count_teaching_songs(session), int(report["songs_with_genre"])
     return f"{songs:,} songs have a genre, {before:,} had one" if songs - before >= GROWTH * before else None
 

@@ -58,7 +58,8 @@ class ActiveVocabulary:
         if (learned.model, learned.front_end) == (self.model_tree.id, self.front_end):
             return learned
         log.warning(
-            "vocabulary %s fits another model's analyses; scan --reanalyse, then `genrify-tag learn` renews it",
+            "vocabulary %s is stale: it fits another model or number of segments; the shipped vocabulary decides until "
+            "you scan and run `genrify-tag learn` again",
             self.stored.name,
         )
         return None
@@ -93,7 +94,9 @@ class ActiveVocabulary:
             return next(iter(vocabularies.values()))
         if wanted not in vocabularies:
             known = ", ".join(sorted(vocabularies))
-            hint = None if self.settings.analysis.model else "analysis.model or --model chooses another model"
+            hint = "`genrify-tag vocabulary list` lists the learned ones"
+            if not self.settings.analysis.model:
+                hint += "; analysis.model or --model chooses another model"
             raise ConfigError(f"analysis.vocabulary is {wanted!r}; the model has: {known}", hint=hint)
         return vocabularies[wanted]
 

@@ -175,12 +175,21 @@ def provenance_of(change: ChangeRecord | None, snapshot: Snapshot, audio_key: st
 
 
 def last_decisive_change(session: Session, path: str, audio_key: str) -> ChangeRecord | None:
-    """Return the journal's last change that says whose a song's genre is; unifying its spelling does not."""
+    """Return the journal's last change that says whose a song's genre is; one of its spelling alone does not."""
     field = session.settings.tagging.field
     change = session.store.last_change(path, audio_key, field=field)
-    while change is not None and change.origin == TIDY:
+    while change is not None and origin_undone(session, change) == TIDY:
         change = session.store.last_change(path, audio_key, field=field, before=change.id)
     return change
+
+
+def origin_undone(session: Session, change: ChangeRecord) -> str:
+    """Return what requested a change; of an undo, what requested the change that it undoes or restores."""
+    undone: ChangeRecord | None = change
+    while undone is not None and undone.origin == "undo":
+        change = undone
+        undone = session.store.change(undone.undoes) if undone.undoes is not None else None
+    return change.origin if undone is None else undone.origin
 
 
 def save_file_state(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, StoreError
@@ -88,11 +89,15 @@ def _tidy_one(session: Session, run: int, record: FileRecord, names: UnifiedName
         return None
     key = record.audio_key or session.workers.audio_key(path)
     provenance = provenance_of(last_decisive_change(session, path, key), snapshot, key)
+    last = session.store.last_change(path, key, field=field)
+    if last is not None and last.origin == "undo" and tags.same_genre(last.after, snapshot.raw):
+        provenance = Provenance.UNDONE
     result = Result(path=path, status="tagged", before=snapshot.genres, after=wanted)
+    as_it_is = replace(result, status="skipped", after=snapshot.genres)
     if provenance in _LEFT_ALONE:
-        return Result(path=path, status="skipped", reason=_LEFT_ALONE[provenance], before=snapshot.genres)
+        return replace(as_it_is, reason=_LEFT_ALONE[provenance])
     if protected_genre(snapshot.genres, session.settings.tagging.protected) is not None:
-        return Result(path=path, status="skipped", reason="a protected genre", before=snapshot.genres)
+        return replace(as_it_is, reason="a protected genre")
     plan = tags.plan_write(path, wanted, field=field)
     if not plan.changes:
         return None

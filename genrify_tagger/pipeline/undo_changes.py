@@ -10,7 +10,13 @@ from genrify_tagger import tags
 from genrify_tagger.errors import ChangedMeanwhileError, DecodeError, GenrifyError, StoreError, WorkerError
 from genrify_tagger.files import real_path
 from genrify_tagger.library import Candidate
-from genrify_tagger.pipeline.journalled_write import check_writable, save_file_state, write_journalled
+from genrify_tagger.pipeline.journalled_write import (
+    TIDY,
+    check_writable,
+    origin_undone,
+    save_file_state,
+    write_journalled,
+)
 from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
 from genrify_tagger.pipeline.results import FORCE_HINT, Result, error_text
 from genrify_tagger.pipeline.scan_folders import discovered
@@ -121,9 +127,12 @@ def _is_standing(change: ChangeRecord) -> bool:
 
 
 def _standing_after(session: Session, change: ChangeRecord, genres: Sequence[str]) -> tuple[str, str]:
-    """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew."""
+    """Return status and reason of the file after an undo; after undoing `set`, the next scan decides anew.
+
+    The genre that was there before its spelling was unified is the user's.
+    """
     has_genre = bool(meaningful(genres, session.settings.tagging.treat_as_missing))
-    if change.origin == "set":
+    if change.origin == "set" or (has_genre and origin_undone(session, change) == TIDY):
         return ("kept", "has a genre") if has_genre else ("unsure", "a genre set by hand was undone")
     return "kept" if has_genre else "skipped", f"its genre was undone; {FORCE_HINT}"
 
