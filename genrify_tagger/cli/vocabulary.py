@@ -208,6 +208,7 @@ def import_(state: CliContext, file: str, name: str) -> None:
       genrify-tag vocabulary import mine.genrify --name anna
     """  # noqa: D301
     from genrify_tagger.learned_vocabulary import learned_vocabulary
+    from genrify_tagger.pipeline import open_session
 
     try:
         with open(file, "rb") as stream:
@@ -215,19 +216,11 @@ def import_(state: CliContext, file: str, name: str) -> None:
     except OSError as error:
         raise GenrifyError(f"cannot be read: {error.strerror}", path=file) from error
     learned_vocabulary(content, file)
-    name = _new_name(state, name)
-    with _open_store(state) as store:
-        if name in {known.name for known in store.vocabularies()}:
-            raise ConfigError(f"there is a vocabulary {name!r} already", hint="choose another one with --name")
-        store.save_vocabulary(name, content, in_use=False)
-    _say(state, f"Imported vocabulary {name}. To put it to use: genrify-tag vocabulary use {name}")
-
-
-def _new_name(state: CliContext, name: str) -> str:
-    """Return a name that a learned vocabulary may have."""
-    from genrify_tagger.classifier import load_sidecar
-
     settings = state.settings({"learn.name": name})
-    if name in load_sidecar(settings.analysis.model or None).vocabularies:
-        raise click.UsageError(f"{name} is a vocabulary of the model; choose another name")
-    return settings.learn.name
+    with open_session(settings, files=1, create=False) as session:
+        if name in session.sidecar.vocabularies:
+            raise click.UsageError(f"{name} is a vocabulary of the model; choose another name")
+        if name in {known.name for known in session.store.vocabularies()}:
+            raise ConfigError(f"there is a vocabulary {name!r} already", hint="choose another one with --name")
+        session.store.save_vocabulary(name, content, in_use=False)
+    _say(state, f"Imported vocabulary {name}. To put it to use: genrify-tag vocabulary use {name}")
