@@ -297,6 +297,9 @@ def test_the_program_says_what_became_of_a_vocabulary(program, tmp_path):
         "genrify-tag vocabulary use anna" in program("vocabulary", "import", file, "--name", "anna", *database).stderr
     )
     assert "Vocabulary anna is in use" in program("vocabulary", "use", "anna", *database).stderr
+    empty = ("--database", str(tmp_path / "empty.db"))
+    program("scan", tmp_path, *empty)
+    assert "no song was analysed yet; scan the library first" in program("learn", *empty).stdout
     few = str(next(song.path for song in _some_file(options)))
     assert "Vocabulary anna stays in use." in program("learn", few, "--name", "few", *database).stdout
     assert "The model's own is in use" in program("vocabulary", "delete", "anna", *database).stderr

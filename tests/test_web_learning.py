@@ -96,7 +96,7 @@ def test_the_page_and_the_command_line_explain_a_song_in_the_same_words(made, pa
     assert song["evidence"] == shown["evidence"]
     assert song["evidence"]["artist"] == [{"genre": "Doom Metal", "songs": 4, "of": 4}]
     assert song["explanation"].startswith("sounds like ")
-    assert "; 4 of 4 other songs of the artist are Doom Metal; written at " in song["explanation"]
+    assert "; 4 of 4 other songs of the artist are Doom Metal; could be written at " in song["explanation"]
     assert song["explanation"] in program("show", str(files[0])).stdout
 
 

@@ -221,7 +221,8 @@ def format_explanation(item: Item, suggestion: Outcome) -> str:
         if result.nodes:
             lines.append(f"  genre tree: {describe_nodes(result.nodes, result.genres)}")
     if result.evidence:
-        why = explanation(result.evidence, result.confidence or 0.0, is_written=bool(result.genres))
+        outcome = "sure enough" if result.genres else "not sure enough"
+        why = explanation(result.evidence, result.confidence or 0.0, outcome=outcome)
         lines.append(f"  evidence: {why}")
     change = f" to {', '.join(result.after)}" if result.status == "tagged" else ""
     lines.append(

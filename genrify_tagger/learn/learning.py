@@ -303,7 +303,11 @@ def _material(name: str, songs: Songs) -> dict[str, Any]:
 
 
 def _nothing(name: str, library: Library) -> Learned:
-    reason = "not enough examples: two genres of eight songs and three artists each are needed, and thirty songs in all"
+    reason = "no song was analysed yet; scan the library first"
+    if len(library.rows) or library.outdated:
+        reason = (
+            "not enough examples: two genres of eight songs and three artists each are needed, and thirty songs in all"
+        )
     report = {
         **_material(name, library.songs),
         "genres": [],

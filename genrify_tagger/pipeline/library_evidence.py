@@ -164,7 +164,7 @@ def _most_frequent(columns: Sequence[set[int]], genres: Sequence[str]) -> list[d
     return [{"genre": genres[column], "songs": n, "of": total} for column, n in counts.most_common(_SHOWN)]
 
 
-def explanation(evidence: Evidence, confidence: float, *, is_written: bool) -> str:
+def explanation(evidence: Evidence, confidence: float, *, outcome: str) -> str:
     """Return the evidence as a sentence: "sounds like Doom Metal 0.61; 9 of 10 songs of the album are Doom Metal"."""
     parts = []
     for kind, words in (("sound", "sounds like"), ("learned", "compared with your songs,")):
@@ -179,4 +179,4 @@ def explanation(evidence: Evidence, confidence: float, *, is_written: bool) -> s
     if evidence.get("whole_album"):
         best = evidence["whole_album"][0]
         parts.append(f"the album as a whole sounds like {best['genre']} {best['score']:.2f}")
-    return "; ".join([*parts, f"{'written' if is_written else 'not written'} at {confidence:.2f}"])
+    return "; ".join([*parts, f"{outcome} at {confidence:.2f}"])

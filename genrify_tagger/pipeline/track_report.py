@@ -9,6 +9,7 @@ from genrify_tagger.analysis import SILENCE, Analysis
 from genrify_tagger.decision import Decision
 from genrify_tagger.errors import NotTaggableError
 from genrify_tagger.files import file_stat, real_path
+from genrify_tagger.genre_spelling import spelling
 from genrify_tagger.pipeline.analyse_file import Identity, analyse_file, identify, titles_of
 from genrify_tagger.pipeline.library_evidence import Evidence, explanation
 from genrify_tagger.pipeline.session import Session
@@ -62,7 +63,11 @@ class TrackReport:
         """The evidence as a sentence; None if there is none."""
         if not self.evidence:
             return None
-        return explanation(self.evidence, self.decision.confidence, is_written=bool(self.decision.genres))
+        decided, present = (
+            {spelling(genre) for genre in names} for names in (self.decision.genres, self.snapshot.genres)
+        )
+        outcome = "not written" if not decided else "written" if decided <= present else "could be written"
+        return explanation(self.evidence, self.decision.confidence, outcome=outcome)
 
 
 def inspect_file(session: Session, path: str) -> TrackReport:
