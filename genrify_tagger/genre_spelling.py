@@ -104,6 +104,7 @@ def genre_spelling(
     """
     common = {spelling(word): name for word, name in COMMON_ALIASES.items() if spelling(word) not in own}
     chosen = {spelling(word): name for word, name in (aliases or {}).items()}
+    common = {word: chosen.get(spelling(name), name) for word, name in common.items()}
     names = {spelling(name): name for name in (*common.values(), *known, *chosen.values())}
     return GenreSpelling(common | chosen, names, frozenset(map(spelling, ignored)))
 

@@ -111,8 +111,10 @@ class Page:
         return upload
 
     def track(self, name: str) -> Any:
-        """Return the only track of the library whose path has these words."""
+        """Return the only track of the library whose path has these words, or of several the one so named."""
         found = self.get("/api/tracks", q=name).json["tracks"]
+        if len(found) > 1:  # the path of the temporary folder has a number, too
+            found = [one for one in found if one["name"].startswith(name)]
         assert len(found) == 1, found
         return found[0]
 

@@ -68,3 +68,9 @@ def test_rare_genres_fold_into_the_nearest_wider_one_that_is_frequent_enough():
     assert fold_rare(counts, TREE, 8) == {"Doom Metal": "Rock", "Surf": "Rock"}
     assert fold_rare({**counts, "Metal": 5}, TREE, 8) == {"Doom Metal": "Metal", "Surf": "Rock"}
     assert fold_rare({"Doom Metal": 4, "Death Metal": 4}, TREE, 8) == {"Doom Metal": "Metal", "Death Metal": "Metal"}
+
+
+def test_the_users_alias_also_holds_for_the_common_words_for_that_genre() -> None:
+    rules = genre_spelling({"hip hop": "Rap"})
+    (genre,) = unify({"Hip-Hop": 2, "Rap/Hip-Hop": 3, "rap": 1}, rules)
+    assert (genre.name, genre.files) == ("Rap", 6)
