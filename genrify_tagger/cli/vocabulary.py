@@ -159,7 +159,7 @@ def use(state: CliContext, name: str | None, disable: bool) -> None:
 @click.pass_obj
 @common_options
 def delete(state: CliContext, name: str) -> None:
-    """Delete a learned vocabulary; genres that it decided stay in the files.
+    """Delete a learned vocabulary; no file is changed.
 
     \b
     Examples:
@@ -177,7 +177,9 @@ def delete(state: CliContext, name: str) -> None:
 @click.pass_obj
 @common_options
 def export(state: CliContext, name: str, file: str) -> None:
-    """Save a learned vocabulary to a file, which holds no path, title or artist.
+    """Save a learned vocabulary to a file, to share it.
+
+    The file holds no path, title or artist.
 
     \b
     Examples:
