@@ -54,7 +54,9 @@ def check(state: CliContext) -> int:
 @click.pass_obj
 @common_options
 def backup(state: CliContext, destination: str) -> None:
-    """Copy the database to DESTINATION, a new file or an existing folder.
+    """Copy the database to a new file, or into an existing folder.
+
+    DESTINATION is that file or folder.
 
     Scans and the service may keep running.
 
