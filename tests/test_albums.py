@@ -251,5 +251,7 @@ def test_beets_library_is_evidence_for_a_learned_vocabulary(beets):
     beets("modify", "-y", "-W", "title:Dance 2", "genres=Kids")
     explained = beets("genrify", "--explain", "title:Jazz 1").stdout
     assert "; 2 of 3 other songs of the album are Chanson; " in explained
-    beets.configure(vocabulary="gtzan")
-    assert "other songs" not in beets("genrify", "--explain", "title:Jazz 1").stdout
+    for of_the_model in ("gtzan", "tree"):
+        beets.configure(vocabulary=of_the_model)
+        explained = beets("genrify", "--explain", "title:Jazz 1").stdout
+        assert f"; {of_the_model}, model" in explained and "other songs" not in explained

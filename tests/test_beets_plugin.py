@@ -272,7 +272,7 @@ def test_an_undo_in_the_library_only_is_journalled_when_beets_writes(beets):
         ("beet genrify", 4, 3),
     ]
     results = {os.path.basename(r["path"])[3:]: r["reason"] for r in beets.program.scan(beets.music, "--dry-run")}
-    assert results.pop("Jazz 1.mp3").startswith("its genre was changed or removed since")
+    assert results.pop("Jazz 1.mp3").startswith("its genre was changed since")
     assert set(results.values()) == {"its genre was undone since; --force writes again"}
 
 
@@ -313,7 +313,7 @@ def test_genres_that_only_beets_can_write_are_journalled_and_restored(beets):
     assert commands(beets) == ["beet genrify --undo", "beet genrify"]
     results = {os.path.basename(r["path"]): r for r in beets.program.scan(beets.music, "--dry-run")}
     undone = next(r for name, r in results.items() if "Jazz 1" in name)
-    assert undone["reason"] == "its genre was undone since; --force writes again"
+    assert undone["reason"] == "its genre was undone since"
 
 
 def test_undo_finds_moved_items(beets, tmp_path):
@@ -330,7 +330,7 @@ def test_a_scan_respects_a_genre_changed_in_beets(beets):
     beets("modify", "-y", "genres=Dub", "title:Jazz 1")
     results = {os.path.basename(r["path"]): r for r in beets.program.scan(beets.music, "--min-confidence", "0.05")}
     changed = next(r for name, r in results.items() if "Jazz 1" in name)
-    assert changed["reason"] == "its genre was changed or removed since; --force writes again"
+    assert changed["reason"] == "its genre was changed since"
     assert "1 kept" in beets("genrify", "title:Jazz 1").stderr
     beets("modify", "-y", "genres=", "title:Jazz 1")
     assert "1 skipped" in beets("genrify", "title:Jazz 1").stderr  # the user removed it: that counts, too

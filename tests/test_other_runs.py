@@ -121,7 +121,7 @@ def test_two_undos(program, library, tmp_path):
     assert reasons <= {"undone by run 2", "undone by run 3"}
     assert {path: path.read_bytes() for path in library} == before
     reasons = {result["reason"] for result in results(start(program, *scanning(folder)))}
-    assert reasons == {"was skipped: its genre was undone; --force writes again"}
+    assert reasons == {"was skipped: its genre was undone since; --force writes again"}
 
 
 def test_setting_by_hand_beside_a_scan(program, library, tmp_path):

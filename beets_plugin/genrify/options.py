@@ -233,7 +233,7 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
     ConfigError, UserError
         If a setting is invalid.
     """
-    from genrify_tagger.config import load_settings
+    from genrify_tagger.config import load_settings, shipped_choice
     from genrify_tagger.pipeline.label_names import unknown_names
 
     if not isinstance(view["names"].get() or {}, Mapping):
@@ -241,6 +241,7 @@ def load(view: ConfigView, *, explain: bool = False) -> Settings:
     given = {name: view[key].get() for key, name in _SETTING_OF.items() if key not in ("model", "database")}
     overrides = {
         **{name: value for name, value in given.items() if value != {}},
+        **shipped_choice(given["analysis.vocabulary"]),
         "analysis.model": _path_or_url(view["model"]),
         "database.url": _path_or_url(view["database"]),
         "tagging.existing": _existing(view),

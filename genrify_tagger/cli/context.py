@@ -161,10 +161,3 @@ _STORED_IN_CONTEXT: dict[str, Any] = {"expose_value": False, "callback": _store_
 model_option = click.option(
     "--model", metavar="PATH", help="Folder or sidecar of another model than the shipped one.", **_STORED_IN_CONTEXT
 )
-
-
-def shipped_choice(vocabulary: str | None) -> dict[str, object]:
-    """Return the setting by which ``--vocabulary tree`` means that one, although a learned one may be in use."""
-    from genrify_tagger.config import AnalysisSettings
-
-    return {"tagging.evidence": "sound"} if vocabulary == AnalysisSettings().vocabulary else {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options, model_option, shipped_choice
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted, display_path
@@ -136,6 +136,8 @@ def _exists(path: str) -> bool:
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, object]:
+    from genrify_tagger.config import shipped_choice
+
     sections = {
         "library": ("include", "exclude"),
         "analysis": ("segments", "jobs", "vocabulary"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrify_tagger.cli.context import CliContext, common_options, model_option, shipped_choice
+from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, local_time, write_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def command(state: CliContext, file: str, vocabulary: str | None, output_format:
       genrify-tag show song.mp3
       genrify-tag show song.mp3 --format json
     """  # noqa: D301
+    from genrify_tagger.config import shipped_choice
     from genrify_tagger.pipeline import inspect_file, open_session
 
     loaded = state.load({"analysis.vocabulary": vocabulary} | shipped_choice(vocabulary))

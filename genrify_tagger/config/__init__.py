@@ -25,6 +25,7 @@ from genrify_tagger.config.settings import (
     TaggingSettings,
     WatchSettings,
     WebSettings,
+    shipped_choice,
 )
 from genrify_tagger.config.values import nearest
 
@@ -50,5 +51,6 @@ __all__ = [
     "nearest",
     "settings_table",
     "settings_template",
+    "shipped_choice",
     "sqlite_path",
 ]

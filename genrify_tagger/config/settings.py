@@ -283,3 +283,8 @@ class Settings:
     watch: WatchSettings = field(default_factory=WatchSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)
+
+
+def shipped_choice(vocabulary: object) -> dict[str, object]:
+    """Return the setting by which ``--vocabulary tree`` means that one, although a learned one may be in use."""
+    return {"tagging.evidence": "sound"} if vocabulary == AnalysisSettings().vocabulary else {}

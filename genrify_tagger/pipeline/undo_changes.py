@@ -18,10 +18,10 @@ from genrify_tagger.pipeline.journalled_write import (
     write_journalled,
 )
 from genrify_tagger.pipeline.other_runs import left_to_other_run, undone_by
-from genrify_tagger.pipeline.results import FORCE_HINT, Result, error_text
+from genrify_tagger.pipeline.results import Result, error_text
 from genrify_tagger.pipeline.scan_folders import discovered
 from genrify_tagger.pipeline.session import Session
-from genrify_tagger.pipeline.write_policy import meaningful
+from genrify_tagger.pipeline.write_policy import meaningful, respected_reason
 from genrify_tagger.store import ChangeRecord
 
 
@@ -131,10 +131,12 @@ def _standing_after(session: Session, change: ChangeRecord, genres: Sequence[str
 
     The genre that was there before its spelling was unified is the user's.
     """
-    has_genre = bool(meaningful(genres, session.settings.tagging.treat_as_missing))
+    rules = session.settings.tagging
+    existing = meaningful(genres, rules.treat_as_missing)
+    has_genre = bool(existing)
     if change.origin == "set" or (has_genre and origin_undone(session, change) == TIDY):
         return ("kept", "has a genre") if has_genre else ("unsure", "a genre set by hand was undone")
-    return "kept" if has_genre else "skipped", f"its genre was undone; {FORCE_HINT}"
+    return "kept" if has_genre else "skipped", respected_reason("undone", existing, rules)
 
 
 def _refuse_beets(session: Session, change: ChangeRecord, path: str) -> None:

@@ -94,9 +94,8 @@ def decide_write(
     if provenance is Provenance.CHANGED_SINCE and rules.changed == "ignore":
         provenance = Provenance.NOT_WRITTEN
     if provenance in (Provenance.UNDONE, Provenance.CHANGED_SINCE) and not force:
-        what = "undone" if provenance is Provenance.UNDONE else "changed or removed"
-        reason = f"its genre was {what} since; {FORCE_HINT}"
-        return WriteDecision("kept" if existing else "skipped", reason=reason)
+        what = "undone" if provenance is Provenance.UNDONE else "changed" if existing else "removed"
+        return WriteDecision("kept" if existing else "skipped", reason=respected_reason(what, existing, rules))
     renews = _renews(provenance, force=force, reanalyse=reanalyse)
     if existing and rules.existing == "keep" and not renews:
         return WriteDecision(
@@ -110,6 +109,12 @@ def decide_write(
     if [g.casefold() for g in wanted] == [g.casefold() for g in present]:
         return WriteDecision("kept", reason="already has this genre")
     return WriteDecision("tagged", wanted)
+
+
+def respected_reason(what: str, existing: Sequence[str], rules: TaggingSettings) -> str:
+    """Return the reason to leave a file alone whose genre was undone, changed or removed, and what would not."""
+    hint = "" if existing and rules.existing == "keep" else f"; {FORCE_HINT}"
+    return f"its genre was {what} since{hint}"
 
 
 def stays(
