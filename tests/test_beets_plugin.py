@@ -273,7 +273,8 @@ def test_an_undo_in_the_library_only_is_journalled_when_beets_writes(beets):
     ]
     results = {os.path.basename(r["path"])[3:]: r["reason"] for r in beets.program.scan(beets.music, "--dry-run")}
     assert results.pop("Jazz 1.mp3").startswith("its genre was changed since")
-    assert results.pop("Dance 1.mp3") == "its genre was undone since"
+    (dance,) = [name for name in results if name.startswith("Dance 1")]
+    assert results.pop(dance) == "its genre was undone since"
     assert set(results.values()) == {"its genre was undone since; --force writes again"}
 
 
