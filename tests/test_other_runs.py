@@ -195,6 +195,11 @@ class TestJournalOfAnotherRun:
         song.write_text("audio and another genre")
         assert change_in_flight(session, str(song), found) is None
 
+    def test_a_change_before_the_file_was_found_is_none_since(self, session, song):
+        self.finish(session, self.begin(session, song), song)
+        song.chmod(0o600)
+        assert change_in_flight(session, str(song), file_stat(str(song))) is None
+
     def test_while_others_lose_the_race_the_winner_is_still_named(self, session, song):
         found = file_stat(str(song))
         self.finish(session, self.begin(session, song), song)

@@ -64,7 +64,8 @@ def _left_to_other_run(session: Session, task: FileTask, outcome: Outcome) -> Ou
     """Return the outcome as it is if another run of this program changed the file since it was found."""
     if outcome.stat != task.stat:  # this run wrote it
         return outcome
-    if not outcome.result.passing and tags.stat_or_none(task.target) == task.stat:
+    # A write in place that another run has begun makes this one's fail before the file has changed.
+    if outcome.result.status != "failed" and tags.stat_or_none(task.target) == task.stat:
         return outcome
     change = change_in_flight(session, task.target, task.stat, audio_key=outcome.audio_key)
     if change is None:

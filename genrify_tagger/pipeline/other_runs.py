@@ -50,7 +50,7 @@ def change_in_flight(
     # The ctime may be later: a run that lost the race exchanges the file for its own, and back.
     if newest is None or now is None or not is_same_file(newest.stat_after, now):
         return None
-    return newest if was_pending or newest.stat_after != stat else None
+    return newest if was_pending or stat not in (now, newest.stat_after) else None
 
 
 def undone_by(session: Session, change: ChangeRecord) -> ChangeRecord | None:
@@ -100,12 +100,13 @@ def _wait_for_rest(
 
 def _is_being_written(session: Session, target: str, audio_key: str | None) -> bool:
     """Tell whether a running process has begun a change; one that was killed left its change to the next start."""
-    abandoned = {change.id for change in session.store.pending_changes()}
-    for change in session.store.pending_changes(abandoned=False):
-        is_moved = audio_key is not None and change.audio_key == audio_key and not os.path.lexists(change.path)
-        if change.id not in abandoned and (change.path == target or is_moved):
-            return True
-    return False
+    begun = {
+        change.id
+        for change in session.store.pending_changes(abandoned=False)
+        if change.path == target
+        or (audio_key is not None and change.audio_key == audio_key and not os.path.lexists(change.path))
+    }
+    return bool(begun) and not begun <= {change.id for change in session.store.pending_changes()}
 
 
 def _change_elsewhere(session: Session, target: str, stat: FileStat, audio_key: str) -> ChangeRecord | None:
