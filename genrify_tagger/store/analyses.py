@@ -68,7 +68,7 @@ class Analyses(Database):
     def save_analysis(self, audio_key: str, model: str, front_end: str, analysis: Analysis) -> None:
         """Save an analysis, rounded as by `as_stored`."""
         row = {"audio_key": audio_key, "model": model, "front_end": front_end, **_row(analysis)}
-        with self.write() as connection:
+        with self.write(shared=True) as connection:
             connection.execute(upsert(connection, ANALYSES), row)
 
     def embeddings(self, model: str, front_end: str | None = None) -> Iterator[tuple[str, FloatArray]]:

@@ -7,19 +7,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from json import dumps, loads
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.mounts import is_network_folder
 from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error
+from genrify_tagger.store.postgres import lock_writers, server_engine
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
-MIGRATION_LOCK = 0x67656E7269667931  # PostgreSQL's advisory locks are numbers; this one spells "genrify1" in ASCII
+SNAPSHOT = "REPEATABLE READ"
 
 
 class Database:
@@ -42,8 +43,11 @@ class Database:
             begin="BEGIN IMMEDIATE", sync="FULL" if self.network else "NORMAL"
         )
         self._durable_engine = self._engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
+        # Each read sees one state, however many statements it takes, as in SQLite.
+        self._read_engine = self._engine if self.is_sqlite else self._engine.execution_options(isolation_level=SNAPSHOT)
         # SQLite waits by sleeping, without order; threads of one process queue here instead.
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
+        self._has_connected = False
         self._opened_inode: int | None = None
 
     @property
@@ -59,21 +63,29 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read-only transaction. Keep it short: never yield to a caller inside."""
-        with describe_db_error(self.url), self._engine.connect() as connection:
+        with describe_db_error(self.url), self._connected(self._read_engine) as connection:
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+    def write(self, *, durable: bool = False, shared: bool = False) -> Iterator[Connection]:
         """Open a write transaction: committed at the end, rolled back by an exception.
+
+        Nothing else is written meanwhile, so that what it has read stays true.
 
         Parameters
         ----------
         durable : bool
             Whether it must survive a power failure once committed.
+        shared : bool
+            Whether, on a server, others that are shared may run at the same time: for changes of a single row, or of
+            rows that all change in the same order.
         """
         engine = self._durable_engine if durable else self._relaxed_engine
-        with describe_db_error(self.url), self._write_lock, engine.begin() as connection:
-            self._refuse_vanished()
+        with describe_db_error(self.url), self._write_lock, self._connected(engine) as connection, connection.begin():
+            if self.is_sqlite:
+                self._refuse_vanished()
+            else:
+                lock_writers(connection, shared=shared, durable=durable)
             yield connection
 
     @contextmanager
@@ -83,7 +95,23 @@ class Database:
         exclusive = engine.execution_options(begin="BEGIN IMMEDIATE", sync="FULL")
         with describe_db_error(self.url), self._write_lock, exclusive.begin() as connection:
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+                lock_writers(connection)
+            yield connection
+
+    @contextmanager
+    def _connected(self, engine: Engine) -> Iterator[Connection]:
+        """Connect; wait for a server that is away for a moment, once it was there."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection = engine.connect()
+                break
+            except exc.OperationalError:
+                if self.is_sqlite or not self._has_connected or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+        self._has_connected = True
+        with connection:
             yield connection
 
     def choose_journal_mode(self) -> None:
@@ -98,7 +126,7 @@ class Database:
 
     def _refuse_vanished(self) -> None:
         """Refuse to write into a deleted database file: SQLite would continue, and the journal would be lost."""
-        if self.is_sqlite and self._inode() != self._opened_inode:
+        if self._inode() != self._opened_inode:
             hint = "run it again"
             raise StoreError("the database was moved or deleted while in use", path=self.file, hint=hint)
 
@@ -129,7 +157,7 @@ def parse_url(url: str) -> URL:
     try:
         found = make_url(url)
         backend = found.get_backend_name()
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:
         raise StoreError(
             "the setting database.url is not a valid database URL", hint="for example sqlite:////folder/file.db"
         ) from error
@@ -170,7 +198,7 @@ def _engine(url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool 
     if "poolclass" not in options:
         options |= {"max_overflow": -1}  # a thread never waits for a connection
     if url.get_backend_name() != "sqlite":
-        return _server_engine(url, **options)
+        return server_engine(url, busy_seconds=busy_seconds, **options)
     # "?timeout=5" in the URL takes precedence
     engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": busy_seconds}, **options)
 
@@ -192,15 +220,6 @@ def _engine(url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool 
 
 def _from_json(data: str) -> Any:
     return [] if data == "[]" else loads(data)  # most lists are empty
-
-
-def _server_engine(url: URL, **options: Any) -> Engine:
-    try:
-        return create_engine(url, pool_pre_ping="poolclass" not in options, **options)
-    except (ImportError, exc.NoSuchModuleError) as error:
-        raise StoreError(
-            f"the driver for {url.drivername} is not installed", hint="pip install 'genrify-tagger[cluster]'"
-        ) from error
 
 
 def _pragma(connection: Connection, pragma: str) -> Any:

@@ -14,6 +14,33 @@ from genrify_tagger.errors import StoreCorruptError, StoreError
 USE_ANOTHER = "name another file with --database, GENRIFY_DATABASE__URL or the setting database.url"
 RESTORE = "run `genrify-tag db check`, then restore a backup, or move the file away to start with an empty one"
 BUSY = "another program has locked the database for too long"
+_AGAIN = "what was written so far is kept; run it again"
+#: What a server refuses and what to do, by SQLSTATE.
+_HINTS = {
+    "25P03": ("has ended a transaction of this computer, which was asleep or overloaded", _AGAIN),
+    "25006": ("is read-only", "name the main server in database.url, not a standby"),
+    "40P01": ("cannot be used: " + BUSY, "find out what else uses it, then try again"),
+    "42501": (
+        "does not let this user create or change its tables",
+        "grant it CREATE on the schema, or give it a database of its own",
+    ),
+    "53100": ("has no space left", "free some space there, then run it again"),
+    "53300": ("has no connection free", "raise its max_connections, or run fewer programs at once"),
+    "55P03": ("cannot be used: " + BUSY, "find out what else uses it, then try again"),
+    "57P01": ("was shut down", _AGAIN),
+    "57P02": ("has crashed", _AGAIN),
+    "57P03": ("is starting up or shutting down", "try again in a moment"),
+}
+_CONNECTING_HINTS = {
+    "password authentication failed": "check user and password in database.url, or ~/.pgpass",
+    "no password supplied": "put the password into database.url or ~/.pgpass",
+    "does not exist": "create it on the server (createuser, createdb), or check database.url",
+    "onnection refused": "start it, or check the setting database.url",
+    "o such file or directory": "start it, or check the setting database.url",
+    "too many clients": "raise its max_connections, or run fewer programs at once",
+    "server closed the connection": _AGAIN,
+    "connection is lost": _AGAIN,
+}
 
 
 def shown(url: URL) -> str:
@@ -44,10 +71,20 @@ def _translated(error: Exception, url: URL) -> StoreError:
         return _from_sqlite(cause, str(url.database))
     if url.get_backend_name() == "sqlite":
         return StoreError(f"the database reports an error: {_first_line(cause)}", path=url.database)
+    return _from_server(error, cause, url)
+
+
+def _from_server(error: Exception, cause: object, url: URL) -> StoreError:
+    """Distinguish errors by PostgreSQL's codes; before the connection stands there is only the text."""
+    code, told = str(getattr(cause, "sqlstate", None) or ""), _first_line(cause)
+    server = f"the database server at {shown(url)}"
+    if code in _HINTS:
+        what, hint = _HINTS[code]
+        return StoreError(f"{server} {what}", hint=hint)
     if isinstance(error, exc.OperationalError):
-        hint = "check the setting database.url"
-        return StoreError(f"the database server at {shown(url)} cannot be used: {_first_line(cause)}", hint=hint)
-    return StoreError(f"the database at {shown(url)} reports an error: {_first_line(cause)}")
+        known = (hint for words, hint in _CONNECTING_HINTS.items() if words in str(cause))
+        return StoreError(f"{server} cannot be used: {told}", hint=next(known, "check the setting database.url"))
+    return StoreError(f"the database at {shown(url)} reports an error: {told}")
 
 
 def _from_sqlite(cause: sqlite3.Error, path: str) -> StoreError:

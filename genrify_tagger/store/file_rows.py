@@ -61,7 +61,7 @@ class Files(Database):
         rows = [as_row(record, FILES) for record in records]
         if not rows:
             return
-        with self.write() as connection:
+        with self.write(shared=len(rows) == 1) as connection:
             connection.execute(upsert(connection, FILES), rows)
 
     def files_under(self, folder: str | None = None, statuses: Collection[str] | None = None) -> Iterator[FileRecord]:

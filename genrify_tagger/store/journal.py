@@ -55,7 +55,7 @@ class Journal(Database):
             "backup": backup,
             "created_at": utc_now(),
         }
-        with self.write(durable=True) as connection:
+        with self.write(durable=True, shared=True) as connection:
             return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
 
     def finish_change(
@@ -88,7 +88,7 @@ class Journal(Database):
         values: dict[str, object] = {"state": state, "stat_after": stat_after, "error": error}
         if found is not None:
             values |= {"after": found.raw, "after_genres": found.genres, "audio_key": found.audio_key}
-        with self.write(durable=True) as connection:
+        with self.write(durable=True, shared=True) as connection:
             if connection.execute(update(CHANGES).where(CHANGES.c.id == change).values(values)).rowcount != 1:
                 raise StoreError(f"the journal has no change {change}")
             if state == DONE:
@@ -213,7 +213,10 @@ class Journal(Database):
 
 
 def _mark_undone(connection: Connection, change: int) -> None:
-    """Update `undone_by`: the change that `change` reverts is undone, and what that one had undone stands again."""
+    """Update `undone_by`: the change that `change` reverts is undone, and what that one had undone stands again.
+
+    Always from newer to older changes: others may do so at the same time.
+    """
     undoing, fallen = change, _undone_by(connection, change)
     while fallen is not None:
         connection.execute(update(CHANGES).where(CHANGES.c.id == fallen).values(undone_by=undoing))

@@ -29,13 +29,13 @@ class Runs(Database):
             "status": RUNNING,
             "counts": {},
         }
-        with self.write() as connection:
+        with self.write(shared=True) as connection:
             return int(connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
 
     def finish_run(self, run: int, status: str, counts: Mapping[str, int]) -> None:
         """Save how a run ended ("done", "interrupted", "failed") and its number of files by status."""
         values = {"status": status, "counts": dict(counts), "finished_at": utc_now()}
-        with self.write() as connection:
+        with self.write(shared=True) as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
 
     def drop_run(self, run: int) -> None:

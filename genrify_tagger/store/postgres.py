@@ -1,0 +1,83 @@
+"""PostgreSQL: connections that notice a lost server, and a lock that orders writers as SQLite does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+
+from genrify_tagger.errors import StoreError
+
+WRITE_LOCK = 0x67656E7269667931  # advisory locks are numbers; this one spells "genrify1" in ASCII
+IDLE_FACTOR = 4  # times as long as others wait, a transaction may do nothing: its host may sleep or hang
+# By default, libpq waits for hours for a server that has vanished; what the URL says takes precedence.
+_CONNECTING = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_SET_LIMITS = (
+    "SELECT set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)"
+)
+_LOCK = text("SELECT pg_advisory_xact_lock(:lock), set_config('synchronous_commit', :sync, true)")
+_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(:lock), set_config('synchronous_commit', :sync, true)")
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+
+
+def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
+    """Create the engine for a database server.
+
+    Parameters
+    ----------
+    url : URL
+    busy_seconds : float
+        How long a statement waits for the locks of others.
+    **options
+        For `sqlalchemy.create_engine`.
+
+    Raises
+    ------
+    StoreError
+        If the driver is not installed.
+    """
+    is_libpq = url.get_driver_name() in {"psycopg", "psycopg2"}
+    wanted = {name: value for name, value in _CONNECTING.items() if is_libpq and name not in url.query}
+    try:
+        engine = create_engine(url, pool_pre_ping="poolclass" not in options, connect_args=wanted, **options)
+    except (ImportError, exc.NoSuchModuleError) as error:
+        raise StoreError(
+            f"the driver for {url.drivername} is not installed", hint="pip install 'genrify-tagger[cluster]'"
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_SET_LIMITS, (f"{busy_seconds:.0f}s", f"{IDLE_FACTOR * busy_seconds:.0f}s"))
+        connection.commit()
+
+    return engine
+
+
+def lock_writers(connection: Connection, *, shared: bool = False, durable: bool = True) -> None:
+    """Begin a write transaction: what it reads stays true until it ends.
+
+    Rows alone would not do: a row that is not there yet cannot be locked, and two transactions that change the same
+    rows in different order end in a deadlock.
+
+    Parameters
+    ----------
+    connection : Connection
+    shared : bool
+        Let others that are shared write at the same time.
+    durable : bool
+        Whether the commit waits until it is on the server's disk.
+    """
+    sync = "on" if durable else "off"
+    connection.execute(_LOCK_SHARED if shared else _LOCK, {"lock": WRITE_LOCK, "sync": sync})
+
+
+def try_lock_writers(connection: Connection) -> bool:
+    """Do as `lock_writers`, but return whether no one else was writing, instead of waiting."""
+    return bool(connection.execute(_TRY_LOCK, {"lock": WRITE_LOCK}).scalar_one())
