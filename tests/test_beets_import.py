@@ -212,7 +212,7 @@ def test_unknown_settings_are_named(tmp_path):
 
 
 def test_the_configuration_of_the_documentation_loads(tmp_path, incoming):
-    text = (media.DATA.parent.parent / "docs" / "beets.md").read_text("utf-8")
+    text = (media.DATA.parent.parent / "docs/how-to/beets.md").read_text("utf-8")
     example = text.split("```yaml\n")[1].split("```")[0]
     beets = Beets(tmp_path / "home")
     given = yaml.safe_load(example)["genrify"]

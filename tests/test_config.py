@@ -17,7 +17,6 @@ from genrify_tagger.config import (
     effective_json,
     effective_toml,
     load_settings,
-    settings_table,
     settings_template,
     sqlite_path,
 )
@@ -312,12 +311,6 @@ def test_every_line_of_the_template_is_valid_when_its_mark_is_removed(home):
     settings = from_file(home, text)
     assert settings.tagging.min_confidence == 0.6
     assert settings.tagging.treat_as_missing == Settings().tagging.treat_as_missing
-
-
-def test_the_table_for_the_readme_has_a_row_for_every_setting():
-    rows = settings_table().splitlines()[2:]
-    assert [re.match(r"\| `([^`]+)`", row)[1] for row in rows] == list(declared())
-    assert all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
 
 
 def test_effective_settings_are_printed_as_equivalent_toml(home):

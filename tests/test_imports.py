@@ -1,4 +1,4 @@
-"""The import rules of docs/architecture.md, checked in every module's source, and what a start may load."""
+"""The import rules of docs/developers/architecture.md, checked in every module's source, and what a start may load."""
 
 from __future__ import annotations
 

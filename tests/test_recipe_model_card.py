@@ -1,4 +1,4 @@
-"""README and the model card have the figures that the build measured, for the model that is shipped."""
+"""The docs and the model card have the figures that the build measured, for the model that is shipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger.classifier import load_sidecar
-from model_card import ablations_section, card_section, format_interval, readme_section, replace_section
+from model_card import ablations_section, accuracy_section, card_section, format_interval, replace_section
 
 ROOT = Path(__file__).parent.parent
 SCORES = json.loads((ROOT / "models/scores.json").read_text("utf-8"))
@@ -24,7 +24,11 @@ def test_the_figures_are_those_of_the_shipped_model():
 
 
 @pytest.mark.parametrize(
-    ("path", "text"), [("README.md", readme_section(TREE_SCORES)), ("models/MODEL_CARD.md", card_section(SCORES))]
+    ("path", "text"),
+    [
+        ("docs/explanation/accuracy.md", accuracy_section(TREE_SCORES)),
+        ("models/MODEL_CARD.md", card_section(SCORES)),
+    ],
 )
 def test_the_texts_have_the_measured_figures(path, text):
     """After a build: python models/recipe/09_card.py."""
@@ -32,8 +36,8 @@ def test_the_texts_have_the_measured_figures(path, text):
     assert replace_section(content, text) == content
 
 
-def test_readme_tells_the_held_out_sources_first():
-    text = readme_section(TREE_SCORES)
+def test_the_docs_tell_the_held_out_sources_first():
+    text = accuracy_section(TREE_SCORES)
     figures = [
         format_interval(TREE_SCORES[part]["all"]["written"]) for part in ("held-out sources", "held-out artists")
     ]

@@ -6,15 +6,10 @@ options. The origin of each value is kept.
 Only the pipeline and the entry points use `Settings`; the stages take plain values.
 """
 
-from genrify_tagger.config.declarations import Setting, declared
+from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.loading import LoadedSettings, current_value, load_settings
-from genrify_tagger.config.rendering import (
-    effective_json,
-    effective_toml,
-    settings_table,
-    settings_template,
-)
+from genrify_tagger.config.rendering import default_text, effective_json, effective_toml, settings_template
 from genrify_tagger.config.settings import (
     AnalysisSettings,
     DatabaseSettings,
@@ -45,11 +40,12 @@ __all__ = [
     "current_value",
     "declared",
     "default_database_url",
+    "default_text",
     "effective_json",
     "effective_toml",
     "load_settings",
     "nearest",
-    "settings_table",
+    "sections",
     "settings_template",
     "shipped_choice",
     "sqlite_path",

@@ -1,4 +1,4 @@
-"""The settings as text: those in effect, a template for the settings file, the table in README."""
+"""The settings as text: those in effect, a template for the settings file, their defaults for the docs."""
 
 from __future__ import annotations
 
@@ -60,15 +60,9 @@ def settings_template() -> str:
     return "\n".join(lines)
 
 
-def settings_table() -> str:
-    """Return the Markdown table of all settings in README."""
-    rows = ["| Setting | Default | Purpose |", "|---|---|---|"]
-    for setting in declared().values():
-        shown = setting.shown or f"`{_toml(_default_of(setting))}`"
-        choices = f" One of {', '.join(f'`{c}`' for c in setting.choices)}." if setting.choices else ""
-        doc = (setting.doc + choices).replace("|", r"\|").replace("*", r"\*")
-        rows.append(f"| `{setting.name}` | {shown} | {doc} |")
-    return "\n".join(rows) + "\n"
+def default_text(setting: Setting) -> str:
+    """Return a setting's default as Markdown: as it is written in the settings file, or in words."""
+    return setting.shown or f"`{_toml(_default_of(setting))}`"
 
 
 def _by_section() -> Iterator[tuple[str, list[Setting]]]:

@@ -1,7 +1,7 @@
 """The settings: names, types, defaults, limits and explanations, each declared once.
 
-Validation, `genrify-tag config show`, the template of `genrify-tag config init` and the table in README are all
-generated from these declarations.
+Validation, `genrify-tag config show`, the template of `genrify-tag config init` and the settings page of the docs are
+all generated from these declarations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Step 9: write the figures into README and the model card, between the marks ``<!-- model -->`` and so on."""
+"""Step 9: write the figures into the docs and the model card, between the marks ``<!-- model -->`` and so on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import tree_card
-from model_card import ablations_section, card_section, readme_section, replace_section
+from model_card import ablations_section, accuracy_section, card_section, replace_section
 from recipe_options import MODELS, SCORES, TREE_SCORES
 
-README, CARD = MODELS.parent / "README.md", MODELS / "MODEL_CARD.md"
+ACCURACY, CARD = MODELS.parent / "docs/explanation/accuracy.md", MODELS / "MODEL_CARD.md"
 ABLATIONS, TREE_ABLATIONS = (Path(__file__).with_name(f"{name}.json") for name in ("ablations", "tree_ablations"))
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     files = (MODELS / SCORES, MODELS / TREE_SCORES, ABLATIONS, TREE_ABLATIONS)
     scores, tree, ablations, tree_ablations = (json.loads(path.read_text("utf-8")) for path in files)
     for path, mark, text in (
-        (README, "model", readme_section(tree)),
+        (ACCURACY, "model", accuracy_section(tree)),
         (CARD, "tree", tree_card.card_section(tree)),
         (CARD, "tree ablations", tree_card.ablations_section(tree_ablations)),
         (CARD, "model", card_section(scores)),

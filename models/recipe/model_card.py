@@ -1,11 +1,11 @@
-"""The figures in README and in the model card, as text, so that none is copied by hand."""
+"""The figures in the docs and in the model card, as text, so that none is copied by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-LOWER_THRESHOLD = 0.7  # what README tells besides the default
+LOWER_THRESHOLD = 0.7  # what the docs tell besides the default
 GROUPS = ("blues", "country", "hiphop", "jazz", "pop/rock", "reggae")
 DISPLAYED = {"hiphop": "hip-hop"}
 
@@ -28,8 +28,8 @@ def replace_section(content: str, text: str, mark: str = "model") -> str:
     return f"{before}{begin}\n{text}{end}{after}"
 
 
-def readme_section(tree: Scores) -> str:
-    """Return README's section on the model, from the figures of the genre tree."""
+def accuracy_section(tree: Scores) -> str:
+    """Return the section of docs/explanation/accuracy.md on the model, from the figures of the genre tree."""
     sources, artists = tree["held-out sources"], tree["held-out artists"]
     rows = (
         ("**music of sources that nothing was trained on**", sources["all"]),
@@ -65,8 +65,8 @@ a genre, {turned} got another one. Subgenres (Metal, Punk, Disco, New Age) are s
 speak for them.
 
 `--vocabulary gtzan` is the ten genres of earlier versions, with a higher share of songs written and more of them wrong.
-All figures, the protocol and the known weaknesses: [models/MODEL_CARD.md](models/MODEL_CARD.md),
-[models/scores-tree.json](models/scores-tree.json), [models/scores.json](models/scores.json).
+All figures, the protocol and the known weaknesses: [the model card](../../models/MODEL_CARD.md),
+[scores-tree.json](../../models/scores-tree.json), [scores.json](../../models/scores.json).
 
 """
 
