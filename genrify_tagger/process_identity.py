@@ -20,7 +20,12 @@ def this_process() -> str:
     return "|".join((socket.gethostname(), _boot_id(), _pid_namespace(), str(pid), str(start_ticks(pid) or "")))
 
 
-def is_gone(owner: str, since: datetime) -> bool:
+def host_of(owner: str) -> str:
+    """Return the host name in a return value of `this_process`."""
+    return owner.partition("|")[0]
+
+
+def is_gone(owner: str, since: datetime, *, limit: timedelta = SILENCE_LIMIT, now: datetime | None = None) -> bool:
     """Return whether a process has ended.
 
     Parameters
@@ -28,14 +33,17 @@ def is_gone(owner: str, since: datetime) -> bool:
     owner : str
         The return value of `this_process` in that process.
     since : datetime
-        Its last sign of life. A process of another machine or container is invisible from here; it counts as gone an
-        hour later.
+        Its last sign of life.
+    limit : timedelta
+        A process of another machine or container is invisible from here; it counts as gone after so much silence.
+    now : datetime or None
+        The time by the clock that `since` is from; None for this machine's.
     """
     host, boot, namespace, pid, started = owner.split("|")
     if host == socket.gethostname() and boot != _boot_id():
         return True
     if (host, namespace) != (socket.gethostname(), _pid_namespace()) or sys.platform == "win32":
-        return datetime.now(UTC) - since > SILENCE_LIMIT
+        return (now or datetime.now(UTC)) - since > limit
     return not _is_running(int(pid), started)
 
 

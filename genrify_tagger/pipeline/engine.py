@@ -57,6 +57,7 @@ def finish_file(file_run: FileRun, album: AlbumDecision | None = None) -> Outcom
         # Without a fingerprint it does not count as unchanged: the next scan tries it again.
         stat = None if outcome.result.passing else outcome.stat
         session.store.save_files([record_of(session, task.target, outcome, stat=stat)])
+    session.claims.release(task.target)
     return outcome
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,14 @@ from dataclasses import replace
 from genrify_tagger import tags
 from genrify_tagger.errors import GenrifyError, UnfinishedWriteError
 from genrify_tagger.files import FileStat, real_path
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.write_policy import Provenance
-from genrify_tagger.store import ChangeRecord
+from genrify_tagger.store import ChangeInProgressError, ChangeRecord
 from genrify_tagger.tags import Snapshot, WritePlan
 
+WAIT_SECONDS = 60.0  # for another process's write; the longest is that of a large file on a slow network
+POLL_SECONDS = 0.05
 TIDY = "tidy"  # origin of changes that only unify the spelling of a genre
 
 
@@ -144,7 +148,30 @@ def journal_as_set(session: Session, run: int, plan: WritePlan, *, origin: str) 
 def begin_change(
     session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
 ) -> int:
-    """Journal a plan as pending and return the change's number; the song's older changes are at its path already."""
+    """Journal a plan as pending and return the change's number; the song's older changes are at its path already.
+
+    Waits for the write of another process.
+
+    Raises
+    ------
+    ChangedMeanwhileError
+        If another process was interrupted while it wrote the file, or has taken the file over.
+    """
+    deadline, is_resolved = time.monotonic() + WAIT_SECONDS, False
+    while True:
+        try:
+            return _begin_change(session, run, plan, origin=origin, audio_key=audio_key, undoes=undoes)
+        except ChangeInProgressError as error:
+            if error.is_abandoned and not is_resolved:
+                reconcile(session.store)
+                is_resolved = True
+            elif error.is_silent or time.monotonic() > deadline or session.stop.wait(POLL_SECONDS):
+                raise
+
+
+def _begin_change(
+    session: Session, run: int, plan: WritePlan, *, origin: str, audio_key: str, undoes: int | None
+) -> int:
     return session.store.begin_change(
         run=run,
         path=plan.target,
@@ -158,6 +185,7 @@ def begin_change(
         origin=origin,
         undoes=undoes,
         backup=tags.backup_path(plan) if session.settings.tagging.hardlinks == "in-place" else None,
+        claimed_by=session.claims.owner if session.claims.holds(plan.target) else None,
     )
 
 

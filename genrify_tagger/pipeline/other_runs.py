@@ -11,13 +11,12 @@ from dataclasses import replace
 
 from genrify_tagger import tags
 from genrify_tagger.files import FileStat
+from genrify_tagger.pipeline.journalled_write import POLL_SECONDS, WAIT_SECONDS
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.vacant_places import is_same_file
-from genrify_tagger.store import DONE, ChangeRecord
+from genrify_tagger.store import DONE, LEASE, ChangeRecord
 
-_WAIT_SECONDS = 60.0  # for another run's write; the longest is that of a large file on a slow network
-_POLL_SECONDS = 0.05
 _MOST_COPIES = 100  # changes of a song that are looked through for the one of a file that was moved
 _VERBS = {"set": "set", "undo": "undone"}
 
@@ -65,10 +64,10 @@ def wait_for_write(session: Session, target: str, audio_key: str | None = None) 
 
     The journal has a change in progress at the path at which it was begun.
     """
-    deadline, was_pending = time.monotonic() + _WAIT_SECONDS, False
+    deadline, was_pending = time.monotonic() + WAIT_SECONDS, False
     while _is_being_written(session, target, audio_key) and time.monotonic() < deadline:
         was_pending = True
-        if session.stop.wait(_POLL_SECONDS):
+        if session.stop.wait(POLL_SECONDS):
             break
     return was_pending
 
@@ -88,7 +87,7 @@ def _wait_for_rest(
     Between the wait and the look at the file, yet another run may begin to write it, and exchange it for its own for a
     moment before it finds that it lost the race: then what was seen does not go together, and is looked up again.
     """
-    deadline, was_pending = time.monotonic() + _WAIT_SECONDS, False
+    deadline, was_pending = time.monotonic() + WAIT_SECONDS, False
     while True:
         was_pending = wait_for_write(session, target, audio_key) or was_pending
         latest, finished = _latest_change(session, target), session.store.last_change(target)
@@ -106,7 +105,7 @@ def _is_being_written(session: Session, target: str, audio_key: str | None) -> b
         if change.path == target
         or (audio_key is not None and change.audio_key == audio_key and not os.path.lexists(change.path))
     }
-    return bool(begun) and not begun <= {change.id for change in session.store.pending_changes()}
+    return bool(begun) and not begun <= {change.id for change in session.store.pending_changes(silence=LEASE)}
 
 
 def _change_elsewhere(session: Session, target: str, stat: FileStat, audio_key: str) -> ChangeRecord | None:

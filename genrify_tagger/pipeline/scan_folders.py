@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -15,8 +16,12 @@ from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Wr
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord
+from genrify_tagger.tags import stat_or_none
 
 BATCH = 500  # files that are looked up together
+CLAIMED = 32  # files that are claimed together: another process may take the next ones
+MOST_POSTPONED = 10_000  # files that other processes are working on, which are held in memory
+POLL_SECONDS = 0.5
 
 
 def scan_folders(session: Session, paths: Sequence[str], writer: Writer, options: ScanOptions) -> Generator[Result]:
@@ -35,16 +40,21 @@ def scan_folders(session: Session, paths: Sequence[str], writer: Writer, options
     Yields
     ------
     Result
-        One for each audio file and for each path that could not be read, in the order of discovery.
+        One for each audio file and for each path that could not be read, in the order of discovery; last those that
+        another process was working on.
 
     Notes
     -----
     Closing the generator early (as an interrupt does) ends all analyses, lets writes in progress finish, and keeps
     all results so far.
     """
+    search = _Search(session, paths, writer, options)
     with FilePool(session, writer, options) as pool:
-        for outcome in pool.in_order(_found(session, paths, writer, options)):
-            yield outcome.result
+        while not search.is_over and not session.stop.is_set():
+            for outcome in pool.in_order(search.next_files()):
+                yield outcome.result
+            for outcome in pool.in_order(search.postponed_files()):
+                yield outcome.result
 
 
 def discovered(library: LibrarySettings, paths: Iterable[str]) -> Iterator[Candidate | UnreadablePath]:
@@ -52,30 +62,90 @@ def discovered(library: LibrarySettings, paths: Iterable[str]) -> Iterator[Candi
     return discover(paths, include=library.include, exclude=library.exclude, roots=library.roots)
 
 
-def _found(
-    session: Session, paths: Sequence[str], writer: Writer, options: ScanOptions
-) -> Iterator[FileTask | Outcome]:
-    """Yield the files to process, and the outcomes of those that need no processing."""
-    found = discovered(session.settings.library, paths)
-    if writer.remembers:
-        session.moves.remember_mounts(paths)
-    files = 0
-    while batch := list(islice(found, BATCH)):
+class _Search:
+    """The files under some paths: those to process, claimed for this process, and what is known of the others."""
+
+    def __init__(self, session: Session, paths: Sequence[str], writer: Writer, options: ScanOptions) -> None:
+        self._session = session
+        self._paths = paths
+        self._options = options
+        self._remembers = writer.remembers
+        self._found = discovered(session.settings.library, paths)
+        self._any_files = False
+        self._postponed: list[FileTask] = []
+        self._is_walked = False
+        if self._remembers:
+            session.moves.remember_mounts(paths)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every file was yielded."""
+        return self._is_walked and not self._postponed
+
+    def next_files(self) -> Iterator[FileTask | Outcome]:
+        """Yield files to process and the outcomes of those that need no processing.
+
+        Leaves those that another process is working on to `postponed_files`, and stops early if there are many.
+        """
+        while len(self._postponed) < MOST_POSTPONED and not self._is_walked:
+            batch = list(islice(self._found, BATCH))
+            yield from self._look_up(batch)
+            if not batch:
+                self._end_walk()
+
+    def _end_walk(self) -> None:
+        self._is_walked = True
+        if self._any_files and self._remembers:
+            for _ in self._session.moves.mark_gone(map(real_path, self._paths)):
+                pass  # batch by batch
+
+    def _look_up(self, batch: Sequence[Candidate | UnreadablePath]) -> Iterator[FileTask | Outcome]:
         candidates = [item for item in batch if isinstance(item, Candidate)]
-        files += len(candidates)
-        known = session.store.files([item.target for item in candidates])
-        known |= moved_records(session, candidates, known, dry_run=not writer.remembers)
+        self._any_files = self._any_files or bool(candidates)
+        known = self._session.store.files([item.target for item in candidates])
+        known |= moved_records(self._session, candidates, known, dry_run=not self._remembers)
         back = [path for path, record in known.items() if record.missing_since is not None]
-        if back and writer.remembers:
-            session.store.mark_found(back)
+        if back and self._remembers:
+            self._session.store.mark_found(back)
         # Made at once, so that one look-up of the places that a song has left serves all of them.
-        yield from [
-            _unreadable(item) if isinstance(item, UnreadablePath) else _task(session, item, known, options)
+        found = [
+            _unreadable(item) if isinstance(item, UnreadablePath) else _task(self._session, item, known, self._options)
             for item in batch
         ]
-    if files and writer.remembers:
-        for _ in session.moves.mark_gone(map(real_path, paths)):
-            pass  # batch by batch
+        yield from self._claimed(found) if self._remembers else found
+
+    def _claimed(self, items: Sequence[FileTask | Outcome]) -> Iterator[FileTask | Outcome]:
+        """Yield outcomes, and the files that no other process works on, a few at a time."""
+        for start in range(0, len(items), CLAIMED):
+            few = items[start : start + CLAIMED]
+            tasks = [item for item in few if isinstance(item, FileTask)]
+            granted = self._session.claims.take([task.target for task in tasks])
+            now_known = self._session.store.files(granted)
+            for item in few:
+                if isinstance(item, Outcome):
+                    yield item
+                elif item.target in granted:
+                    yield self._again(item, now_known.get(item.target))
+                else:
+                    self._postponed.append(item)
+
+    def _again(self, task: FileTask, record: FileRecord | None) -> FileTask | Outcome:
+        """Return a claimed file, or its outcome if another process was done with it since it was looked up."""
+        if record is None or record == task.record:
+            return task
+        stat = stat_or_none(task.target)
+        if stat is None or not is_unchanged(self._session, record, stat, ScanOptions()):
+            return replace(task, record=record)
+        self._session.claims.release(task.target)
+        return Outcome(result=_remembered(self._session, task.path, record), stat=stat)
+
+    def postponed_files(self) -> Iterator[FileTask | Outcome]:
+        """Yield those files that another process was working on and has done, or left behind when it ended."""
+        began = time.monotonic()
+        waiting, self._postponed = self._postponed, []
+        yield from self._claimed(waiting)
+        if waiting and len(self._postponed) == len(waiting):
+            self._session.stop.wait(max(POLL_SECONDS, 4 * (time.monotonic() - began)))
 
 
 def _task(session: Session, item: Candidate, known: dict[str, FileRecord], options: ScanOptions) -> FileTask | Outcome:

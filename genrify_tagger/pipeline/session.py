@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from genrify_tagger import store as stores
 from genrify_tagger.classifier import Sidecar, load_sidecar
 from genrify_tagger.config import Settings
 from genrify_tagger.pipeline.active_vocabulary import ActiveVocabulary, chosen_vocabulary
+from genrify_tagger.pipeline.file_claims import FileClaims
 from genrify_tagger.pipeline.genre_words import GenreWords
 from genrify_tagger.pipeline.label_names import unknown_names
 from genrify_tagger.pipeline.model_tree import ModelTree
@@ -53,6 +54,11 @@ class Session:
     def moves(self) -> MoveTracker:
         """Finds songs that have moved."""
         return MoveTracker(self.store)
+
+    @cached_property
+    def claims(self) -> FileClaims:
+        """The files that this process works on."""
+        return FileClaims(self.store)
 
     @cached_property
     def sidecar(self) -> Sidecar:
@@ -129,7 +135,8 @@ def open_session(
             session = Session(settings, store, workers)
             if needs_model:
                 _ = session.active.vocabulary, session.active.tree_head, session.words.files
-            yield session
+            with closing(session.claims):
+                yield session
 
 
 def _jobs(wanted: int, files: int | None) -> int:

@@ -20,8 +20,9 @@ from genrify_tagger.store.browse import (
     ResultPage,
     TrackFilter,
 )
+from genrify_tagger.store.claims import BEAT_SECONDS, LEASE, Claims
 from genrify_tagger.store.connect import create_folder, database_file, parse_url
-from genrify_tagger.store.journal import DONE, FAILED, PENDING, Journal
+from genrify_tagger.store.journal import DONE, FAILED, PENDING, ChangeInProgressError, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
 from genrify_tagger.store.records import (
@@ -40,15 +41,18 @@ from genrify_tagger.store.statistics import BINS, Overview, RunKind, Statistics
 from genrify_tagger.store.vocabularies import StoredVocabulary, Vocabularies
 
 __all__ = [
+    "BEAT_SECONDS",
     "BINS",
     "DONE",
     "FAILED",
     "INTERRUPTED",
+    "LEASE",
     "MISSING",
     "NO_GENRE",
     "ORDERS",
     "PENDING",
     "RUNNING",
+    "ChangeInProgressError",
     "ChangeRecord",
     "FileRecord",
     "GenreRow",
@@ -74,7 +78,7 @@ __all__ = [
 ]
 
 
-class Store(Browse, Statistics, Analyses, Runs, Journal, Moves, Vocabularies, Maintenance):
+class Store(Browse, Statistics, Analyses, Runs, Journal, Claims, Moves, Vocabularies, Maintenance):
     """An open database, from `open_store`; leaving the `with` block closes it."""
 
     def __enter__(self) -> Store:

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, text, update
 
-from genrify_tagger.errors import StoreError
+from genrify_tagger.errors import ChangedMeanwhileError, StoreError
 from genrify_tagger.files import FileStat
-from genrify_tagger.process_identity import is_gone
+from genrify_tagger.process_identity import SILENCE_LIMIT, host_of, is_gone, this_process
+from genrify_tagger.store.claims import LEASE, server_time
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.records import ChangeRecord, ObservedTag, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
-from genrify_tagger.store.tables import CHANGES, RUNS
+from genrify_tagger.store.tables import CHANGES, CLAIMS, PROCESSES, RUNS
 
 PENDING, DONE, FAILED = "pending", "done", "failed"
 ID = CHANGES.c.id
+
+# The changes in progress, each with the process that makes it and when that was last seen.
+_IN_PROGRESS = (
+    select(CHANGES, RUNS.c.owner, PROCESSES.c.seen_at)
+    .join(RUNS, CHANGES.c.run == RUNS.c.id)
+    .outerjoin(PROCESSES, RUNS.c.owner == PROCESSES.c.owner)
+    .where(CHANGES.c.state == PENDING)
+    .order_by(ID)
+)
+
+
+class ChangeInProgressError(ChangedMeanwhileError):
+    """Another process has begun to change the file and not journalled how that ended; nothing was written.
+
+    Attributes
+    ----------
+    is_abandoned : bool
+        Whether that process has ended, so that its change can be resolved from here.
+    is_silent : bool
+        Whether it is on another host and has given no sign of life lately.
+    """
+
+    is_abandoned = is_silent = False
 
 
 class Journal(Database):
@@ -37,8 +63,22 @@ class Journal(Database):
         stat_before: FileStat | None = None,
         undoes: int | None = None,
         backup: str | None = None,
+        claimed_by: str | None = None,
     ) -> int:
-        """Record a change that is about to be made and return its id; see `ChangeRecord` for the parameters."""
+        """Record a change that is about to be made and return its id; see `ChangeRecord` for the parameters.
+
+        Parameters
+        ----------
+        claimed_by : str or None
+            The process that must still have the claim on the file, if it claimed it.
+
+        Raises
+        ------
+        ChangeInProgressError
+            If another process is changing the file, or was when it ended.
+        ChangedMeanwhileError
+            If another process has taken over the claim.
+        """
         row = {
             "run": run,
             "path": path,
@@ -56,6 +96,10 @@ class Journal(Database):
             "created_at": utc_now(),
         }
         with self.write(durable=True, shared=True) as connection:
+            _lock_path(connection, path)
+            _refuse_in_progress(connection, path)
+            if claimed_by is not None:
+                _refuse_lost_claim(connection, path, claimed_by)
             return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
 
     def finish_change(
@@ -94,23 +138,20 @@ class Journal(Database):
             if state == DONE:
                 _mark_undone(connection, change)
 
-    def pending_changes(self, *, abandoned: bool = True) -> list[ChangeRecord]:
+    def pending_changes(self, *, abandoned: bool = True, silence: timedelta = SILENCE_LIMIT) -> list[ChangeRecord]:
         """Return the changes that were begun but not finished, oldest first.
 
         Parameters
         ----------
         abandoned : bool
             Leave out those of running processes, which are still being made.
+        silence : timedelta
+            After which a process on another host does not count as running.
         """
-        owned = select(CHANGES, RUNS.c.owner).join(RUNS, CHANGES.c.run == RUNS.c.id)
         with self.read() as connection:
-            rows = [
-                {**row} for row in connection.execute(owned.where(CHANGES.c.state == PENDING).order_by(ID)).mappings()
-            ]
-        owners = [row.pop("owner") for row in rows]
-        records = [ChangeRecord(**row) for row in rows]
-        pairs = zip(records, owners, strict=True)
-        return [record for record, owner in pairs if not abandoned or is_gone(owner, record.created_at)]
+            now = server_time(connection)
+            rows = connection.execute(_IN_PROGRESS).mappings().all()
+        return [_record(row) for row in rows if not abandoned or _is_gone(row, now, silence)]
 
     def change(self, change: int) -> ChangeRecord | None:
         """Return a change by its id."""
@@ -210,6 +251,44 @@ class Journal(Database):
         with self.read() as connection:
             rows = connection.execute(select(CHANGES).where(ID.in_(ids)).order_by(ID.desc())).mappings()
             return [ChangeRecord(**row) for row in rows]
+
+
+def _lock_path(connection: Connection, path: str) -> None:
+    """Let no other transaction begin a change of a file until this one ends; in SQLite, none can write anyway."""
+    if connection.dialect.name != "sqlite":
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:path, 'hex'), 0))")
+        connection.execute(lock, {"path": os.fsencode(path)})
+
+
+def _refuse_in_progress(connection: Connection, path: str) -> None:
+    now, own = server_time(connection), this_process()
+    for row in connection.execute(_IN_PROGRESS.where(CHANGES.c.path == path)).mappings():
+        if row["owner"] == own:
+            continue  # a write that could neither be finished nor reverted
+        host = host_of(row["owner"])
+        error = ChangeInProgressError(f"run {row['run']} on {host} is writing this file", path=path)
+        error.is_abandoned = _is_gone(row, now, SILENCE_LIMIT)
+        error.is_silent = _is_gone(row, now, LEASE)
+        if error.is_silent:
+            error.message = f"run {row['run']} on {host} was interrupted while it wrote this file"
+            error.hint = f"the next start of genrify-tag on {host} repairs it"
+        raise error
+
+
+def _refuse_lost_claim(connection: Connection, path: str, owner: str) -> None:
+    holder = connection.execute(select(CLAIMS.c.owner).where(CLAIMS.c.path == path)).scalar()
+    if holder != owner:
+        by = "another process" if holder is None else f"a process on {host_of(holder)}"
+        raise ChangedMeanwhileError(f"this process was silent for too long, and {by} took the file over", path=path)
+
+
+def _is_gone(row: RowMapping, now: datetime, silence: timedelta) -> bool:
+    seen = row["created_at"] if row["seen_at"] is None else max(row["created_at"], row["seen_at"])
+    return is_gone(row["owner"], seen, limit=silence, now=now)
+
+
+def _record(row: RowMapping) -> ChangeRecord:
+    return ChangeRecord(**{column.name: row[column.name] for column in CHANGES.columns})
 
 
 def _mark_undone(connection: Connection, change: int) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
 from genrify_tagger.process_identity import is_gone, this_process
+from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.records import RunRecord, utc_now
-from genrify_tagger.store.tables import CHANGES, RUNS
+from genrify_tagger.store.tables import CHANGES, PROCESSES, RUNS
 
 RUNNING, INTERRUPTED = "running", "interrupted"
+
+RUN_ROWS = select(RUNS, PROCESSES.c.seen_at).outerjoin(PROCESSES, RUNS.c.owner == PROCESSES.c.owner)
 
 
 class Runs(Database):
@@ -46,11 +50,12 @@ class Runs(Database):
 
     def runs(self, *, limit: int | None = 20, command: str | None = None) -> list[RunRecord]:
         """Return runs, newest first."""
-        query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
+        query = RUN_ROWS.order_by(RUNS.c.id.desc()).limit(limit)
         if command is not None:
             query = query.where(RUNS.c.command == command)
         with self.read() as connection:
-            return [as_run(row) for row in connection.execute(query).mappings()]
+            now = server_time(connection)
+            return [as_run(row, now) for row in connection.execute(query).mappings()]
 
     def last_run(self, command: str | None = None) -> RunRecord | None:
         """Return the newest run (of a command), None if there is none."""
@@ -60,14 +65,15 @@ class Runs(Database):
     def run(self, run: int) -> RunRecord | None:
         """Return a run by its id."""
         with self.read() as connection:
-            row = connection.execute(select(RUNS).where(RUNS.c.id == run)).mappings().first()
-        return None if row is None else as_run(row)
+            now = server_time(connection)
+            row = connection.execute(RUN_ROWS.where(RUNS.c.id == run)).mappings().first()
+        return None if row is None else as_run(row, now)
 
 
-def as_run(row: Mapping[str, Any] | RowMapping) -> RunRecord:
-    """Return a row as a record; a run whose process has ended counts as interrupted."""
+def as_run(row: Mapping[str, Any] | RowMapping, now: datetime) -> RunRecord:
+    """Return a row of `RUN_ROWS` as a record; a run whose process has ended by now counts as interrupted."""
     values = {**row}
-    owner = values.pop("owner")
-    if values["status"] == RUNNING and is_gone(owner, values["started_at"]):
+    owner, seen = values.pop("owner"), values.pop("seen_at") or values["started_at"]
+    if values["status"] == RUNNING and is_gone(owner, max(seen, values["started_at"]), now=now):
         values["status"] = INTERRUPTED
     return RunRecord(**values)

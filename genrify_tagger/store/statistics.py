@@ -12,9 +12,10 @@ from typing import Literal
 from sqlalchemy import Integer, Text, and_, case, cast, distinct, func, select
 
 from genrify_tagger.store.browse import AFTER, NO_GENRE
+from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
 from genrify_tagger.store.records import RunRecord
-from genrify_tagger.store.runs import as_run
+from genrify_tagger.store.runs import RUN_ROWS, as_run
 from genrify_tagger.store.tables import ANALYSES, CHANGES, FILES, RUNS
 
 BINS = 20  # of the confidence chart
@@ -86,16 +87,17 @@ class Statistics(Files):
             counts = counts.where(CHANGES.c.run < before)
         by_run = counts.cte("by_run")
         query = (
-            select(RUNS, by_run.c.made, by_run.c.undone)
+            RUN_ROWS.add_columns(by_run.c.made, by_run.c.undone)
             .join(by_run, RUNS.c.id == by_run.c.run)
             .order_by(RUNS.c.id.desc())
         )
         found = []
         with self.read() as connection:
+            now = server_time(connection)
             for row in connection.execute(query).mappings():
                 values = {**row}
                 made, undone = values.pop("made"), values.pop("undone")
-                found.append((as_run(values), made, undone))
+                found.append((as_run(values, now), made, undone))
         return found
 
     def run_kinds(self, runs: Collection[int]) -> dict[int, RunKind]:

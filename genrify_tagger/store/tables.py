@@ -1,4 +1,4 @@
-"""The tables: files, analyses, runs, the journal of changes, learned vocabularies."""
+"""The tables: files, analyses, runs, the journal of changes, claims on files, learned vocabularies."""
 
 from __future__ import annotations
 
@@ -127,6 +127,24 @@ class Change(Base):
     )
 
 
+class Process(Base):
+    """A process that claims files, and when it last gave a sign of life, by the database server's clock."""
+
+    __tablename__ = "processes"
+
+    owner: Mapped[str] = mapped_column(PlainText, primary_key=True, doc="as in `runs`")
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Claim(Base):
+    """A file that a process is working on."""
+
+    __tablename__ = "claims"
+
+    path: Mapped[str] = mapped_column(PathType, primary_key=True)
+    owner: Mapped[str] = mapped_column(PlainText, index=True)
+
+
 class Mount(Base):
     """A mount point of the library: while nothing is mounted there, files below it do not count as gone."""
 
@@ -157,5 +175,7 @@ FILES = _table(File)
 ANALYSES = _table(StoredAnalysis)
 RUNS = _table(Run)
 CHANGES = _table(Change)
+PROCESSES = _table(Process)
+CLAIMS = _table(Claim)
 MOUNTS = _table(Mount)
 VOCABULARIES = _table(StoredVocabularyRow)

@@ -266,20 +266,22 @@ class Loop:
 
     def _task(self, settled: SettledFile, gone: list[str]) -> FileTask | None:
         """Return a settled file as a task; None if there is nothing to do, or not now. Adds it to `gone` if it is."""
-        if self.pool.holds(settled.path):
+        target, claims = real_path(settled.path), self.session.claims
+        if self.pool.holds(settled.path) or not claims.take([target]):
             self.debouncer.touch(settled.path, came_from=settled.came_from, pause=RETRY_SECONDS)
             return None
+        task = None
         try:
             task = task_for(self.session, settled.path, OPTIONS, came_from=settled.came_from, found_at=settled.since)
         except (FileNotFoundError, NotADirectoryError):
-            gone.append(real_path(settled.path))
+            gone.append(target)
         except OSError as error:
             log.warning("%s: %s", display_path(settled.path), error.strerror or error)
+        if task is None:
+            claims.release(target)
         else:
-            if task is not None:
-                self._active[settled.path] = settled
-            return task
-        return None
+            self._active[settled.path] = settled
+        return task
 
     def _collect_results(self) -> Iterator[Result]:
         for result in (outcome.result for outcome in self.pool.finished()):
