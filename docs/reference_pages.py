@@ -53,7 +53,7 @@ def _command(command: click.Command, parent: click.Context, name: str, *, level:
     path = context.command_path
     anchor = path.removeprefix(f"{PROGRAM} ").replace(" ", "-")
     yield from (f"{'#' * level} `{path}` {{#{anchor}}}", "")
-    yield from ("```console", f"$ {path} {' '.join(command.collect_usage_pieces(context))}", "```", "")
+    yield from ("```text", f"{path} {' '.join(command.collect_usage_pieces(context))}", "```", "")
     yield from _help(command.help or "")
     yield from _options(command, context)
     if isinstance(command, click.Group):
@@ -70,7 +70,7 @@ def _help(text: str) -> Iterator[str]:
             yield from (paragraph, "")
             continue
         title, *examples = paragraph.splitlines()[1:]
-        yield from (title, "", "```console", *(f"$ {line.strip()}" for line in examples), "```", "")
+        yield from (title, "", "```text", *(line.strip() for line in examples), "```", "")
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
