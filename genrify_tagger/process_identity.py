@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 # Longer than any write of one file takes. It decides only about processes of other machines and containers.
 SILENCE_LIMIT = timedelta(hours=1)
+SAME_NAME_LIMIT = timedelta(minutes=5)  # for a container of this name: most likely this one before it was restarted
 
 
 def this_process() -> str:
@@ -35,7 +36,8 @@ def is_gone(owner: str, since: datetime, *, limit: timedelta = SILENCE_LIMIT, no
     since : datetime
         Its last sign of life.
     limit : timedelta
-        A process of another machine or container is invisible from here; it counts as gone after so much silence.
+        A process of another machine or container is invisible from here; it counts as gone after so much silence, one
+        of a container with this one's name after `SAME_NAME_LIMIT` at the latest.
     now : datetime or None
         The time by the clock that `since` is from; None for this machine's.
     """
@@ -43,7 +45,8 @@ def is_gone(owner: str, since: datetime, *, limit: timedelta = SILENCE_LIMIT, no
     if host == socket.gethostname() and boot != _boot_id():
         return True
     if (host, namespace) != (socket.gethostname(), _pid_namespace()) or sys.platform == "win32":
-        return (now or datetime.now(UTC)) - since > limit
+        longest = min(limit, SAME_NAME_LIMIT) if host == socket.gethostname() else limit
+        return (now or datetime.now(UTC)) - since > longest
     return not _is_running(int(pid), started)
 
 

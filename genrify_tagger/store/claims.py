@@ -22,8 +22,8 @@ from genrify_tagger.store.tables import CLAIMS, PROCESSES
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-BEAT_SECONDS = 15.0
+LEASE = timedelta(seconds=30)
+BEAT_SECONDS = 8.0
 _FORGOTTEN = timedelta(days=1)  # after which a silent process is no longer listed
 
 
