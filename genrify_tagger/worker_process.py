@@ -139,9 +139,10 @@ class WorkerProcess:
         self._process.kill()
 
     def end(self) -> None:
-        """End an idle process."""
+        """End an idle process, or one that has only just been started."""
         self._pipe.close()
-        self._process.join(END_SECONDS)
+        if self._is_ready:
+            self._process.join(END_SECONDS)
         self.kill()
         self._process.join()
 

@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from genrify_tagger import worker_main
@@ -34,9 +34,11 @@ from genrify_tagger.errors import (
     WorkerStartError,
     WorkerTimeoutError,
 )
+from genrify_tagger.system_limits import available_processors
 from genrify_tagger.worker_process import DiedError, NotStartedError, WorkerProcess
 
 if TYPE_CHECKING:
+    from genrify_tagger.config import AnalysisSettings
     from genrify_tagger.tags.mutagen_check import Comparison
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,15 @@ class Workers:
         self._closed = threading.Event()
         # A worker process dies with the thread that started it.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
+        self._early: Future[WorkerProcess] | None = None
         self._watcher: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the first process now, without waiting for it, so that it is ready when the first file is."""
+        with self._changed:
+            if not self._resting and not self._busy and self._early is None:
+                self._last_used = time.monotonic()
+                self._early = self._submit()
 
     def probe(self, path: str) -> Sound:
         """Return the identity and true duration of the audio in a file.
@@ -221,18 +231,26 @@ class Workers:
         return bool(self._resting) or self._busy < self.jobs
 
     def _started(self) -> WorkerProcess:
-        if self._watcher is None:
-            self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
-            self._watcher.start()
+        starting, self._early = self._early or self._submit(), None
         try:
-            return self._starter.submit(WorkerProcess, *self._setup).result()
+            return starting.result()
         except OSError as error:  # no memory, no descriptors, no room for what it prints
             log.debug("a worker process cannot be started: %s", error)
             raise NotStartedError from error
 
+    def _submit(self) -> Future[WorkerProcess]:
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
+            self._watcher.start()
+        return self._starter.submit(WorkerProcess, *self._setup)
+
     def _end_resting(self) -> None:
         with self._changed:
             ending, self._resting = self._resting, []
+            early, self._early = self._early, None
+        if early is not None:
+            with contextlib.suppress(OSError):
+                ending.append(early.result())
         for process in ending:
             process.end()
 
@@ -256,3 +274,21 @@ class Workers:
             return WorkerKilledError("another program killed the worker process", path=path, hint=hint)
         how = signal.strsignal(-died.status) if died.status < 0 else f"exit status {died.status}"
         return WorkerCrashedError(f"the decoder crashed ({how})", path=path)
+
+
+def workers_for(settings: AnalysisSettings, *, files: int | None = None) -> Workers:
+    """Return the pool that the settings ask for.
+
+    Parameters
+    ----------
+    settings : AnalysisSettings
+    files : int or None
+        Maximum number of files, if known: no more processes than that are started.
+    """
+    jobs = settings.jobs or available_processors()
+    return Workers(
+        jobs=jobs if files is None else min(jobs, max(files, 1)),
+        segments=settings.segments,
+        sidecar=settings.model or None,
+        limits=worker_main.Limits(time_limit=settings.time_limit_seconds, memory_limit=settings.memory_limit_mb << 20),
+    )

@@ -64,34 +64,19 @@ class InProcessProgram(Program):
 def _surroundings(argv: list[str], environment: dict[str, str]) -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
     """Give the program the environment of a separate process, and restore what it changes."""
     root = logging.getLogger()
-    before = dict(os.environ), sys.argv, sys.stdout, sys.stderr, root.handlers[:], root.level
+    before = dict(os.environ), sys.argv, sys.stdout, sys.stderr, root.handlers[:], root.level, workers.Workers
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    own = _classes_used()
     try:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv, sys.stdout, sys.stderr = argv, out, err
-        for module in own:
-            module.Workers = WarmWorkers
+        workers.Workers = WarmWorkers
         yield out, err
     finally:
-        for module in own:
-            module.Workers = workers.Workers
-        old, sys.argv, sys.stdout, sys.stderr, root.handlers[:], level = before
+        old, sys.argv, sys.stdout, sys.stderr, root.handlers[:], level, workers.Workers = before
         root.setLevel(level)
         os.environ.clear()
         os.environ.update(old)
-
-
-def _classes_used() -> list:
-    """Return the pipeline's modules that start worker processes."""
-    import genrify_tagger.pipeline  # noqa: F401 - a command would import it only while it runs
-
-    return [
-        module
-        for name, module in list(sys.modules.items())
-        if name.startswith("genrify_tagger.pipeline") and getattr(module, "Workers", None) is workers.Workers
-    ]
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, select
+from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, inspect, select
 
 from genrify_tagger.errors import StoreError, StoreNewerError
 from genrify_tagger.song_groups import album_key, artist_key
@@ -72,13 +72,13 @@ def later_scripts(folder: Path, extra: str = "") -> str:
 
 
 def migrated(url: str, head: str, scripts: str | None = None) -> Store:
-    """Open a database at a chosen revision."""
+    """Open a database at a chosen revision, reached from the first one on."""
     if url.startswith("sqlite"):
         Path(str(parse_url(url).database)).parent.mkdir(exist_ok=True)
     store = Store(parse_url(url))
     store.choose_journal_mode()
     try:
-        bring_up_to_date(store, head=head, scripts=scripts)
+        bring_up_to_date(store, head=head, scripts=scripts or str(files(SCRIPTS)))
     except StoreError:
         store.close()
         raise
@@ -113,10 +113,31 @@ def test_head_is_the_newest_revision() -> None:
 
 
 def test_models_and_migrations_agree(url: str) -> None:
-    with open_store(url) as store, store.read() as connection:
+    with migrated(url, HEAD) as store, store.read() as connection:
         options = {"compare_type": True, "include_name": lambda name, kind, parents: name != VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_new_database_is_as_if_migrated(backend: str, tmp_path: Path) -> None:
+    def schema(store: Store) -> object:
+        with store.read() as connection:
+            if store.is_sqlite:
+                master = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all()
+                return {name: " ".join((sql or "").split()) for name, sql in master}
+            found = inspect(connection)
+            names = sorted(found.get_table_names())
+            getters = ("get_columns", "get_pk_constraint", "get_foreign_keys", "get_indexes", "get_check_constraints")
+            return {name: [repr(getattr(found, getter)(name)) for getter in getters] for name in names}
+
+    with (
+        migrated(new_url(backend, tmp_path / "old"), HEAD) as old,
+        open_store(new_url(backend, tmp_path / "new")) as new,
+    ):
+        assert schema(new) == schema(old)
+        with old.read() as first, new.read() as second:
+            assert stored_revision(first) == stored_revision(second) == HEAD
 
 
 @pytest.mark.parametrize("revision", revisions())

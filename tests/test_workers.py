@@ -237,6 +237,28 @@ def test_processes_are_started_as_files_come():
         assert count_processes(pool) == 1
 
 
+def test_a_process_started_before_the_first_file_is_the_one_that_takes_it():
+    with Workers(jobs=1, segments=4) as pool:
+        pool.start()
+        pool.start()
+        early = pool._early.result().pid
+        assert pool._call("a", bad_tasks.process_id, interruptible=True) == early
+        pool.start()
+        assert pool._early is None
+        assert count_processes(pool) == 1
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_process_started_early_ends_unused(idle):
+    with Workers(jobs=1, segments=4, idle_seconds=0.2 if idle else 60) as pool:
+        pool.start()
+        process = pool._early.result()
+        if idle:
+            process._process.join(10)
+            assert not process._process.is_alive()
+    assert not process._process.is_alive()
+
+
 @pytest.mark.parametrize("delay", [0, 0.0005, 0.002, 0.1])
 def test_a_process_that_died_between_two_files_is_replaced(delay):
     with Workers(jobs=1, segments=4) as pool:

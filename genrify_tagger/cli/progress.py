@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-
-from rich import progress as bars
+from typing import TYPE_CHECKING
 
 from genrify_tagger.cli.context import CliContext
 from genrify_tagger.cli.report import STYLES
 from genrify_tagger.config import LibrarySettings
 from genrify_tagger.pipeline import Result, Summary
 from genrify_tagger.pipeline.scan_folders import discovered
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
 
 class Progress:
@@ -38,46 +41,54 @@ class Progress:
         self._counts = Summary()
         self._paths = paths
         self._library = library
-        self._bar = bars.Progress(
-            bars.SpinnerColumn(),
-            bars.BarColumn(bar_width=None),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[pace]}"),
-            bars.TimeRemainingColumn(compact=True),
-            bars.TextColumn("{task.fields[counts]}"),
-            console=state.console,
-            disable=not state.shows_progress or (raw_output and sys.stdout.isatty()),
-            # On a terminal, results are printed above the progress line; a pipe must get them unchanged.
-            redirect_stdout=sys.stdout.isatty(),
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, counts="", pace="")
+        is_shown = state.shows_progress and not (raw_output and sys.stdout.isatty())
+        self._bar = _new_bar(state.console) if is_shown else None
         self._ended = threading.Event()
 
     def __enter__(self) -> Progress:
-        self._bar.start()
-        if not self._bar.disable:
-            threading.Thread(target=self._count, name="genrify-count", daemon=True).start()
+        if self._bar is not None:
+            self._bar.start()
+            threading.Thread(target=self._count, args=[self._bar], name="genrify-count", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def advance(self, result: Result) -> None:
         """Count a finished file and refresh the line."""
-        if self._bar.disable:
+        if self._bar is None:
             return
         self._counts.add(result)
         counts = "  ".join(f"[{STYLES[s]}]{n} {s}[/]" for s, n in sorted(self._counts.items()))
-        speed = self._bar.tasks[0].speed
-        pace = f"{speed:.1f} tracks/s" if speed else ""
-        self._bar.update(self._task, advance=1, counts=counts, pace=pace)
+        (task,) = self._bar.tasks
+        pace = f"{task.speed:.1f} tracks/s" if task.speed else ""
+        self._bar.update(task.id, advance=1, counts=counts, pace=pace)
 
-    def _count(self) -> None:
+    def _count(self, bar: Bar) -> None:
         total = 0
         for _ in discovered(self._library, self._paths):
             total += 1
             if self._ended.is_set():
                 return
-        self._bar.update(self._task, total=total)
+        bar.update(bar.tasks[0].id, total=total)
+
+
+def _new_bar(console: Console) -> Bar:
+    from rich import progress as bars
+
+    bar = bars.Progress(
+        bars.SpinnerColumn(),
+        bars.BarColumn(bar_width=None),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[pace]}"),
+        bars.TimeRemainingColumn(compact=True),
+        bars.TextColumn("{task.fields[counts]}"),
+        console=console,
+        # On a terminal, results are printed above the progress line; a pipe must get them unchanged.
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    bar.add_task("", total=None, counts="", pace="")
+    return bar

@@ -22,7 +22,9 @@ from genrify_tagger.files import counted, display_path
 
 if TYPE_CHECKING:
     from genrify_tagger.cli.progress import Progress
+    from genrify_tagger.config import Settings
     from genrify_tagger.pipeline import Result, Session, Summary
+    from genrify_tagger.workers import Workers
 
 
 log = logging.getLogger(__name__)
@@ -91,16 +93,27 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
       genrify-tag scan ~/Music --format jsonl > result.jsonl
       genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
     """  # noqa: D301
-    from genrify_tagger.pipeline import ScanOptions, open_session
-
     dry_run = options.pop("dry_run")
     own = {key: options.pop(key) for key in ("force", "reanalyse", "retry_failed")}
     settings = state.settings(_overrides(options))
     wanted, missing = _existing(paths or settings.library.roots)
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
-    with interruptible(), open_session(settings, files=files) as session:
-        report = _Report(state, session, output_format, dry_run=dry_run)
-        return report.scan(wanted, ScanOptions(**own)) or int(missing)
+    with interruptible(), _started_workers(settings, files) as workers:
+        from genrify_tagger.pipeline import ScanOptions, open_session
+
+        with open_session(settings, workers=workers) as session:
+            report = _Report(state, session, output_format, dry_run=dry_run)
+            return report.scan(wanted, ScanOptions(**own)) or int(missing)
+
+
+def _started_workers(settings: Settings, files: int | None) -> Workers:
+    """Return the workers; if files are named, one of them loads its model while the database and the rest is loaded."""
+    from genrify_tagger.workers import workers_for
+
+    workers = workers_for(settings.analysis, files=files)
+    if files is not None:
+        workers.start()
+    return workers
 
 
 def _existing(paths: Sequence[str]) -> tuple[list[str], bool]:

@@ -22,9 +22,7 @@ from genrify_tagger.pipeline.model_tree import ModelTree
 from genrify_tagger.pipeline.moves import MoveTracker
 from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.store import Store
-from genrify_tagger.system_limits import available_processors
-from genrify_tagger.worker_main import Limits
-from genrify_tagger.workers import Workers
+from genrify_tagger.workers import Workers, workers_for
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +94,12 @@ class Session:
 
 @contextmanager
 def open_session(
-    settings: Settings, *, files: int | None = None, create: bool = True, needs_model: bool = True
+    settings: Settings,
+    *,
+    files: int | None = None,
+    workers: Workers | None = None,
+    create: bool = True,
+    needs_model: bool = True,
 ) -> Iterator[Session]:
     """Open a session, resolve what an earlier run left unfinished, and close everything at the end.
 
@@ -106,6 +109,8 @@ def open_session(
         The effective settings.
     files : int or None
         Maximum number of files, if known: no more processes than that are started.
+    workers : Workers or None
+        The analysis processes, if the caller has them already; they are closed at the end.
     create : bool
         Whether to create the database if it does not exist; otherwise that is an error.
     needs_model : bool
@@ -121,24 +126,9 @@ def open_session(
             log.warning("tagging.names: the model has no label %s; %s", label, hint)
     with stores.open_store(settings.database.url, create=create) as store:
         reconcile(store)
-        limits = Limits(
-            time_limit=settings.analysis.time_limit_seconds,
-            memory_limit=settings.analysis.memory_limit_mb << 20,
-        )
-        workers = Workers(
-            jobs=_jobs(settings.analysis.jobs, files),
-            segments=settings.analysis.segments,
-            sidecar=settings.analysis.model or None,
-            limits=limits,
-        )
-        with workers:
-            session = Session(settings, store, workers)
+        with workers or workers_for(settings.analysis, files=files) as opened:
+            session = Session(settings, store, opened)
             if needs_model:
                 _ = session.active.vocabulary, session.active.tree_head, session.words.files
             with closing(session.claims):
                 yield session
-
-
-def _jobs(wanted: int, files: int | None) -> int:
-    jobs = wanted or available_processors()
-    return jobs if files is None else min(jobs, max(files, 1))

@@ -1,4 +1,4 @@
-"""Migrate the schema to the revision that this program needs; Alembic is imported only if it differs."""
+"""Create the schema, or migrate it to the revision that this program needs; only that imports Alembic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, text
 
 from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
@@ -36,7 +36,8 @@ def bring_up_to_date(database: Database, *, head: str = HEAD, scripts: str | Non
     head : str
         The required revision.
     scripts : str or None
-        Folder of an Alembic environment instead of the shipped one.
+        Folder of an Alembic environment to run from the first revision on. By default the shipped one migrates a
+        database of an older revision, and an empty one gets the present tables at once.
 
     Raises
     ------
@@ -53,12 +54,29 @@ def bring_up_to_date(database: Database, *, head: str = HEAD, scripts: str | Non
         if revision == head:
             return  # another process has done it meanwhile
         _refuse_foreign(connection, database, revision)
+        if revision is None and scripts is None and head == HEAD:
+            _create(connection)
+            return
         config = _config(connection, scripts or str(importlib.resources.files(SCRIPTS)))
         _refuse_newer(config, database, revision)
         if revision is not None and database.is_sqlite:
             copy_sqlite(database.file, _copy_path(database.file, revision))
         _upgrade(config, head)
         _check_references(connection, database)
+
+
+def _create(connection: Connection) -> None:
+    """Create the tables that all migrations together would create; importing Alembic takes longer than that."""
+    Base.metadata.create_all(connection)
+    name = f"{VERSION_TABLE}_pkc"  # as Alembic names it
+    version = Table(
+        VERSION_TABLE,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=name),
+    )
+    version.create(connection)
+    connection.execute(insert(version).values(version_num=HEAD))
 
 
 def stored_revision(connection: Connection) -> str | None:
