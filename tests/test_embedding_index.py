@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,8 +73,53 @@ def test_songs_analysed_later_are_found(session):
     neighbours = EmbeddingIndex(session)
     assert neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5) == []
     add(session, 1, np.ones(DIMENSIONS, np.float32))
-    neighbours._next = 0.0  # the pause between two readings, which is short but not nothing
+    neighbours._next_check = 0.0  # the pause between two looks, which is short but not nothing
     assert len(neighbours.nearest(np.ones(DIMENSIONS, np.float32), count=5)) == 1
+
+
+def paths(found) -> list[str]:
+    return [Path(one.record.path).name for one in found]
+
+
+def test_the_file_follows_the_library(session):
+    embeddings = np.random.default_rng(2).normal(size=(40, DIMENSIONS)).astype(np.float32)
+    for number in range(20):
+        add(session, number, embeddings[number])
+    assert paths(EmbeddingIndex(session).nearest(embeddings[3], count=1)) == ["0003.mp3"]
+    for number in range(20, 40):
+        add(session, number, embeddings[number])
+    add(session, 4, embeddings[39] + 0.01)  # analysed again
+    assert paths(EmbeddingIndex(session).nearest(embeddings[39], count=2)) == ["0039.mp3", "0004.mp3"]
+    for number in range(3, 39):
+        Path(session.store.file).with_name(f"{number:04}.mp3").unlink()
+    session.store.prune([str(Path(session.store.file).parent)])
+    found = EmbeddingIndex(session).nearest(embeddings[39], count=5)
+    assert set(paths(found)) == {"0000.mp3", "0001.mp3", "0002.mp3", "0039.mp3"}
+    (keys,) = Path(f"{session.store.file}.embeddings").glob("*.keys")
+    assert keys.stat().st_size == 4 * 32
+
+
+@pytest.mark.parametrize("part", ["keys", "vectors"])
+@pytest.mark.parametrize("damage", [lambda data: data[::-1], lambda data: data[:1001], lambda data: b"x" * len(data)])
+def test_a_damaged_file_is_made_anew(session, part, damage):
+    embeddings = np.random.default_rng(3).normal(size=(30, DIMENSIONS)).astype(np.float32)
+    for number, embedding in enumerate(embeddings):
+        add(session, number, embedding)
+    right = paths(EmbeddingIndex(session).nearest(embeddings[7], count=9))
+    (file,) = Path(f"{session.store.file}.embeddings").glob(f"*.{part}")
+    file.write_bytes(damage(file.read_bytes()))
+    assert paths(EmbeddingIndex(session).nearest(embeddings[7], count=9)) == right
+
+
+def test_several_may_write_the_file_at_once(session):
+    embeddings = np.random.default_rng(4).normal(size=(200, DIMENSIONS)).astype(np.float32)
+    for number, embedding in enumerate(embeddings):
+        add(session, number, embedding)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: EmbeddingIndex(session).nearest(embeddings[n], count=1), range(8)))
+    assert [paths(one) for one in found] == [[f"{number:04}.mp3"] for number in range(8)]
+    (keys,) = Path(f"{session.store.file}.embeddings").glob("*.keys")
+    assert len(set(np.frombuffer(keys.read_bytes(), "S32").tolist())) == keys.stat().st_size / 32 == 200
 
 
 def test_silence_has_no_near_neighbours(session):

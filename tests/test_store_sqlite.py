@@ -166,7 +166,7 @@ class TestProcesses:
         process.communicate()
         with open_store(url) as store:
             assert [change.path for change in store.pending_changes()] == ["/music/a.mp3"]
-            assert list(store.embeddings("m")) == []
+            assert store.audio_keys("m", "f") == []
             store.finish_change(store.pending_changes()[0].id, "failed", error="interrupted")
         assert check(url) == []
 

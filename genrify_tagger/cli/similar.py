@@ -47,7 +47,13 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
         song = inspect_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
         model = session.sidecar.id
-        found = EmbeddingIndex(session).nearest(wanted, count=count, but_not=song.identity.audio_key)
+        with state.console.status("searching") as status:
+
+            def tell(done: int, total: int) -> None:
+                status.update(f"reading the sound of {total:,} songs for this and later searches: {done:,}")
+
+            index = EmbeddingIndex(session, tell)
+            found = index.nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
         raise GenrifyError(
             f"the library has no other song analysed with the model {model}", hint="run genrify-tag scan ~/Music first"

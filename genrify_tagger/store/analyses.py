@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import RowMapping, Select, bindparam, select, tuple_
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Integer, Row, RowMapping, Select, and_, bindparam, func, literal_column, select
 
 from genrify_tagger.analysis import Analysis, FloatArray
 from genrify_tagger.store.connect import Database
@@ -17,6 +18,7 @@ from genrify_tagger.store.tables import ANALYSES
 SINGLE, HALF = np.dtype("<f4"), np.dtype("<f2")
 HALF_MAX = float(np.finfo(np.float16).max)
 KEY = ANALYSES.c
+KEY_DIGITS = 32  # of an audio key
 
 
 def as_stored(analysis: Analysis) -> Analysis:
@@ -71,18 +73,42 @@ class Analyses(Database):
         with self.write(shared=True) as connection:
             connection.execute(upsert(connection, ANALYSES), row)
 
-    def embeddings(self, model: str, front_end: str | None = None) -> Iterator[tuple[str, FloatArray]]:
-        """Stream (audio key, embedding of shape (n_dimensions,)) of all songs that `model` has analysed."""
-        place = (KEY.audio_key, KEY.front_end)
-        query = select(*place, KEY.embedding).where(KEY.model == model).order_by(*place).limit(PAGE)
-        if front_end is not None:
-            query = query.where(KEY.front_end == front_end)
-        page = self._page(query)
+    def song_keys(self, model: str, front_end: str) -> npt.NDArray[np.bytes_]:
+        """Return the audio keys of all songs that `model` has analysed, sorted: joined by the database, for speed."""
+        join = func.group_concat if self.is_sqlite else func.string_agg
+        analysed = (KEY.model == model, KEY.front_end == front_end, func.length(KEY.audio_key) == KEY_DIGITS)
+        with self.read() as connection:
+            joined = connection.execute(select(join(KEY.audio_key, "")).where(*analysed)).scalar_one() or ""
+        # SQLite joins them in order already; a stable sort only checks that.
+        return np.sort(np.frombuffer(joined.encode("ascii"), f"S{KEY_DIGITS}"), kind="stable")
+
+    def embeddings(
+        self, model: str, front_end: str, keys: Iterable[str] | None = None
+    ) -> Iterator[tuple[list[str], FloatArray]]:
+        """Stream the embeddings of songs, all or some, in no order: audio keys, and an array (n, n_dimensions)."""
+        analysed = and_(KEY.model == model, KEY.front_end == front_end)
+        query = select(KEY.audio_key, KEY.embedding).where(analysed)
+        pages = self._all_pages(query) if keys is None else self._pages_of(query, keys)
+        for page in pages:
+            yield [row.audio_key for row in page], np.stack([_array(row.embedding, HALF) for row in page])
+
+    def _pages_of(self, query: Select[Any], keys: Iterable[str]) -> Iterator[Sequence[Row[Any]]]:
+        for batch in in_batches(keys):
+            with self.read() as connection:
+                page = connection.execute(query.where(KEY.audio_key.in_(batch))).all()
+            if page:
+                yield page
+
+    def _all_pages(self, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
+        """Stream rows in the order in which they are stored: in order of keys, each is somewhere else on the disk."""
+        place: ColumnElement[Any] = literal_column("analyses.rowid", Integer) if self.is_sqlite else KEY.audio_key
+        ordered = query.add_columns(place.label("place")).order_by(place).limit(PAGE)
+        with self.read() as connection:
+            page = connection.execute(ordered).all()
         while page:
-            for audio_key, _, data in page:
-                yield audio_key, _array(data, HALF)
-            last = page[-1][:2]
-            page = self._page(query.where(tuple_(*place) > tuple_(*last)))
+            yield page
+            with self.read() as connection:
+                page = connection.execute(ordered.where(place > page[-1].place)).all()
 
     def sounds(self, model: str, front_end: str, keys: Iterable[str] | None = None) -> Iterator[StoredSound]:
         """Stream the sounds of songs, all or some; those stored without a spread are left out."""
@@ -98,10 +124,6 @@ class Analyses(Database):
         with self.read() as connection:
             query = select(KEY.audio_key).where(KEY.model == model, KEY.front_end == front_end, KEY.spread.is_not(None))
             return list(connection.execute(query.order_by(KEY.audio_key)).scalars())
-
-    def _page(self, query: Select[Any]) -> list[tuple[str, str, bytes]]:
-        with self.read() as connection:
-            return [(row.audio_key, row.front_end, row.embedding) for row in connection.execute(query)]
 
 
 def _row(analysis: Analysis) -> dict[str, object]:
