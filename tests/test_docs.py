@@ -92,11 +92,12 @@ def test_the_fields_of_results_are_described(program, tmp_path):
     rows = re.findall(r"^\| (`[^|]+) \|", OUTPUT.partition("### Results")[2].partition("###")[0], re.M)
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) - {"path_bytes", "evidence"} == set(result)
     for command, arguments in (
-        ("`history`", ["history"]),
-        ("`history RUN`, `history --path`", ["history", "1"]),
-        ("`export`", ["export"]),
+        ("`history`", ["history", "--format", "jsonl"]),
+        ("`history RUN`, `history --path`", ["history", "1", "--format", "jsonl"]),
+        ("`export`", ["export", "--format", "jsonl"]),
+        ("`status --list STATUS --format json`", ["status", "--list", "tagged", "--format", "json"]),
     ):
-        (line,) = program(*arguments, "--format", "jsonl").stdout.splitlines()
+        (line,) = program(*arguments).stdout.splitlines()
         assert set(json.loads(line)) == documented(command)
 
 

@@ -125,7 +125,7 @@ def _list(state: CliContext, folder: str | None, status: str, output_format: str
             if output_format == "json":
                 fields = {"status": record.status, "reason": record.reason, "error": record.error}
                 analysed = {"confidence": record.confidence, "scores": record.scores}
-                write_json({**json_path(record.path), **fields, **analysed})
+                write_json({"schema": 1, **json_path(record.path), **fields, **analysed})
             else:
                 write_line(_file_line(record, names))
 
