@@ -58,7 +58,7 @@ def path(state: CliContext) -> None:
       genrify-tag config path
       $EDITOR "$(genrify-tag config path)"
     """  # noqa: D301
-    write_line(_settings_file(state))
+    write_line(settings_file(state))
 
 
 @command.command()
@@ -77,7 +77,7 @@ def init(state: CliContext, force: bool) -> None:
     """  # noqa: D301
     from genrify_tagger.config import settings_template
 
-    file = _settings_file(state)
+    file = settings_file(state)
     try:
         os.makedirs(os.path.dirname(file), exist_ok=True)
         with open(file, "w" if force else "x", encoding="utf-8") as stream:
@@ -90,7 +90,8 @@ def init(state: CliContext, force: bool) -> None:
     write_line(f"wrote {file}")
 
 
-def _settings_file(state: CliContext) -> str:
+def settings_file(state: CliContext) -> str:
+    """Return the path of the settings file, whether or not it exists."""
     from genrify_tagger.config import config_path
 
     return os.path.abspath(os.path.expanduser(state.config_file)) if state.config_file else config_path()

@@ -21,7 +21,7 @@ from genrify_tagger.store.browse import (
     TrackFilter,
 )
 from genrify_tagger.store.claims import BEAT_SECONDS, LEASE, Claims
-from genrify_tagger.store.connect import create_folder, database_file, parse_url
+from genrify_tagger.store.connect import create_folder, database_file, database_name, parse_url, url_without_password
 from genrify_tagger.store.journal import DONE, FAILED, PENDING, ChangeInProgressError, Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
@@ -73,7 +73,9 @@ __all__ = [
     "as_stored",
     "check",
     "database_file",
+    "database_name",
     "open_store",
+    "url_without_password",
     "utc_now",
 ]
 

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, Text
+from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, String, Text
 from sqlalchemy.types import TypeDecorator
 
 from genrify_tagger.files import FileStat
@@ -66,18 +66,25 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class PlainText(TypeDecorator[str]):
-    """Text from error messages and file names, with characters that a database refuses escaped.
+class PlainString(TypeDecorator[str]):
+    """Names and labels, with characters that a database refuses escaped.
 
     Those are surrogates (from names that are not UTF-8), which neither database can encode, and NUL in PostgreSQL.
     """
 
-    impl = Text
+    impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Escape."""
         return None if value is None else value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+class PlainText(PlainString):
+    """The same for longer text, such as error messages."""
+
+    impl = Text
+    cache_ok = True
 
 
 class TupleType(TypeDecorator[tuple[str, ...]]):

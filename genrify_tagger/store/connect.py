@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.mounts import is_network_folder
-from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error
+from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error, shown
 from genrify_tagger.store.postgres import lock_writers, server_engine
 
 BUSY_SECONDS = 30.0
@@ -55,6 +55,11 @@ class Database:
         """Path of an SQLite database."""
         assert self.url.database
         return self.url.database
+
+    @property
+    def name(self) -> str:
+        """Its name for messages: the path of a file, or the URL on a server without password."""
+        return self.file if self.is_sqlite else shown(self.url)
 
     def close(self) -> None:
         """Close the connections; the last process to close an SQLite database merges its write-ahead log."""
@@ -174,6 +179,17 @@ def database_file(url: str) -> str | None:
     """Return the path of the SQLite file that a URL names, None for a database server; raises as `parse_url`."""
     parsed_url = parse_url(url)
     return parsed_url.database if parsed_url.get_backend_name() == "sqlite" else None
+
+
+def database_name(url: str) -> str:
+    """Return the path of an SQLite file, or the URL of a server without password and options; raises as `parse_url`."""
+    return database_file(url) or shown(parse_url(url))
+
+
+def url_without_password(url: str) -> str:
+    """Return the URL of a database, with all that is needed to connect but the password; raises as `parse_url`."""
+    plain = parse_url(url).difference_update_query(["password"])
+    return plain.render_as_string(hide_password=True)
 
 
 def create_folder(path: str) -> None:

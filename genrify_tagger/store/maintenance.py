@@ -1,4 +1,4 @@
-"""Maintenance of the database: check, backup, prune."""
+"""Maintenance of the database: check, backup, copy, prune."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, upd
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.store.connect import parse_url
-from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.db_errors import describe_db_error
 from genrify_tagger.store.file_rows import PRESENT, Files
 from genrify_tagger.store.journal import Journal
+from genrify_tagger.store.library_copy import Progress, copy_library
 from genrify_tagger.store.migrate import HEAD, stored_revision
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import below, in_batches
+from genrify_tagger.store.sqlite_backup import copy_sqlite
 from genrify_tagger.store.tables import ANALYSES, FILES, MOUNTS
 
 MAX_FREE_SHARE = 0.25  # of unused pages, beyond which the file is rebuilt
@@ -25,7 +26,7 @@ MAX_FINDINGS = 20  # a damaged database has thousands
 
 
 class Maintenance(Files):
-    """Backup and pruning."""
+    """Backup, copying and pruning."""
 
     def backup(self, copy: str) -> None:
         """Copy the database to a new file while others use it.
@@ -36,9 +37,14 @@ class Maintenance(Files):
             If the file exists or cannot be written, or if the database is on a server.
         """
         if not self.is_sqlite:
-            raise StoreError("a database on a server needs the server's own backup tools", hint="for example pg_dump")
+            hint = "for example pg_dump; or copy it into a file with `genrify-tag db copy`"
+            raise StoreError("a database on a server needs the server's own backup tools", hint=hint)
         with describe_db_error(self.url):
             copy_sqlite(self.file, copy)
+
+    def copy_to(self, url: str, progress: Progress, *, dry_run: bool = False) -> dict[str, int]:
+        """Copy all tables into an empty database of either kind; see `copy_library`."""
+        return copy_library(self, url, progress, dry_run=dry_run)
 
     def prune(self, places: Sequence[str] | None = None, *, dry_run: bool = False) -> dict[str, int]:
         """Delete missing files and analyses that no file uses; the journal stays.

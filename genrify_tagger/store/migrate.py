@@ -12,8 +12,8 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
-from genrify_tagger.store.copying import copy_sqlite
 from genrify_tagger.store.db_errors import RESTORE, USE_ANOTHER, shown
+from genrify_tagger.store.sqlite_backup import copy_sqlite
 from genrify_tagger.store.tables import Base
 
 if TYPE_CHECKING:
@@ -49,20 +49,26 @@ def bring_up_to_date(database: Database, *, head: str = HEAD, scripts: str | Non
     with database.read() as connection:
         if stored_revision(connection) == head:
             return
-    with _alembic_lock, database.migrating() as connection:
-        revision = stored_revision(connection)
-        if revision == head:
-            return  # another process has done it meanwhile
-        _refuse_foreign(connection, database, revision)
-        if revision is None and scripts is None and head == HEAD:
-            _create(connection)
-            return
-        config = _config(connection, scripts or str(importlib.resources.files(SCRIPTS)))
-        _refuse_newer(config, database, revision)
-        if revision is not None and database.is_sqlite:
-            copy_sqlite(database.file, _copy_path(database.file, revision))
+    with database.migrating() as connection:
+        migrate(connection, database, head=head, scripts=scripts)
+        check_references(connection, database)
+
+
+def migrate(connection: Connection, database: Database, *, head: str = HEAD, scripts: str | None = None) -> None:
+    """Do the same as `bring_up_to_date`, within a transaction of `database.migrating`."""
+    revision = stored_revision(connection)
+    if revision == head:
+        return  # another process has done it meanwhile
+    _refuse_foreign(connection, database, revision)
+    if revision is None and scripts is None and head == HEAD:
+        _create(connection)
+        return
+    config = _config(connection, scripts or str(importlib.resources.files(SCRIPTS)))
+    _refuse_newer(config, database, revision)
+    if revision is not None and database.is_sqlite:
+        copy_sqlite(database.file, _copy_path(database.file, revision))
+    with _alembic_lock:
         _upgrade(config, head)
-        _check_references(connection, database)
 
 
 def _create(connection: Connection) -> None:
@@ -131,8 +137,8 @@ def _upgrade(config: Config, head: str) -> None:
         raise StoreError(f"the database cannot be migrated: {error}") from error
 
 
-def _check_references(connection: Connection, database: Database) -> None:
-    """Check SQLite's foreign keys, which are off while a migration rebuilds tables."""
+def check_references(connection: Connection, database: Database) -> None:
+    """Check SQLite's foreign keys, which are off within `database.migrating`."""
     if database.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
         raise StoreCorruptError("some records refer to missing ones", path=database.file, hint=RESTORE)
 

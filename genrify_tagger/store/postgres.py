@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
@@ -18,12 +20,15 @@ _CONNECTING = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-_SET_LIMITS = (
-    "SELECT set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)"
-)
+_SET_LIMIT = "SELECT set_config(%s, %s, false)"
 _LOCK = text("SELECT pg_advisory_xact_lock(:lock), set_config('synchronous_commit', :sync, true)")
 _LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(:lock), set_config('synchronous_commit', :sync, true)")
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_REFERENCES = text(
+    "SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint "
+    "JOIN pg_class ON pg_class.oid = conrelid WHERE contype = 'f' AND relname = ANY(:tables) "
+    "AND relnamespace = current_schema()::regnamespace"
+)
+_IDENTITY = text("SELECT current_database(), pg_postmaster_start_time()")
 
 
 def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
@@ -42,6 +47,9 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
     StoreError
         If the driver is not installed.
     """
+    given = str(url.query.get("options", ""))
+    limits = {"lock_timeout": busy_seconds, "idle_in_transaction_session_timeout": IDLE_FACTOR * busy_seconds}
+    limits = {name: seconds for name, seconds in limits.items() if name not in given}
     is_libpq = url.get_driver_name() in {"psycopg", "psycopg2"}
     wanted = {name: value for name, value in _CONNECTING.items() if is_libpq and name not in url.query}
     try:
@@ -54,7 +62,8 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(_SET_LIMITS, (f"{busy_seconds:.0f}s", f"{IDLE_FACTOR * busy_seconds:.0f}s"))
+            for name, seconds in limits.items():
+                cursor.execute(_SET_LIMIT, (name, f"{seconds:.0f}s"))
         connection.commit()
 
     return engine
@@ -78,6 +87,17 @@ def lock_writers(connection: Connection, *, shared: bool = False, durable: bool 
     connection.execute(_LOCK_SHARED if shared else _LOCK, {"lock": WRITE_LOCK, "sync": sync})
 
 
-def try_lock_writers(connection: Connection) -> bool:
-    """Do as `lock_writers`, but return whether no one else was writing, instead of waiting."""
-    return bool(connection.execute(_TRY_LOCK, {"lock": WRITE_LOCK}).scalar_one())
+def identity(connection: Connection) -> tuple[object, ...]:
+    """Return what only this database of this server has, by whatever URL it is reached."""
+    return tuple(connection.execute(_IDENTITY).one())
+
+
+@contextmanager
+def references_checked_at_end(connection: Connection, tables: Collection[str]) -> Iterator[None]:
+    """Let rows of `tables` refer to rows that are inserted after them, within the block and one transaction."""
+    found = connection.execute(_REFERENCES, {"tables": list(tables)}).all()
+    for table, name, _ in found:
+        connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    yield
+    for table, name, definition in found:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")

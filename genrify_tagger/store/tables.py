@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Double, ForeignKey, Index, LargeBinary, MetaData, Table, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from genrify_tagger.files import FileStat
-from genrify_tagger.store.column_types import PathType, PlainText, StatType, TupleType, UtcDateTime
+from genrify_tagger.store.column_types import PathType, PlainString, PlainText, StatType, TupleType, UtcDateTime
 
 PENDING = text("state = 'pending'")
 
@@ -26,6 +26,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+    type_annotation_map: ClassVar = {str: PlainString}
 
 
 class File(Base):

@@ -76,6 +76,24 @@ def server_lock(store: Store) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def no_service(store: Store, url: str) -> Iterator[None]:
+    """Let no service run on a database within the block.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If one is running.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(service_lock(url))
+            stack.enter_context(server_lock(store))
+        except AlreadyRunningError as error:
+            raise AlreadyRunningError(error.message, hint="stop it first") from error
+        yield
+
+
 def _already_running(who: str) -> AlreadyRunningError:
     who = f" (process {who})" if who.isdigit() else f" ({who})" if who else ""
     return AlreadyRunningError(
