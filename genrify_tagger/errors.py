@@ -124,6 +124,10 @@ class SystemMemoryError(WorkerKilledError):
     """The kernel killed the worker process for lack of memory."""
 
 
+class ClusterError(GenrifyError):
+    """The Dask scheduler or its workers cannot be used."""
+
+
 class InterruptedScanError(GenrifyError):
     """The user stopped the run; all results so far are kept."""
 

@@ -161,6 +161,15 @@ def probe(path: str) -> Sound:
     return audio.probe(path)
 
 
+def probe_with_titles(path: str) -> tuple[Sound, dict[str, str] | None]:
+    """Return the results of `probe` and `read_titles`; None for titles that cannot be read."""
+    sound = probe(path)
+    try:
+        return sound, read_titles(path)
+    except GenrifyError:
+        return sound, None
+
+
 def audio_key(path: str) -> str:
     """Return what `probe` tells audio apart by."""
     from genrify_tagger import audio

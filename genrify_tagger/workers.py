@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from genrify_tagger import worker_main
 from genrify_tagger.analysis import Analysis, Picture, Shortfall, Sound
@@ -99,6 +99,11 @@ class Workers:
                 self._last_used = time.monotonic()
                 self._early = self._submit()
 
+    @property
+    def capacity(self) -> int:
+        """How many files to have in progress, so that no process waits."""
+        return self.jobs
+
     def probe(self, path: str) -> Sound:
         """Return the identity and true duration of the audio in a file.
 
@@ -111,40 +116,40 @@ class Workers:
         InterruptedScanError
             If `interrupt` was called meanwhile.
         """
-        return self._call(path, functools.partial(worker_main.probe, path), interruptible=True)
+        return self.call(path, functools.partial(worker_main.probe, path), interruptible=True)
 
     def analyse(self, path: str, *, duration: float) -> Analysis:
         """Analyse a file; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.analyse, path, duration), interruptible=True)
+        return self.call(path, functools.partial(worker_main.analyse, path, duration), interruptible=True)
 
     def audio_key(self, path: str) -> str:
         """Return the audio key of a file, to verify that a write left the audio unchanged; not interruptible."""
-        return self._call(path, functools.partial(worker_main.audio_key, path), interruptible=False)
+        return self.call(path, functools.partial(worker_main.audio_key, path), interruptible=False)
 
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
         """Compare two files' tags except for the genre (`tags.mutagen_check`); not interruptible."""
         task = functools.partial(worker_main.compare_tags, container, field, former, fresh)
-        return self._call(former, task, interruptible=False)
+        return self.call(former, task, interruptible=False)
 
     def find_shortfall(self, path: str) -> Shortfall | None:
         """Return how much of a file is there if it is incomplete, else None; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.find_shortfall, path), interruptible=True)
+        return self.call(path, functools.partial(worker_main.find_shortfall, path), interruptible=True)
 
     def read_titles(self, path: str) -> dict[str, str]:
         """Return the title, artist and album in a file's tags; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.read_titles, path), interruptible=True)
+        return self.call(path, functools.partial(worker_main.read_titles, path), interruptible=True)
 
     def read_cover(self, path: str, *, size: int) -> bytes | None:
         """Return the picture embedded in a file as a JPEG of at most `size` pixels; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.read_cover, path, size), interruptible=True)
+        return self.call(path, functools.partial(worker_main.read_cover, path, size), interruptible=True)
 
     def to_opus(self, path: str) -> bytes:
         """Return a song as a WebM file of Opus; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.to_opus, path), interruptible=True)
+        return self.call(path, functools.partial(worker_main.to_opus, path), interruptible=True)
 
     def render_pictures(self, path: str, *, columns: int) -> Picture:
         """Render waveform and spectrogram of a song, in at most so many columns; errors are those of `probe`."""
-        return self._call(path, functools.partial(worker_main.render_pictures, path, columns), interruptible=True)
+        return self.call(path, functools.partial(worker_main.render_pictures, path, columns), interruptible=True)
 
     def interrupt(self) -> None:
         """End all analyses at once; a write in progress can still ask for audio keys."""
@@ -169,7 +174,18 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, path: str, task: Callable[[], T], *, interruptible: bool) -> T:
+    def call(self, path: str, task: Callable[[], T], *, interruptible: bool = True) -> T:
+        """Do a task on a file in a process; errors are those of `probe`.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        task : callable
+            A `functools.partial` of a function of `worker_main` with the path as its first argument.
+        interruptible : bool
+            Whether `interrupt` ends it.
+        """
         lacked_memory = False
         # All idle processes may have been killed meanwhile.
         for _ in range(self.jobs + STARTS):
@@ -277,18 +293,18 @@ class Workers:
 
 
 def workers_for(settings: AnalysisSettings, *, files: int | None = None) -> Workers:
-    """Return the pool that the settings ask for.
+    """Return the pool that the settings ask for, with no more processes than there are files, if that is known."""
+    return Workers(**pool_options(settings, files=files))
 
-    Parameters
-    ----------
-    settings : AnalysisSettings
-    files : int or None
-        Maximum number of files, if known: no more processes than that are started.
-    """
+
+def pool_options(settings: AnalysisSettings, *, files: int | None = None) -> dict[str, Any]:
+    """Return the parameters of `Workers` that the settings ask for; see `workers_for`."""
     jobs = settings.jobs or available_processors()
-    return Workers(
-        jobs=jobs if files is None else min(jobs, max(files, 1)),
-        segments=settings.segments,
-        sidecar=settings.model or None,
-        limits=worker_main.Limits(time_limit=settings.time_limit_seconds, memory_limit=settings.memory_limit_mb << 20),
-    )
+    return {
+        "jobs": jobs if files is None else min(jobs, max(files, 1)),
+        "segments": settings.segments,
+        "sidecar": settings.model or None,
+        "limits": worker_main.Limits(
+            time_limit=settings.time_limit_seconds, memory_limit=settings.memory_limit_mb << 20
+        ),
+    }

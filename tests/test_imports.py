@@ -31,7 +31,7 @@ BASE = {
 }
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 ANALYSIS = {"audio", "spectrogram", "classifier"}
-ENTRY_POINTS = {"watch", "web", "learn"}  # and beets_plugin, which is outside of the package
+ENTRY_POINTS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which is outside of the package
 # What an entry point may use: the pipeline, and the stages that never open a user's file. It only reads the store.
 FOR_ENTRY_POINTS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
 STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change", "mark_missing", "mark_found", "forget"}
@@ -58,6 +58,7 @@ ALLOWED = {
     "workers": BASE | ANALYSIS | {"config", "tags", "worker_main", "worker_process"},
     "pipeline": BASE | STAGES - ANALYSIS | {"classifier", "worker_main", "workers"},
     **dict.fromkeys(ENTRY_POINTS, FOR_ENTRY_POINTS | ENTRY_POINTS),
+    "cluster": BASE | {"classifier", "worker_main", "workers"},
     "beets_plugin": FOR_ENTRY_POINTS,
     "training": BASE | STAGES - {"config"} | {"workers", "worker_main"},
     "cli": FOR_ENTRY_POINTS | ENTRY_POINTS | {"training", "workers"},
@@ -78,6 +79,7 @@ OWNERS = {
     "ai_edge_quantizer": {"recipe"},
     "pebble": {"training"},
     "watchdog": {"watch"},
+    "distributed": {"cluster"},
     "flask": {"web"},
     "waitress": {"web"},
     "dask": {"cluster"},

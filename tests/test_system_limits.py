@@ -189,9 +189,9 @@ from genrify_tagger.workers import Workers
 from tests import bad_tasks
 
 with Workers(jobs=1, segments=4, limits=Limits(memory_limit=4 << 30)) as workers:
-    workers._call("a.mp3", bad_tasks.process_id, interruptible=True)
+    workers.call("a.mp3", bad_tasks.process_id, interruptible=True)
     try:
-        workers._call("a.mp3", bad_tasks.eat_memory, interruptible=True)
+        workers.call("a.mp3", bad_tasks.eat_memory, interruptible=True)
     except SystemMemoryError as error:
         print(error)
 """
@@ -207,7 +207,7 @@ def test_lack_of_memory_in_the_middle_of_a_song():
 
 def test_a_worker_that_was_killed_by_hand_is_no_songs_fault():
     with Workers(jobs=1, segments=8) as workers, pytest.raises(WorkerKilledError, match="another program killed") as e:
-        workers._call("song.mp3", bad_tasks.be_killed, interruptible=True)
+        workers.call("song.mp3", bad_tasks.be_killed, interruptible=True)
     assert not isinstance(e.value, SystemMemoryError)
 
 

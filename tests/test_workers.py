@@ -60,7 +60,7 @@ def test_analyses_a_song(workers, tmp_path):
 )
 def test_a_bad_file_fails_alone(workers, tmp_path, task, error, words):
     with pytest.raises(error, match=words) as caught:
-        workers._call("bad.mp3", task, interruptible=True)
+        workers.call("bad.mp3", task, interruptible=True)
     assert caught.value.path == "bad.mp3"
     assert analyses(workers, tmp_path)
 
@@ -83,7 +83,7 @@ def test_processes_that_cannot_be_started_are_no_files_fault_and_are_started_lat
 
 def test_stderr_of_a_crashed_worker_is_logged(workers, caplog):
     with caplog.at_level("DEBUG", "genrify_tagger"), pytest.raises(WorkerCrashedError):
-        workers._call("bad.mp3", bad_tasks.crash, interruptible=True)
+        workers.call("bad.mp3", bad_tasks.crash, interruptible=True)
     assert "last words" in caplog.text
 
 
@@ -118,7 +118,7 @@ def test_a_crash_does_not_affect_other_workers(tmp_path):
 
         def crash():
             try:
-                pool._call("x", bad_tasks.crash, interruptible=True)
+                pool.call("x", bad_tasks.crash, interruptible=True)
             except WorkerCrashedError as error:
                 crashes.append(error)
 
@@ -130,7 +130,7 @@ def test_a_crash_does_not_affect_other_workers(tmp_path):
 
 
 def test_workers_ignore_signals_to_the_process_group(workers):
-    assert workers._call("good.mp3", bad_tasks.be_told_to_end, interruptible=True) == "done"
+    assert workers.call("good.mp3", bad_tasks.be_told_to_end, interruptible=True) == "done"
 
 
 CLOCK = textwrap.dedent(
@@ -157,7 +157,7 @@ SHIFTING = textwrap.dedent(
         timer = threading.Timer(0.5, os.truncate, [os.environ["CLOCK_SHIFT"], seconds])
         timer.start()
         try:
-            return pool._call("a", task, interruptible=True)
+            return pool.call("a", task, interruptible=True)
         finally:
             timer.join()
 
@@ -205,7 +205,7 @@ def test_interrupt_ends_analyses_but_not_the_check_of_a_write(tmp_path):
 
         def hang():
             try:
-                pool._call("slow.mp3", bad_tasks.hang, interruptible=True)
+                pool.call("slow.mp3", bad_tasks.hang, interruptible=True)
             except InterruptedScanError as error:
                 caught.append(error)
 
@@ -222,18 +222,18 @@ def test_interrupt_ends_analyses_but_not_the_check_of_a_write(tmp_path):
 
 def test_idle_workers_end_and_come_back():
     with Workers(jobs=1, segments=4, idle_seconds=0.4) as pool:
-        first = pool._call("a", bad_tasks.process_id, interruptible=True)
+        first = pool.call("a", bad_tasks.process_id, interruptible=True)
         deadline = time.monotonic() + 10
         while count_processes(pool) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not count_processes(pool)
-        assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+        assert pool.call("a", bad_tasks.process_id, interruptible=True) != first
 
 
 def test_processes_are_started_as_files_come():
     with Workers(jobs=3, segments=4) as pool:
         assert count_processes(pool) == 0
-        assert len({pool._call("a", bad_tasks.process_id, interruptible=True) for _ in range(3)}) == 1
+        assert len({pool.call("a", bad_tasks.process_id, interruptible=True) for _ in range(3)}) == 1
         assert count_processes(pool) == 1
 
 
@@ -242,7 +242,7 @@ def test_a_process_started_before_the_first_file_is_the_one_that_takes_it():
         pool.start()
         pool.start()
         early = pool._early.result().pid
-        assert pool._call("a", bad_tasks.process_id, interruptible=True) == early
+        assert pool.call("a", bad_tasks.process_id, interruptible=True) == early
         pool.start()
         assert pool._early is None
         assert count_processes(pool) == 1
@@ -262,23 +262,23 @@ def test_a_process_started_early_ends_unused(idle):
 @pytest.mark.parametrize("delay", [0, 0.0005, 0.002, 0.1])
 def test_a_process_that_died_between_two_files_is_replaced(delay):
     with Workers(jobs=1, segments=4) as pool:
-        first = pool._call("a", bad_tasks.process_id, interruptible=True)
+        first = pool.call("a", bad_tasks.process_id, interruptible=True)
         # Also while it is dying, when its end of the pipe still takes a task.
         os.kill(first, signal.SIGKILL)
         time.sleep(delay)
-        assert pool._call("a", bad_tasks.process_id, interruptible=True) != first
+        assert pool.call("a", bad_tasks.process_id, interruptible=True) != first
 
 
 def test_all_idle_processes_may_have_died_between_two_files():
     with Workers(jobs=4, segments=4) as pool:
         with ThreadPoolExecutor(4) as threads:
             idle = set(
-                threads.map(lambda _: pool._call("a", bad_tasks.name_after_a_rest, interruptible=True), range(4))
+                threads.map(lambda _: pool.call("a", bad_tasks.name_after_a_rest, interruptible=True), range(4))
             )
         assert len(idle) == 4
         for process in idle:
             os.kill(process, signal.SIGKILL)
-        assert pool._call("a", bad_tasks.process_id, interruptible=True) not in idle
+        assert pool.call("a", bad_tasks.process_id, interruptible=True) not in idle
 
 
 def test_processes_outlive_the_thread_that_first_needed_them():
@@ -286,7 +286,7 @@ def test_processes_outlive_the_thread_that_first_needed_them():
         found = []
         for _ in range(2):
             thread = threading.Thread(
-                target=lambda: found.append(pool._call("a", bad_tasks.process_id, interruptible=True))
+                target=lambda: found.append(pool.call("a", bad_tasks.process_id, interruptible=True))
             )
             thread.start()
             thread.join()
@@ -317,7 +317,7 @@ def run_until_interrupted(pool, song):
 
 def test_a_worker_stays_small(workers, tmp_path):
     analyses(workers, tmp_path)
-    assert workers._call("a", bad_tasks.resident_megabytes, interruptible=True) <= 200
+    assert workers.call("a", bad_tasks.resident_megabytes, interruptible=True) <= 200
 
 
 SCRIPT = textwrap.dedent(
@@ -327,7 +327,7 @@ SCRIPT = textwrap.dedent(
     from tests import bad_tasks
     print("main ran")
     with Workers(jobs=1, segments=4) as pool:
-        pool._call("a", bad_tasks.print_to_stderr, interruptible=True)
+        pool.call("a", bad_tasks.print_to_stderr, interruptible=True)
         sound = pool.probe(sys.argv[1])
         pool.analyse(sys.argv[1], duration=sound.duration)
     assert not {"av", "ai_edge_litert"} & set(sys.modules), "the parent loaded a decoder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -64,6 +65,11 @@ _WORTH_LEARNING = 100  # songs with a genre of their own from which on learning 
 @click.option("--vocabulary", metavar="NAME", help="Vocabulary to use, learned or of the model.")
 @click.option("--segments", type=int, metavar="N", help="Number of 3-second segments to analyse per song.")
 @click.option("--jobs", "-j", type=int, metavar="N", help="Number of worker processes.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Analyse on the workers of a Dask scheduler, such as tcp://nas:8786; local starts one here.",
+)
 @click.option("--include", multiple=True, metavar="GLOB", help="Scan only files that match (repeatable).")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Skip files that match (repeatable).")
 @click.option(
@@ -92,13 +98,14 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
       genrify-tag scan --existing replace song.mp3
       genrify-tag scan ~/Music --format jsonl > result.jsonl
       genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
+      genrify-tag scan /srv/music --cluster tcp://nas:8786
     """  # noqa: D301
-    dry_run = options.pop("dry_run")
+    dry_run, cluster = options.pop("dry_run"), options.pop("cluster")
     own = {key: options.pop(key) for key in ("force", "reanalyse", "retry_failed")}
     settings = state.settings(_overrides(options))
     wanted, missing = _existing(paths or settings.library.roots)
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
-    with interruptible(), _started_workers(settings, files) as workers:
+    with interruptible(), _workers(state, settings, cluster, files) as workers:
         from genrify_tagger.pipeline import ScanOptions, open_session
 
         with open_session(settings, workers=workers) as session:
@@ -106,13 +113,31 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
             return report.scan(wanted, ScanOptions(**own)) or int(missing)
 
 
-def _started_workers(settings: Settings, files: int | None) -> Workers:
+def _workers(state: CliContext, settings: Settings, cluster: str | None, files: int | None) -> Workers:
     """Return the workers; if files are named, one of them loads its model while the database and the rest is loaded."""
+    if cluster:
+        return _cluster_workers(state, settings, cluster)
     from genrify_tagger.workers import workers_for
 
     workers = workers_for(settings.analysis, files=files)
     if files is not None:
         workers.start()
+    return workers
+
+
+def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Workers:
+    if importlib.util.find_spec("distributed") is None:
+        hint = "install Genrify Tagger with its extra `cluster`"
+        raise ConfigError("--cluster needs Dask, which is not installed", hint=hint)
+    from genrify_tagger.cluster import ClusterWorkers
+    from genrify_tagger.workers import pool_options
+
+    cluster, options = settings.cluster, pool_options(settings.analysis)
+    workers = ClusterWorkers(address=address, paths=cluster.paths, wait_seconds=cluster.wait_seconds, **options)
+    if not state.quiet:
+        usable = workers.client.usable
+        found = f"{counted(len(usable), 'Dask worker')} with {counted(sum(usable.values()), 'thread')}"
+        state.console.print(f"Analysing on {found}; dashboard: {workers.client.dashboard}")
     return workers
 
 

@@ -12,6 +12,7 @@ from genrify_tagger.config.loading import LoadedSettings, current_value, load_se
 from genrify_tagger.config.rendering import default_text, effective_json, effective_toml, settings_template
 from genrify_tagger.config.settings import (
     AnalysisSettings,
+    ClusterSettings,
     DatabaseSettings,
     GenreSettings,
     LearnSettings,
@@ -26,6 +27,7 @@ from genrify_tagger.config.values import nearest
 
 __all__ = [
     "AnalysisSettings",
+    "ClusterSettings",
     "DatabaseSettings",
     "GenreSettings",
     "LearnSettings",

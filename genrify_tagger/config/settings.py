@@ -232,6 +232,23 @@ class WatchSettings:
 
 
 @dataclass(frozen=True)
+class ClusterSettings:
+    """Analysis on other machines, for `scan --cluster`."""
+
+    paths: Mapping[str, str] = _setting(
+        "Folders here and where the workers have them, where that is another place.",
+        factory=dict,
+        form="path",
+        example={"/srv/music": "/mnt/nas/music"},
+    )
+    wait_seconds: float = _setting(
+        "How long to wait for a scheduler or workers that are away. Then the scan ends; the next one continues it.",
+        60.0,
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
 class DatabaseSettings:
     """Where analyses and journal are stored."""
 
@@ -281,6 +298,7 @@ class Settings:
     genres: GenreSettings = field(default_factory=GenreSettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

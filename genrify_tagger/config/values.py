@@ -137,8 +137,12 @@ def _texts(setting: Setting, raw: object, folder: str) -> tuple[str, ...]:
 
 
 def _table(setting: Setting, raw: object, folder: str) -> dict[str, str]:
+    is_path = setting.form == "path"
     if not isinstance(raw, Mapping):
-        raise ValueError(f'must be a table such as {{ hiphop = "Hip-Hop" }}, not {_shown(raw)}')
+        example = '"/srv/music" = "/mnt/music"' if is_path else 'hiphop = "Hip-Hop"'
+        raise ValueError(f"must be a table such as {{ {example} }}, not {_shown(raw)}")
+    if is_path:
+        return {_path(str(here), folder): _text(setting, there, folder) for here, there in raw.items()}
     return {str(label).lower(): _text(setting, name, folder) for label, name in raw.items()}
 
 

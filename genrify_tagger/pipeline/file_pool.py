@@ -71,7 +71,7 @@ class FilePool:
         self._options = options
         self._on_done = on_done
         self._ends_session = ends_session
-        self._size = session.workers.jobs + 2
+        self._size = session.workers.capacity + 2
         self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="genrify")
         self._by_album = session.settings.tagging.scope == "album"
         self._preparing: list[_Folder] = []  # by `begin`
@@ -135,7 +135,7 @@ class FilePool:
         window: deque[Outcome | Future[T]] = deque()
         for job in jobs:
             window.append(job if isinstance(job, Outcome) else self._pool.submit(job))
-            while window and (len(window) > WINDOW * self._session.workers.jobs or _is_done(window[0])):
+            while window and (len(window) > WINDOW * self._session.workers.capacity or _is_done(window[0])):
                 first = window.popleft()
                 yield first if isinstance(first, Outcome) else first.result()
         for entry in window:

@@ -13,6 +13,7 @@ from genrify_tagger import tags
 from genrify_tagger.decision import Decision
 from genrify_tagger.errors import (
     ChangedMeanwhileError,
+    ClusterError,
     GenrifyError,
     InterruptedScanError,
     NotTaggableError,
@@ -121,7 +122,7 @@ class FileRun:
         try:
             self.ended = step()
             return
-        except (InterruptedScanError, StoreError):
+        except (InterruptedScanError, StoreError, ClusterError):
             raise
         except NotTaggableError as error:
             result = self._result("skipped", reason=error.message)
@@ -248,7 +249,7 @@ class FileRun:
         request = WriteRequest(task=self.task, snapshot=snapshot, audio_key=self.identity.audio_key, result=result)
         try:
             return self.writer.write(self.session, request)
-        except (InterruptedScanError, NotTaggableError, StoreError):
+        except (InterruptedScanError, NotTaggableError, StoreError, ClusterError):
             raise
         except (GenrifyError, OSError) as error:
             return self._failed(replace(result, after=snapshot.genres), error), self.task.stat

@@ -1,0 +1,169 @@
+"""Workers on other machines, in the place of those of this one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from genrify_tagger import __version__, worker_main
+from genrify_tagger.analysis import Sound
+from genrify_tagger.classifier import load_sidecar
+from genrify_tagger.cluster.dask_client import DaskClient, LateError
+from genrify_tagger.cluster.remote_task import Refusal, Setup, SharedFile, run_task
+from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
+from genrify_tagger.files import display_path
+from genrify_tagger.worker_main import Limits
+from genrify_tagger.workers import Workers
+
+if TYPE_CHECKING:
+    from distributed import LocalCluster
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOCAL = "local"
+MOST_AT_ONCE = 256  # files in progress; each has a thread here that waits
+LEAST_AT_ONCE = 64  # so that workers which join later have something to do
+
+
+class ClusterWorkers(Workers):
+    """Analyses on Dask workers; what belongs to a write is checked here.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, or `LOCAL` to start one in this process.
+    paths : mapping of str to str
+        Folders here, and where the workers have them.
+    wait_seconds : float
+        How long to wait for a scheduler or for workers that are away.
+    jobs, segments, sidecar, limits
+        As for `Workers`; `jobs` processes verify writes here.
+
+    Raises
+    ------
+    ClusterError
+        If there is no scheduler at the address, or it has no workers.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        paths: Mapping[str, str],
+        wait_seconds: float,
+        jobs: int,
+        segments: int,
+        sidecar: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(jobs=jobs, segments=segments, sidecar=sidecar, limits=limits)
+        limits = limits or Limits()
+        self._paths = sorted(paths.items(), key=lambda pair: -len(pair[0]))
+        there = None if sidecar is None else self._locations(sidecar)[0]
+        self._remote = Setup(__version__, load_sidecar(sidecar).id, there, segments, limits)
+        self._fetched = threading.local()  # titles of the file that a thread has probed last
+        self._local: LocalCluster | None = _start_cluster(jobs) if address == LOCAL else None
+        try:
+            address = self._local.scheduler_address if self._local else address
+            self.client = DaskClient(address, wait_seconds=wait_seconds, patience=3 * limits.time_limit + 15)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def capacity(self) -> int:
+        """How many files to have in progress."""
+        threads = sum(self.client.usable.values())
+        return 2 * threads if self._local else min(max(2 * threads, LEAST_AT_ONCE), MOST_AT_ONCE)
+
+    def probe(self, path: str) -> Sound:
+        """Return the identity and true duration of the audio in a file; fetches its titles with the same task."""
+        task = functools.partial(worker_main.probe_with_titles, path)
+        sound, self._fetched.titles = self.call(path, task)
+        self._fetched.path = path
+        return sound
+
+    def read_titles(self, path: str) -> dict[str, str]:
+        """Return the title, artist and album in a file's tags, as this thread's last `probe` found them."""
+        titles: dict[str, str] | None = self._fetched.titles if getattr(self._fetched, "path", None) == path else None
+        return super().read_titles(path) if titles is None else titles
+
+    def interrupt(self) -> None:
+        """End all analyses at once; see `Workers`."""
+        self.client.interrupt()
+        super().interrupt()
+
+    def close(self) -> None:
+        """Disconnect, and end the processes here."""
+        super().close()
+        if hasattr(self, "client"):
+            self.client.close()
+        if self._local is not None:
+            with contextlib.suppress(Exception):
+                self._local.close(timeout=10)
+
+    def call(self, path: str, task: Callable[[], T], *, interruptible: bool = True) -> T:
+        """Do a task on a Dask worker, but one that may not be interrupted here; see `Workers`."""
+        if not interruptible:
+            return super().call(path, task, interruptible=False)
+        assert isinstance(task, functools.partial)
+        answer: T = self._call_remotely(path, task.func, task.args[1:])
+        return answer
+
+    def _call_remotely(self, path: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        stat = os.stat(path)
+        file = SharedFile(self._locations(path), stat.st_size, stat.st_mtime_ns)
+        refused: dict[str, str] = {}
+        while True:
+            try:
+                answer = self.client.run(
+                    function.__name__, run_task, self._remote, file, function, arguments, excluded=refused
+                )
+            except LookupError:
+                worker, reason = next(iter(refused.items()))
+                raise WorkerUnavailableError(f"no Dask worker can read it; {worker}: {reason}", path=path) from None
+            except LateError as late:
+                log.warning(
+                    "%s: the Dask worker %s does not answer; another one does it", display_path(path), late.worker
+                )
+                refused[late.worker] = "does not answer"
+                continue
+            except InterruptedScanError as error:
+                raise InterruptedScanError(error.message, path=path) from None
+            if isinstance(answer, Refusal) and answer.is_about_file:
+                refused[answer.worker] = answer.reason
+            elif isinstance(answer, Refusal):
+                self.client.refuse(answer.worker, answer.reason)
+            elif isinstance(answer, GenrifyError):
+                answer.path = path
+                raise answer
+            else:
+                return answer
+
+    def _locations(self, path: str) -> tuple[str, ...]:
+        """Return where workers may have a file."""
+        for here, there in self._paths:
+            root = here.rstrip(os.sep)
+            if path == root or path.startswith(root + os.sep):
+                return there.rstrip("/") + path[len(root) :].replace(os.sep, "/"), path
+        return (path,)
+
+
+def _start_cluster(jobs: int) -> LocalCluster:
+    from distributed import LocalCluster
+
+    # Within this process: the analyses run in processes of their own anyway.
+    return LocalCluster(
+        n_workers=jobs,
+        threads_per_worker=1,
+        processes=False,
+        memory_limit=0,
+        dashboard_address="127.0.0.1:8787",
+        silence_logs=logging.CRITICAL,
+    )
