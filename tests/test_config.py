@@ -333,3 +333,8 @@ def test_secrets_are_not_printed():
     for text in (effective_toml(loaded), str(effective_json(loaded))):
         assert "s3cret" not in text
         assert "postgresql://me:***@host/db" in text
+
+
+def test_keys_of_tables_are_shown_as_they_must_be_written(program):
+    shown = program("config", "show", GENRIFY_CLUSTER__PATHS='{ "/srv/a b" = "/mnt/music" }').stdout
+    assert tomllib.loads(shown)["cluster"]["paths"] == {"/srv/a b": "/mnt/music"}
