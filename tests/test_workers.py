@@ -272,9 +272,7 @@ def test_a_process_that_died_between_two_files_is_replaced(delay):
 def test_all_idle_processes_may_have_died_between_two_files():
     with Workers(jobs=4, segments=4) as pool:
         with ThreadPoolExecutor(4) as threads:
-            idle = set(
-                threads.map(lambda _: pool.call("a", bad_tasks.name_after_a_rest, interruptible=True), range(4))
-            )
+            idle = set(threads.map(lambda _: pool.call("a", bad_tasks.name_after_a_rest, interruptible=True), range(4)))
         assert len(idle) == 4
         for process in idle:
             os.kill(process, signal.SIGKILL)
