@@ -110,7 +110,8 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
 
         with open_session(settings, workers=workers) as session:
             report = _Report(state, session, output_format, dry_run=dry_run)
-            return report.scan(wanted, ScanOptions(**own)) or int(missing)
+            shows_unchanged = output_format == "jsonl" or state.verbose
+            return report.scan(wanted, ScanOptions(**own, describe_unchanged=shows_unchanged)) or int(missing)
 
 
 def _workers(state: CliContext, settings: Settings, cluster: str | None, files: int | None) -> Workers:

@@ -13,7 +13,7 @@ Rules:
   that has vanished; a device, pipe or socket that is an argument or has the name of an audio file. A broken link whose
   suffix is not that of audio ("cover.jpg") is ignored.
 
-Memory holds the names of folders and links, and the file names of one folder at a time.
+Memory holds the relative paths of folders, the links, and the file names of one folder at a time.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class _Walk:
     def __init__(self, filter_: PathPatterns, roots: Sequence[str]) -> None:
         self._filter = filter_
         self._roots = {os.path.abspath(root): real_path(root) for root in roots}
-        self._walked: dict[object, _Entry | None] = {}  # folders by identity; None if unreadable
+        # Relative paths of folders by identity, None if unreadable; nothing more, since there may be 100,000.
+        self._walked: dict[int | str, str | None] = {}
         self._yielded: set[str] = set()  # real paths of files that were named or linked to
         self._links: deque[_Entry] = deque()
         self._reported: set[str] = set()
@@ -183,7 +184,7 @@ class _Walk:
                     continue
                 self._walked[identity] = None
                 files, folders = self._list(entry)
-                self._walked[identity] = entry
+                self._walked[identity] = entry.relative
             except OSError as error:
                 yield UnreadablePath(entry.path, _describe_error(entry.path, error))
                 continue
@@ -266,23 +267,23 @@ class _Walk:
     def _was_walked(self, real: str) -> bool:
         folder, name = os.path.split(real)
         try:
-            entry = self._walked.get(_identity(folder))
+            walked = self._walked.get(_identity(folder))
         except OSError:
             return False
-        if entry is None or is_hidden(name) or not is_audio(name):
+        if walked is None or is_hidden(name) or not is_audio(name):
             return False
-        found = entry.below(name, self._filter, folder=False)
-        return found.included and not self._filter.excludes(found.relative, folder=False)
+        relative = f"{walked}/{name}" if walked else name
+        return self._filter.includes_any(relative) and not self._filter.excludes(relative, folder=False)
 
 
 def _candidate(path: str, real: str, stat: os.stat_result) -> Candidate:
     return Candidate(path, real, fingerprint(stat), suffix(path) not in NOT_TAGGABLE)
 
 
-def _identity(folder: str) -> object:
+def _identity(folder: str) -> int | str:
     stat = os.stat(folder)
     # Some network and user-space file systems have no inode numbers; use the path there.
-    return (stat.st_dev, stat.st_ino) if stat.st_ino else real_path(folder)
+    return stat.st_ino << 64 | stat.st_dev if stat.st_ino else real_path(folder)
 
 
 def _absolute(path: str) -> str:

@@ -28,11 +28,14 @@ class ScanOptions:
         Analyse everything again, and let the result replace genres that this program wrote.
     retry_failed : bool
         Retry files that failed before and have not changed since.
+    describe_unchanged : bool
+        Whether the results of unchanged files say what the store has of them: that takes as long as all else.
     """
 
     force: bool = False
     reanalyse: bool = False
     retry_failed: bool = False
+    describe_unchanged: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.files import real_path
+from genrify_tagger.files import is_inside, real_path
 from genrify_tagger.library import Candidate, UnreadablePath, discover
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.file_state import is_unchanged
@@ -72,6 +72,8 @@ class _Search:
         self._remembers = writer.remembers
         self._found = discovered(session.settings.library, paths)
         self._any_files = False
+        self._inside = [real_path(path) for path in paths]
+        self._known = 0  # of the files found, those inside that the store has
         self._postponed: list[FileTask] = []
         self._is_walked = False
         if self._remembers:
@@ -95,30 +97,53 @@ class _Search:
 
     def _end_walk(self) -> None:
         self._is_walked = True
-        if self._any_files and self._remembers:
-            for _ in self._session.moves.mark_gone(map(real_path, self._paths)):
+        if not (self._any_files and self._remembers):
+            return
+        if sum(map(self._session.store.number_under, self._inside)) > self._known:
+            for _ in self._session.moves.mark_gone(self._inside):
                 pass  # batch by batch
 
     def _look_up(self, batch: Sequence[Candidate | UnreadablePath]) -> Iterator[FileTask | Outcome]:
         candidates = [item for item in batch if isinstance(item, Candidate)]
         self._any_files = self._any_files or bool(candidates)
-        known = self._session.store.files([item.target for item in candidates])
-        known |= moved_records(self._session, candidates, known, dry_run=not self._remembers)
+        unchanged = set() if self._options.describe_unchanged else self._unchanged(candidates)
+        others = [item for item in candidates if item.target not in unchanged]
+        known = self._session.store.files([item.target for item in others])
+        known |= moved_records(self._session, others, known, dry_run=not self._remembers)
         back = [path for path, record in known.items() if record.missing_since is not None]
         if back and self._remembers:
             self._session.store.mark_found(back)
+        self._known += sum(is_inside(path, self._inside) for paths in (unchanged, known) for path in paths)
         # Made at once, so that one look-up of the places that a song has left serves all of them.
         found = [
-            _unreadable(item) if isinstance(item, UnreadablePath) else _task(self._session, item, known, self._options)
+            _unreadable(item)
+            if isinstance(item, UnreadablePath)
+            else _unchanged(item)
+            if item.target in unchanged
+            else _task(self._session, item, known, self._options)
             for item in batch
         ]
         yield from self._claimed(found) if self._remembers else found
+
+    def _unchanged(self, candidates: Iterable[Candidate]) -> set[str]:
+        """Return the real paths of files that are unchanged, from the few columns that tell."""
+        stats = {item.target: item.stat for item in candidates if item.taggable}
+        return {
+            path
+            for path, sighting in self._session.store.sightings(stats).items()
+            if sighting.status != "failed"
+            and sighting.missing_since is None
+            and is_unchanged(self._session, sighting, stats[path], self._options)
+        }
 
     def _claimed(self, items: Sequence[FileTask | Outcome]) -> Iterator[FileTask | Outcome]:
         """Yield outcomes, and the files that no other process works on, a few at a time."""
         for start in range(0, len(items), CLAIMED):
             few = items[start : start + CLAIMED]
             tasks = [item for item in few if isinstance(item, FileTask)]
+            if not tasks:
+                yield from few
+                continue
             granted = self._session.claims.take([task.target for task in tasks])
             now_known = self._session.store.files(granted)
             for item in few:
@@ -156,6 +181,10 @@ def _task(session: Session, item: Candidate, known: dict[str, FileRecord], optio
     if record is not None and is_unchanged(session, record, item.stat, options):
         return Outcome(result=_remembered(session, item.path, record), stat=item.stat)
     return FileTask(path=item.path, target=item.target, stat=item.stat, record=record)
+
+
+def _unchanged(item: Candidate) -> Outcome:
+    return Outcome(result=Result(path=item.path, status="unchanged", cached=True), stat=item.stat)
 
 
 def _unreadable(item: UnreadablePath) -> Outcome:
