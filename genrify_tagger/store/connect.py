@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.mounts import is_network_folder
-from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error, shown
+from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error, plain_url, shown
 from genrify_tagger.store.postgres import lock_writers, server_engine
 
 BUSY_SECONDS = 30.0
@@ -188,8 +188,7 @@ def database_name(url: str) -> str:
 
 def url_without_password(url: str) -> str:
     """Return the URL of a database, with all that is needed to connect but the password; raises as `parse_url`."""
-    plain = parse_url(url).difference_update_query(["password"])
-    return plain.render_as_string(hide_password=True)
+    return plain_url(parse_url(url))
 
 
 def create_folder(path: str) -> None:

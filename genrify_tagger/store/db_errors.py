@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,25 @@ _CONNECTING_HINTS = {
 }
 
 
+_PASSWORD = re.compile(r"(://[^:/@\s]*):\S*@|([?&]password=)[^&\s]*")
+_CONNECTION_FAILED = re.compile(r"connection (?:failed|is bad): (?:connection to server .*? failed: )?(?:FATAL:\s+)?")
+
+
 def shown(url: URL) -> str:
     """Return a database server's URL for messages, without password and options."""
-    return url.set(query={}).render_as_string(hide_password=True)
+    return plain_url(url.set(query={}))
+
+
+def plain_url(url: URL) -> str:
+    """Return a URL without the password, and without the driver if it is the usual one."""
+    if url.drivername == "postgresql+psycopg":
+        url = url.set(drivername="postgresql")
+    return url.difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
+def hide_password(argument: str) -> str:
+    """Return an argument of a command line with the password of a URL in it replaced by stars."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}:***@" if found[1] else f"{found[2]}***", argument)
 
 
 @contextmanager
@@ -76,7 +93,8 @@ def _translated(error: Exception, url: URL) -> StoreError:
 
 def _from_server(error: Exception, cause: object, url: URL) -> StoreError:
     """Distinguish errors by PostgreSQL's codes; before the connection stands there is only the text."""
-    code, told = str(getattr(cause, "sqlstate", None) or ""), _first_line(cause)
+    code = str(getattr(cause, "sqlstate", None) or "")
+    told = _CONNECTION_FAILED.sub("", _first_line(cause), count=1)
     server = f"the database server at {shown(url)}"
     if code in _HINTS:
         what, hint = _HINTS[code]

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from genrify_tagger.process_identity import is_gone, this_process
 from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.connect import Database
+from genrify_tagger.store.db_errors import hide_password
 from genrify_tagger.store.records import RunRecord, utc_now
 from genrify_tagger.store.tables import CHANGES, PROCESSES, RUNS
 
@@ -26,7 +27,7 @@ class Runs(Database):
         """Start a run of this process and return its id."""
         row: dict[str, object] = {
             "command": command,
-            "arguments": tuple(arguments),
+            "arguments": tuple(map(hide_password, arguments)),
             "model": model,
             "owner": this_process(),
             "started_at": utc_now(),
