@@ -84,6 +84,10 @@ class StoreError(GenrifyError):
     """The database cannot be used."""
 
 
+class StoreConnectionError(StoreError):
+    """The connection to the database server was lost; whether the last change arrived there is unknown."""
+
+
 class StoreNewerError(StoreError):
     """The database was written by a newer Genrify Tagger."""
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Integer, Row, RowMapping, Select, and_, bindparam, func, literal_column, select
 
 from genrify_tagger.analysis import Analysis, FloatArray
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.sql import PAGE, in_batches, upsert
 from genrify_tagger.store.tables import ANALYSES
 
@@ -60,6 +60,7 @@ _SOUNDS = (
 class Analyses(Database):
     """The analyses table."""
 
+    @repeatable
     def find_analysis(self, audio_key: str, model: str, front_end: str) -> Analysis | None:
         """Return the analysis of a song by a model and front end; None if there is none."""
         query = select(ANALYSES).where(KEY.audio_key == audio_key, KEY.model == model, KEY.front_end == front_end)
@@ -67,12 +68,14 @@ class Analyses(Database):
             row = connection.execute(query).mappings().first()
         return None if row is None else _unpacked(row)
 
+    @repeatable
     def save_analysis(self, audio_key: str, model: str, front_end: str, analysis: Analysis) -> None:
         """Save an analysis, rounded as by `as_stored`."""
         row = {"audio_key": audio_key, "model": model, "front_end": front_end, **_row(analysis)}
         with self.write(shared=True) as connection:
             connection.execute(upsert(connection, ANALYSES), row)
 
+    @repeatable
     def song_keys(self, model: str, front_end: str) -> npt.NDArray[np.bytes_]:
         """Return the audio keys of all songs that `model` has analysed, sorted: joined by the database, for speed."""
         join = func.group_concat if self.is_sqlite else func.string_agg
@@ -94,31 +97,33 @@ class Analyses(Database):
 
     def _pages_of(self, query: Select[Any], keys: Iterable[str]) -> Iterator[Sequence[Row[Any]]]:
         for batch in in_batches(keys):
-            with self.read() as connection:
-                page = connection.execute(query.where(KEY.audio_key.in_(batch))).all()
-            if page:
+            if page := self._rows(query.where(KEY.audio_key.in_(batch))):
                 yield page
 
     def _all_pages(self, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
         """Stream rows in the order in which they are stored: in order of keys, each is somewhere else on the disk."""
         place: ColumnElement[Any] = literal_column("analyses.rowid", Integer) if self.is_sqlite else KEY.audio_key
         ordered = query.add_columns(place.label("place")).order_by(place).limit(PAGE)
-        with self.read() as connection:
-            page = connection.execute(ordered).all()
+        page = self._rows(ordered)
         while page:
             yield page
-            with self.read() as connection:
-                page = connection.execute(ordered.where(place > page[-1].place)).all()
+            page = self._rows(ordered.where(place > page[-1].place))
 
     def sounds(self, model: str, front_end: str, keys: Iterable[str] | None = None) -> Iterator[StoredSound]:
         """Stream the sounds of songs, all or some; those stored without a spread are left out."""
         place = {"model": model, "front_end": front_end}
         for batch in in_batches(self.audio_keys(model, front_end) if keys is None else keys):
-            with self.read() as connection:
-                rows = connection.execute(_SOUNDS, {**place, "keys": batch}).all()
-            for audio_key, *arrays in rows:
-                yield StoredSound(audio_key, *(_array(data, HALF) for data in arrays))
+            for row in self._rows(_SOUNDS, {**place, "keys": batch}):
+                yield StoredSound(
+                    row.audio_key, *(_array(data, HALF) for data in (row.embedding, row.spread, row.tags))
+                )
 
+    @repeatable
+    def _rows(self, query: Select[Any], values: dict[str, Any] | None = None) -> Sequence[Row[Any]]:
+        with self.read() as connection:
+            return connection.execute(query, values or {}).all()
+
+    @repeatable
     def audio_keys(self, model: str, front_end: str) -> list[str]:
         """Return the audio keys of the songs of which `sounds` gives the sound."""
         with self.read() as connection:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, select, text
 
 from genrify_tagger.process_identity import host_of, is_gone
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import PAGE, in_batches, upsert
 from genrify_tagger.store.tables import CLAIMS, PROCESSES
@@ -30,6 +30,7 @@ _FORGOTTEN = timedelta(days=1)  # after which a silent process is no longer list
 class Claims(Database):
     """The claims and processes tables."""
 
+    @repeatable
     def claim_files(self, owner: str, paths: Collection[str]) -> set[str]:
         """Claim files and return those that are now `owner`'s: all but those that a living process has claimed.
 
@@ -42,24 +43,27 @@ class Claims(Database):
         """
         granted: set[str] = set()
         for batch in in_batches(paths, PAGE):
-            with self.write() as connection:
+            with self.write(durable=True) as connection:  # or a server that crashes would forget who works on what
                 now = server_time(connection)
                 _see(connection, owner, now)
                 taken = _taken(connection, owner, batch, now)
                 granted |= _insert(connection, owner, [path for path in batch if path not in taken])
         return granted
 
+    @repeatable
     def release_files(self, owner: str, paths: Collection[str]) -> None:
         """Give up claims."""
         for batch in in_batches(paths):
             with self.write(shared=True) as connection:
                 connection.execute(delete(CLAIMS).where(CLAIMS.c.path.in_(batch), CLAIMS.c.owner == owner))
 
+    @repeatable
     def beat(self, owner: str) -> None:
         """Record a sign of life, which keeps all claims of a process."""
         with self.write(shared=True) as connection:
             _see(connection, owner, server_time(connection))
 
+    @repeatable
     def forget_process(self, owner: str) -> None:
         """Give up all claims of a process that ends, and forget those that ended long ago without saying so."""
         with self.write() as connection:

@@ -6,21 +6,47 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import wraps
 from json import dumps, loads
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url
 
-from genrify_tagger.errors import StoreError
+from genrify_tagger.errors import StoreConnectionError, StoreError
 from genrify_tagger.mounts import is_network_folder
 from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error, plain_url, shown
 from genrify_tagger.store.postgres import lock_writers, server_engine
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
+RETRY_SECONDS = 0.2
 SNAPSHOT = "REPEATABLE READ"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def repeatable(method: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a method of a store that is run again if the server's connection was lost meanwhile.
+
+    Only for one that may run twice: the server may have made the changes of the first time.
+    """
+
+    @wraps(method)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        deadline = time.monotonic() + BUSY_SECONDS
+        kept: Any = [list(value) if isinstance(value, Iterator) else value for value in args]
+        while True:
+            try:
+                return method(*kept, **kwargs)
+            except StoreConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
+
+    return run
 
 
 class Database:
@@ -114,7 +140,7 @@ class Database:
             except exc.OperationalError:
                 if self.is_sqlite or not self._has_connected or time.monotonic() > deadline:
                     raise
-            time.sleep(0.2)
+            time.sleep(RETRY_SECONDS)
         self._has_connected = True
         with connection:
             yield connection

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, exc
 
-from genrify_tagger.errors import StoreCorruptError, StoreError
+from genrify_tagger.errors import StoreConnectionError, StoreCorruptError, StoreError
 
 USE_ANOTHER = "name another file with --database, GENRIFY_DATABASE__URL or the setting database.url"
 RESTORE = "run `genrify-tag db check`, then restore a backup, or move the file away to start with an empty one"
@@ -96,12 +96,16 @@ def _from_server(error: Exception, cause: object, url: URL) -> StoreError:
     code = str(getattr(cause, "sqlstate", None) or "")
     told = _CONNECTION_FAILED.sub("", _first_line(cause), count=1)
     server = f"the database server at {shown(url)}"
+    lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    kind = StoreConnectionError if lost else StoreError
     if code in _HINTS:
         what, hint = _HINTS[code]
-        return StoreError(f"{server} {what}", hint=hint)
+        return kind(f"{server} {what}", hint=hint)
     if isinstance(error, exc.OperationalError):
         known = (hint for words, hint in _CONNECTING_HINTS.items() if words in str(cause))
-        return StoreError(f"{server} cannot be used: {told}", hint=next(known, "check the setting database.url"))
+        return kind(
+            f"{server} cannot be used: {told}", hint=next(known, _AGAIN if lost else "check the setting database.url")
+        )
     return StoreError(f"the database at {shown(url)} reports an error: {told}")
 
 

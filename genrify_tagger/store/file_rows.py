@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true, update
 
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import MISSING, FileRecord, GenreRow, Sighting, utc_now
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 from genrify_tagger.store.tables import FILES
@@ -47,6 +47,7 @@ class Files(Database):
         """Return the records of `paths`: unknown ones are left out, missing ones are not."""
         return {record.path: record for batch in in_batches(paths) for record in self._records(FILES.c.path.in_(batch))}
 
+    @repeatable
     def sightings(self, paths: Iterable[str]) -> dict[str, Sighting]:
         """Return, for the known ones of `paths`, the columns that show if they are unchanged; faster than `files`."""
         found: dict[str, Sighting] = {}
@@ -59,8 +60,11 @@ class Files(Database):
     def save_files(self, records: Iterable[FileRecord]) -> None:
         """Insert or replace `records` in one transaction."""
         rows = [as_row(record, FILES) for record in records]
-        if not rows:
-            return
+        if rows:
+            self._save(rows)
+
+    @repeatable
+    def _save(self, rows: list[dict[str, object]]) -> None:
         with self.write(shared=len(rows) == 1) as connection:
             connection.execute(upsert(connection, FILES), rows)
 
@@ -91,6 +95,7 @@ class Files(Database):
             yield from page
             place = _rest_within(folder, page[-1])
 
+    @repeatable
     def number_under(self, folder: str) -> int:
         """Return the number of files below a folder, without those marked missing."""
         with self.read() as connection:
@@ -110,12 +115,14 @@ class Files(Database):
                 return
             place = FILES.c.path > rows[-1].path
 
+    @repeatable
     def genre_rows_of(self, artist_key: str, album_key: str, *, limit: int) -> list[GenreRow]:
         """Return what files of an artist or of an album say of their genre, in order of their paths; "" is none."""
         with self.read() as connection:
             found = connection.execute(_OF_COMPANY, {"artist": artist_key, "album": album_key, "most": limit})
             return [GenreRow(*row) for row in found]
 
+    @repeatable
     def counts(self, folder: str | None = None) -> dict[str, int]:
         """Return the number of files by status, below a folder or in total, missing ones as "missing"."""
         query = select(STATUS, func.count()).where(_within(folder)).group_by(STATUS).order_by(STATUS)
@@ -149,17 +156,20 @@ class Files(Database):
                 connection.execute(delete(FILES).where(FILES.c.path.in_(part))).rowcount for part in in_batches(paths)
             )
 
+    @repeatable
     def _mark(self, paths: Iterable[str], condition: ColumnElement[bool], missing_since: datetime | None) -> int:
         mark = update(FILES).where(condition).values(missing_since=missing_since)
         with self.write() as connection:
             return sum(connection.execute(mark.where(FILES.c.path.in_(part))).rowcount for part in in_batches(paths))
 
+    @repeatable
     def _records(self, condition: ColumnElement[bool], limit: int | None = None) -> list[FileRecord]:
         with self.read() as connection:
             rows = connection.execute(select(FILES).where(condition).order_by(FILES.c.path).limit(limit))
             # a third faster than rows as mappings
             return [FileRecord(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
+    @repeatable
     def _paths(self, condition: ColumnElement[bool]) -> list[str]:
         with self.read() as connection:
             query = select(FILES.c.path).where(condition).order_by(FILES.c.path).limit(PAGE)

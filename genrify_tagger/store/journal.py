@@ -6,14 +6,15 @@ import os
 from array import array
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, or_, select, text, update
 
 from genrify_tagger.errors import ChangedMeanwhileError, StoreError
 from genrify_tagger.files import FileStat
 from genrify_tagger.process_identity import SILENCE_LIMIT, host_of, is_gone, this_process
 from genrify_tagger.store.claims import LEASE, server_time
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import ChangeRecord, ObservedTag, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
 from genrify_tagger.store.tables import CHANGES, CLAIMS, PROCESSES, RUNS
@@ -95,13 +96,21 @@ class Journal(Database):
             "backup": backup,
             "created_at": utc_now(),
         }
+        return self._insert(row, claimed_by)
+
+    @repeatable
+    def _insert(self, row: dict[str, object], claimed_by: str | None) -> int:
+        path = str(row["path"])
         with self.write(durable=True, shared=True) as connection:
             _lock_path(connection, path)
-            _refuse_in_progress(connection, path)
+            for begun in _own_in_progress(connection, path):
+                if (begun["run"], begun["created_at"]) == (row["run"], row["created_at"]):
+                    return int(begun["id"])  # by this call, before the connection was lost
             if claimed_by is not None:
                 _refuse_lost_claim(connection, path, claimed_by)
             return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
 
+    @repeatable
     def finish_change(
         self,
         change: int,
@@ -138,6 +147,7 @@ class Journal(Database):
             if state == DONE:
                 _mark_undone(connection, change)
 
+    @repeatable
     def pending_changes(self, *, abandoned: bool = True, silence: timedelta = SILENCE_LIMIT) -> list[ChangeRecord]:
         """Return the changes that were begun but not finished, oldest first.
 
@@ -222,6 +232,7 @@ class Journal(Database):
             conditions.append(or_(CHANGES.c.path == under, below(CHANGES.c.path, under)))
         yield from self._newest_first(*conditions, limit=limit)
 
+    @repeatable
     def written_genres(self, field: str, *, but_not: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return the genres that the last finished change of each path wrote, if it is of no origin in `but_not`."""
         newest = (
@@ -241,12 +252,16 @@ class Journal(Database):
             return {row[0]: (row[1], row[2]) for row in connection.execute(query)}
 
     def _newest_first(self, *conditions: ColumnElement[bool], limit: int | None = None) -> Iterator[ChangeRecord]:
-        query = select(ID).where(*conditions).order_by(ID.desc()).limit(limit)
-        with self.read() as connection:
-            ids = array("q", connection.execute(query).scalars())  # 8 bytes each: the whole journal fits in memory
+        ids = self._ids(select(ID).where(*conditions).order_by(ID.desc()).limit(limit))
         for batch in in_batches(ids, PAGE):
             yield from self._changes(batch)
 
+    @repeatable
+    def _ids(self, query: Select[Any]) -> array[int]:
+        with self.read() as connection:
+            return array("q", connection.execute(query).scalars())  # 8 bytes each: the whole journal fits in memory
+
+    @repeatable
     def _changes(self, ids: list[int]) -> list[ChangeRecord]:
         with self.read() as connection:
             rows = connection.execute(select(CHANGES).where(ID.in_(ids)).order_by(ID.desc())).mappings()
@@ -260,19 +275,25 @@ def _lock_path(connection: Connection, path: str) -> None:
         connection.execute(lock, {"path": os.fsencode(path)})
 
 
-def _refuse_in_progress(connection: Connection, path: str) -> None:
+def _own_in_progress(connection: Connection, path: str) -> list[RowMapping]:
+    """Return this process's changes of a file that it could neither finish nor revert; refuse those of others."""
     now, own = server_time(connection), this_process()
-    for row in connection.execute(_IN_PROGRESS.where(CHANGES.c.path == path)).mappings():
-        if row["owner"] == own:
-            continue  # a write that could neither be finished nor reverted
-        host = host_of(row["owner"])
-        error = ChangeInProgressError(f"run {row['run']} on {host} is writing this file", path=path)
-        error.is_abandoned = _is_gone(row, now, SILENCE_LIMIT)
-        error.is_silent = _is_gone(row, now, LEASE)
-        if error.is_silent:
-            error.message = f"run {row['run']} on {host} was interrupted while it wrote this file"
-            error.hint = f"the next start of genrify-tag on {host} repairs it"
-        raise error
+    found = connection.execute(_IN_PROGRESS.where(CHANGES.c.path == path)).mappings().all()
+    for row in found:
+        if row["owner"] != own:
+            raise _in_progress(row, now)
+    return list(found)
+
+
+def _in_progress(row: RowMapping, now: datetime) -> ChangeInProgressError:
+    host = host_of(row["owner"])
+    error = ChangeInProgressError(f"run {row['run']} on {host} is writing this file", path=row["path"])
+    error.is_abandoned = _is_gone(row, now, SILENCE_LIMIT)
+    error.is_silent = _is_gone(row, now, LEASE)
+    if error.is_silent:
+        error.message = f"run {row['run']} on {host} was interrupted while it wrote this file"
+        error.hint = f"the next start of genrify-tag on {host} repairs it"
+    return error
 
 
 def _refuse_lost_claim(connection: Connection, path: str, owner: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
 
 from genrify_tagger.files import FileStat
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.sql import below, in_batches
 from genrify_tagger.store.tables import CHANGES, FILES, MOUNTS
 
@@ -33,6 +33,7 @@ class Move:
 class Moves(Database):
     """Paths of songs across all tables, and mount points."""
 
+    @repeatable
     def locations(self, audio_key: str) -> list[Location]:
         """Return where a song was seen: paths of files, including missing ones, and of changes."""
         rows = select(FILES.c.path, FILES.c.stat).where(FILES.c.audio_key == audio_key)
@@ -43,6 +44,7 @@ class Moves(Database):
             found |= {row[0]: Location(*row) for row in connection.execute(rows)}
         return list(found.values())
 
+    @repeatable
     def copies_without_changes(self, audio_key: str, limit: int) -> list[str]:
         """Return paths of a song, without those marked missing, at which the journal has no changes of it."""
         changes = exists().where(CHANGES.c.audio_key == audio_key, CHANGES.c.path == FILES.c.path)
@@ -50,6 +52,7 @@ class Moves(Database):
         with self.read() as connection:
             return list(connection.execute(query.limit(limit)).scalars())
 
+    @repeatable
     def files_like(self, stats: Iterable[FileStat]) -> list[tuple[Location, str | None]]:
         """Return the files, including missing ones, with one of these fingerprints, and their audio keys."""
         found = []
@@ -59,12 +62,14 @@ class Moves(Database):
                 found += [(Location(row[0], row[1]), row[2]) for row in connection.execute(query)]
         return found
 
+    @repeatable
     def has_changes(self, path: str, audio_key: str) -> bool:
         """Return whether the journal has changes of a song at a path."""
         query = select(CHANGES.c.id).where(CHANGES.c.path == path, CHANGES.c.audio_key == audio_key).limit(1)
         with self.read() as connection:
             return connection.execute(query).first() is not None
 
+    @repeatable
     def move_songs(self, moves: Iterable[Move]) -> None:
         """Take the record and the journal of songs to their new paths, in one transaction.
 
@@ -75,6 +80,7 @@ class Moves(Database):
                 _move_record(connection, move)
                 _move_changes(connection, move)
 
+    @repeatable
     def paths_moved_from(self, place: str, limit: int = 100) -> list[str]:
         """Return the present paths of songs that were changed at or below `place` and have moved elsewhere since."""
         query = (
@@ -87,11 +93,13 @@ class Moves(Database):
         with self.read() as connection:
             return sorted(connection.execute(query).scalars())
 
+    @repeatable
     def known_mounts(self) -> list[str]:
         """Return the mount points at which the library's files were seen."""
         with self.read() as connection:
             return sorted(connection.execute(select(MOUNTS.c.point)).scalars())
 
+    @repeatable
     def remember_mounts(self, points: Iterable[str]) -> None:
         """Add to the known mount points."""
         new = set(points) - set(self.known_mounts())

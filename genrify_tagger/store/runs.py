@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 
 from genrify_tagger.process_identity import is_gone, this_process
 from genrify_tagger.store.claims import server_time
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.db_errors import hide_password
 from genrify_tagger.store.records import RunRecord, utc_now
 from genrify_tagger.store.tables import CHANGES, PROCESSES, RUNS
@@ -34,21 +34,24 @@ class Runs(Database):
             "status": RUNNING,
             "counts": {},
         }
-        with self.write(shared=True) as connection:
+        with self.write(durable=True, shared=True) as connection:  # changes will refer to it
             return int(connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
 
+    @repeatable
     def finish_run(self, run: int, status: str, counts: Mapping[str, int]) -> None:
         """Save how a run ended ("done", "interrupted", "failed") and its number of files by status."""
         values = {"status": status, "counts": dict(counts), "finished_at": utc_now()}
         with self.write(shared=True) as connection:
             connection.execute(update(RUNS).where(RUNS.c.id == run).values(values))
 
+    @repeatable
     def drop_run(self, run: int) -> None:
         """Delete a run that changed nothing; one that the journal refers to stays."""
         used = select(CHANGES.c.id).where(CHANGES.c.run == run).exists()
         with self.write() as connection:
             connection.execute(delete(RUNS).where(RUNS.c.id == run, ~used))
 
+    @repeatable
     def runs(self, *, limit: int | None = 20, command: str | None = None) -> list[RunRecord]:
         """Return runs, newest first."""
         query = RUN_ROWS.order_by(RUNS.c.id.desc()).limit(limit)
@@ -63,6 +66,7 @@ class Runs(Database):
         found = self.runs(limit=1, command=command)
         return found[0] if found else None
 
+    @repeatable
     def run(self, run: int) -> RunRecord | None:
         """Return a run by its id."""
         with self.read() as connection:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from genrify_tagger.store.connect import Database
+from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import utc_now
 from genrify_tagger.store.sql import upsert
 from genrify_tagger.store.tables import VOCABULARIES
@@ -26,6 +26,7 @@ class StoredVocabulary:
 class Vocabularies(Database):
     """The vocabularies table."""
 
+    @repeatable
     def save_vocabulary(self, name: str, content: bytes, *, in_use: bool) -> None:
         """Insert or replace a vocabulary; if it is in use, no other one is."""
         row = {"name": name, "content": content, "in_use": in_use, "created_at": utc_now()}
@@ -34,18 +35,21 @@ class Vocabularies(Database):
                 connection.execute(update(VOCABULARIES).values(in_use=False))
             connection.execute(upsert(connection, VOCABULARIES), row)
 
+    @repeatable
     def vocabularies(self) -> list[StoredVocabulary]:
         """Return all vocabularies by name."""
         with self.read() as connection:
             rows = connection.execute(select(VOCABULARIES).order_by(VOCABULARIES.c.name)).mappings()
             return [StoredVocabulary(**row) for row in rows]
 
+    @repeatable
     def vocabulary_in_use(self) -> StoredVocabulary | None:
         """Return the vocabulary in use, if any."""
         with self.read() as connection:
             row = connection.execute(select(VOCABULARIES).where(VOCABULARIES.c.in_use)).mappings().first()
         return None if row is None else StoredVocabulary(**row)
 
+    @repeatable
     def use_vocabulary(self, name: str | None) -> None:
         """Put one vocabulary to use, or with None none of them."""
         with self.write() as connection:
