@@ -177,6 +177,13 @@ def audio_key(path: str) -> str:
     return audio.audio_key(path)
 
 
+def has_audio_of(path: str, former: str, key: str) -> bool:
+    """Tell whether a file has the same audio as another one, whose audio key is `key`."""
+    from genrify_tagger import audio
+
+    return audio.has_audio_of(path, former, key)
+
+
 def find_shortfall(path: str) -> Shortfall | None:
     """Return how much of a file is there if it is incomplete, else None."""
     from genrify_tagger import audio

@@ -126,6 +126,10 @@ class Workers:
         """Return the audio key of a file, to verify that a write left the audio unchanged; not interruptible."""
         return self.call(path, functools.partial(worker_main.audio_key, path), interruptible=False)
 
+    def has_audio_of(self, path: str, former: str, key: str) -> bool:
+        """Tell whether a new file has the audio of the former one, whose audio key is `key`; not interruptible."""
+        return self._call(path, functools.partial(worker_main.has_audio_of, path, former, key), interruptible=False)
+
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
         """Compare two files' tags except for the genre (`tags.mutagen_check`); not interruptible."""
         task = functools.partial(worker_main.compare_tags, container, field, former, fresh)

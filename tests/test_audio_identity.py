@@ -18,7 +18,7 @@ import mutagen.mp3
 import mutagen.mp4
 import pytest
 
-from genrify_tagger.audio import KEY_VERSION, audio_key, probe
+from genrify_tagger.audio import KEY_VERSION, audio_key, has_audio_of, probe
 from genrify_tagger.errors import DecodeError
 from tests import media
 
@@ -266,6 +266,80 @@ def test_dsf_and_tta_survive_edits_of_tags(tmp_path: Path) -> None:
         assert before.duration == pytest.approx(seconds, abs=0.02)
         grow(path, FILLING)
         assert probe(str(path)) == before
+
+
+@pytest.mark.parametrize("kind", media.KINDS)
+def test_audio_compared_byte_by_byte(kind: str, tmp_path: Path) -> None:
+    path, former = (media.make(kind, tmp_path, name) for name in ("new", "former"))
+    key = audio_key(str(former))
+    grow(path, FILLING)
+    assert has_audio_of(str(path), str(former), key)
+    changed = bytearray(former.read_bytes())
+    changed[len(changed) // 2] ^= 0x10
+    path.write_bytes(changed)
+    assert not has_audio_of(str(path), str(former), key)
+    assert audio_key(str(path)) != key
+    path.write_bytes(media.make(kind, tmp_path, "other", source=media.CLASSICAL).read_bytes())
+    assert not has_audio_of(str(path), str(former), key)
+
+
+def wave(data: bytes, *, size: int | None = None, behind: bytes = b"", rate: int = 44100) -> bytes:
+    """Make a WAV file of 16-bit stereo whose chunk of samples may state another size."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 2, rate, rate * 4, 4, 16)
+    body = b"WAVE" + form + struct.pack("<4sI", b"data", len(data) if size is None else size) + data + behind
+    return struct.pack("<4sI", b"RIFF", len(body)) + body
+
+
+NOISE = random.Random(3).randbytes(1_000_000)
+SILENCE = bytes(300_000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        wave(NOISE),
+        wave(NOISE[:400_001]),
+        wave(NOISE[:400_002]),
+        wave(NOISE, size=0),
+        wave(NOISE, size=0xFFFFFFFF),
+        wave(NOISE, size=2_000_000),
+        wave(NOISE, behind=struct.pack("<4sI", b"data", 4000) + NOISE[:4000]),
+        wave(NOISE, behind=struct.pack("<4sI", b"LIST", 4000) + NOISE[:4000]),
+        wave(NOISE, rate=8000),
+        wave(SILENCE),
+        wave(b"\0\0\1\0\0\0\xff\xff" * 100_000),
+        wave(NOISE[:8]),
+    ],
+)
+def test_key_of_odd_wav_files(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(content)
+    assert audio_key(str(path)) == naive_key(path)
+
+
+@pytest.mark.parametrize("codec", ["dca", "ac3", "aac", "mp3"])
+@pytest.mark.parametrize("before", [b"", SILENCE, bytes(100_000) + NOISE[:100_000]])
+def test_key_of_other_codecs_that_wav_calls_pcm(codec: str, before: bytes, tmp_path: Path) -> None:
+    stream = tmp_path / f"stream.{ {'dca': 'dts', 'aac': 'adts'}.get(codec, codec) }"
+    bitrate = {"ac3": "640k"}.get(codec, "256k")
+    options = ("-ac", "2", "-ar", "44100", "-c:a", codec, "-b:a", bitrate, "-strict", "-2", "-f", stream.suffix[1:])
+    media.ffmpeg("-i", media.JAZZ, *options, stream)
+    path = tmp_path / "song.wav"
+    path.write_bytes(wave(before + stream.read_bytes() * 2))
+    assert audio_key(str(path)) == naive_key(path)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16be", "pcm_s24be", "pcm_s8", "pcm_s16le", "pcm_f32be", "pcm_alaw"])
+def test_key_of_kinds_of_aiff(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "song.aiff"
+    media.ffmpeg("-i", media.JAZZ, "-c:a", codec, path)
+    assert audio_key(str(path)) == naive_key(path)
+    content = path.read_bytes()
+    at = content.index(b"SSND")
+    size = int.from_bytes(content[at + 4 : at + 8], "big")
+    # Samples may begin later in their chunk.
+    path.write_bytes(content[:at] + struct.pack(">4sIII", b"SSND", size + 16, 16, 0) + bytes(16) + content[at + 16 :])
+    assert audio_key(str(path)) == naive_key(path)
 
 
 def test_mp2(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger import tags
-from genrify_tagger.audio import audio_key
+from genrify_tagger.audio import audio_key, has_audio_of
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.tags import atomic, inplace, tempfiles
 from tests import tagging
@@ -407,6 +407,26 @@ def test_a_file_changed_meanwhile_is_left_alone(tmp_path: Path, change: Callable
         tags.apply(plan, audio_key=key, expected_key="same")
     assert not path.exists() or tagging.genres(path) == ("Oldies",)
     assert strays(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["mp3-v2.3", "wav", "ogg-vorbis"])
+def test_a_write_that_would_change_the_audio_is_refused(tmp_path: Path, kind: str) -> None:
+    path, plan = planned(tmp_path, kind)
+
+    def changed(new: str, former: str, expected: str) -> bool:
+        with open(new, "r+b") as file:
+            file.seek(os.path.getsize(new) // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 0x10]))
+        return has_audio_of(new, former, expected)
+
+    with pytest.raises(WriteRefusedError, match="the audio would not be the same"):
+        apply(plan, has_audio_of=changed)
+    assert tagging.genres(path) == ("Oldies",)
+    assert strays(tmp_path) == []
+    apply(plan, has_audio_of=has_audio_of)
+    assert tagging.genres(path) == ("Jazz",)
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"theirs"), save_atomically])

@@ -17,7 +17,7 @@ from genrify_tagger.audio.decode import (
     decode_all,
     load_segments,
 )
-from genrify_tagger.audio.identity import KEY_VERSION, audio_key, probe
+from genrify_tagger.audio.identity import KEY_VERSION, audio_key, has_audio_of, probe
 from genrify_tagger.audio.titles import read_titles
 from genrify_tagger.audio.transcode import to_opus
 
@@ -30,6 +30,7 @@ __all__ = [
     "audio_key",
     "decode_all",
     "find_shortfall",
+    "has_audio_of",
     "load_segments",
     "probe",
     "read_cover",

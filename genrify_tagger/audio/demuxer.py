@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import av.logging
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -25,6 +26,14 @@ av.logging.set_level(None)  # FFmpeg's log never reaches the user
 
 # PyAV 19 always reads metadata leniently and has no such argument.
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+# FFmpeg tries all its formats on the first half megabyte of 16-bit PCM in WAV, in case it is something else, which
+# takes longer than the rest of the opening. Two packets are enough for what begins with a frame; DTS, which on a CD
+# begins anywhere, is searched for in all of it.
+_FEW_PACKETS = {"max_probe_packets": "2"}
+_SEARCHED = 1 << 19
+_DTS = np.frombuffer(bytes.fromhex("7ffe8001 fe7f0180 1fffe800 ff1f00e8 64582025 58642520"), "<u2").reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -59,19 +68,27 @@ def open_audio(source: Source) -> Iterator[MpegStream | Demuxer]:
     DecodeError
         If FFmpeg does not know the format, or there is no audio stream or no decoder for it.
     """
-    mpeg = find_mpeg(source)
-    if mpeg and mpeg.clean:
-        yield mpeg
-        return
+    if source.read(source.start, 1 << 16).lstrip(b"\0").startswith(b"\xff"):
+        mpeg = find_mpeg(source)
+        if mpeg and mpeg.clean:
+            yield mpeg
+            return
     with open_container(source) as container:
-        if mpeg and container.format.name == "mp3":
+        mpeg = find_mpeg(source) if container.format.name == "mp3" else None
+        if mpeg:
             yield mpeg
         else:
             yield Demuxer(container, _audio_stream(container, source.path))
 
 
-def open_container(source: Source) -> InputContainer:
+def open_container(source: Source, *, for_tags: bool = False) -> InputContainer:
     """Open a file in FFmpeg.
+
+    Parameters
+    ----------
+    source : Source
+    for_tags : bool
+        Whether the codec does not matter.
 
     Raises
     ------
@@ -82,13 +99,28 @@ def open_container(source: Source) -> InputContainer:
         container: InputContainer = av.open(
             _ByteRangeFile(source),
             mode="r",
-            options={"protocol_whitelist": "fd"},
+            options={"protocol_whitelist": "fd", **(_FEW_PACKETS if for_tags or _is_plain_wav(source) else {})},
             buffer_size=1 << 16,
             **_LENIENT,
         )
         return container
     except av.FFmpegError as error:
         raise DecodeError("not an audio format that FFmpeg knows", path=source.path) from error
+
+
+def _is_plain_wav(source: Source) -> bool:
+    """Tell whether a file is WAV of the rate of a CD or more, begins with sound, and holds no DTS."""
+    head = source.read(source.start, _SEARCHED)
+    if not (head.startswith(b"RIFF") and head[8:16] == b"WAVEfmt "):
+        return False
+    bytes_per_second = int.from_bytes(head[28:32], "little")
+    begins_silent = not head[1 << 12 : 1 << 14].strip(b"\0")
+    return bytes_per_second >= 44100 * 4 and not begins_silent and not _may_be_dts(head)
+
+
+def _may_be_dts(head: bytes) -> bool:
+    words = np.frombuffer(head, "<u2", len(head) // 2)
+    return any((words[1:][words[:-1] == first] == second).any() for first, second in _DTS)
 
 
 def _audio_stream(container: InputContainer, path: str) -> AudioStream:

@@ -28,8 +28,8 @@ class Source:
         """Read up to `size` bytes from file position `start`, never beyond `end`."""
         return os.pread(self.fd, max(0, min(size, self.end - start)), start)
 
-    def chunks(self, start: int, end: int, size: int = 1 << 20) -> Iterator[bytes]:
-        """Yield the bytes of a range of file positions piece by piece."""
+    def chunks(self, start: int, end: int, size: int = 1 << 18) -> Iterator[bytes]:
+        """Yield the bytes of a range of file positions piece by piece; larger pieces get new memory each time."""
         while start < end and (piece := self.read(start, min(size, end - start))):
             yield piece
             start += len(piece)

@@ -74,6 +74,21 @@ def pcm_data(source: Source) -> PcmData | None:
     return replace(data, rate=rate) if data else None
 
 
+def whole_pcm(source: Source) -> tuple[int, int] | None:
+    """Return where the samples of a WAV or AIFF file are; None unless one chunk has them all, of a stated size."""
+    wave = source.read(source.start, 12)
+    if (wave[:4], wave[8:]) not in ((b"RIFF", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC")):
+        return None
+    chunks = [(name, at, size) for name, at, size in _chunks(source) if name in (b"data", b"SSND")]
+    if len(chunks) != 1 or chunks[0][2] >= _PIPED:
+        return None
+    name, start, size = chunks[0]
+    end = start + size
+    if name == b"SSND":
+        start += 8 + int.from_bytes(source.read(start, 4), "big")
+    return (start, end) if start < end <= source.end else None
+
+
 def _measure_chunks(source: Source, known: set[bytes]) -> Shortfall | None:
     data = pcm_data(source)
     if data is not None and data.shortfall:

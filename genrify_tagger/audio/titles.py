@@ -27,7 +27,7 @@ def read_titles(path: str) -> dict[str, str]:
     DecodeError
         If it is not an audio file.
     """
-    with open_source(path, with_tags=True) as source, open_container(source) as container:
+    with open_source(path, with_tags=True) as source, open_container(source, for_tags=True) as container:
         stream = next(iter(container.streams.audio), None)
         found = _lower(container.metadata) | (_lower(stream.metadata) if isinstance(stream, av.AudioStream) else {})
     return {field: found[field][:_LONGEST] for field in FIELDS if found.get(field)}

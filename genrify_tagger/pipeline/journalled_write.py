@@ -30,6 +30,7 @@ def write_journalled(
     *,
     origin: str,
     audio_key: str | None,
+    key_stat: FileStat | None = None,
     undoes: int | None = None,
 ) -> FileStat:
     """Carry out a plan, journalled before and after.
@@ -45,6 +46,8 @@ def write_journalled(
         What requested the change: "scan", "set", "undo", ...
     audio_key : str or None
         The song's identity before the write; None if that, and where the song was before, is not known yet.
+    key_stat : FileStat or None
+        The file's fingerprint when its audio key was computed, if known.
     undoes : int or None
         The change that this one undoes.
 
@@ -61,8 +64,10 @@ def write_journalled(
         If only the next start can find out what was written: the change stays pending in the journal until then.
     """
     key = audio_key or _identify_moved(session, plan)
+    # Only then does the key prove that the audio of the file is still the song's.
+    is_current = audio_key is None or key_stat == plan.stat
     with uninterrupted():
-        return _write(session, run, plan, origin=origin, key=key, undoes=undoes)
+        return _write(session, run, plan, origin=origin, key=key, is_current=is_current, undoes=undoes)
 
 
 def _identify_moved(session: Session, plan: WritePlan) -> str:
@@ -72,7 +77,9 @@ def _identify_moved(session: Session, plan: WritePlan) -> str:
     return key
 
 
-def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str, undoes: int | None) -> FileStat:
+def _write(
+    session: Session, run: int, plan: WritePlan, *, origin: str, key: str, is_current: bool, undoes: int | None
+) -> FileStat:
     tagging = session.settings.tagging
     change = begin_change(session, run, plan, origin=origin, audio_key=key, undoes=undoes)
     try:
@@ -80,6 +87,7 @@ def _write(session: Session, run: int, plan: WritePlan, *, origin: str, key: str
             plan,
             audio_key=session.workers.audio_key,
             expected_key=key,
+            has_audio_of=session.workers.has_audio_of if is_current else None,
             compare=session.workers.compare_tags,
             keep_mtime=tagging.keep_mtime,
             hardlinks=tagging.hardlinks,

@@ -45,7 +45,14 @@ class TagWriter:
             return _already_there(request), request.task.stat
         if session.stop.is_set():
             raise InterruptedScanError("interrupted", path=request.task.path)
-        stat = write_journalled(session, self.run(), plan, origin=self.origin, audio_key=request.audio_key)
+        stat = write_journalled(
+            session,
+            self.run(),
+            plan,
+            origin=self.origin,
+            audio_key=request.audio_key,
+            key_stat=request.task.stat,
+        )
         return request.result, stat
 
 
