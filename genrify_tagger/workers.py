@@ -128,7 +128,7 @@ class Workers:
 
     def has_audio_of(self, path: str, former: str, key: str) -> bool:
         """Tell whether a new file has the audio of the former one, whose audio key is `key`; not interruptible."""
-        return self._call(path, functools.partial(worker_main.has_audio_of, path, former, key), interruptible=False)
+        return self.call(path, functools.partial(worker_main.has_audio_of, path, former, key), interruptible=False)
 
     def compare_tags(self, container: str, field: str, former: str, fresh: str) -> Comparison:
         """Compare two files' tags except for the genre (`tags.mutagen_check`); not interruptible."""
