@@ -267,7 +267,7 @@ def test_the_program_learns_lists_shares_and_forgets(program, tmp_path):
     assert "Of 30 songs without a genre, 30 would get one" in done.stdout
     report = json.loads(program("learn", *database, "--format", "json").stdout)
     assert list(report) == [
-        *("vocabulary", "songs", "artists", "genres", "held_out", "threshold", "in_use", "reason"),
+        *("vocabulary", "songs", "artists", "sample", "genres", "held_out", "threshold", "in_use", "reason"),
     ]
     assert list(report["genres"][0]) == ["name", "songs", "artists", "precision", "coverage"]
     assert "mine" in program("vocabulary", "list", *database).stdout

@@ -40,7 +40,9 @@ def command(state: CliContext, paths: tuple[str, ...], count: int, keep: bool, o
     if keep:
         return _keep(state, paths, output_format)
     with open_session(state.settings(), files=1, create=False) as session:
-        found = find_contradictions(session, scanned_paths(session.store, paths))[:count]
+        places = scanned_paths(session.store, paths)
+        with state.console.status("") as status:
+            found = find_contradictions(session, places, on_step=status.update)[:count]
     if output_format == "jsonl":
         for one in found:
             values = {"genres": list(one.genres), "expected": one.expected, "log_odds": round(one.log_odds, 4)}

@@ -55,7 +55,9 @@ def command(
     with open_session(settings, files=1, create=False) as session:
         if vocabulary in session.sidecar.vocabularies:
             raise click.UsageError(f"{vocabulary} is a vocabulary of the model; choose another name")
-        learned = learn_vocabulary(session, vocabulary, scanned_paths(session.store, paths))
+        places = scanned_paths(session.store, paths)
+        with state.console.status("") as status:
+            learned = learn_vocabulary(session, vocabulary, places, on_step=status.update)
         save_vocabulary(session, vocabulary, learned)
         in_use = session.store.vocabulary_in_use()
     if output_format == "json":

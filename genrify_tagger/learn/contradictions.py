@@ -1,11 +1,13 @@
 """Songs whose genre contradicts what the rest of the library says of them, the most surprising first.
 
 Each song is judged by heads that met neither it nor its artist, and by the genres of the other songs of its artist and
-album; nothing is written. What was set or kept by hand is not doubted.
+album; nothing is written. What was set or kept by hand is not doubted. A library that would not fit in memory is
+divided into parts, whole artists each, and a song is compared with those of its part.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from genrify_tagger.decision.evidence import KNOWN, STRANGER, join_evidence
+from genrify_tagger.files import counted
 from genrify_tagger.learn.held_out import Songs, has_tagged_company, held_out_evidence, tag_evidence
 from genrify_tagger.learn.learning import fit_regime
 from genrify_tagger.learn.library import read_library
+from genrify_tagger.learn.sample import MOST_SONGS, Choice, parts
 from genrify_tagger.pipeline import Session
 from genrify_tagger.pipeline.manual import REASON as SET_BY_HAND
+
+log = logging.getLogger(__name__)
 
 _MOST_LOG_ODDS = 14.0  # beyond a million to one, numbers mean nothing
 
@@ -52,7 +58,11 @@ class Contradiction:
 
 
 def find_contradictions(
-    session: Session, paths: Sequence[str] = (), *, on_step: Callable[[str], None] = lambda step: None
+    session: Session,
+    paths: Sequence[str] = (),
+    *,
+    on_step: Callable[[str], None] = lambda step: None,
+    most_songs: int = MOST_SONGS,
 ) -> list[Contradiction]:
     """Return all songs whose genre is not the likeliest, the most surprising first.
 
@@ -63,19 +73,34 @@ def find_contradictions(
         Files and folders whose songs count; empty for all.
     on_step : callable
         Called with what is about to be done.
+    most_songs : int
+        A library with more of them is divided into parts.
 
     Raises
     ------
     GenrifyError
         If the session's model has no genre tree.
     """
+    found: list[Contradiction] = []
+    in_parts = parts(session, most=most_songs)
+    if len(in_parts) > 1:
+        number_of_parts = counted(len(in_parts), "part")
+        log.info("auditing in %s of whole artists, since all songs would need too much memory", number_of_parts)
+    for number, chosen in enumerate(in_parts, start=1):
+        which = f" (part {number} of {len(in_parts)})" if len(in_parts) > 1 else ""
+        found += _find_in(session, paths, chosen, lambda step, which=which: on_step(step + which))  # type: ignore[misc]
+    return sorted(found, key=lambda one: -one.log_odds)
+
+
+def _find_in(
+    session: Session, paths: Sequence[str], chosen: Choice, on_step: Callable[[str], None]
+) -> list[Contradiction]:
     on_step("reading the library")
-    library = read_library(session, paths)
+    library = read_library(session, paths, chosen=chosen)
     if len(library.genres) < 2:
         return []
     odds, best = surprise(library.songs, session.settings.tagging.precision, on_step)
-    order = np.argsort(-odds, kind="stable")
-    doubted = [n for n in map(int, order) if odds[n] > 0 and library.rows[n].reason != SET_BY_HAND]
+    doubted = [n for n in map(int, np.flatnonzero(odds > 0)) if library.rows[n].reason != SET_BY_HAND]
     return [
         Contradiction(row.path, str(row.audio_key), row.after, library.genres[int(best[n])], float(odds[n]))
         for n in doubted

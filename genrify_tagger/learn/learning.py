@@ -11,6 +11,7 @@ import numpy as np
 from genrify_tagger.analysis import FloatArray
 from genrify_tagger.decision import decide_by_scores, node_scores
 from genrify_tagger.decision.evidence import KNOWN, STRANGER, confidence_of, join_evidence, likeliest_wider
+from genrify_tagger.files import real_path
 from genrify_tagger.genre_spelling import spelling
 from genrify_tagger.learn.evidence_fit import calibrated, choose_threshold, fit_weights
 from genrify_tagger.learn.held_out import (
@@ -23,8 +24,9 @@ from genrify_tagger.learn.held_out import (
     tag_evidence,
     train_heads,
 )
-from genrify_tagger.learn.library import Library, read_library
+from genrify_tagger.learn.library import Library, count_teaching_files, read_library
 from genrify_tagger.learn.outcome import Learned
+from genrify_tagger.learn.sample import MOST_SONGS, sample
 from genrify_tagger.learn.wider import WiderFit, fit_wider
 from genrify_tagger.learned_vocabulary import KINDS, LearnedVocabulary
 from genrify_tagger.pipeline import Session
@@ -69,7 +71,12 @@ class Regime:
 
 
 def learn_vocabulary(
-    session: Session, name: str, paths: Sequence[str] = (), *, on_step: Callable[[str], None] = lambda step: None
+    session: Session,
+    name: str,
+    paths: Sequence[str] = (),
+    *,
+    on_step: Callable[[str], None] = lambda step: None,
+    most_songs: int = MOST_SONGS,
 ) -> Learned:
     """Learn from the library.
 
@@ -82,6 +89,8 @@ def learn_vocabulary(
         Files and folders whose songs teach; empty for all.
     on_step : callable
         Called with what is about to be done.
+    most_songs : int
+        Of a library with more of them, a sample is learned from.
 
     Raises
     ------
@@ -89,7 +98,8 @@ def learn_vocabulary(
         If the session's model has no genre tree.
     """
     on_step("reading the library")
-    library = read_library(session, paths)
+    chosen = sample(session, [real_path(path) for path in paths], most=most_songs)
+    library = read_library(session, paths, chosen=chosen)
     if len(library.genres) < 2 or library.songs.trained.sum() < MIN_TRAINED:
         return _nothing(name, library)
     precision = session.settings.tagging.precision
@@ -97,7 +107,7 @@ def learn_vocabulary(
     strangers = fit_regime(library.songs, STRANGER, precision)
     confused = _contradictory(library, strangers)
     if confused:
-        library = read_library(session, paths, without=confused)
+        library = read_library(session, paths, without=confused, chosen=chosen)
         if len(library.genres) < 2:
             return _nothing(name, library)
         strangers = fit_regime(library.songs, STRANGER, precision)
@@ -160,7 +170,7 @@ def _learned(
     wider = [_fit_wider(library, regime, precision) for regime in regimes]
     reason = _why_not(_shipped_outcome(session, library), _mixed_outcome(songs, regimes, wider), precision)
     report = {
-        **_material(name, songs),
+        **_material(name, library),
         "genres": _by_genre(library, strangers),
         "held_out": {"songs": len(strangers.right), **_outcome(strangers, wider[STRANGER])},
         "threshold": round(strangers.threshold, 4),
@@ -187,7 +197,7 @@ def _learned(
         wider_slopes=np.array([fit.slope for fit in wider]),
         wider_biases=np.array([fit.bias for fit in wider]),
         wider_thresholds=np.array([fit.threshold for fit in wider]),
-        report={**report, "songs_with_genre": int(songs.judged.sum()), "whole_library": is_whole},
+        report={**report, "songs_with_genre": count_teaching_files(session), "whole_library": is_whole},
     )
     filled = _would_fill(library, vocabulary, sound_evidence(songs, heads, np.ones(len(library.rows), bool)))
     outcomes = [_outcome(regime, fit) for regime, fit in zip(regimes, wider, strict=True)]
@@ -293,12 +303,14 @@ def _by_genre(library: Library, strangers: Regime) -> list[dict[str, Any]]:
     return found
 
 
-def _material(name: str, songs: Songs) -> dict[str, Any]:
+def _material(name: str, library: Library) -> dict[str, Any]:
     """Return the beginning of every report: what there was to learn from."""
+    songs = library.songs
     return {
         "vocabulary": name,
         "songs": int(songs.trained.sum()),
         "artists": len(np.unique(songs.artists[songs.trained & (songs.artists >= 0)])),
+        "sample": library.sample_of and {"songs": len(library.rows), "of": library.sample_of},
     }
 
 
@@ -309,7 +321,7 @@ def _nothing(name: str, library: Library) -> Learned:
             "not enough examples: two genres of eight songs and three artists each are needed, and thirty songs in all"
         )
     report = {
-        **_material(name, library.songs),
+        **_material(name, library),
         "genres": [],
         "held_out": {"songs": 0, "written": 0, "right": 0},
         "threshold": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from genrify_tagger.files import is_inside, real_path
 from genrify_tagger.genre_spelling import UnifiedNames, fold_rare, unify
 from genrify_tagger.learn.discriminant import Ints
 from genrify_tagger.learn.held_out import Songs
+from genrify_tagger.learn.sample import Choice, everything
 from genrify_tagger.learn.wider import WiderGenres, find_wider
 from genrify_tagger.pipeline import Session
 from genrify_tagger.pipeline.trusted_genres import one_per_song, teaching_weight, trusted_genres, written_by_program
@@ -45,6 +46,8 @@ class Library:
         The widest genres in the tree.
     outdated : int
         Songs left out because an earlier version, or another model, stored their sound.
+    sample_of : int or None
+        How many songs there are, if these are a sample.
     """
 
     songs: Songs
@@ -55,6 +58,7 @@ class Library:
     folded: Mapping[str, str]
     wider: WiderGenres
     outdated: int
+    sample_of: int | None
 
     @property
     def untagged(self) -> Ints:
@@ -62,8 +66,14 @@ class Library:
         return np.flatnonzero([row.status == "unsure" for row in self.rows])
 
 
-def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[str, str] | None = None) -> Library:
-    """Read all analysed songs, and which genres there are to learn.
+def read_library(
+    session: Session,
+    paths: Sequence[str] = (),
+    without: Mapping[str, str] | None = None,
+    *,
+    chosen: Choice = everything,
+) -> Library:
+    """Read the analysed songs, and which genres there are to learn.
 
     Parameters
     ----------
@@ -72,6 +82,8 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
         Files and folders whose songs teach; empty for all.
     without : mapping of str to str
         Genres to leave out, and why.
+    chosen : callable
+        Which songs; see `sample`.
 
     Raises
     ------
@@ -80,8 +92,9 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
     """
     if session.model_tree.head is None:
         raise GenrifyError("this model has no genre tree, from which learning starts", path=session.sidecar.path)
-    rows, features, leaves, outdated = _analysed_songs(session)
-    teaching = _genres_by_row(session, rows, paths)
+    rows, features, leaves = _analysed_songs(session, chosen)
+    analysed = session.store.count_analyses(session.sidecar.analyses, session.front_end)
+    teaching = list(_genres_by_row(session, rows, paths))
     named, folded = _one_name_each(session, teaching)
     genres, left_out = _learnable(rows, named, dict(without or {}))
     columns = {genre: column for column, genre in enumerate(genres)}
@@ -103,46 +116,41 @@ def read_library(session: Session, paths: Sequence[str] = (), without: Mapping[s
         weights=np.array([teaching_weight(row) for row in rows]),
     )
     wider = find_wider(genres, named, session.words.tree)
-    return Library(songs, rows, genres, named, left_out, folded, wider, outdated)
+    outdated = session.store.count_analysed() - analysed
+    sample_of = None if chosen is everything else analysed
+    return Library(songs, rows, genres, named, left_out, folded, wider, outdated, sample_of)
 
 
-def count_teaching_songs(session: Session) -> int:
-    """Return how many analysed songs have a genre to learn from, as `read_library` would find them."""
-    songs = one_per_song(session.store.genre_rows())
-    analysed = session.store.audio_keys(session.sidecar.analyses, session.front_end)
-    rows = [songs[key] for key in analysed if key in songs]
-    return sum(map(bool, _genres_by_row(session, rows, ())))
+def count_teaching_files(session: Session) -> int:
+    """Return how many files have a genre to learn from; of any library, since none is held in memory."""
+    return sum(map(bool, _genres_by_row(session, session.store.genre_rows(), ())))
 
 
-def _analysed_songs(session: Session) -> tuple[list[GenreRow], np.ndarray, np.ndarray, int]:
-    """Return a file of each analysed song, features, leaf probabilities, and how many songs lack what these need."""
-    by_key = one_per_song(session.store.genre_rows())
+def _analysed_songs(session: Session, chosen: Choice) -> tuple[list[GenreRow], np.ndarray, np.ndarray]:
+    """Return a file of each analysed song, features, and leaf probabilities."""
+    by_key = one_per_song(filter(chosen, session.store.genre_rows()))
     assert session.model_tree.head is not None
     head = session.model_tree.head
-    outdated = session.store.count_analysed()
-    most, n_leaves = min(outdated, len(by_key)), len(head.leaves)
+    most, n_leaves = len(by_key), len(head.leaves)
     rows: list[GenreRow] = []
     features = np.zeros((most, len(head.weights) + n_leaves), np.float32)
     leaves = np.zeros((most, n_leaves), np.float32)
-    for sound in session.store.sounds(session.sidecar.analyses, session.front_end):
-        outdated -= 1
-        if sound.audio_key in by_key:
-            plain = song_features(sound.embedding, sound.spread, sound.tags)
-            probabilities = leaf_probabilities(plain, head)
-            features[len(rows)] = evidence_features(plain, probabilities)
-            leaves[len(rows)] = probabilities
-            rows.append(by_key[sound.audio_key])
-    return rows, features[: len(rows)], leaves[: len(rows)], outdated
+    for sound in session.store.sounds(session.sidecar.analyses, session.front_end, sorted(by_key)):
+        plain = song_features(sound.embedding, sound.spread, sound.tags)
+        probabilities = leaf_probabilities(plain, head)
+        features[len(rows)] = evidence_features(plain, probabilities)
+        leaves[len(rows)] = probabilities
+        rows.append(by_key[sound.audio_key])
+    return rows, features[: len(rows)], leaves[: len(rows)]
 
 
-def _genres_by_row(session: Session, rows: Sequence[GenreRow], paths: Sequence[str]) -> list[tuple[str, ...]]:
+def _genres_by_row(session: Session, rows: Iterable[GenreRow], paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
     tagging = session.settings.tagging
     written = written_by_program(session.store, tagging.field)
     inside = [real_path(path) for path in paths]
-    return [
-        trusted_genres(row, tagging.treat_as_missing, written) if not inside or is_inside(row.path, inside) else ()
-        for row in rows
-    ]
+    for row in rows:
+        is_outside = bool(inside) and not is_inside(row.path, inside)
+        yield () if is_outside else trusted_genres(row, tagging.treat_as_missing, written)
 
 
 def _one_name_each(

@@ -45,6 +45,11 @@ class Learned:
     @property
     def summary(self) -> str:
         """What it would mean for the songs that have no genre, by songs that were held out; or why it is not used."""
+        sample = self.report["sample"]
+        note = f" Learned from a sample: {sample['songs']:,} of {sample['of']:,} songs." if sample else ""
+        return self._meaning() + note
+
+    def _meaning(self) -> str:
         if not self.report["in_use"]:
             return f"Not put to use: {self.report['reason']}."
         would = "Of songs without a genre that get one"

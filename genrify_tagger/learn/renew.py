@@ -14,7 +14,7 @@ from typing import Any
 
 from genrify_tagger.errors import GenrifyError, ModelError
 from genrify_tagger.learn.learning import learn_vocabulary
-from genrify_tagger.learn.library import count_teaching_songs
+from genrify_tagger.learn.library import count_teaching_files
 from genrify_tagger.learned_vocabulary import learned_vocabulary
 from genrify_tagger.pipeline import Session, open_session
 from genrify_tagger.store import StoredVocabulary
@@ -60,7 +60,7 @@ def _why(session: Session, stored: StoredVocabulary) -> str | None:
         return None
     if (learned.model, learned.front_end) != (session.model_tree.id, session.front_end):
         return "it fits another model or number of segments"
-    songs, before = count_teaching_songs(session), int(report["songs_with_genre"])
+    songs, before = count_teaching_files(session), int(report["songs_with_genre"])
     return f"{songs:,} songs have a genre, {before:,} had one" if songs - before >= GROWTH * before else None
 
 

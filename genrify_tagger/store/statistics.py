@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Integer, Text, and_, case, cast, distinct, func, select
+from sqlalchemy import Integer, Text, and_, case, cast, distinct, func, or_, select
 
 from genrify_tagger.store.browse import AFTER, NO_GENRE
 from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
 from genrify_tagger.store.records import RunRecord
 from genrify_tagger.store.runs import RUN_ROWS, as_run
+from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import ANALYSES, CHANGES, FILES, RUNS
 
 BINS = 20  # of the confidence chart
@@ -123,10 +124,26 @@ class Statistics(Files):
         return int(row[0]), int(row[1])
 
     def count_analyses(self, model: str, front_end: str) -> int:
-        """Return how many songs `model` has analysed with this front end."""
-        analysed = and_(ANALYSES.c.model == model, ANALYSES.c.front_end == front_end)
+        """Return how many songs there are of which `sounds` gives the sound."""
+        place = ANALYSES.c.model == model, ANALYSES.c.front_end == front_end
+        analysed = and_(*place, ANALYSES.c.spread.is_not(None))
         with self.read() as connection:
             return int(connection.execute(select(func.count()).select_from(ANALYSES).where(analysed)).scalar_one())
+
+    def count_identified(self) -> int:
+        """Return how many existing files have known audio."""
+        with self.read() as connection:
+            return int(connection.execute(select(func.count(FILES.c.audio_key)).where(PRESENT)).scalar_one())
+
+    def genres_by_artist(self, places: Sequence[str] = ()) -> Iterator[tuple[str, tuple[str, ...], int]]:
+        """Return (artist key or "", genres, number) of the existing files with known audio, at or below some paths."""
+        artist = func.coalesce(FILES.c.artist_key, "")
+        query = select(artist, AFTER, func.count()).where(PRESENT, FILES.c.audio_key.is_not(None))
+        if places:
+            query = query.where(or_(*(or_(FILES.c.path == place, below(FILES.c.path, place)) for place in places)))
+        with self.read() as connection:
+            rows = connection.execute(query.group_by(artist, AFTER)).all()
+        return ((key, tuple(json.loads(genres)), number) for key, genres, number in rows)
 
     def library_version(self) -> tuple[int, str]:
         """Return what differs after a scan has added, read again or lost files: their number and the latest time."""
