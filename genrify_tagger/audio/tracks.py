@@ -21,6 +21,7 @@ from genrify_tagger.audio.mpeg import MpegStream, frame_offsets
 from genrify_tagger.audio.source import Source
 
 _RESERVOIR = 1024  # bytes before a frame that may hold parts of its data, with a margin
+_AHEAD = 1 << 16  # bytes read together: a second or more of audio
 _PREROLL = 0.1  # seconds decoded before the start, for overlapping windows and predictors
 _MPC8_TRUSTED = 4  # FFmpeg 8 gets the time of a Musepack file's second seek point wrong, which is before this packet
 
@@ -66,10 +67,15 @@ class _MpegTrack:
                 yield from _decode(self._context, packet)
 
     def _packets(self, first: int) -> Iterator[av.Packet[Any]]:
+        lengths, samples = self._stream.lengths, self._stream.samples
+        longest = max(lengths.values())
+        ahead, at = b"", 0
         for number, offset in enumerate(self._offsets[first:], start=first):
-            header = self._source.read(offset, 3)
-            packet = av.Packet(self._source.read(offset, self._stream.lengths[header]))
-            packet.pts = number * self._stream.samples
+            if not at <= offset <= at + len(ahead) - longest:
+                ahead, at = self._source.read(offset, _AHEAD), offset
+            begin = offset - at
+            packet = av.Packet(ahead[begin : begin + lengths[ahead[begin : begin + 3]]])
+            packet.pts = number * samples
             yield packet
 
 
