@@ -13,8 +13,10 @@ import mutagen.id3
 import numpy as np
 import pytest
 import scipy.signal
+from av.audio.frame import AudioFrame
 
 from genrify_tagger.audio import SAMPLE_RATE, SEGMENT_SAMPLES, Segments, decode_all, load_segments, probe
+from genrify_tagger.audio.resample import Mixer, SharedConverters
 from genrify_tagger.errors import DecodeError
 from tests import media
 from tests.test_audio_identity import grow, png
@@ -352,3 +354,22 @@ def test_ffmpeg_stays_silent(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(path), str(tmp_path / "song.aac")]
     done = subprocess.run(command, capture_output=True, check=True)
     assert done.stdout == done.stderr == b""
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 32000, 44056, 44100, 48000, 96000, 192000])
+def test_runs_that_share_a_converter_get_the_samples_that_each_gets_alone(rate: int) -> None:
+    noise = np.random.default_rng(rate).normal(0, 0.3, (6, 2, rate)).astype(np.float32)
+    shared = SharedConverters()
+    for number, run in enumerate(noise):
+        together, alone = (Mixer(16000, gather=True, shared=given) for given in (shared, None))
+        length = rate - 37 * number
+        for mixer in (together, alone):
+            for start in range(0, length, 1152):
+                part = np.ascontiguousarray(run[:, start : min(start + 1152, length)])
+                frame = AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
+                frame.sample_rate = rate
+                mixer.write(frame)
+        inner = slice(500, 15000)
+        found = together.read_inner(500, 15000)[inner]
+        assert len(found) == 14500
+        assert np.array_equal(found, alone.read()[inner])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 
 from genrify_tagger.audio.identity import probe
-from genrify_tagger.audio.resample import Mixer
+from genrify_tagger.audio.resample import Mixer, SharedConverters
 from genrify_tagger.audio.source import open_source
 from genrify_tagger.audio.tracks import AudioTrack, open_track
 from genrify_tagger.errors import DecodeError
@@ -67,8 +67,9 @@ def load_segments(path: str, *, n_segments: int = 8, duration: float | None = No
         If there is no audio in the file, or none of it can be decoded.
     """
     starts = _starts(probe(path).duration if duration is None else duration, n_segments)
+    shared = SharedConverters()
     with open_source(path) as source, open_track(source) as track:
-        pieces = [_load_segment(track, start) for start in starts]
+        pieces = [_load_segment(track, start, shared) for start in starts]
     if all(y is None for y in pieces):
         raise DecodeError("no audio in it can be decoded", path=path)
     silence = np.zeros(SEGMENT_SAMPLES, np.float32)
@@ -111,13 +112,13 @@ class _FrameRun:
     wrong (Ogg), or all of them rounded (milliseconds in Matroska and ASF).
     """
 
-    def __init__(self, track: AudioTrack, *, gather: bool = False) -> None:
+    def __init__(self, track: AudioTrack, shared: SharedConverters | None = None) -> None:
         self._track = track
-        self._gather = gather
+        self._shared = shared
         self.clear()
 
     def clear(self) -> None:
-        self.mixer = Mixer(SAMPLE_RATE, gather=self._gather)
+        self.mixer = Mixer(SAMPLE_RATE, gather=self._shared is not None, shared=self._shared)
         self._estimates: list[float] = []
 
     def add(self, frame: AudioFrame) -> None:
@@ -142,11 +143,11 @@ def _starts(duration: float, n_segments: int) -> npt.NDArray[np.float64]:
     return starts
 
 
-def _load_segment(track: AudioTrack, start: float) -> npt.NDArray[np.float32] | None:
+def _load_segment(track: AudioTrack, start: float, shared: SharedConverters) -> npt.NDArray[np.float32] | None:
     """Return a segment's samples; None if nothing of it can be decoded."""
     first = max(0.0, start - _MARGIN)
     for lead in _LEADS:
-        run = _decode_range(track, max(0.0, first - lead), first, start + SEGMENT_SECONDS + _MARGIN)
+        run = _decode_range(track, shared, max(0.0, first - lead), first, start + SEGMENT_SECONDS + _MARGIN)
         if run.begin <= first + _TOLERANCE or lead >= first:
             break
     if not run.mixer.seconds:
@@ -154,11 +155,12 @@ def _load_segment(track: AudioTrack, start: float) -> npt.NDArray[np.float32] | 
     begin = run.begin
     if begin < first:
         begin += run.mixer.drop(first - begin)
-    return _cut(run.mixer.read(), round((start - begin) * SAMPLE_RATE))
+    at = round((start - begin) * SAMPLE_RATE)
+    return _cut(run.mixer.read_inner(at, at + SEGMENT_SAMPLES), at)
 
 
-def _decode_range(track: AudioTrack, seek_to: float, first: float, last: float) -> _FrameRun:
-    run = _FrameRun(track, gather=True)
+def _decode_range(track: AudioTrack, shared: SharedConverters, seek_to: float, first: float, last: float) -> _FrameRun:
+    run = _FrameRun(track, shared)
     for frame in track.frames(seek_to):
         run.add(frame)
         if run.end >= last:
