@@ -59,3 +59,15 @@ def resident_megabytes() -> float:
 
 def print_to_stderr() -> None:
     os.write(2, b"noise of a C library\n")
+
+
+def crash_on(path: str) -> None:
+    crash()
+
+
+def hang_on(path: str) -> None:
+    hang()
+
+
+def eat_memory_on(path: str) -> None:
+    eat_memory()

@@ -209,8 +209,11 @@ class DaskClient:
 
     def _connect(self) -> Client:
         from distributed import Client
+        from distributed.comm import parse_address
+        from distributed.comm.registry import get_backend
 
         try:
+            get_backend(parse_address(self.address)[0])
             return Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError) as error:
             hint = "start one with `dask scheduler`, and workers with `dask worker`"

@@ -75,19 +75,25 @@ class Refusal:
 def run_task(
     setup: Setup, file: SharedFile, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any | GenrifyError | Refusal:
-    """Do a task of `worker_main` on a file; what goes wrong with the file is returned, not raised."""
+    """Do a task of `worker_main` on a file. Nothing is raised: Dask's client fails over what it cannot unpickle."""
     from distributed import get_worker
 
     worker = get_worker()
     try:
         pool = _pool(setup, worker.state.nthreads)
+        path, reason = _find(file)
+        if path is None:
+            return Refusal(worker.address, reason, is_about_file=True)
+        return _outcome(pool, path, functools.partial(function, path, *arguments))
     except GenrifyError as error:
         return Refusal(worker.address, str(error), is_about_file=False)
-    path, reason = _find(file)
-    if path is None:
-        return Refusal(worker.address, reason, is_about_file=True)
+    except Exception as error:  # noqa: BLE001
+        return Refusal(worker.address, f"it fails ({type(error).__name__}: {error})", is_about_file=False)
+
+
+def _outcome(pool: Workers, path: str, task: Callable[[], Any]) -> Any | GenrifyError:
     try:
-        return pool.call(path, functools.partial(function, path, *arguments))
+        return pool.call(path, task)
     except GenrifyError as error:
         return error
 
