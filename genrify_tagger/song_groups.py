@@ -6,12 +6,14 @@ that the song itself names.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
 from collections.abc import Mapping
 
 FOLDER = "folder:"  # begins the album key of songs without artist and album: their folder stands for the album
+KEY_LIMIT = 500  # bytes, beyond which a digest stands for a key: PostgreSQL's indexes take at most 2,700
 FOLDER_LIMIT = 40  # songs up to which a folder is taken for an album
 
 _NOBODY = {
@@ -38,12 +40,12 @@ def artist_key(tags: Mapping[str, str]) -> str:
     if not _is_compilation(tags):
         name = _plain(tags.get("album_artist", ""))
         if name not in _NOBODY:
-            return name
+            return _text(name)
     name = _plain(_GUESTS.sub("", tags.get("artist", "")))
     if name not in _NOBODY:
-        return name
+        return _text(name)
     identifier = tags.get("artist_id", "").strip().casefold()
-    return f"id:{identifier}" if identifier else ""
+    return _text(f"id:{identifier}") if identifier else ""
 
 
 def album_key(tags: Mapping[str, str], path: str) -> str:
@@ -58,7 +60,7 @@ def album_key(tags: Mapping[str, str], path: str) -> str:
         return ""
     identifier = tags.get("album_id", "").strip().casefold()
     if identifier:
-        return f"id:{identifier}"
+        return _text(f"id:{identifier}")
     return _text(f"{artist_key(tags) or album_folder(path)}/{name}")
 
 
@@ -74,7 +76,11 @@ def album_folder(path: str) -> str:
 
 
 def _text(key: str) -> str:
-    return key.encode("utf-8", "backslashreplace").decode()
+    data = key.encode("utf-8", "backslashreplace")
+    if len(data) <= KEY_LIMIT:
+        return data.decode()
+    kind = FOLDER if key.startswith(FOLDER) else ""
+    return f"{kind}digest:{hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 
 def _is_compilation(tags: Mapping[str, str]) -> bool:

@@ -1,8 +1,10 @@
 """The program on a database server: lost connections, refusals, and passwords that nothing shows."""
 
+import os
 import shutil
 import threading
 
+import mutagen.flac
 import pytest
 
 from genrify_tagger.store import open_store, utc_now
@@ -34,16 +36,19 @@ def songs(tmp_path):
 
 
 class Interrupter(threading.Thread):
-    """Ends all connections to a database again and again, as a server that restarts does."""
+    """Ends all connections to a database again and again while a run is going on, as a server that restarts does."""
 
-    def __init__(self, url):
+    def __init__(self, url, run):
         super().__init__()
         self.url, self.done, self.ended = url.replace("+psycopg", ""), threading.Event(), 0
+        self.first_look = f"SELECT count(*) FROM runs WHERE id = {run}"
 
     def run(self):
         import psycopg
 
         with psycopg.connect(self.url, autocommit=True) as connection:
+            while not connection.execute(self.first_look).fetchone()[0] and not self.done.wait(0.01):
+                pass
             while not self.done.wait(0.05):
                 found = connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
@@ -64,7 +69,7 @@ def test_a_scan_and_an_undo_survive_lost_connections(program, songs, url):
     before = {path.name: path.read_bytes() for path in songs.iterdir()}
     with open_store(url):
         pass
-    with Interrupter(url) as interrupter:
+    with Interrupter(url, 1) as interrupter:
         results = program.scan(*SURE, "--database", url, songs)
     assert interrupter.ended > 5
     assert {result["status"] for result in results} == {"tagged"}
@@ -73,7 +78,7 @@ def test_a_scan_and_an_undo_survive_lost_connections(program, songs, url):
         assert len(changes) == len({change.path for change in changes}) == 41
         assert {change.state for change in changes} == {"done"}
         assert store.last_run().status == "done"
-    with Interrupter(url):
+    with Interrupter(url, 2):
         program("undo", "--database", url)
     assert {path.name: path.read_bytes() for path in songs.iterdir()} == before
 
@@ -87,6 +92,30 @@ def test_a_change_that_is_begun_twice_is_journalled_once(url):
         row = {**change, "run": run, "state": "pending", "created_at": begun.created_at}
         assert store._insert(row, None) == first  # as after a commit whose answer was lost
         assert store._insert({**row, "created_at": utc_now()}, None) != first
+
+
+def test_what_is_too_long_for_an_index_does_not_stop_a_scan(command_line, tmp_path, url):
+    music = tmp_path / "music"
+    music.mkdir()
+    random = "".join(chr(65 + number * number % 8191) for number in range(5000))  # cannot be compressed much
+    tagged = media.make("flac", music)
+    audio = mutagen.flac.FLAC(tagged)
+    audio["artist"] = audio["album"] = audio["title"] = audio["albumartist"] = random
+    audio.save()
+    deep = os.open(music, os.O_RDONLY)
+    for number in range(14):
+        os.mkdir(f"{number:x}".ljust(240, "x"), dir_fd=deep)
+        deep = os.open(f"{number:x}".ljust(240, "x"), os.O_RDONLY, dir_fd=deep)
+    os.close(os.open("song.mp3", os.O_CREAT, dir_fd=deep))
+    results = command_line.scan(*SURE, "--database", url, music, status=1)
+    by_name = {os.path.basename(result["path"]): result for result in results}
+    assert by_name["song.flac"]["status"] == "tagged"
+    assert by_name["song.mp3"]["status"] == "failed"
+    assert by_name["song.mp3"]["error"].endswith(" bytes, and PostgreSQL can store 2,600")
+    with open_store(url) as store:
+        record = store.files([str(tagged)])[str(tagged)]
+        assert record.artist and random.startswith(record.artist)
+        assert record.artist_key.startswith("digest:") and record.album_key.startswith("digest:")
 
 
 @pytest.mark.parametrize("command", ["scan", "watch", "status", "history", "undo", "learn", "similar", "db check"])

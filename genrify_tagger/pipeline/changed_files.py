@@ -15,6 +15,7 @@ from genrify_tagger.files import is_inside, real_path
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
+from genrify_tagger.pipeline.path_limit import refuse_long, storable
 from genrify_tagger.pipeline.scan_folders import BATCH, discovered, moved_records
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.pipeline.vacant_places import is_same_file
@@ -87,7 +88,7 @@ def find_changed(
     inside = [real_path(path) for path in paths]
     remembered = 0
     any_files = False
-    while batch := list(islice(found, BATCH)):
+    while batch := [storable(session.store, item) for item in islice(found, BATCH)]:
         candidates = [item for item in batch if isinstance(item, Candidate) and item.taggable]
         any_files = any_files or bool(candidates)
         known = session.store.sightings([item.target for item in candidates])
@@ -138,6 +139,7 @@ def task_for(
     item = candidate(path)
     if item is None or not item.taggable:
         return None
+    refuse_long(session.store, item.target)
     record = _known(session, item, came_from)
     if record is not None and is_unchanged(session, record, item.stat, options):
         return None

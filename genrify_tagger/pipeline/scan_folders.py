@@ -13,6 +13,7 @@ from genrify_tagger.library import Candidate, UnreadablePath, discover
 from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
+from genrify_tagger.pipeline.path_limit import storable
 from genrify_tagger.pipeline.results import Result
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord
@@ -104,6 +105,7 @@ class _Search:
                 pass  # batch by batch
 
     def _look_up(self, batch: Sequence[Candidate | UnreadablePath]) -> Iterator[FileTask | Outcome]:
+        batch = [storable(self._session.store, item) for item in batch]
         candidates = [item for item in batch if isinstance(item, Candidate)]
         self._any_files = self._any_files or bool(candidates)
         unchanged = set() if self._options.describe_unchanged else self._unchanged(candidates)

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from genrify_tagger.errors import StoreConnectionError, StoreError
 from genrify_tagger.mounts import is_network_folder
 from genrify_tagger.store.db_errors import USE_ANOTHER, describe_db_error, plain_url, shown
-from genrify_tagger.store.postgres import lock_writers, server_engine
+from genrify_tagger.store.postgres import PATH_LIMIT, lock_writers, server_engine
 
 BUSY_SECONDS = 30.0
 MIGRATION_SECONDS = 300.0
@@ -61,6 +61,7 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.path_limit = 0 if self.is_sqlite else PATH_LIMIT  # bytes that a path may have; 0: any number
         self.network = self.is_sqlite and is_network_folder(os.path.dirname(self.file))
         self._engine = _engine(url)
         # A power failure may lose the last cache entries but never a journal entry; outside of WAL mode anything less

@@ -27,6 +27,7 @@ _HINTS = {
     ),
     "53100": ("has no space left", "free some space there, then run it again"),
     "53300": ("has no connection free", "raise its max_connections, or run fewer programs at once"),
+    "54000": ("cannot store paths or names of more than about 2,600 bytes", "shorten them, or use SQLite"),
     "55P03": ("cannot be used: " + BUSY, "find out what else uses it, then try again"),
     "57P01": ("was shut down", _AGAIN),
     "57P02": ("has crashed", _AGAIN),

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from genrify_tagger.errors import StoreError
 
 WRITE_LOCK = 0x67656E7269667931  # advisory locks are numbers; this one spells "genrify1" in ASCII
+PATH_LIMIT = 2600  # bytes of a path in an index, whose rows have at most 2,704
 IDLE_FACTOR = 4  # times as long as others wait, a transaction may do nothing: its host may sleep or hang
 # By default, libpq waits for hours for a server that has vanished; what the URL says takes precedence.
 _CONNECTING = {

@@ -34,8 +34,14 @@ class Runs(Database):
             "status": RUNNING,
             "counts": {},
         }
-        with self.write(durable=True, shared=True) as connection:  # changes will refer to it
-            return int(connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
+        return self._insert_run(row)
+
+    @repeatable
+    def _insert_run(self, row: dict[str, object]) -> int:
+        begun = select(RUNS.c.id).where(RUNS.c.owner == row["owner"], RUNS.c.started_at == row["started_at"])
+        with self.write(durable=True, shared=True) as connection:  # durable: changes will refer to it
+            found = connection.execute(begun).scalar()  # by this call, before the connection was lost
+            return int(found or connection.execute(insert(RUNS).values(row).returning(RUNS.c.id)).scalar_one())
 
     @repeatable
     def finish_run(self, run: int, status: str, counts: Mapping[str, int]) -> None:
