@@ -48,6 +48,10 @@ class ConfigError(GenrifyError):
     exit_status = 2
 
 
+class PlayerError(GenrifyError):
+    """A player or media server cannot be told that files have changed."""
+
+
 class DecodeError(GenrifyError):
     """The file has no audio that can be decoded."""
 

@@ -107,14 +107,17 @@ def exiftool_genre(path: Path) -> str | None:
 
 
 @contextmanager
-def mpd(folder: Path, work: Path) -> Iterator[Callable[[str], list[tuple[str, str]]]]:
-    """Run an MPD on `folder`, and yield a function that sends it a command and returns the pairs of the answer."""
+def mpd(folder: Path, work: Path, more: str = "") -> Iterator[Callable[[str], list[tuple[str, str]]]]:
+    """Run an MPD on `folder`, and yield a function that sends it a command and returns the pairs of the answer.
+
+    `more` are lines of its configuration.
+    """
     address = work / "mpd.sock"
     config = work / "mpd.conf"
     config.write_text(
         f'music_directory "{folder}"\ndb_file "{work}/db"\nbind_to_address "{address}"\n'
         f'pid_file "{work}/pid"\nstate_file "{work}/state"\nlog_file "{work}/log"\n'
-        'audio_output {\n type "null"\n name "none"\n}\n'
+        'audio_output {\n type "null"\n name "none"\n}\n' + more
     )
     server = subprocess.Popen([need("mpd"), "--no-daemon", str(config)], stderr=subprocess.DEVNULL)
     try:

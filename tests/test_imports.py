@@ -33,7 +33,7 @@ STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision",
 ANALYSIS = {"audio", "spectrogram", "classifier"}
 ENTRY_POINTS = {"watch", "web", "learn", "cluster"}  # and beets_plugin, which is outside of the package
 # What an entry point may use: the pipeline, and the stages that never open a user's file. It only reads the store.
-FOR_ENTRY_POINTS = BASE | {"logs", "config", "library", "decision", "store", "pipeline"}
+FOR_ENTRY_POINTS = BASE | {"logs", "notify", "config", "library", "decision", "store", "pipeline"}
 STORE_CHANGES = {"save_files", "save_analysis", "begin_change", "finish_change", "mark_missing", "mark_found", "forget"}
 
 # part -> what it may import of the package besides itself
@@ -52,6 +52,7 @@ ALLOWED = {
     "user_folders": {"errors"},
     "system_limits": set(),
     "logs": {"errors", "files"},
+    "notify": BASE | {"config"},
     **dict.fromkeys(STAGES, BASE),
     "worker_main": BASE | ANALYSIS | {"tags"},
     "worker_process": {"worker_main", "system_limits"},
@@ -245,7 +246,7 @@ HEAVY = {
         "sqlalchemy",
         "numpy",
     ),
-    *("mutagen", "alembic", "pebble", "watchdog", "scipy", "rich", "platformdirs"),
+    *("mutagen", "alembic", "pebble", "watchdog", "scipy", "rich", "platformdirs", "http", "ssl"),
 }
 RUN = """
 import sys
@@ -262,7 +263,9 @@ def loaded_by(*args: str) -> set[str]:
     return set(found)
 
 
-@pytest.mark.parametrize("args", [("--help",), ("--version",), ("config", "--help"), ("db", "backup", "--help")])
+@pytest.mark.parametrize(
+    "args", [("--help",), ("--version",), ("config", "--help"), ("notify", "--help"), ("db", "backup", "--help")]
+)
 def test_help_loads_nothing_heavy(args):
     assert loaded_by(*args) & HEAVY == set()
 

@@ -1,6 +1,5 @@
 """The service's interfaces: systemd, logs, settings, monitoring, media servers."""
 
-import http.server
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +16,9 @@ import pytest
 from genrify_tagger.config import load_settings
 from genrify_tagger.watch import systemd_units
 from genrify_tagger.watch.daemon import Service
-from genrify_tagger.watch.hooks import Hook
 from genrify_tagger.watch.service_state import state_path
 from tests import media
+from tests.players import http_server
 from tests.watching import genre, logged, song, until, watching
 
 
@@ -221,6 +219,7 @@ def test_a_command_runs_once_after_a_batch_and_its_failure_is_logged(program, mu
         tagged, run = line.split()
         assert tagged == "3"
         until(lambda: "ended with status 3 (it broke)" in service.words)
+        assert "the setting watch.after_batch has become notify.command" in service.words
         kept = song(music, "has one", "flac", genre="Theirs")
         until(lambda: str(kept) in service.files())
         time.sleep(6)
@@ -229,146 +228,40 @@ def test_a_command_runs_once_after_a_batch_and_its_failure_is_logged(program, mu
         assert not any(genre(path) for path in music.glob("song*"))
 
 
-@contextmanager
-def media_server():
-    """Serve HTTP and note what is asked for."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(f"{self.command} {self.path}")
-            self.send_response(500 if "fail" in self.path else 200)
-            self.end_headers()
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+GET_SCAN = 'GET /rest/startScan {"u": "ana", "t": "26719a", "s": "c19b2d", "v": "1.16.1", "c": "genrify"}'
 
 
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        ("{}/rest/startScan?u=ana&t=26719a&s=c19b2d&v=1.16.1&c=genrify", "GET /rest/startScan?u=ana&t=26719a"),
-        ("POST {}/Library/Refresh?api_key=0123secret", "POST /Library/Refresh?api_key=0123secret"),
-        ("{}/fail?token=0123secret", "GET /fail?token=0123secret"),
+        ("{}/rest/startScan?u=ana&t=26719a&s=c19b2d&v=1.16.1&c=genrify", GET_SCAN),
+        ("POST {}/Library/Refresh?api_key=0123secret", 'POST /Library/Refresh {"api_key": "0123secret"}'),
+        ("{}/fail?token=0123secret", 'GET /fail {"token": "0123secret"}'),
     ],
 )
 def test_an_address_is_called_after_a_batch_and_no_secret_is_logged(program, music, action, expected):
     with (
-        media_server() as (address, asked),
-        watching(program, music, GENRIFY_WATCH__AFTER_BATCH=action.format(address)) as service,
+        http_server() as (address, asked),
+        watching(program, music, GENRIFY_NOTIFY__URL=action.format(address)) as service,
     ):
         song(music, "one"), song(music, "two", "flac")
         until(lambda: asked)
         time.sleep(1)
-        assert len(asked) == 1 and asked[0].startswith(expected)
+        assert len(asked) == 1 and str(asked[0]) == expected
         if "fail" in action:
             until(lambda: "500" in service.words)
         assert "secret" not in service.words
 
 
-@contextmanager
-def answering(*answers):
-    """Answer one call after another with these bytes, and count them."""
-    calls = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve():
-            for answer in answers:
-                caller, _ = server.accept()
-                with caller:
-                    calls.append(caller.recv(4096))
-                    caller.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}", calls
-        thread.join()
-
-
-def done(hook, number=1):
-    """Fire a hook and wait till it is done."""
-    hook.fire(number, 1)
-    until(lambda: hook.is_idle)
-
-
-def test_an_answer_that_is_not_http_does_not_end_all_calls(caplog):
-    hook = Hook()
-    with answering(b"this is no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n") as (address, calls):
-        hook.action = f"http://{address}/scan?u=J\u00fcrg&p=secret"
-        done(hook)
-        assert caplog.messages == [f"watch.after_batch: http://{address}/scan: the answer is not HTTP"]
-        done(hook)
-    assert len(calls) == 2 and calls[1].startswith(b"GET /scan?u=J%C3%BCrg&p=secret ")
-    assert len(caplog.messages) == 1
-
-
-@pytest.mark.parametrize("action", ["http://[bad/?p=secret", "http://ana:secret@127.0.0.1:1/", "false secret; exit 3"])
-def test_a_failing_hook_is_logged_without_secrets(action, caplog):
-    hook = Hook(action)
-    done(hook), done(hook)
-    assert len(caplog.messages) == 2 and "secret" not in caplog.text
-
-
-def test_background_processes_of_a_command_are_not_waited_for(tmp_path, caplog):
-    pid = tmp_path / "pid"
-    hook = Hook(f'sleep 600 & echo $! > "{pid}"; echo "it \\"broke\\""; exit 3')
-    try:
-        done(hook)
-        assert caplog.messages == ['watch.after_batch: the command ended with status 3 (it "broke")']
-    finally:
-        os.kill(int(pid.read_text()), signal.SIGKILL)
-
-
 def test_settings_that_are_read_again_do_not_end_a_command(program, music, tmp_path):
     begun, ended = tmp_path / "begun", tmp_path / "ended"
     command = f'touch "{begun}"; sleep 5; touch "{ended}"'
-    with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=command) as service:
+    with watching(program, music, GENRIFY_NOTIFY__COMMAND=command) as service:
         service.tagged(song(music))
         until(begun.exists)
         service.process.send_signal(signal.SIGHUP)
         until(lambda: "the settings were reloaded" in service.words)
         until(ended.exists)
-
-
-def test_mpd_learns_of_the_genre(program, music, tmp_path):
-    mpd, mpc = media.need("mpd"), media.need("mpc")
-    for name in ("playlists", "run"):
-        (tmp_path / name).mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "mpd.conf").write_text(
-        f'music_directory "{music}"\nplaylist_directory "{tmp_path}/playlists"\ndb_file "{tmp_path}/mpd.db"\n'
-        f'state_file "{tmp_path}/mpd.state"\npid_file "{tmp_path}/run/pid"\nlog_file "{tmp_path}/mpd.log"\n'
-        f'bind_to_address "127.0.0.1"\nport "{port}"\naudio_output {{\ntype "null"\nname "none"\n}}\n'
-    )
-    client = [mpc, "--host", "127.0.0.1", "--port", str(port)]
-
-    def asked(*arguments):
-        return subprocess.run([*client, *arguments], capture_output=True, text=True, check=False)
-
-    server = subprocess.Popen([mpd, "--no-daemon", str(tmp_path / "mpd.conf")], stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: asked("status").returncode == 0)
-        with watching(program, music, GENRIFY_WATCH__AFTER_BATCH=f"{' '.join(client)} --quiet update") as service:
-            path = song(music, "song", "flac")
-            (found,) = service.tagged(path)
-            until(lambda: asked("find", "genre", found).stdout == "song.flac\n")
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def verified(path, *options):

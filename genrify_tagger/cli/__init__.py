@@ -45,8 +45,9 @@ COMMANDS = {
     },
     "Set up": {
         "config": "Show, locate or create the settings file.",
+        "notify": "Tell your players to look for changes, and show their answers.",
         "service": "Install the background service (systemd).",
-        "db": "Check, back up or prune the database.",
+        "db": "Check, back up, copy or prune the database.",
         "completion": "Print a shell completion script.",
     },
 }

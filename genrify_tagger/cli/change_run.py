@@ -1,4 +1,4 @@
-"""The code that `set`, `undo` and `audit --keep` share: a run that changes files one by one and reports each."""
+"""What `set`, `undo`, `genres tidy` and `audit --keep` share: a run that changes files one by one and reports each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from genrify_tagger.cli import report
 from genrify_tagger.cli.context import CliContext
 from genrify_tagger.cli.output import write_json
 from genrify_tagger.cli.scan import interruptible
+from genrify_tagger.cli.telling_players import players_told
 from genrify_tagger.files import counted
 from genrify_tagger.pipeline import Result, Session, Summary, run_record
 
@@ -21,14 +22,19 @@ def run_changes(
     *,
     output_format: str,
     dry_run: bool = False,
+    notify: bool = True,
 ) -> int:
-    """Call `work` with a new run's number, report each file, and return the exit status."""
-    with interruptible(), run_record(session, command, sys.argv[1:], dry_run=dry_run) as handle:
-        for result in work(handle.number):
-            _report(state, handle.counts.add(result), output_format)
-    counts, run = handle.counts, handle.number
-    if not state.quiet:
-        state.console.print(_closing(counts, command, run, dry_run=dry_run))
+    """Call `work` with a new run's number, report each file, tell the players, and return the exit status."""
+    with interruptible(), players_told(session.settings.notify, wanted=notify and not dry_run) as changed:
+        with run_record(session, command, sys.argv[1:], dry_run=dry_run) as handle:
+            changed.run = handle.number
+            for result in work(handle.number):
+                _report(state, handle.counts.add(result), output_format)
+                if result.status == "tagged":
+                    changed.add(result.path)
+        counts, run = handle.counts, handle.number
+        if not state.quiet:
+            state.console.print(_closing(counts, command, run, dry_run=dry_run))
     return int(counts["failed"] > 0)
 
 

@@ -10,6 +10,7 @@ from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, table, write_json, write_line
 from genrify_tagger.cli.scanned_paths import scanned_paths
+from genrify_tagger.cli.telling_players import no_notify_option
 
 if TYPE_CHECKING:
     from genrify_tagger.genre_spelling import UnifiedGenre
@@ -67,10 +68,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
 @command.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--write", is_flag=True, help="Write the files; without it, only show what would change.")
+@no_notify_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def tidy(state: CliContext, paths: tuple[str, ...], write: bool, output_format: str) -> int:
+def tidy(state: CliContext, paths: tuple[str, ...], write: bool, notify: bool, output_format: str) -> int:
     """Rewrite genres that are spelled differently from the rest.
 
     Shows what would change; `--write` changes it. Genres that you set by hand, or that this program wrote, stay as they
@@ -94,6 +96,7 @@ def tidy(state: CliContext, paths: tuple[str, ...], write: bool, output_format: 
             lambda run: tidy_genres(session, run, inside, names, dry_run=not write),
             output_format=output_format,
             dry_run=not write,
+            notify=notify,
         )
     if not write and not state.quiet:
         state.console.print("Nothing was written: add --write to do so.")

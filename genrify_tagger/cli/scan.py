@@ -18,12 +18,14 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json
+from genrify_tagger.cli.telling_players import no_notify_option, players_told
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted, display_path
 
 if TYPE_CHECKING:
     from genrify_tagger.cli.progress import Progress
     from genrify_tagger.config import Settings
+    from genrify_tagger.notify import ChangedFiles
     from genrify_tagger.pipeline import Result, Session, Summary
     from genrify_tagger.workers import Workers
 
@@ -80,6 +82,7 @@ _WORTH_LEARNING = 100  # songs with a genre of their own from which on learning 
 )
 @click.option("--retry-failed", is_flag=True, help="Retry files that failed and have not changed since.")
 @click.option("--incomplete", is_flag=True, default=None, help="Also tag incomplete files, such as half of a download.")
+@no_notify_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
@@ -100,7 +103,7 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
       genrify-tag scan ~/Music --exclude 'Audiobooks/' --exclude '*.wav'
       genrify-tag scan /srv/music --cluster tcp://nas:8786
     """  # noqa: D301
-    dry_run, cluster = options.pop("dry_run"), options.pop("cluster")
+    dry_run, cluster, notify = (options.pop(key) for key in ("dry_run", "cluster", "notify"))
     own = {key: options.pop(key) for key in ("force", "reanalyse", "retry_failed")}
     settings = state.settings(_overrides(options))
     wanted, missing = _existing(paths or settings.library.roots)
@@ -108,8 +111,11 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
     with interruptible(), _workers(state, settings, cluster, files) as workers:
         from genrify_tagger.pipeline import ScanOptions, open_session
 
-        with open_session(settings, workers=workers) as session:
-            report = _Report(state, session, output_format, dry_run=dry_run)
+        with (
+            open_session(settings, workers=workers) as session,
+            players_told(settings.notify, wanted=notify and not dry_run) as changed,
+        ):
+            report = _Report(state, session, output_format, changed, dry_run=dry_run)
             shows_unchanged = output_format == "jsonl" or state.verbose
             return report.scan(wanted, ScanOptions(**own, describe_unchanged=shows_unchanged)) or int(missing)
 
@@ -225,6 +231,7 @@ class _Report:
     state: CliContext
     session: Session
     output_format: str
+    changed: ChangedFiles
     dry_run: bool
     analysed: int = 0
     listed_failures: int = 0
@@ -252,6 +259,7 @@ class _Report:
                 ) as progress,
                 closing(scan_folders(self.session, paths, writer, options)) as results,
             ):
+                self.changed.run = run.number
                 for result in results:
                     self._print_result(run.counts.add(result), progress)
         except KeyboardInterrupt:
@@ -268,6 +276,8 @@ class _Report:
         self.withheld += result.withheld
         self.with_genre += result.status == "kept" and result.reason == "has a genre"
         self._count_genre(result)
+        if result.status == "tagged":
+            self.changed.add(result.path)
         progress.advance(result)
         if self.output_format == "jsonl":
             write_json(result.as_json())

@@ -8,6 +8,7 @@ import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option
+from genrify_tagger.cli.telling_players import no_notify_option
 
 
 @click.command()
@@ -17,12 +18,19 @@ from genrify_tagger.cli.output import format_option
 @click.option(
     "--incomplete", is_flag=True, default=None, help="Also write to incomplete files, such as half of a download."
 )
+@no_notify_option
 @model_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
 def command(
-    state: CliContext, /, arguments: tuple[str, ...], remove: bool, output_format: str, **options: object
+    state: CliContext,
+    /,
+    arguments: tuple[str, ...],
+    remove: bool,
+    notify: bool,
+    output_format: str,
+    **options: object,
 ) -> int:
     """Write genres that you choose.
 
@@ -48,6 +56,7 @@ def command(
             "set",
             lambda run: set_genres(session, run, paths, genres),
             output_format=output_format,
+            notify=notify,
         )
 
 

@@ -11,6 +11,7 @@ import click
 from genrify_tagger.cli.arguments import RUN, require_run
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import format_option
+from genrify_tagger.cli.telling_players import no_notify_option
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import display_path, real_path
 
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     "--path", "-p", type=click.Path(), help="Undo the last change to this file, or to each file in this folder."
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Show what would be undone; change nothing.")
+@no_notify_option
 @format_option("text", "jsonl")
 @click.pass_obj
 @common_options
-def command(state: CliContext, run: int | None, path: str | None, dry_run: bool, output_format: str) -> int:
+def command(
+    state: CliContext, run: int | None, path: str | None, dry_run: bool, notify: bool, output_format: str
+) -> int:
     """Restore the genres that a run replaced.
 
     Restores the exact bytes that the run replaced. Without RUN, undo the last run that changed anything;
@@ -56,6 +60,7 @@ def command(state: CliContext, run: int | None, path: str | None, dry_run: bool,
             lambda number: undo_changes(session, number, changes, dry_run=dry_run),
             output_format=output_format,
             dry_run=dry_run,
+            notify=notify,
         )
 
 

@@ -9,6 +9,7 @@ Only the pipeline and the entry points use `Settings`; the stages take plain val
 from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.loading import LoadedSettings, current_value, load_settings
+from genrify_tagger.config.notify_settings import NotifySettings
 from genrify_tagger.config.rendering import default_text, effective_json, effective_toml, settings_template
 from genrify_tagger.config.settings import (
     AnalysisSettings,
@@ -33,6 +34,7 @@ __all__ = [
     "LearnSettings",
     "LibrarySettings",
     "LoadedSettings",
+    "NotifySettings",
     "Setting",
     "Settings",
     "TaggingSettings",

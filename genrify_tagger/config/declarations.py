@@ -26,7 +26,8 @@ class Setting:
         What it is for.
     form : str
         What its text stands for, if the type does not say: "path" (``~`` is expanded, relative paths are made
-        absolute), "glob", "genre" (a name to be written), "database", or "".
+        absolute), "glob", "genre" (a name to be written), "database", "server" (an http URL), "mpd" (an address of
+        MPD), or "".
     low, high : float or None
         Limits of a number, both allowed.
     pattern : str

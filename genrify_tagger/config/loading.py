@@ -15,6 +15,7 @@ from typing import Any
 from genrify_tagger.config import values
 from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.default_paths import config_path
+from genrify_tagger.config.renamed import current_name
 from genrify_tagger.config.settings import Settings
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import display_path
@@ -160,7 +161,7 @@ def _from_file(file: str, *, must_exist: bool) -> Iterator[_RawValue]:
         _check_section(file, text, section, table)
         for key, raw in table.items():
             line = _line_of(text, section, key)
-            setting = declared().get(f"{section}.{key}")
+            setting = declared().get(current_name(f"{section}.{key}", raw))
             if setting is None:
                 raise ConfigError(
                     _at(line, f'unknown key "{key}" in [{section}]'), path=file, hint=_suggestion(section, key)
@@ -272,7 +273,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_RawValue]:
     by_variable = {s.variable: s for s in declared().values()}
     for variable in sorted(v for v in environ if v.startswith(_PREFIX) and v != "GENRIFY_CONFIG"):
         table = by_variable.get(variable.rpartition("__")[0])
-        setting = by_variable.get(variable) or table
+        setting = by_variable.get(variable) or table or _renamed(variable, environ[variable])
         if setting is None or (setting is table and not setting.is_table):
             _reject_unknown(variable, by_variable)
             continue
@@ -282,6 +283,11 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_RawValue]:
         else:
             raw = _read_text(variable, setting, text)
         yield _RawValue(setting, raw, variable, os.getcwd())
+
+
+def _renamed(variable: str, text: str) -> Setting | None:
+    section, _, key = variable.removeprefix(_PREFIX).lower().partition("__")
+    return declared().get(current_name(f"{section}.{key}", text))
 
 
 def _read_text(variable: str, setting: Setting, text: str) -> object:

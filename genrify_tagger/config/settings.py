@@ -6,21 +6,13 @@ all generated from these declarations.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from genrify_tagger.config.default_paths import default_database_url
-
-
-def _setting(doc: str, default: Any = dataclasses.MISSING, **more: Any) -> Any:
-    """Declare a setting; `more` holds further fields of `Setting`."""
-    factory = more.pop("factory", None)
-    metadata = {"doc": doc, **more}
-    if factory is not None:
-        return field(default_factory=factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+from genrify_tagger.config.notify_settings import NotifySettings
+from genrify_tagger.config.setting_field import setting_field as _setting
 
 
 @dataclass(frozen=True)
@@ -224,11 +216,6 @@ class WatchSettings:
         "Poll for changes instead of using system events; auto: on network file systems.", "auto"
     )
     poll_seconds: float = _setting("Interval between polls.", 60.0, low=1)
-    after_batch: str = _setting(
-        "Command to run or http(s) URL to request after files were tagged. Empty: none.",
-        "",
-        example="mpc update",
-    )
 
 
 @dataclass(frozen=True)
@@ -298,6 +285,7 @@ class Settings:
     genres: GenreSettings = field(default_factory=GenreSettings)
     learn: LearnSettings = field(default_factory=LearnSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)

@@ -17,6 +17,7 @@ from genrify_tagger.files import display_path
 
 # Players split genres at these; control characters do not belong in tags at all.
 _SPLITTERS = re.compile(r"[;/,|\x00-\x1f\x7f]")
+_SERVER = re.compile(r"https?://[^\s@/?#]+(/[^\s@?#]*)?")
 _ALLOWED = {r"[\w.-]+": '; allowed are letters, digits, "_", "." and "-"'}  # by pattern
 
 # Beyond any sensible setting; Python's unbounded integers would not fit into a float.
@@ -148,16 +149,22 @@ def _table(setting: Setting, raw: object, folder: str) -> dict[str, str]:
 
 def _text(setting: Setting, raw: object, folder: str) -> str:
     if not isinstance(raw, str):
-        raise ValueError(f"must be text in quotes, not {_shown(raw)}")
+        raise ValueError("must be text in quotes" + ("" if setting.secret else f", not {_shown(raw)}"))
     if "\0" in raw:
         raise ValueError("must not contain a NUL character")
     if setting.pattern and not re.fullmatch(setting.pattern, raw):
+        if setting.secret:
+            raise ValueError(f"must be like {_shown(setting.example)}")
         allowed = _ALLOWED.get(setting.pattern, "")
         raise ValueError(f"must not be {_shown(raw)}{allowed}" if raw else "must not be empty")
     if setting.form == "path":
         return _path(raw, folder) if raw else raw
     if setting.form == "database":
         return _database(raw, folder)
+    if setting.form == "server":
+        return _server(setting, raw)
+    if setting.form == "mpd":
+        return _mpd(raw, folder)
     if setting.form == "genre":
         return _genre(raw)
     if setting.form == "glob" and not raw.strip("/"):
@@ -181,6 +188,20 @@ def _database(text: str, folder: str) -> str:
     if "?" in path and not separator:
         raise ValueError("must not be a path with a question mark, which has a meaning in database URLs")
     return sqlite_url(_path(path, folder))
+
+
+def _server(setting: Setting, text: str) -> str:
+    if text and not _SERVER.fullmatch(text):  # the text is not shown: it may hold a password
+        raise ValueError(f"must be a URL such as {_shown(setting.example)}, without user name and query")
+    return text.rstrip("/")
+
+
+def _mpd(text: str, folder: str) -> str:
+    if text.startswith("@"):  # a socket without a file
+        return text
+    if "@" in text.partition("/")[0]:
+        raise ValueError("must not contain the password, which is notify.mpd_password")
+    return _path(text, folder) if "/" in text or text.startswith("~") else text
 
 
 def _genre(name: str) -> str:

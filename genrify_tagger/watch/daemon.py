@@ -14,10 +14,10 @@ from genrify_tagger import __version__
 from genrify_tagger.config import Settings
 from genrify_tagger.errors import ConfigError, GenrifyError, StoreError
 from genrify_tagger.files import counted, display_path
+from genrify_tagger.notify import PlayerNotifier
 from genrify_tagger.pipeline import Result, Session, open_session
 from genrify_tagger.process_identity import this_process
 from genrify_tagger.watch.auto_learn import AutoLearn
-from genrify_tagger.watch.hooks import Hook
 from genrify_tagger.watch.lock import server_lock, service_lock
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.run_batches import RunBatches
@@ -83,7 +83,7 @@ class Service:
         self._notifier = Notifier()
         self._owner = this_process()
         self._expected: set[str] = set()
-        self._hook = Hook()
+        self._players = PlayerNotifier(self.settings.notify)
         self._auto_learn = AutoLearn()
         self._published: dict[str, Any] = {}
         self._published_at = self._published_time = 0.0
@@ -102,7 +102,7 @@ class Service:
         url = self.settings.database.url
         with self.flags.handle_signals(), service_lock(url), ExitStack() as stack:
             stack.callback(self._publish_stopping)
-            stack.callback(self._hook.close)
+            stack.callback(self._players.close)
             stack.callback(self._auto_learn.close)
             pause = MIN_PAUSE
             while not self.flags.stop:
@@ -128,8 +128,8 @@ class Service:
         """Watch until the service stops or its settings have been reloaded."""
         self.flags.restart = False
         self._expected |= set(session.store.known_mounts())
-        self._hook.action = session.settings.watch.after_batch
-        batches = RunBatches(session, self._arguments, self._hook.fire)
+        self._players.settings = session.settings.notify
+        batches = RunBatches(session, self._arguments, self._players.notify)
         paths = self._paths or list(self.settings.library.roots)
         loop = Loop(session, paths, self.flags, batches, self._expected, self._tick)
         for result in loop.run():

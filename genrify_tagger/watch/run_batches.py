@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from genrify_tagger.notify import ChangedFiles
 from genrify_tagger.pipeline import Result, Session, Summary
 
 END_SECONDS = 5.0  # without a new file, after which a batch ends
@@ -20,15 +21,15 @@ class RunBatches:
     arguments : list of str
         The command line, for the history.
     on_end : callable
-        Called with the run and the number of files tagged, for each batch in which there were any.
+        Called with the files that were changed, for each batch in which there were any.
     """
 
-    def __init__(self, session: Session, arguments: list[str], on_end: Callable[[int, int], None]) -> None:
+    def __init__(self, session: Session, arguments: list[str], on_end: Callable[[ChangedFiles], None]) -> None:
         self._session = session
         self._arguments = arguments
         self._on_end = on_end
         self._run: int | None = None
-        self._counts = Summary()
+        self._counts, self._changed = Summary(), ChangedFiles()
         self._begun = self._last = 0.0
 
     def run(self) -> int:
@@ -36,12 +37,14 @@ class RunBatches:
         self._last = time.monotonic()
         if self._run is None:
             self._run = self._session.store.start_run("watch", self._arguments, self._session.sidecar.id)
-            self._counts, self._begun = Summary(), self._last
+            self._counts, self._changed, self._begun = Summary(), ChangedFiles(self._run), self._last
         return self._run
 
     def add(self, result: Result) -> None:
         """Count a result of the current run."""
         self._counts.add(result)
+        if result.status == "tagged":
+            self._changed.add(result.path)
         self._last = time.monotonic()
 
     def seconds_left(self) -> float | None:
@@ -55,9 +58,8 @@ class RunBatches:
         if self._run is None:
             return
         run, self._run = self._run, None
-        tagged = self._counts["tagged"]
         self._session.store.finish_run(run, status, self._counts)
-        if tagged:
-            self._on_end(run, tagged)
+        if self._changed.number:
+            self._on_end(self._changed)
         else:
             self._session.store.drop_run(run)

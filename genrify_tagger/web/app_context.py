@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from genrify_tagger.notify import ChangedFiles, PlayerNotifier
 from genrify_tagger.pipeline import EmbeddingIndex, Session
 from genrify_tagger.web.audit_list import AuditList, make_audit_list
 from genrify_tagger.web.auth import Auth
@@ -22,6 +23,7 @@ from genrify_tagger.web.tasks import TaskQueue
 from genrify_tagger.web.uploads import UploadStore
 
 MB = 1 << 20
+NOTIFY_DELAY = 3.0  # seconds in which players are told of several changes at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,14 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
         )
         media = MediaCache(session, folder, room=half)
         stats = LibraryStats(session)
-        tasks = TaskQueue(session, on_done=stats.invalidate)
+        players = PlayerNotifier(session.settings.notify, delay=NOTIFY_DELAY)
+
+        def finish_task(changed: ChangedFiles) -> None:
+            stats.invalidate()
+            if changed.number:
+                players.notify(changed)
+
+        tasks = TaskQueue(session, on_done=finish_task)
         stats.latest()
         turn = threading.Lock()  # each of the two jobs may need a gigabyte
         audit = BackgroundJob(functools.partial(make_audit_list, session), turn)
@@ -71,6 +80,7 @@ def open_app_context(session: Session) -> Iterator[AppContext]:
             yield AppContext(session, auth, uploads, media, tasks, EmbeddingIndex(session), stats, audit, learning)
         finally:
             tasks.close()
+            players.close()
             audit.close()
             learning.close()
             uploads.close()

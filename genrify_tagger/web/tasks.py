@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 from dataclasses import dataclass, field
 
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.notify import ChangedFiles
 from genrify_tagger.pipeline import Result, Session, Summary, run_record
 
 log = logging.getLogger(__name__)
@@ -55,10 +56,10 @@ class TaskQueue:
     ----------
     session : Session
     on_done : callable
-        Called after each task.
+        Called after each task, with the files that it changed.
     """
 
-    def __init__(self, session: Session, on_done: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, session: Session, on_done: Callable[[ChangedFiles], None] = lambda _: None) -> None:
         self._session = session
         self._on_done = on_done
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="genrify-changes")
@@ -97,13 +98,16 @@ class TaskQueue:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, task: Task, arguments: Sequence[str], work: Callable[[int], Iterable[Result]]) -> None:
-        state, error = "done", None
+        state, error, changed = "done", None, ChangedFiles()
         try:
             with run_record(self._session, COMMAND, arguments, model=self._session.sidecar.id) as run:
                 task.run = run.number
                 task.counts = run.counts
+                changed.run = run.number
                 for result in work(run.number):
                     run.counts.add(result)
+                    if result.status == "tagged":
+                        changed.add(result.path)
                     if len(task.results) < _MAX_RESULTS:
                         task.results.append(result)
         except (GenrifyError, OSError) as failure:
@@ -112,5 +116,5 @@ class TaskQueue:
             # The page polls the task until it ends, so an unexpected error must end it, too.
             log.exception("a change of files failed")
             state, error = "failed", "unexpected error; see the program's log"
-        self._on_done()
+        self._on_done(changed)
         task.error, task.state = error, state
