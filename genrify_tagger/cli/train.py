@@ -75,7 +75,7 @@ def command(state: CliContext, /, datasets: tuple[str, ...], **options: Any) -> 
     """  # noqa: D301
     from genrify_tagger.training.dependencies import load_tensorflow, require_libraries
 
-    require_libraries("tensorflow", "matplotlib")
+    require_libraries("tensorflow", "matplotlib", "sklearn")
     folder = need_writable_folder(options["output"])
     load_tensorflow()
     from genrify_tagger.training.user_model import train_user_model

@@ -21,7 +21,7 @@ else:
     _HAS_LOCKS = True
 
 INSTALL = "pip install 'genrify-tagger[train]'"
-LIBRARIES = ("librosa", "matplotlib", "tensorflow")
+LIBRARIES = ("librosa", "matplotlib", "sklearn", "tensorflow")
 
 
 def missing_libraries(libraries: Sequence[str] = LIBRARIES) -> list[str]:
