@@ -41,6 +41,8 @@ def fit_weights(scores: Sequence[FloatArray | Array], allowed: Mask, weights: Ar
         How much each song counts.
     """
     start = start_weights()
+    several = allowed.sum(axis=1) > 1  # where one genre is right, there is nothing to vary among the right ones
+    scores_of_several, weights_of_several = [score[several] for score in scores], weights[several]
     pull = _RIDGE * np.array([max(float(np.abs(score).mean()), 1e-6) for score in scores]) ** 2
 
     def loss(vector: Array) -> tuple[float, Array, Array]:
@@ -52,8 +54,9 @@ def fit_weights(scores: Sequence[FloatArray | Array], allowed: Mask, weights: Ar
         away = vector - start
         value = -float(weights @ np.log(total)) + 0.5 * float(pull @ away**2)
         gradient = np.array([np.vdot(score, slope) for score in scores]) + pull * away
-        curvature = _covariance(scores, found, weights) - _covariance(scores, right, weights)
-        return value, gradient, curvature + np.diag(pull)
+        curvature = np.diag(pull) + _covariance(scores, found, weights)
+        curvature -= _covariance(scores_of_several, right[several], weights_of_several)
+        return value, gradient, curvature
 
     return minimise_within(loss, start, np.zeros(len(start)), np.full(len(start), np.inf))
 
