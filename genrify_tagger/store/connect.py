@@ -252,8 +252,11 @@ def _engine(url: URL, *, busy_seconds: float = BUSY_SECONDS, foreign_keys: bool 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         settings = connection.get_execution_options()
-        if "sync" in settings:
-            connection.exec_driver_sql(f"PRAGMA synchronous={settings['sync']}")
+        sync = settings.get("sync")
+        if sync and connection.info.get("sync") != sync:
+            connection.info.pop("sync", None)  # unknown while it changes
+            connection.exec_driver_sql(f"PRAGMA synchronous={sync}")
+            connection.info["sync"] = sync
         if statement := settings.get("begin", "BEGIN"):
             connection.exec_driver_sql(statement)
 

@@ -113,7 +113,7 @@ def foreign_format(view: PatchedFile, start: int) -> str | None:
     head = view.at(start, _HEAD)
     found = next((what for signature, what in _SIGNATURES.items() if head.startswith(signature)), None)
     if found is None:
-        found = next((what for (at, name), what in _AT.items() if view.at(start + at, len(name)) == name), None)
+        found = next((what for (at, name), what in _AT.items() if _stands_at(view, start, head, at, name)), None)
     if found is not None:
         return found
     if _is_tar(head[:512]):
@@ -127,6 +127,12 @@ def foreign_format(view: PatchedFile, start: int) -> str | None:
     if _is_transport_stream(view.at(start, 4 * max(_TS_PACKETS))):
         return "an MPEG transport stream"
     return None
+
+
+def _stands_at(view: PatchedFile, start: int, head: bytes, at: int, name: bytes) -> bool:
+    if at + len(name) <= _HEAD:
+        return head.startswith(name, at)
+    return view.at(start + at, len(name)) == name
 
 
 def _is_transport_stream(data: bytes) -> bool:
