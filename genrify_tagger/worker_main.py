@@ -161,13 +161,15 @@ def probe(path: str) -> Sound:
     return audio.probe(path)
 
 
-def probe_with_titles(path: str) -> tuple[Sound, dict[str, str] | None]:
-    """Return the results of `probe` and `read_titles`; None for titles that cannot be read."""
+def examine(path: str, longest: float) -> tuple[Sound, dict[str, str] | None, Analysis | None]:
+    """Return the results of `probe`, `read_titles` and `analyse`; None for what fails, or is longer (seconds)."""
     sound = probe(path)
-    try:
-        return sound, read_titles(path)
-    except GenrifyError:
-        return sound, None
+    titles, analysis = None, None
+    with contextlib.suppress(GenrifyError):
+        titles = read_titles(path)
+    with contextlib.suppress(GenrifyError):
+        analysis = analyse(path, sound.duration) if sound.duration <= longest else None
+    return sound, titles, analysis
 
 
 def audio_key(path: str) -> str:

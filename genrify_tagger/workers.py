@@ -104,8 +104,14 @@ class Workers:
         """How many files to have in progress, so that no process waits."""
         return self.jobs
 
-    def probe(self, path: str) -> Sound:
+    def probe(self, path: str, *, is_new: bool = False) -> Sound:
         """Return the identity and true duration of the audio in a file.
+
+        Parameters
+        ----------
+        path : str
+        is_new : bool
+            Whether the song was most likely never analysed: workers far away then do that with the same call.
 
         Raises
         ------

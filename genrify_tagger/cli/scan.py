@@ -139,8 +139,13 @@ def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Wor
     from genrify_tagger.cluster import ClusterWorkers
     from genrify_tagger.workers import pool_options
 
-    cluster, options = settings.cluster, pool_options(settings.analysis)
-    workers = ClusterWorkers(address=address, paths=cluster.paths, wait_seconds=cluster.wait_seconds, **options)
+    workers = ClusterWorkers(
+        address=address,
+        paths=settings.cluster.paths,
+        wait_seconds=settings.cluster.wait_seconds,
+        longest=settings.library.max_minutes * 60,
+        **pool_options(settings.analysis),
+    )
     if not state.quiet:
         usable = workers.client.usable
         found = f"{counted(len(usable), 'Dask worker')} with {counted(sum(usable.values()), 'thread')}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genrify_tagger import __version__, worker_main
-from genrify_tagger.analysis import Sound
+from genrify_tagger.analysis import Analysis, Sound
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.cluster.dask_client import DaskClient, LateError
 from genrify_tagger.cluster.remote_task import Refusal, Setup, SharedFile, run_task
@@ -42,6 +43,8 @@ class ClusterWorkers(Workers):
         Folders here, and where the workers have them.
     wait_seconds : float
         How long to wait for a scheduler or for workers that are away.
+    longest : float
+        Seconds of the longest song that is analysed; 0 for no limit.
     jobs, segments, sidecar, limits
         As for `Workers`; `jobs` processes verify writes here.
 
@@ -57,6 +60,7 @@ class ClusterWorkers(Workers):
         address: str,
         paths: Mapping[str, str],
         wait_seconds: float,
+        longest: float = 0.0,
         jobs: int,
         segments: int,
         sidecar: str | None = None,
@@ -67,7 +71,8 @@ class ClusterWorkers(Workers):
         self._paths = sorted(paths.items(), key=lambda pair: -len(pair[0]))
         there = None if sidecar is None else self._locations(sidecar)[0]
         self._remote = Setup(__version__, load_sidecar(sidecar).id, there, segments, limits)
-        self._fetched = threading.local()  # titles of the file that a thread has probed last
+        self._longest = longest or math.inf
+        self._fetched = threading.local()  # what a thread's last probe has fetched besides
         self._local: LocalCluster | None = _start_cluster(jobs) if address == LOCAL else None
         try:
             address = self._local.scheduler_address if self._local else address
@@ -82,17 +87,26 @@ class ClusterWorkers(Workers):
         threads = sum(self.client.usable.values())
         return 2 * threads if self._local else min(max(2 * threads, LEAST_AT_ONCE), MOST_AT_ONCE)
 
-    def probe(self, path: str) -> Sound:
-        """Return the identity and true duration of the audio in a file; fetches its titles with the same task."""
-        task = functools.partial(worker_main.probe_with_titles, path)
-        sound, self._fetched.titles = self.call(path, task)
-        self._fetched.path = path
+    def probe(self, path: str, *, is_new: bool = False) -> Sound:
+        """Return the identity and true duration of the audio in a file; see `Workers`."""
+        if not is_new:
+            return super().probe(path)
+        sound, titles, analysis = self.call(path, functools.partial(worker_main.examine, path, self._longest))
+        self._fetched.of = path, titles, analysis
         return sound
 
     def read_titles(self, path: str) -> dict[str, str]:
-        """Return the title, artist and album in a file's tags, as this thread's last `probe` found them."""
-        titles: dict[str, str] | None = self._fetched.titles if getattr(self._fetched, "path", None) == path else None
-        return super().read_titles(path) if titles is None else titles
+        """Return the title, artist and album in a file's tags; this thread's last `probe` may have fetched them."""
+        of, titles, _ = self._last_fetched()
+        return titles if of == path and titles is not None else super().read_titles(path)
+
+    def analyse(self, path: str, *, duration: float) -> Analysis:
+        """Analyse a file; this thread's last `probe` may have done so."""
+        of, _, analysis = self._last_fetched()
+        return analysis if of == path and analysis is not None else super().analyse(path, duration=duration)
+
+    def _last_fetched(self) -> tuple[str, dict[str, str] | None, Analysis | None]:
+        return getattr(self._fetched, "of", ("", None, None))
 
     def interrupt(self) -> None:
         """End all analyses at once; see `Workers`."""

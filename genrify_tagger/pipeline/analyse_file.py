@@ -83,7 +83,7 @@ def identify(session: Session, path: str, stat: FileStat, record: FileRecord | N
     """Identify the song in a file: from the store if the file is unchanged, else by its audio."""
     if record is not None and record.stat == stat and record.audio_key and record.duration is not None:
         return Identity(record.audio_key, record.container, record.duration, session.workers.find_shortfall(path))
-    sound = session.workers.probe(path)
+    sound = session.workers.probe(path, is_new=record is None)
     return Identity(sound.key, sound.container, sound.duration, sound.shortfall)
 
 

@@ -4,8 +4,8 @@
     python -m tests.benchmarks.run start scan workers    some parts
     python -m tests.benchmarks.run --songs 50 --json figures.json
 
-Parts: start, scan, workers, containers, stages, unchanged, rivals, beets. `--wheel` names the PyPI wheel musicnn 0.1.0,
-with which the rival pipeline runs the network as published.
+Parts: start, scan, workers, cluster, containers, stages, unchanged, rivals, beets. `--wheel` names the PyPI wheel
+musicnn 0.1.0, with which the rival pipeline runs the network as published.
 """
 
 from __future__ import annotations
@@ -57,6 +57,22 @@ def workers(folder: Path, songs: int, wheel: str | None) -> Figures:
     return {"1 worker, tracks/s": one, "2 workers, tracks/s": two, "2 over 1": two / one}
 
 
+def cluster(folder: Path, songs: int, wheel: str | None) -> Figures:
+    """`--cluster local` against a plain scan, in turns; and its two workers against one."""
+    plain, with_dask = [], []
+    for _ in range(2):
+        plain.append(_scan(folder, "mp3-v2.3", songs, "--jobs", "2"))
+        with_dask.append(_scan(folder, "mp3-v2.3", songs, "--jobs", "2", "--cluster", "local"))
+    one = _scan(folder, "mp3-v2.3", songs, "--jobs", "1", "--cluster", "local")["tracks/s"]
+    best = max(figures["tracks/s"] for figures in with_dask)
+    return {
+        "two workers, tracks/s": best,
+        "wall over a plain scan": max(figures["tracks/s"] for figures in plain) / best,
+        "CPU over a plain scan": min(f["CPU s a track"] for f in with_dask) / min(f["CPU s a track"] for f in plain),
+        "2 workers over 1": best / one,
+    }
+
+
 def containers(folder: Path, songs: int, wheel: str | None) -> Figures:
     """Tracks a second and CPU seconds a track by container."""
     figures: Figures = {}
@@ -97,6 +113,7 @@ PARTS: dict[str, Callable[[Path, int, str | None], Figures]] = {
     "start": start,
     "scan": scan,
     "workers": workers,
+    "cluster": cluster,
     "containers": containers,
     "stages": each_stage,
     "unchanged": lambda folder, songs, wheel: unchanged.measure(folder),
