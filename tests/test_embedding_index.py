@@ -152,7 +152,7 @@ def test_the_command_lists_the_nearest_and_writes_a_playlist(command_line, libra
     assert done.stdout.splitlines()[0].endswith("jazz two.flac")
     lines = playlist.read_text("utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
-    assert lines[1] == "#EXTINF:15,jazz two"
+    assert lines[1] == "#EXTINF:15,An artist - A title"
     assert lines[2] == "jazz/jazz two.flac"
     assert len(lines) == 5
     elsewhere = tmp_path / "like.m3u8"
@@ -182,9 +182,7 @@ def test_a_playlist_that_cannot_be_written_is_named(command_line, library, tmp_p
     nowhere = tmp_path / "none" / "like.m3u8"
     done = command_line("similar", song, "--playlist", nowhere, status=1)
     assert f"{nowhere}: the playlist cannot be written: No such file or directory" in done.stderr
-    taken = tmp_path / "taken.m3u8"
-    (tmp_path / "taken.m3u8.partial").mkdir()
-    assert (
-        f"{taken}: the playlist cannot be written"
-        in command_line("similar", song, "--playlist", taken, status=1).stderr
-    )
+    notes = tmp_path / "notes.m3u8"
+    notes.write_text("my notes")
+    assert f"{notes}: is not a playlist" in command_line("similar", song, "--playlist", notes, status=1).stderr
+    assert notes.read_text() == "my notes"

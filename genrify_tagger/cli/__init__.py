@@ -34,6 +34,7 @@ COMMANDS = {
         "genres": "List the genres in your files, and unify their spelling.",
         "history": "List what was changed and when.",
         "similar": "List the songs that sound most like one.",
+        "playlist": "Make a playlist by genre or similarity.",
         "serve": "Serve the web page on this machine.",
         "export": "Print the library as CSV or JSON Lines.",
     },

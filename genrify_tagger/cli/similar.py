@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -47,12 +47,8 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
         song = inspect_one_off(session, os.path.abspath(file))
         wanted = song.analysis.embedding
         model = session.sidecar.id
-        with state.console.status("searching") as status:
-
-            def tell(done: int, total: int) -> None:
-                status.update(f"reading the sound of {total:,} songs for this and later searches: {done:,}")
-
-            index = EmbeddingIndex(session, tell)
+        with search_progress(state) as on_progress:
+            index = EmbeddingIndex(session, on_progress)
             found = index.nearest(wanted, count=count, but_not=song.identity.audio_key)
     if not found:
         raise GenrifyError(
@@ -64,6 +60,17 @@ def command(state: CliContext, file: str, count: int, playlist: str | None, outp
         _print_neighbour(neighbour, output_format)
     if playlist is not None and not state.quiet:
         state.console.print(f"Wrote the playlist {playlist}")
+
+
+@contextmanager
+def search_progress(state: CliContext) -> Iterator[Callable[[int, int], None]]:
+    """Show that a search is running; yield what `EmbeddingIndex` calls to report its progress."""
+    with state.console.status("searching") as status:
+
+        def tell(done: int, total: int) -> None:
+            status.update(f"reading the sound of {total:,} songs for this and later searches: {done:,}")
+
+        yield tell
 
 
 def _print_neighbour(neighbour: Neighbour, output_format: str) -> None:
@@ -80,26 +87,9 @@ def _print_neighbour(neighbour: Neighbour, output_format: str) -> None:
 
 
 def _write_playlist(target: str, found: Sequence[Neighbour]) -> None:
-    from genrify_tagger.errors import GenrifyError
+    from genrify_tagger.cli.playlist import playlist_song
+    from genrify_tagger.playlist_files import m3u_text, write_playlist
 
-    partial = f"{target}.partial"
-    try:
-        with open(partial, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(_lines(os.path.dirname(real_path(target)), found))
-        os.replace(partial, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise GenrifyError(f"the playlist cannot be written: {error.strerror}", path=target) from error
-
-
-def _lines(folder: str, found: Sequence[Neighbour]) -> Iterator[str]:
-    """Yield an extended M3U; paths below the playlist's folder are relative, so that both can move together."""
-    yield "#EXTM3U\n"
-    for neighbour in found:
-        path, seconds = neighbour.record.path, round(neighbour.record.duration or -1)
-        relative = os.path.relpath(path, folder)
-        shown = path if relative.startswith(os.pardir) else relative
-        if not shown.isprintable() or shown.startswith("#"):
-            continue  # M3U has no way to write such a name
-        yield f"#EXTINF:{seconds},{os.path.splitext(os.path.basename(path))[0]}\n{shown}\n"
+    songs = (playlist_song(neighbour.record) for neighbour in found)
+    text, _ = m3u_text(songs, os.path.dirname(real_path(target)))
+    write_playlist(target, text)
