@@ -113,7 +113,11 @@ def copy(state: CliContext, url: str, dry_run: bool) -> None:
     total = counted(sum(counts.values()), "row")
     write_line(f"{'would copy' if dry_run else 'copied'} {total} from {source} to {target}")
     if not dry_run:
-        write_line(f"to use the copy, set in {settings_file(state)}, under [database]:")
+        variable = "GENRIFY_DATABASE__URL"  # overrides the file
+        place = (
+            f"the environment, {variable}" if variable in os.environ else f"{settings_file(state)}, under [database]"
+        )
+        write_line(f"to use the copy, set in {place}:")
         write_line(f"url = {json.dumps(store.url_without_password(url))}")
 
 

@@ -14,7 +14,7 @@ from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.connect import Database, create_folder, parse_url
 from genrify_tagger.store.db_errors import describe_db_error
 from genrify_tagger.store.migrate import check_references, migrate
-from genrify_tagger.store.postgres import identity, references_checked_at_end
+from genrify_tagger.store.postgres import identity, references_checked_at_end, stay_idle
 from genrify_tagger.store.runs import RUN_ROWS, RUNNING, as_run
 from genrify_tagger.store.sql import PAGE
 from genrify_tagger.store.tables import RUNS, Base
@@ -55,6 +55,8 @@ def copy_library(source: Database, url: str, progress: Progress, *, dry_run: boo
         create_folder(target.file)
     try:
         with source.write() as old:
+            if not source.is_sqlite:
+                stay_idle(old)  # while the target works
             _refuse_running(old, source)
             if not is_new:
                 _refuse_same(old, source, target)

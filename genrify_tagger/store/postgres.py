@@ -88,6 +88,11 @@ def lock_writers(connection: Connection, *, shared: bool = False, durable: bool 
     connection.execute(_LOCK_SHARED if shared else _LOCK, {"lock": WRITE_LOCK, "sync": sync})
 
 
+def stay_idle(connection: Connection) -> None:
+    """Let a transaction do nothing for any time."""
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
 def identity(connection: Connection) -> tuple[object, ...]:
     """Return what only this database of this server has, by whatever URL it is reached."""
     return tuple(connection.execute(_IDENTITY).one())
