@@ -6,13 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table, and_
-from sqlalchemy.dialects import sqlite
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 Item = TypeVar("Item")
 
@@ -43,13 +40,7 @@ def upsert(connection: Connection, table: Table) -> Insert:
 
 @cache  # building it costs more than running it
 def _upsert(dialect: str, table: Table) -> Insert:
-    statement: sqlite.Insert | postgresql.Insert
-    if dialect == "sqlite":
-        statement = sqlite.insert(table)
-    else:
-        from sqlalchemy.dialects import postgresql  # importing it takes longer than opening an SQLite database
-
-        statement = postgresql.insert(table)
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     keys = {column.name for column in table.primary_key}
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
