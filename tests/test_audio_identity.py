@@ -317,6 +317,17 @@ def test_key_of_odd_wav_files(content: bytes, tmp_path: Path) -> None:
     assert audio_key(str(path)) == naive_key(path)
 
 
+def test_an_aiff_file_without_channels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "song.aiff"
+    media.ffmpeg("-i", media.JAZZ, "-c:a", "pcm_s16be", path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"COMM") + 8
+    content[at : at + 2] = bytes(2)
+    path.write_bytes(content)
+    with pytest.raises(DecodeError):
+        audio_key(str(path))
+
+
 @pytest.mark.parametrize("codec", ["dca", "ac3", "aac", "mp3"])
 @pytest.mark.parametrize("before", [b"", SILENCE, bytes(100_000) + NOISE[:100_000]])
 def test_key_of_other_codecs_that_wav_calls_pcm(codec: str, before: bytes, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def _whole_pcm(source: Source, audio: Demuxer) -> Ranges | None:
     codec, sample_rate, channels = _parameters(audio)
     bits = _PCM.fullmatch(codec)
     chunk = whole_pcm(source) if bits and audio.container.format.name in ("wav", "aiff") else None
-    if bits is None or chunk is None or audio.stream.time_base != Fraction(1, sample_rate):
+    if bits is None or chunk is None or not channels or audio.stream.time_base != Fraction(1, sample_rate):
         return None
     samples, rest = divmod(chunk[1] - chunk[0], int(bits[1]) // 8 * channels)
     return [chunk] if samples and not rest and samples == audio.stream.duration else None
