@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from genrify_tagger.errors import ConfigError
-from genrify_tagger.training.dependencies import INSTALL, missing_libraries, require_libraries
+from genrify_tagger.extras import install_command
+from genrify_tagger.training.dependencies import missing_libraries, require_libraries
 from genrify_tagger.training.feature_table import COLUMNS
 from tests import media
 from tests.beets_library import Beets, need_beets
@@ -25,7 +26,7 @@ from tests.workbench import need_library, sound, tones, write_wav
 def test_a_missing_library_is_one_line_that_says_what_to_install():
     with pytest.raises(ConfigError) as caught:
         require_libraries("json", "no_such_library")
-    assert str(caught.value) == f"this needs no_such_library; {INSTALL}"
+    assert str(caught.value) == f"this needs no_such_library; {install_command('train')}"
     assert "\n" not in str(caught.value) and missing_libraries(["json"]) == []
 
 

@@ -29,6 +29,7 @@ BASE = {
     "process_identity",
     "user_folders",
     "system_limits",
+    "extras",
 }
 STAGES = {"config", "library", "audio", "spectrogram", "classifier", "decision", "store", "tags"}
 ANALYSIS = {"audio", "spectrogram", "classifier"}
@@ -53,6 +54,7 @@ ALLOWED = {
     "process_identity": set(),
     "user_folders": {"errors"},
     "system_limits": set(),
+    "extras": set(),
     "logs": {"errors", "files"},
     "notify": BASE | {"config"},
     **dict.fromkeys(STAGES, BASE),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,54 @@ def test_the_page_comes_with_its_templates_and_static_files(distributions, kind)
 def test_no_dependency_of_inference_is_a_training_library():
     names = {re.match(r"[\w.-]+", requirement).group() for requirement in PROJECT["project"]["dependencies"]}
     assert not names & {"tensorflow", "librosa", "matplotlib", "flask", "beets"}
+
+
+# --- how to install an extra, in the words of the installer that was used ---
+
+
+def hint_of(python, **environment):
+    code = "from genrify_tagger.extras import install_command; print(install_command('web'))"
+    done = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("kind", ["wheel", "editable", "git"])
+def test_an_extra_is_installed_from_where_the_program_came_from(distributions, editable_sources, kind, tmp_path):
+    python = fresh_environment(tmp_path / "a venv")
+    place, options = distributions["wheel"], []
+    if kind == "editable":
+        place, options = editable_sources, ["-e"]
+    expected = f"{place}[web]"
+    if kind == "git":
+        place = repository_of(editable_sources, tmp_path / "repository")
+        expected = f"genrify-tagger[web] @ {place}"
+    pip_install(python, *options, place)
+    hint = hint_of(python)
+    assert shlex.split(hint) == [str(python), "-m", "pip", "install", *options, expected]
+    if kind == "wheel":  # the others are built once more, which takes its time
+        media.run(*shlex.split(hint), "-q", "--no-deps")
+    assert hint_of(python, VIRTUAL_ENV=str(tmp_path / "a venv")).startswith("pip install ")
+
+
+def repository_of(sources, folder):
+    """Return what pip is told to install a tagged copy of the sources from Git."""
+    shutil.copytree(sources, folder)
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"], ["tag", "v1"]):
+        media.run("git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.org", *command)
+    return f"git+file://{folder}@v1"
+
+
+def test_a_place_that_is_gone_is_said_to_be(distributions, tmp_path):
+    python = fresh_environment(tmp_path / "venv")
+    wheel = Path(shutil.copy(distributions["wheel"], tmp_path))
+    pip_install(python, wheel)
+    wheel.unlink()
+    hint = f"install Genrify Tagger with its extra 'web'; {wheel}, where it was installed from, is gone"
+    assert hint_of(python) == hint
+    next((tmp_path / "venv").rglob("direct_url.json")).unlink()  # as if it came from an index
+    assert shlex.split(hint_of(python))[-1] == "genrify-tagger[web]"
 
 
 # --- the beets plugin, whichever way it is installed, beside beets' own plugins ---

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genrify_tagger.extras import install_command
 from genrify_tagger.training.reference_study_features import load_librosa
 from tests.media import in_ci
 
@@ -24,7 +25,7 @@ def need_library(*names: str) -> None:
         if "librosa" in names:
             load_librosa()  # several workers may be about to
         return
-    reason = f"{', '.join(absent)} not installed: pip install 'genrify-tagger[train]'"
+    reason = f"{', '.join(absent)} not installed: {install_command('train')}"
     if in_ci():
         raise RuntimeError(reason)
     pytest.skip(reason, allow_module_level=True)

@@ -20,6 +20,7 @@ from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.cli.telling_players import no_notify_option, players_told
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.extras import install_command
 from genrify_tagger.files import counted, display_path
 
 if TYPE_CHECKING:
@@ -134,8 +135,7 @@ def _workers(state: CliContext, settings: Settings, cluster: str | None, files: 
 
 def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Workers:
     if importlib.util.find_spec("distributed") is None:
-        hint = "install Genrify Tagger with its extra `cluster`"
-        raise ConfigError("--cluster needs Dask, which is not installed", hint=hint)
+        raise ConfigError("--cluster needs Dask, which is not installed", hint=install_command("cluster"))
     from genrify_tagger.cluster import ClusterWorkers
     from genrify_tagger.workers import pool_options
 

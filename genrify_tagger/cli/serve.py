@@ -13,6 +13,7 @@ import click
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import write_line
 from genrify_tagger.errors import GenrifyError
+from genrify_tagger.extras import install_command
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -81,7 +82,7 @@ def _import_web() -> ModuleType:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"flask", "waitress", "werkzeug", "jinja2"}:
             raise
-        raise GenrifyError("the page needs Flask and waitress", hint="pip install 'genrify-tagger[web]'") from error
+        raise GenrifyError("the page needs Flask and waitress", hint=install_command("web")) from error
     return web
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from genrify_tagger.errors import StoreError
+from genrify_tagger.extras import install_command
 
 WRITE_LOCK = 0x67656E7269667931  # advisory locks are numbers; this one spells "genrify1" in ASCII
 PATH_LIMIT = 2600  # bytes of a path in an index, whose rows have at most 2,704
@@ -57,7 +58,7 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
         engine = create_engine(url, pool_pre_ping="poolclass" not in options, connect_args=wanted, **options)
     except (ImportError, exc.NoSuchModuleError) as error:
         raise StoreError(
-            f"the driver for {url.drivername} is not installed", hint="pip install 'genrify-tagger[cluster]'"
+            f"the driver for {url.drivername} is not installed", hint=install_command("cluster")
         ) from error
 
     @event.listens_for(engine, "connect")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from genrify_tagger.classifier import silent_stderr
 from genrify_tagger.errors import ConfigError
+from genrify_tagger.extras import install_command
 
 try:
     import fcntl
@@ -20,7 +21,6 @@ except ImportError:  # Windows
 else:
     _HAS_LOCKS = True
 
-INSTALL = "pip install 'genrify-tagger[train]'"
 LIBRARIES = ("librosa", "matplotlib", "sklearn", "tensorflow")
 
 
@@ -39,7 +39,7 @@ def require_libraries(*libraries: str) -> None:
     """
     absent = missing_libraries(libraries or LIBRARIES)
     if absent:
-        raise ConfigError(f"this needs {' and '.join(absent)}", hint=INSTALL)
+        raise ConfigError(f"this needs {' and '.join(absent)}", hint=install_command("train"))
 
 
 def load_tensorflow() -> None:
