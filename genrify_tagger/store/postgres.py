@@ -58,7 +58,7 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
         engine = create_engine(url, pool_pre_ping="poolclass" not in options, connect_args=wanted, **options)
     except (ImportError, exc.NoSuchModuleError) as error:
         raise StoreError(
-            f"the driver for {url.drivername} is not installed", hint=install_command("cluster")
+            f"the driver for {url.drivername} is not installed", hint=install_command("postgres")
         ) from error
 
     @event.listens_for(engine, "connect")
