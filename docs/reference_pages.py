@@ -13,7 +13,7 @@ import click
 
 from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.cli import COMMANDS, PROGRAM, cli
-from genrify_tagger.config import declared, default_text, sections
+from genrify_tagger.config import declared, default_text, example_text, sections
 from genrify_tagger.genre_tree import load_tree_head
 from genrify_tagger.web.openapi import document
 
@@ -96,7 +96,8 @@ def settings() -> str:
             choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
             text = (setting.doc + choices).replace("*", r"\*")
             lines += [f"### `{setting.name}` {{#{setting.name}}}", "", text, ""]
-            lines += [f"Default: {default_text(setting)}. Environment: `{setting.variable}`.", ""]
+            example = f"Example: {text}. " if (text := example_text(setting)) else ""
+            lines += [f"Default: {default_text(setting)}. {example}Environment: `{setting.variable}`.", ""]
     return "\n".join(lines)
 
 

@@ -10,7 +10,13 @@ from genrify_tagger.config.declarations import Setting, declared, sections
 from genrify_tagger.config.default_paths import config_path, default_database_url, sqlite_path
 from genrify_tagger.config.loading import LoadedSettings, current_value, load_settings
 from genrify_tagger.config.notify_settings import NotifySettings
-from genrify_tagger.config.rendering import default_text, effective_json, effective_toml, settings_template
+from genrify_tagger.config.rendering import (
+    default_text,
+    effective_json,
+    effective_toml,
+    example_text,
+    settings_template,
+)
 from genrify_tagger.config.settings import (
     AnalysisSettings,
     ClusterSettings,
@@ -47,6 +53,7 @@ __all__ = [
     "default_text",
     "effective_json",
     "effective_toml",
+    "example_text",
     "load_settings",
     "nearest",
     "sections",

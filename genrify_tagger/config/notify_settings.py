@@ -22,7 +22,7 @@ class NotifySettings:
         example="localhost:6600",
     )
     mpd_password: str = _setting("Password of MPD, if it has one.", "", secret=True, example="a password")
-    mpd_password_file: str = _setting("File that holds it.", "", form="path", example="~/.secrets/mpd")
+    mpd_password_file: str = _setting("File that holds MPD's password.", "", form="path", example="~/.secrets/mpd")
     navidrome: str = _setting(
         "URL of Navidrome, or of another server with the Subsonic API (Gonic, Airsonic).",
         "",
@@ -34,17 +34,21 @@ class NotifySettings:
         "Password of that user. It is not sent, only a digest of it.", "", secret=True, example="a password"
     )
     navidrome_password_file: str = _setting(
-        "File that holds it.", "", form="path", example="/run/secrets/navidrome_password"
+        "File that holds that password.", "", form="path", example="/run/secrets/navidrome_password"
     )
     jellyfin: str = _setting("URL of Jellyfin.", "", form="server", example="http://localhost:8096")
     jellyfin_key: str = _setting("API key of Jellyfin (Dashboard, API keys).", "", secret=True, example="0123abcd")
-    jellyfin_key_file: str = _setting("File that holds it.", "", form="path", example="/run/secrets/jellyfin_key")
+    jellyfin_key_file: str = _setting(
+        "File that holds the API key of Jellyfin.", "", form="path", example="/run/secrets/jellyfin_key"
+    )
     emby: str = _setting("URL of Emby.", "", form="server", example="http://localhost:8096")
     emby_key: str = _setting("API key of Emby (Settings, API keys).", "", secret=True, example="0123abcd")
-    emby_key_file: str = _setting("File that holds it.", "", form="path", example="/run/secrets/emby_key")
+    emby_key_file: str = _setting(
+        "File that holds the API key of Emby.", "", form="path", example="/run/secrets/emby_key"
+    )
     plex: str = _setting("URL of the Plex Media Server.", "", form="server", example="http://localhost:32400")
     plex_token: str = _setting("X-Plex-Token for it.", "", secret=True, example="0123abcd")
-    plex_token_file: str = _setting("File that holds it.", "", form="path", example="/run/secrets/plex_token")
+    plex_token_file: str = _setting("File that holds the token.", "", form="path", example="/run/secrets/plex_token")
     command: str = _setting(
         "Command for the shell. It finds the number of changed files in `GENRIFY_TAGGED`, the run in `GENRIFY_RUN`.",
         "",

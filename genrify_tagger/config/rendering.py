@@ -65,6 +65,11 @@ def default_text(setting: Setting) -> str:
     return setting.shown or f"`{_toml(_default_of(setting))}`"
 
 
+def example_text(setting: Setting) -> str:
+    """Return a setting's example as Markdown; "" if it has none."""
+    return "" if setting.example is None else f"`{setting.key} = {_toml(setting.example)}`"
+
+
 def _by_section() -> Iterator[tuple[str, list[Setting]]]:
     names = dict.fromkeys(s.section for s in declared().values())
     for section in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -64,12 +65,16 @@ class ChangedFiles:
 
 
 def _topmost(folders: Iterable[str]) -> list[str]:
-    """Return the folders without those inside others; of too many, the folder above them all."""
+    """Return the folders without those inside others; of too many, the folder above them all, if there is one."""
     found: list[str] = []
     for folder in sorted(folders, key=lambda folder: folder.split(os.sep)):
         if not found or not _is_at_or_in(folder, found[-1]):
             found.append(folder)
-    return found if len(found) <= MAX_FOLDERS else [os.path.commonpath(found)]
+    if len(found) <= MAX_FOLDERS:
+        return found
+    with contextlib.suppress(ValueError):  # on several drives of Windows
+        return [os.path.commonpath(found)]
+    return []
 
 
 def _names_of(folder: str, paths: Mapping[str, str]) -> list[str]:
