@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genrify_tagger.store import NO_GENRE, ORDERS, FileRecord, Store, TrackFilter, open_store, utc_now
+from genrify_tagger.store import NO_GENRE, ORDERS, FileRecord, Store, TrackFilter, browse, open_store, utc_now
 from tests.store_databases import BACKENDS, new_url
 
 NOW = utc_now()
@@ -38,6 +38,13 @@ def made(number: int) -> FileRecord:
 
 FILES = [made(number) for number in range(240)]
 THERE = [file for file in FILES if file.missing_since is None]
+
+
+@pytest.fixture(params=["many matches", "few matches"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find pages in both ways, whatever the number of matches."""
+    for name in ("MANY", "MANY_IN_FOLDER"):
+        monkeypatch.setattr(browse, name, 0 if request.param == "many matches" else 10**9)
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -88,6 +95,7 @@ FILTERS = {
 }
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", FILTERS)
 def test_each_filter(store, name):
     wanted, expected = FILTERS[name]
@@ -116,6 +124,7 @@ def key_of(order: str, file: FileRecord) -> tuple[object, bytes]:
     return values[order], in_bytes(file.path)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("order", [order for order in ORDERS if order != "genre"])
 def test_pages_follow_one_another_in_order_and_back_again(store, order, descending):
@@ -137,6 +146,7 @@ def test_pages_follow_one_another_in_order_and_back_again(store, order, descendi
         assert page.more == (number > 1)
 
 
+@pytest.mark.usefixtures("way")
 def test_files_of_one_genre_stand_together(store):
     page = store.browse(TrackFilter(), order="genre", limit=1000)
     runs = [
@@ -145,6 +155,7 @@ def test_files_of_one_genre_stand_together(store):
     assert len(runs) == len(set(runs)) == 4
 
 
+@pytest.mark.usefixtures("way")
 def test_paging_from_a_deleted_file_begins_at_the_start(store):
     page = store.browse(TrackFilter(), beyond="/music/never was", limit=5)
     assert page.files == store.browse(TrackFilter(), limit=5).files

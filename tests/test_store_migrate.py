@@ -27,6 +27,11 @@ from genrify_tagger.store.tables import Base
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
 from tests.test_store_sqlite import rows, task, told
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
+]
+
 LATER = '''"""A later revision.
 
 Revision ID: 9999
@@ -114,7 +119,12 @@ def test_head_is_the_newest_revision() -> None:
 
 def test_models_and_migrations_agree(url: str) -> None:
     with migrated(url, HEAD) as store, store.read() as connection:
-        options = {"compare_type": True, "include_name": lambda name, kind, parents: name != VERSION_TABLE}
+        options = {
+            "compare_type": True,
+            "include_name": lambda name, kind, parents: name != VERSION_TABLE,
+            # SQLAlchemy cannot reflect indexes of expressions; the next test compares them.
+            "include_object": lambda item, name, kind, *_: kind != "index" or not name.startswith("ix_files_by_"),
+        }
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
 

@@ -1,7 +1,8 @@
 """Browse a large library in filtered and sorted pages.
 
-Each page reads the whole table once: the matching paths go into a temporary table, which gives both their number and
-the page. No index serves every filter and order, and every scan would have to update each of them.
+Of many matches, a page is found by walking through the index of the order, which soon meets enough of them. Of few, or
+if words are searched for, the table is read once: the matching paths go into a temporary table, which gives both their
+number and the page.
 """
 
 from __future__ import annotations
@@ -12,38 +13,41 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
+    Connection,
     Double,
     LargeBinary,
     Select,
     Text,
     and_,
+    case,
     cast,
-    collate,
+    distinct,
+    exists,
     func,
     literal_column,
     or_,
     select,
-    true,
     type_coerce,
 )
+from sqlalchemy.sql.util import ClauseAdapter
 
-from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
-from genrify_tagger.store.records import FileRecord
+from genrify_tagger.store.file_rows import STATUS, Files
+from genrify_tagger.store.records import MISSING, FileRecord
+from genrify_tagger.store.sort_keys import AFTER, INDEXED, NO_MARGIN, ORDERS, PRESENT, Order
 from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import FILES
 
-Order = Literal["path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen"]
-ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen")
+__all__ = ["NO_GENRE", "ORDERS", "Browse", "Order", "ResultPage", "TrackFilter"]
+
 NO_GENRE = ""  # selects files without a genre in `TrackFilter.genre`
-UNNAMED = "\uffff"  # sorts unknown titles, artists and albums after all others
-UNKNOWN = -1.0  # sorts unknown numbers before all others
-NO_MARGIN = 2.0  # sorts songs without scores, and silence, after all others
-AFTER = cast(FILES.c.after, Text)  # PostgreSQL cannot compare JSON
 NAMES = type_coerce(FILES.c.title + "\n" + FILES.c.artist + "\n" + FILES.c.album, Text)
+MANY = 1000  # matches from which on a page is found by walking through an index
+MANY_IN_FOLDER = 50_000  # the same of a folder, whose files another index finds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,47 +120,73 @@ class Browse(Files):
             Whether the page ends before `beyond` instead of beginning after it.
         limit : int
         """
-        key = self._sort_key(order)
-        matches = select(FILES.c.path, key.label("key")).where(self._condition(wanted))
-        hits = (_first_of_each_song(matches) if wanted.one_per_song else matches).cte("hits")
-        if self.is_sqlite:
-            hits = hits.prefix_with("MATERIALIZED")
+        condition = self._condition(wanted)
+        is_walked = order != "margin" and not wanted.words and MISSING not in wanted.statuses
         falling = descending != backwards
-        ranks = [column.desc() if falling else column.asc() for column in (hits.c.key, hits.c.path)]
-        total = select(func.count()).select_from(hits)
-        query = select(hits.c.path, total.scalar_subquery()).order_by(*ranks).limit(limit + 1)
-        query = query.where(self._beyond(beyond, order, hits.c.key, hits.c.path, falling=falling))
         with self.read() as connection:
-            rows = connection.execute(query).all()
-            found = rows[0][1] if rows else connection.execute(total).scalar_one() if beyond else 0
+            number = connection.execute(_count(condition, wanted)).scalar_one() if is_walked else 0
+            place = self._place(connection, beyond, order)
+            if is_walked and number >= (MANY if wanted.folder is None else MANY_IN_FOLDER):
+                rows = connection.execute(self._walk(wanted, condition, order, place, falling).limit(limit + 1)).all()
+            else:
+                hits = self._hits(wanted, condition, order)
+                total = select(func.count()).select_from(hits)
+                query = select(hits.c.path, total.scalar_subquery()).limit(limit + 1)
+                rows = connection.execute(_ranked(query, hits.c.key, hits.c.path, place, falling)).all()
+                number = rows[0][1] if rows else connection.execute(total).scalar_one() if beyond else 0
         records = self.files(row[0] for row in rows[:limit])
         page = [records[row[0]] for row in rows[:limit] if row[0] in records]
-        return ResultPage(found, page[::-1] if backwards else page, more=len(rows) > limit)
+        return ResultPage(number, page[::-1] if backwards else page, more=len(rows) > limit)
 
-    def _beyond(
-        self, path: str | None, order: Order, keys: ColumnElement[Any], paths: ColumnElement[Any], *, falling: bool
-    ) -> ColumnElement[bool]:
-        """Return the condition for files after the one at `path`."""
-        if path is None or path not in self.sightings([path]):
-            return true()
-        here = select(self._sort_key(order)).where(FILES.c.path == path).scalar_subquery()
-        if falling:
-            return or_(keys < here, and_(keys == here, paths < path))
-        return or_(keys > here, and_(keys == here, paths > path))
+    def _place(self, connection: Connection, path: str | None, order: Order) -> tuple[Any, str] | None:
+        """Return sort key and path of the file at `path`, None if there is none."""
+        if path is None:
+            return None
+        row = connection.execute(select(self._sort_key(order)).where(FILES.c.path == path)).first()
+        return None if row is None else (row[0], path)
+
+    def _walk(
+        self,
+        wanted: TrackFilter,
+        condition: ColumnElement[bool],
+        order: Order,
+        place: tuple[Any, str] | None,
+        falling: bool,
+    ) -> Select[Any]:
+        """Return the query for files that match, through the index of the order."""
+        query = select(FILES.c.path).where(condition)
+        if self.is_sqlite and not (order == "path" and wanted.folder is not None):
+            # Hidden in a case, since SQLite would choose an index that finds the matches, and sort all of them.
+            query = select(FILES.c.path).where(PRESENT, case((condition, 1), else_=0) == 1)
+        if wanted.one_per_song:
+            copy = FILES.alias("copy")
+            is_earlier = and_(copy.c.audio_key == FILES.c.audio_key, copy.c.path < FILES.c.path)
+            query = query.where(~exists().where(is_earlier, ClauseAdapter(copy).traverse(condition)))
+        return _ranked(query, self._sort_key(order), FILES.c.path, place, falling)
+
+    def _hits(self, wanted: TrackFilter, condition: ColumnElement[bool], order: Order) -> CTE:
+        """Return paths and sort keys of all files that match."""
+        matches = select(FILES.c.path, self._sort_key(order).label("key")).where(condition)
+        hits = (_first_of_each_song(matches) if wanted.one_per_song else matches).cte("hits")
+        return hits.prefix_with("MATERIALIZED") if self.is_sqlite else hits
 
     def files_of_songs(self, audio_keys: Sequence[str]) -> list[FileRecord]:
         """Return the existing files with any of these audio keys."""
         return self._records(and_(FILES.c.audio_key.in_(audio_keys), PRESENT))
 
     def _condition(self, wanted: TrackFilter) -> ColumnElement[bool]:
-        conditions: list[ColumnElement[bool]] = [STATUS.in_(sorted(wanted.statuses)) if wanted.statuses else PRESENT]
+        conditions: list[ColumnElement[bool]] = []
+        if MISSING in wanted.statuses:
+            conditions.append(STATUS.in_(sorted(wanted.statuses)))
+        else:
+            conditions += [PRESENT, *([FILES.c.status.in_(sorted(wanted.statuses))] if wanted.statuses else [])]
         conditions += [self._is_called(word) for word in wanted.words.split()]
         if wanted.genre is not None:
             conditions.append(self._has_genre(wanted.genre))
-        if wanted.low is not None:
-            conditions.append(FILES.c.confidence >= wanted.low)
+        if wanted.low is not None or wanted.high is not None:
+            conditions.append(self._sort_key("confidence") >= (wanted.low or 0.0))
         if wanted.high is not None:
-            conditions.append(FILES.c.confidence <= wanted.high)
+            conditions.append(self._sort_key("confidence") <= wanted.high)
         if wanted.folder is not None:
             conditions.append(or_(FILES.c.path == wanted.folder, below(FILES.c.path, wanted.folder)))
         if wanted.suffixes:
@@ -184,18 +214,9 @@ class Browse(Files):
         return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
 
     def _sort_key(self, order: Order) -> ColumnElement[Any]:
-        keys: dict[str, ColumnElement[Any]] = {
-            "path": FILES.c.path,
-            "title": self._name_key(FILES.c.title),
-            "artist": self._name_key(FILES.c.artist),
-            "album": self._name_key(FILES.c.album),
-            "confidence": func.coalesce(FILES.c.confidence, UNKNOWN),
-            "margin": self._margin(),
-            "duration": func.coalesce(FILES.c.duration, UNKNOWN),
-            "genre": AFTER,
-            "seen": FILES.c.seen_at,
-        }
-        return keys[order]
+        if order == "path":
+            return FILES.c.path
+        return self._margin() if order == "margin" else INDEXED[self.url.get_backend_name()][order]
 
     def _margin(self) -> ColumnElement[Any]:
         """Return by how much the highest score is above the next one."""
@@ -205,16 +226,35 @@ class Browse(Files):
         best, next_best = ranked.scalar_subquery(), ranked.offset(1).scalar_subquery()
         return func.coalesce(func.nullif(best, 0.0) - func.coalesce(next_best, 0.0), NO_MARGIN)
 
-    def _name_key(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return names in an order that is the same on every database: by code points, ASCII in lower case."""
-        name = func.coalesce(func.nullif(column, ""), UNNAMED)
-        return func.lower(name if self.is_sqlite else collate(name, "C"))
-
     def _has_genre(self, genre: str) -> ColumnElement[bool]:
+        written = type_coerce(FILES.c.after, Text) if self.is_sqlite else AFTER
         if genre == NO_GENRE:
-            return AFTER == "[]"
+            return written == "[]"
         find = func.instr if self.is_sqlite else func.strpos
-        return find(AFTER, json.dumps(genre)) > 0
+        return find(written, json.dumps(genre)) > 0
+
+
+def _count(condition: ColumnElement[bool], wanted: TrackFilter) -> Select[Any]:
+    number: ColumnElement[Any] = func.count()
+    if wanted.one_per_song:
+        number = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))
+    return select(number).select_from(FILES).where(condition)
+
+
+def _ranked(
+    query: Select[Any],
+    keys: ColumnElement[Any],
+    paths: ColumnElement[Any],
+    place: tuple[Any, str] | None,
+    falling: bool,
+) -> Select[Any]:
+    """Order a query by keys, then paths, and begin after a place."""
+    if place is not None:
+        key, path = place
+        # With a bound of the key alone, an index leads to the place.
+        after = or_(keys < key, paths < path) if falling else or_(keys > key, paths > path)
+        query = query.where(keys <= key if falling else keys >= key, after)
+    return query.order_by(*(column.desc() if falling else column.asc() for column in (keys, paths)))
 
 
 def _first_of_each_song(matches: Select[Any]) -> Select[Any]:

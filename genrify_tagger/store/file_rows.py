@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, 
 
 from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import MISSING, FileRecord, GenreRow, Sighting, utc_now
+from genrify_tagger.store.sort_keys import PRESENT
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 from genrify_tagger.store.tables import FILES
 
-PRESENT = FILES.c.missing_since.is_(None)
 SIGHTING = (
     FILES.c.stat,
     FILES.c.status,
@@ -99,8 +99,10 @@ class Files(Database):
     def number_under(self, folder: str) -> int:
         """Return the number of files below a folder, without those marked missing."""
         with self.read() as connection:
-            query = select(func.count()).select_from(FILES).where(_within(folder), PRESENT)
-            return int(connection.execute(query).scalar_one())
+            # Of all files and of the missing ones each, an index tells the number; not so of all others.
+            inside = select(func.count()).select_from(FILES).where(_within(folder))
+            missing = inside.where(~PRESENT)
+            return int(connection.execute(inside).scalar_one() - connection.execute(missing).scalar_one())
 
     def genre_rows(self) -> Iterator[GenreRow]:
         """Stream what all files say of their genre, in order of their paths."""
@@ -125,9 +127,12 @@ class Files(Database):
     @repeatable
     def counts(self, folder: str | None = None) -> dict[str, int]:
         """Return the number of files by status, below a folder or in total, missing ones as "missing"."""
-        query = select(STATUS, func.count()).where(_within(folder)).group_by(STATUS).order_by(STATUS)
+        query = select(FILES.c.status, func.count(), func.count(FILES.c.missing_since)).where(_within(folder))
         with self.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+            rows = connection.execute(query.group_by(FILES.c.status).order_by(FILES.c.status)).all()
+        present = {status: number - missing for status, number, missing in rows if number > missing}
+        missing = sum(row[2] for row in rows)
+        return present | ({MISSING: missing} if missing else {})
 
     def failures(self, folder: str | None = None) -> dict[str, int]:
         """Return the number of failed files by error, most frequent first."""

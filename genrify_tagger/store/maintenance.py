@@ -12,11 +12,12 @@ from genrify_tagger.errors import StoreError
 from genrify_tagger.files import counted
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.db_errors import describe_db_error
-from genrify_tagger.store.file_rows import PRESENT, Files
+from genrify_tagger.store.file_rows import Files
 from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.library_copy import Progress, copy_library
 from genrify_tagger.store.migrate import HEAD, stored_revision
 from genrify_tagger.store.records import utc_now
+from genrify_tagger.store.sort_keys import PRESENT
 from genrify_tagger.store.sql import below, in_batches
 from genrify_tagger.store.sqlite_backup import copy_sqlite
 from genrify_tagger.store.tables import ANALYSES, FILES, MOUNTS

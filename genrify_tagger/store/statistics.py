@@ -11,11 +11,12 @@ from typing import Literal
 
 from sqlalchemy import Integer, Text, and_, case, cast, distinct, func, or_, select
 
-from genrify_tagger.store.browse import AFTER, NO_GENRE
+from genrify_tagger.store.browse import NO_GENRE
 from genrify_tagger.store.claims import server_time
-from genrify_tagger.store.file_rows import PRESENT, STATUS, Files
+from genrify_tagger.store.file_rows import Files
 from genrify_tagger.store.records import RunRecord
 from genrify_tagger.store.runs import RUN_ROWS, as_run
+from genrify_tagger.store.sort_keys import AFTER, PRESENT
 from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import ANALYSES, CHANGES, FILES, RUNS
 
@@ -160,7 +161,7 @@ class Statistics(Files):
         """Return the number of songs in files of a status; files with the same audio are one song."""
         songs = func.count(distinct(FILES.c.audio_key)) + func.count(case((FILES.c.audio_key.is_(None), 1)))
         with self.read() as connection:
-            return int(connection.execute(select(songs).where(STATUS.in_([status]))).scalar_one())
+            return int(connection.execute(select(songs).where(PRESENT, FILES.c.status == status)).scalar_one())
 
 
 def _run_kind(command: str, changes: int, undos: int, redos: int) -> RunKind:
