@@ -4,8 +4,8 @@
     python -m tests.benchmarks.run start scan workers    some parts
     python -m tests.benchmarks.run --songs 50 --json figures.json
 
-Parts: start, scan, workers, cluster, containers, stages, unchanged, rivals, beets. `--wheel` names the PyPI wheel
-musicnn 0.1.0, with which the rival pipeline runs the network as published.
+Parts: start, scan, workers, cluster, containers, stages, unchanged, scale, rivals, beets. `--wheel` names the PyPI
+wheel musicnn 0.1.0, with which the rival pipeline runs the network as published.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import beets, rivals, stages, unchanged
+from tests.benchmarks import beets, rivals, scale, stages, unchanged
 from tests.benchmarks.measure import program
 from tests.benchmarks.songs import CONTAINERS, SECONDS, library
 
@@ -109,6 +109,12 @@ def _scan(folder: Path, kind: str, songs: int, *options: str) -> Figures:
     }
 
 
+def growth(folder: Path) -> Figures:
+    """What grows with the library; `python -m tests.benchmarks.scale` also measures a million songs."""
+    by_size = {size: scale.measure(folder, size) for size in scale.SIZES}
+    return {f"{size:,} songs: {name}": value for size, found in by_size.items() for name, value in found.items()}
+
+
 PARTS: dict[str, Callable[[Path, int, str | None], Figures]] = {
     "start": start,
     "scan": scan,
@@ -117,6 +123,7 @@ PARTS: dict[str, Callable[[Path, int, str | None], Figures]] = {
     "containers": containers,
     "stages": each_stage,
     "unchanged": lambda folder, songs, wheel: unchanged.measure(folder),
+    "scale": lambda folder, songs, wheel: growth(folder),
     "beets": lambda folder, songs, wheel: beets.measure(library(folder, "mp3-v2.3", songs)),
     "rivals": lambda folder, songs, wheel: rivals.measure(library(folder, "mp3-v2.3", songs), wheel),
 }
