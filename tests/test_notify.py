@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -348,3 +349,20 @@ def test_a_command_that_runs_at_the_end_of_the_service_is_stopped(tmp_path):
     until(pid.exists)
     players.close(0.1)
     until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists(), seconds=5)
+
+
+def test_an_interrupted_scan_tells_of_what_it_wrote(program, music):
+    for number in range(12):
+        song(music, f"song{number:02}", "flac")
+    with http_server() as (address, asked):
+        environment = program.environment(GENRIFY_NOTIFY__URL=address)
+        process = program.start(
+            "scan", music, *SURE, "--jobs", "1", "--format", "jsonl", stdout=subprocess.PIPE, env=environment
+        )
+        with process.stdout as results:
+            results.readline()
+            process.send_signal(signal.SIGINT)
+            results.read()
+        assert process.wait(30) == 130
+        assert len(asked) == 1
+    assert genre(music / "song00.flac")
