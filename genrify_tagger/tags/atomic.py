@@ -101,9 +101,20 @@ def apply(
             _replace(plan, original, path)
             # Fingerprint of the new file, even if another program has already replaced it.
             written = fingerprint(os.fstat(descriptor))
+            _drop_from_cache(descriptor)
         with contextlib.suppress(OSError):
             sync_folder(os.path.dirname(plan.target))
         return written
+
+
+def _drop_from_cache(descriptor: int) -> None:
+    """Free the memory in which the system caches a file that is on disk.
+
+    The next new file gets it, so that a long scan leaves in the cache what other programs have there.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _other_audio(plan: WritePlan, audio_key: Callable[[str], str], key: str) -> WriteRefusedError:

@@ -40,6 +40,8 @@ def library(folder: Path, kind: str, count: int, seconds: float = SECONDS) -> Pa
         for number in range(count):
             start = str(number * 100 / count)
             song = partial / f"{number:03}{source.suffix}"
-            media.ffmpeg("-ss", start, "-t", str(seconds), "-i", source, "-map", "0:a", "-c", "copy", song)
+            # The header of a copied part of a FLAC file states the length of the whole.
+            encoder = media.ENCODERS[kind][1] if kind == "flac" else ("-c", "copy")
+            media.ffmpeg("-ss", start, "-t", str(seconds), "-i", source, "-map", "0:a", *encoder, song)
         partial.rename(songs)
     return songs
