@@ -199,3 +199,9 @@ def test_runs_and_days_of_changes(store):
     }
     assert store.changes_by_day(NOW + timedelta(days=1)) == {}
     assert [change.id for change in store.changes(before=undoing, limit=2)] == [undoing - 1, undoing - 2]
+
+
+@pytest.mark.parametrize("words", [("Jazz",), ("Pop", 'R&B "é"'), ("Polka",), ()])
+def test_the_files_with_any_of_some_genres(store, words):
+    expected = [file.path for file in THERE if set(words) & set(file.after)]
+    assert store.paths_with_genres(words) == sorted(expected, key=in_bytes)

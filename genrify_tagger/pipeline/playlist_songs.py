@@ -35,7 +35,7 @@ class SongChoice:
     Attributes
     ----------
     genres : sequence of str
-        Any of these, or a narrower one in the genre tree; empty: any genre.
+        Any of these, or a narrower one in the genre tree; empty: any genre, or none, for which there must be seeds.
     seeds : sequence of str
         Paths of songs to which the others should be similar; empty: in order of their paths.
     limit : int or None
@@ -80,10 +80,10 @@ def choose_songs(session: Session, choice: SongChoice, on_progress: Progress) ->
         if choice.shuffle:
             order.shuffle(found)
         return found
-    rows = [row.path for row in session.store.genre_rows() if not words or not words.isdisjoint(row.after)]
+    paths = session.store.paths_with_genres(words)
     if choice.shuffle:
-        order.shuffle(rows)
-    return list(_limited(_records(session, rows), choice))
+        order.shuffle(paths)
+    return list(_limited(_records(session, paths), choice))
 
 
 def words_for_genre(session: Session, genre: str) -> set[str]:

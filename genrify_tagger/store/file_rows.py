@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
@@ -9,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, 
 
 from genrify_tagger.store.connect import Database, repeatable
 from genrify_tagger.store.records import MISSING, FileRecord, GenreRow, Sighting, utc_now
-from genrify_tagger.store.sort_keys import PRESENT
+from genrify_tagger.store.sort_keys import AFTER, INDEXED, PRESENT
 from genrify_tagger.store.sql import PAGE, as_row, below, end_of, in_batches, upsert
 from genrify_tagger.store.tables import FILES
 
@@ -103,6 +105,19 @@ class Files(Database):
             inside = select(func.count()).select_from(FILES).where(_within(folder))
             missing = inside.where(~PRESENT)
             return int(connection.execute(inside).scalar_one() - connection.execute(missing).scalar_one())
+
+    def paths_with_genres(self, words: Collection[str]) -> list[str]:
+        """Return the existing files with any of these words in their genre field, in order of their paths' bytes."""
+        written = INDEXED["sqlite"]["genre"] if self.is_sqlite else AFTER
+        with self.read() as connection:
+            texts = connection.execute(select(written).where(PRESENT).distinct()).scalars()
+            wanted = [text for text in texts if not set(words).isdisjoint(json.loads(text))]
+        found: list[str] = []
+        for batch in in_batches(wanted):
+            with self.read() as connection:
+                query = select(FILES.c.path).where(PRESENT, written.in_(batch))
+                found += connection.execute(query).scalars()
+        return sorted(found, key=os.fsencode)
 
     def genre_rows(self) -> Iterator[GenreRow]:
         """Stream what all files say of their genre, in order of their paths."""
