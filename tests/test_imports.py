@@ -68,6 +68,7 @@ ALLOWED = {
     "training": BASE | STAGES - {"config"} | {"workers", "worker_main"},
     "cli": FOR_ENTRY_POINTS | ENTRY_POINTS | {"training", "workers"},
     "__main__": {"cli"},
+    "container": {"cli", "config", "errors", "files"},
     "models": set(),
     # How the shipped model is made: scripts that no part of the package imports.
     "recipe": BASE | {"audio", "spectrogram", "classifier", "decision", "store", "training", "worker_main"},

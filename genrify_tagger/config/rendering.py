@@ -47,8 +47,9 @@ def effective_json(loaded: LoadedSettings) -> dict[str, Any]:
     }
 
 
-def settings_template() -> str:
-    """Return a settings file that explains every setting and changes none."""
+def settings_template(given: Mapping[str, Any] | None = None) -> str:
+    """Return a settings file that explains every setting and changes none but those given as ``section.key``."""
+    given = given or {}
     lines = [_HEAD]
     for section, settings in _by_section():
         lines.append(f"[{section}]")
@@ -56,7 +57,9 @@ def settings_template() -> str:
             lines += textwrap.wrap(setting.doc, 110, initial_indent="# ", subsequent_indent="# ")
             if setting.choices:
                 lines.append(f"# One of: {', '.join(setting.choices)}.")
-            lines += [f"# {setting.key} = {_example(setting)}", ""]
+            is_given = setting.name in given
+            value = f"{setting.key} = {_toml(given[setting.name])}" if is_given else ""
+            lines += [value or f"# {setting.key} = {_example(setting)}", ""]
     return "\n".join(lines)
 
 
