@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from genrify_tagger import __version__
 from genrify_tagger.errors import PlayerError
 
 _MOST = 1 << 22  # bytes of an answer that are read
@@ -49,7 +50,9 @@ def request(
         If the server is away or answers with an error.
     """
     data = None if body is None else json.dumps(body).encode()
-    more = {} if body is None else {"Content-Type": "application/json"}
+    more = {"User-Agent": f"genrify-tagger/{__version__}"}
+    if body is not None:
+        more["Content-Type"] = "application/json"
     opener = urllib.request.build_opener(*([] if redirects else [_NoRedirect]))
     try:
         wanted = urllib.request.Request(
