@@ -20,10 +20,10 @@ from sqlalchemy import JSON, Column, Connection, MetaData, func, insert, inspect
 
 from genrify_tagger.errors import StoreError, StoreNewerError
 from genrify_tagger.song_groups import album_key, artist_key
-from genrify_tagger.store import Store, check, open_store
+from genrify_tagger.store import Store, TrackFilter, check, open_store
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
-from genrify_tagger.store.tables import Base
+from genrify_tagger.store.tables import FILES, Base
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
 from tests.test_store_sqlite import rows, task, told
 
@@ -181,6 +181,24 @@ def test_artists_and_albums_of_known_files_are_keyed_as_a_scan_keys_them(url: st
     assert keys == [("beatles", "beatles/help"), ("sigurros", ""), ("", ""), ("", "")]
     tags = [{"artist": artist, "album": album} for artist, album in names[:2]]
     assert keys[:2] == [(artist_key(one), album_key(one, "/music/x.mp3")) for one in tags]
+
+
+def test_margins_are_filled_from_scores(url: str) -> None:
+    scores = [{"a": 0.2, "b": 0.7}, {"a": 0.5}, {"a": 0.4, "b": 0.4}, {"a": 0.0}, {}]
+    with migrated(url, "0008") as store, store.write() as connection:
+        files = MetaData()
+        files.reflect(connection, only=["files"])
+        table = files.tables["files"]
+        needed = [c for c in table.columns if not c.nullable]
+        for number, given in enumerate(scores):
+            row = {c.name: {} if isinstance(c.type, JSON) else SAMPLES[c.type.python_type] for c in needed}
+            connection.execute(insert(table), {**row, "path": f"/{number}.mp3".encode(), "scores": given})
+    with migrated(url, HEAD) as store:
+        page = store.browse(TrackFilter(), order="margin")
+        with store.read() as connection:
+            stored = dict(connection.execute(select(FILES.c.path, FILES.c.margin)).all())
+    assert stored == {file.path: file.margin for file in page.files}
+    assert [file.path[1] for file in page.files] == ["2", "0", "1", "3", "4"]
 
 
 def test_a_copy_is_kept_before_an_upgrade(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
-    Double,
     LargeBinary,
     Select,
     Text,
@@ -38,7 +37,7 @@ from sqlalchemy.sql.util import ClauseAdapter
 
 from genrify_tagger.store.file_rows import STATUS, Files
 from genrify_tagger.store.records import MISSING, FileRecord
-from genrify_tagger.store.sort_keys import AFTER, INDEXED, NO_MARGIN, ORDERS, PRESENT, Order
+from genrify_tagger.store.sort_keys import AFTER, INDEXED, ORDERS, PRESENT, Order
 from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import FILES
 
@@ -121,7 +120,7 @@ class Browse(Files):
         limit : int
         """
         condition = self._condition(wanted)
-        is_walked = order != "margin" and not wanted.words and MISSING not in wanted.statuses
+        is_walked = not wanted.words and MISSING not in wanted.statuses
         falling = descending != backwards
         with self.read() as connection:
             number = connection.execute(_count(condition, wanted)).scalar_one() if is_walked else 0
@@ -214,17 +213,7 @@ class Browse(Files):
         return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
 
     def _sort_key(self, order: Order) -> ColumnElement[Any]:
-        if order == "path":
-            return FILES.c.path
-        return self._margin() if order == "margin" else INDEXED[self.url.get_backend_name()][order]
-
-    def _margin(self) -> ColumnElement[Any]:
-        """Return by how much the highest score is above the next one."""
-        read = func.json_each if self.is_sqlite else func.json_each_text
-        value = cast(read(FILES.c.scores).table_valued("value").c.value, Double)
-        ranked = select(value).order_by(value.desc()).correlate(FILES).limit(1)
-        best, next_best = ranked.scalar_subquery(), ranked.offset(1).scalar_subquery()
-        return func.coalesce(func.nullif(best, 0.0) - func.coalesce(next_best, 0.0), NO_MARGIN)
+        return FILES.c.path if order == "path" else INDEXED[self.url.get_backend_name()][order]
 
     def _has_genre(self, genre: str) -> ColumnElement[bool]:
         written = type_coerce(FILES.c.after, Text) if self.is_sqlite else AFTER

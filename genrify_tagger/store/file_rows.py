@@ -23,7 +23,8 @@ SIGHTING = (
     FILES.c.missing_since,
     FILES.c.title,
 )
-COLUMNS = FILES.columns.keys()
+COLUMNS = tuple(FileRecord.__dataclass_fields__)
+_RECORDS = select(*(FILES.c[name] for name in COLUMNS))
 STATUS = case((PRESENT, FILES.c.status), else_=MISSING)
 
 
@@ -185,7 +186,7 @@ class Files(Database):
     @repeatable
     def _records(self, condition: ColumnElement[bool], limit: int | None = None) -> list[FileRecord]:
         with self.read() as connection:
-            rows = connection.execute(select(FILES).where(condition).order_by(FILES.c.path).limit(limit))
+            rows = connection.execute(_RECORDS.where(condition).order_by(FILES.c.path).limit(limit))
             # a third faster than rows as mappings
             return [FileRecord(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
 

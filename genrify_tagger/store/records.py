@@ -74,6 +74,12 @@ class FileRecord:
     artist_key: str | None = None
     album_key: str | None = None
 
+    @property
+    def margin(self) -> float | None:
+        """By how much the likeliest label's score is above the next one's; None without scores, and for silence."""
+        best, following = sorted((*self.scores.values(), 0.0, 0.0), reverse=True)[:2]
+        return best - following if best else None
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:

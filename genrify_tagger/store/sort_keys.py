@@ -13,7 +13,7 @@ Order = Literal["path", "title", "artist", "album", "confidence", "margin", "gen
 ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen")
 UNNAMED = text("'\uffff'")  # sorts unknown titles, artists and albums after all others
 UNKNOWN = text("-1.0")  # sorts unknown numbers before all others
-NO_MARGIN = 2.0  # sorts songs without scores, and silence, after all others
+NO_MARGIN = text("2.0")  # sorts songs without scores, and silence, after all others
 PRESENT = FILES.c.missing_since.is_(None)
 AFTER = cast(FILES.c.after, Text)  # PostgreSQL cannot compare JSON
 
@@ -35,6 +35,7 @@ def _indexed(dialect: str) -> dict[str, ColumnElement[Any]]:
     return {
         **{name: _name_key(FILES.c[name], dialect) for name in ("title", "artist", "album")},
         **{name: func.coalesce(FILES.c[name], UNKNOWN) for name in ("confidence", "duration")},
+        "margin": func.coalesce(FILES.c.margin, NO_MARGIN),
         "seen": FILES.c.seen_at,
         "genre": type_coerce(FILES.c.after, Text) if dialect == "sqlite" else _beginning(AFTER),
     }

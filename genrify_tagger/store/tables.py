@@ -57,6 +57,7 @@ class File(Base):
     album: Mapped[str | None] = mapped_column(PlainText)
     artist_key: Mapped[str | None] = mapped_column(PlainText, index=True)
     album_key: Mapped[str | None] = mapped_column(PlainText, index=True)
+    margin: Mapped[float | None] = mapped_column(Double, doc="see `FileRecord.margin`; stored to sort by it")
 
 
 class StoredAnalysis(Base):
