@@ -9,17 +9,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import signal
+import sys
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 
-try:
+if sys.platform == "win32":
+    from genrify_tagger import windows_api
+elif sys.platform == "linux":
     import fcntl
-except ImportError:  # Windows
-    _CAN_LEASE = False
-else:
-    _CAN_LEASE = hasattr(fcntl, "F_SETLEASE")
+    import signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,8 @@ def fingerprint(stat: os.stat_result) -> FileStat:
 def has_writer(descriptor: int) -> bool | None:
     """Return whether any process has a file open for writing.
 
-    Linux grants a read lease only if no process does. It is released at once.
+    Linux grants a read lease only if no process does. It is released at once. Windows opens a file without sharing it
+    with writers only if there is none.
 
     Parameters
     ----------
@@ -63,19 +63,28 @@ def has_writer(descriptor: int) -> bool | None:
     bool or None
         None if unknown: on other systems, most network file systems, for files of other users.
     """
-    if not _CAN_LEASE:
+    if sys.platform == "win32":
+        return windows_api.is_open_for_writing(descriptor)
+    elif sys.platform == "linux":
+        return _has_linux_writer(descriptor)
+    else:
         return None
-    try:
-        # If a process opens it for writing now, the kernel sends a signal; the default one would kill this process.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+
+
+if sys.platform == "linux":
+
+    def _has_linux_writer(descriptor: int) -> bool | None:
+        try:
+            # If a process opens it for writing now, the kernel sends a signal; the default one would kill this process.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
 
 
 def real_path(path: str) -> str:
@@ -108,7 +117,17 @@ def _spelling(folder: str, name: str) -> str:
 
 def is_inside(path: str, folders: Collection[str]) -> bool:
     """Return whether a path is one of `folders` or inside one."""
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+    return any(path == folder or path.startswith(with_separator(folder)) for folder in folders)
+
+
+def with_separator(folder: str, separator: str = os.sep) -> str:
+    r"""Return how all paths in a folder begin: with one separator at its end, as ``/`` and ``C:\`` have."""
+    return folder.rstrip(separator) + separator
+
+
+def relative_parts(path: str, root: str, separator: str = os.sep) -> str:
+    """Return a path below `root` relative to it, with "/" between its parts on every system, as in patterns."""
+    return path[len(root) :].lstrip(separator).replace(separator, "/")
 
 
 def display_path(path: str) -> str:

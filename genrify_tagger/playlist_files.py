@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.files import printable
 
@@ -81,7 +82,7 @@ def write_playlist(path: str, text: str, *, force: bool = False) -> None:
             stream.write(text)
         with contextlib.suppress(FileNotFoundError):
             os.chmod(partial, os.stat(target).st_mode & 0o777)
-        os.replace(partial, target)
+        open_files.replace(partial, target)
     except OSError as error:
         raise GenrifyError(f"the playlist cannot be written: {error.strerror}", path=path) from error
     finally:

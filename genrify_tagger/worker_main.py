@@ -109,15 +109,14 @@ def _die_with_parent() -> None:
 
 
 def _limit_memory(extra: int) -> None:
-    if sys.platform != "linux":
-        return
-    import resource
+    if sys.platform == "linux":
+        import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    size = pages * resource.getpagesize() + extra
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (STDERR_LIMIT, STDERR_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        size = pages * resource.getpagesize() + extra
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (STDERR_LIMIT, STDERR_LIMIT))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def serve(pipe: Connection[Any, Any], sidecar: str | None, segments: int, limits: Limits, stderr: int | None) -> None:

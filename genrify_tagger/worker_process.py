@@ -64,8 +64,9 @@ class WorkerProcess:
 
     def __init__(self, sidecar: str | None, segments: int, limits: worker_main.Limits) -> None:
         context = _CleanSpawnContext()
-        self._pipe: Connection[Any, Any]
-        self._pipe, theirs = context.Pipe()
+        pipes: tuple[Any, Any] = context.Pipe()  # of a type of its own on Windows
+        self._pipe: Connection[Any, Any] = pipes[0]
+        theirs: Connection[Any, Any] = pipes[1]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - nameless, so that none is left over; lives as long as this
         weakref.finalize(self, self._stderr.close)
         arguments = (theirs, sidecar, segments, limits, _Inherited(self._stderr.fileno()))
@@ -152,12 +153,12 @@ def _signals_held() -> Iterator[None]:
     """Start a process with Ctrl-C and SIGTERM blocked: the parent handles them."""
     if sys.platform == "win32":
         yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, worker_main.PARENTS_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    else:
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, worker_main.PARENTS_SIGNALS)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 class _Inherited:
@@ -169,7 +170,8 @@ class _Inherited:
     def __reduce__(self) -> tuple[Callable[..., int | None], tuple[Any, ...]]:
         if sys.platform == "win32":
             return _nothing, ()
-        return _detached, (reduction.DupFd(self._descriptor),)
+        else:
+            return _detached, (reduction.DupFd(self._descriptor),)
 
 
 def _nothing() -> None:

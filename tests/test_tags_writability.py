@@ -34,7 +34,8 @@ try:
     with tempfiles.temporary_file(plan.target) as (fresh, descriptor):
         atomic._fill(plan, original, descriptor)
         if options.get("hardlinks") != "in-place":
-            file_attributes.copy_attributes(original, descriptor, ownership=options.get("ownership", "require"))
+            ownership = options.get("ownership", "require")
+            file_attributes.copy_attributes(original, descriptor, paths=(plan.target, fresh), ownership=ownership)
             os.replace(fresh, plan.target)
         else:
             shutil.copyfile(plan.target, plan.target + ".copy")

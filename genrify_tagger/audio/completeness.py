@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -145,20 +146,25 @@ def _missing_of_chunk(source: Source) -> Shortfall | None:
     return Shortfall((size - longest) / data.rate, size / data.rate) if longest > _SILENCE * data.rate else None
 
 
-def _holes(source: Source, start: int, end: int) -> Iterator[tuple[int, int]]:
-    if not hasattr(os, "SEEK_HOLE"):
-        return
-    size = os.fstat(source.fd).st_size
-    at = start
-    while at < end:
-        try:
-            hole = os.lseek(source.fd, at, os.SEEK_HOLE)
-        except OSError:  # a file system without holes
-            return
-        if hole >= min(end, size):
-            return
-        try:
-            at = os.lseek(source.fd, hole, os.SEEK_DATA)
-        except OSError:  # the hole reaches to the end
-            at = size
-        yield hole, min(at, end)
+if sys.platform == "win32":
+
+    def _holes(source: Source, start: int, end: int) -> Iterator[tuple[int, int]]:
+        return iter(())  # Windows does not tell where they are by these calls
+
+else:
+
+    def _holes(source: Source, start: int, end: int) -> Iterator[tuple[int, int]]:
+        size = os.fstat(source.fd).st_size
+        at = start
+        while at < end:
+            try:
+                hole = os.lseek(source.fd, at, os.SEEK_HOLE)
+            except OSError:  # a file system without holes
+                return
+            if hole >= min(end, size):
+                return
+            try:
+                at = os.lseek(source.fd, hole, os.SEEK_DATA)
+            except OSError:  # the hole reaches to the end
+                at = size
+            yield hole, min(at, end)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import av
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import DecodeError
 from genrify_tagger.tag_blocks import audio_span
 
@@ -26,7 +27,7 @@ class Source:
 
     def read(self, start: int, size: int) -> bytes:
         """Read up to `size` bytes from file position `start`, never beyond `end`."""
-        return os.pread(self.fd, max(0, min(size, self.end - start)), start)
+        return open_files.read_at(self.fd, max(0, min(size, self.end - start)), start)
 
     def chunks(self, start: int, end: int, size: int = 1 << 18) -> Iterator[bytes]:
         """Yield the bytes of a range of file positions piece by piece; larger pieces get new memory each time."""
@@ -52,7 +53,7 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
         system in the `with` block.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        fd = os.open(path, open_files.READ)
     except OSError as error:
         raise DecodeError(f"cannot be read: {error.strerror}", path=path) from error
     try:
@@ -76,7 +77,7 @@ def open_source(path: str, *, with_tags: bool = False) -> Iterator[Source]:
 
 
 def _reader(fd: int) -> Callable[[int, int], bytes]:
-    return lambda offset, length: os.pread(fd, length, offset) if offset >= 0 else b""
+    return lambda offset, length: open_files.read_at(fd, length, offset) if offset >= 0 else b""
 
 
 def _reason(error: av.FFmpegError) -> str | None:

@@ -47,7 +47,7 @@ COMMANDS = {
     "Set up": {
         "config": "Show, locate or create the settings file.",
         "notify": "Tell your players to look for changes, and show their answers.",
-        "service": "Install the background service (systemd).",
+        "service": "Install the background service.",
         "db": "Check, back up, copy or prune the database.",
         "completion": "Print a shell completion script.",
     },
@@ -86,6 +86,7 @@ def main(args: Sequence[str] | None = None) -> int:
     args : sequence of str, optional
         The command line without the program's name; by default that of the process.
     """
+    _open_missing_streams()
     _make_output_safe()
     state = CliContext()
     try:
@@ -98,6 +99,19 @@ def main(args: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost edge: whatever is not reported here is a traceback
         status = end_with(error, state)
     return status if isinstance(status, int) else 0
+
+
+def _open_missing_streams() -> None:
+    """Send messages to a log file where there is no terminal at all: started by `pythonw.exe`, as the service is."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    if sys.stderr is None:
+        from genrify_tagger.user_folders import user_folder
+
+        folder = user_folder("data")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, "service.log")
+        sys.stderr = open(path, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
 
 
 def _make_output_safe() -> None:

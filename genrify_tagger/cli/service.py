@@ -1,4 +1,4 @@
-"""`genrify-tag service`: install the background service under systemd."""
+"""`genrify-tag service`: install the background service under systemd, launchd or the Task Scheduler."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import write_line, write_text
 from genrify_tagger.errors import ConfigError, GenrifyError
 from genrify_tagger.user_folders import user_folder
+from genrify_tagger.watch.native_service import NativeService
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-system_option = click.option("--system", is_flag=True, help="A system-wide, sandboxed service; needs root.")
+system_option = click.option("--system", is_flag=True, help="A system-wide, sandboxed service of systemd; needs root.")
 
 
 @click.group(cls=Group)
 def command() -> None:
-    """Install the background service (systemd).
+    """Install the background service.
 
-    systemd then runs `genrify-tag watch` on the roots in the settings, for your user (the default) or system-wide.
+    The system's own manager (systemd; launchd on macOS, the Task Scheduler on Windows) then runs `genrify-tag watch` on
+    the roots in the settings, for your user (the default) or, with systemd, system-wide.
 
     \b
     Examples:
@@ -45,12 +47,12 @@ def command() -> None:
 @command.command()
 @system_option
 @click.option("--user", metavar="NAME", help="With --system: the user it runs as; default: the user who called sudo.")
-@click.option("--no-start", is_flag=True, help="Write the unit file, but do not start the service.")
-@click.option("--print", "only_print", is_flag=True, help="Print the unit file and change nothing.")
+@click.option("--no-start", is_flag=True, help="Write the service's file, but do not start it.")
+@click.option("--print", "only_print", is_flag=True, help="Print the service's file and change nothing.")
 @click.pass_obj
 @common_options
 def install(state: CliContext, system: bool, user: str | None, no_start: bool, only_print: bool) -> None:
-    """Write the unit file and start the service.
+    """Write the service's file and start it.
 
     \b
     Examples:
@@ -68,8 +70,11 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
     if not settings.library.roots:
         path = state.load().file
         raise ConfigError("no library.roots to watch", path=path, hint='add roots = ["~/Music"] under [library]')
-    unit = _unit(state, settings, system=system, user=user)
     _warn_of_variables(state)
+    if native := _native(_watch_command(state), system=system):
+        _install_native(native, start=not no_start, only_print=only_print)
+        return
+    unit = _unit(state, settings, system=system, user=user)
     if only_print:
         write_text(unit.text)
         return
@@ -89,7 +94,7 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
 @click.pass_obj
 @common_options
 def uninstall(state: CliContext, system: bool) -> int:
-    """Stop the service and remove its unit file.
+    """Stop the service and remove its file.
 
     Keeps the settings and the database.
 
@@ -100,9 +105,14 @@ def uninstall(state: CliContext, system: bool) -> int:
     """  # noqa: D301
     from genrify_tagger.watch import systemd_units
 
-    unit = _place(system=system)
+    native = _native(_watch_command(state), system=system)
+    unit = native or _place(system=system)
     if not os.path.exists(unit.path):
         raise GenrifyError("is not installed", path=unit.path)
+    if isinstance(unit, NativeService):
+        unit.uninstall()
+        write_line(f"removed {unit.path}")
+        return 0
     if systemd_units.systemd_runs():
         systemd_units.call(unit, "disable", "--now", systemd_units.NAME)
     systemd_units.remove(unit)
@@ -129,11 +139,13 @@ def status(state: CliContext, system: bool) -> int:
     from genrify_tagger.watch import systemd_units
     from genrify_tagger.watch.service_state import service_state
 
-    unit = _place(system=system)
+    unit = _native(_watch_command(state), system=system) or _place(system=system)
     installed = os.path.exists(unit.path)
     running = service_state(state.settings())
     write_line(f"{'installed' if installed else 'not installed'}: {unit.path}")
-    if systemd_units.systemd_runs():
+    if isinstance(unit, NativeService):
+        write_line(f"{unit.manager}: {'knows the service' if unit.is_known() else 'does not know the service'}")
+    elif systemd_units.systemd_runs():
         write_line(f"systemd: {systemd_units.ask(unit, 'is-enabled')}, {systemd_units.ask(unit, 'is-active')}")
     else:
         write_line(f"systemd is not running: {systemd_units.alternatives(_watch_command(state))}")
@@ -141,8 +153,47 @@ def status(state: CliContext, system: bool) -> int:
     return 0 if running else 1
 
 
+def _native(command: Sequence[str], *, system: bool) -> NativeService | None:
+    """Return the service of launchd or of the Task Scheduler; None on other systems."""
+    if sys.platform == "darwin":
+        from genrify_tagger.watch.launchd_agent import launchd_agent
+
+        _refuse_system(system)
+        return launchd_agent(command, home=os.path.expanduser("~"), user=os.getuid())
+    elif sys.platform == "win32":
+        from genrify_tagger.watch.scheduled_task import scheduled_task
+
+        _refuse_system(system)
+        domain = os.environ.get("USERDOMAIN") or os.environ.get("COMPUTERNAME", "")
+        user = f"{domain}\\{_user_name()}".lstrip("\\")
+        return scheduled_task(_windowless(command), folder=user_folder("data"), user=user)
+    else:
+        return None
+
+
+def _refuse_system(system: bool) -> None:
+    if system:
+        raise click.UsageError("--system is for systemd only", click.get_current_context())
+
+
+def _windowless(command: Sequence[str]) -> Sequence[str]:
+    """Return the command line of the service without a console window: by the Python that has none."""
+    python = os.path.join(os.path.dirname(sys.executable), "pythonw.exe")
+    return [python, "-m", "genrify_tagger", *command[command.index("watch") :]]
+
+
+def _install_native(service: NativeService, *, start: bool, only_print: bool) -> None:
+    if only_print:
+        write_text(service.text)
+        return
+    service.install(start=start)
+    write_line(f"wrote {service.path}")
+    if start:
+        write_line("the service is running; 'genrify-tag status' shows what it does")
+
+
 def _warn_of_variables(state: CliContext) -> None:
-    """Warn about settings in environment variables, which systemd will not pass to the service."""
+    """Warn about settings in environment variables, which the service will not see."""
     loaded = state.load()
     if names := sorted({origin for origin in loaded.origins.values() if origin.startswith("GENRIFY_")}):
         log.warning("the service will not see %s; put these settings into %s", ", ".join(names), loaded.file)
@@ -168,21 +219,28 @@ def _user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         hint = "run `genrify-tag watch` instead of installing it"
-        raise GenrifyError(f"the user with the id {os.getuid()} has no name", hint=hint) from None
+        raise GenrifyError("this user has no name", hint=hint) from None
 
 
 def _become(user: str) -> None:
     """Find settings and database where the service will: in its user's home, not in root's."""
-    import pwd
-
-    try:
-        home = pwd.getpwnam(user).pw_dir
-    except KeyError:
-        raise GenrifyError(f"no such user: {user!r}", hint="name the owner of the music with --user") from None
+    home = _home_of(user)
     if user != _user_name():
         os.environ["HOME"] = home
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
             os.environ.pop(name, None)
+
+
+def _home_of(user: str) -> str:
+    if sys.platform == "win32":
+        raise GenrifyError("there are no system-wide services of systemd on this system")
+    else:
+        import pwd
+
+        try:
+            return pwd.getpwnam(user).pw_dir
+        except KeyError:
+            raise GenrifyError(f"no such user: {user!r}", hint="name the owner of the music with --user") from None
 
 
 def _place(*, system: bool) -> Unit:

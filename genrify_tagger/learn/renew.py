@@ -77,10 +77,11 @@ def main() -> None:
 
 
 def _lower_priority() -> None:
+    """Run only when nothing else needs the processors; on Windows the parent asks for that when it starts this."""
     with contextlib.suppress(OSError):
-        os.nice(19)
-    if hasattr(os, "SCHED_IDLE"):
-        with contextlib.suppress(OSError):
+        if sys.platform != "win32":
+            os.nice(19)
+        if sys.platform == "linux":
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from genrify_tagger.files import FileStat, fingerprint, real_path
+from genrify_tagger.files import FileStat, fingerprint, is_inside, real_path, relative_parts
 from genrify_tagger.library.patterns import PathPatterns, parents
 from genrify_tagger.library.suffixes import NOT_TAGGABLE, is_audio, is_hidden, suffix
 
@@ -165,10 +165,10 @@ class _Walk:
 
     def _root_entry(self, path: str) -> _Entry:
         """Return the entry of a folder argument, relative to the root it lies in, or a root itself."""
-        owners = [root for root in self._roots if _is_within(path, root)]
+        owners = [root for root in self._roots if is_inside(path, [root])]
         if not owners:
             self._roots[path] = real_path(path)
-        relative = path[len(max(owners, key=len)) :].lstrip("/") if owners else ""
+        relative = relative_parts(path, max(owners, key=len)) if owners else ""
         included = any(self._filter.includes(p, folder=True) for p in [*parents(relative), relative] if p)
         return _Entry(path, real_path(path), relative, included)
 
@@ -248,7 +248,7 @@ class _Walk:
 
     def _target_is_excluded(self, real: str, *, folder: bool) -> bool:
         """Whether a link leads to an excluded file or folder."""
-        insides = [real[len(root) :].lstrip("/") for root in self._roots.values() if _is_within(real, root)]
+        insides = [relative_parts(real, root) for root in self._roots.values() if is_inside(real, [root])]
         return any(
             self._filter.excludes_any(inside) or (folder and self._filter.excludes(inside, folder=True))
             for inside in insides
@@ -291,14 +291,10 @@ def _absolute(path: str) -> str:
     if not path:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     joined = os.path.join(os.getcwd(), path)
-    if ".." in joined.split("/"):
+    if ".." in joined.replace(os.sep, "/").split("/"):
         return real_path(joined)
     tidy = os.path.normpath(joined)
     return f"/{tidy.lstrip('/')}" if tidy.startswith("//") else tidy
-
-
-def _is_within(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")
 
 
 def _may_lead_to_music(name: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from genrify_tagger.config import LibrarySettings
-from genrify_tagger.files import is_inside, real_path
+from genrify_tagger.files import is_inside, real_path, relative_parts
 from genrify_tagger.library import Candidate, PathPatterns, UnreadablePath, candidate
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, ScanOptions
@@ -47,10 +47,8 @@ class PathFilter:
 
     def _relative(self, path: str) -> str | None:
         for root in self._roots:
-            if path == root:
-                return ""
-            if path.startswith(root.rstrip("/") + "/"):
-                return path[len(root) :].lstrip("/")
+            if is_inside(path, [root]):
+                return relative_parts(path, root)
         return None
 
 

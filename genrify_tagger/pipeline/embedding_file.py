@@ -17,20 +17,15 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger import open_files
 from genrify_tagger.analysis import FloatArray
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    _HAS_LOCKS = False
-else:
-    _HAS_LOCKS = True
 
 Keys = npt.NDArray[np.bytes_]  # sorted or in the order of the file
 
 KEY_BYTES = 32
 _STEPS = 127  # to either side of 0
 _BLOCK = 8192  # vectors that are read at once
+_FLAGS = os.O_RDWR | os.O_CREAT | open_files.BINARY
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +109,11 @@ def open_embedding_file(path: str, size: int, *, for_changes: bool) -> Iterator[
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with contextlib.ExitStack() as stack:
         keys, vectors = (
-            stack.enter_context(os.fdopen(os.open(f"{path}.{part}", os.O_RDWR | os.O_CREAT | _BINARY, 0o644), "r+b"))
+            stack.enter_context(os.fdopen(os.open(f"{path}.{part}", _FLAGS, 0o644), "r+b"))
             for part in ("keys", "vectors")
         )
-        if _HAS_LOCKS:
-            fcntl.flock(keys, fcntl.LOCK_EX if for_changes else fcntl.LOCK_SH)
+        open_files.wait_for_lock(keys.fileno(), shared=not for_changes)
         yield EmbeddingFile(keys, vectors, size)
-
-
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def unit(embeddings: FloatArray) -> FloatArray:

@@ -103,7 +103,7 @@ def is_respelled(old: str, new: str) -> bool:
         return False
     at = next(index for index, (part, other) in enumerate(zip(parts, others, strict=True)) if part != other)
     try:
-        return parts[at] not in os.listdir(os.sep.join(others[:at]) or os.sep)
+        return parts[at] not in os.listdir(os.sep.join([*others[:at], ""]))
     except OSError:
         return False
 

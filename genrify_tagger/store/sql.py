@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
@@ -10,6 +9,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table, and_
 from sqlalchemy.dialects import postgresql, sqlite
+
+from genrify_tagger.files import with_separator
 
 Item = TypeVar("Item")
 
@@ -25,12 +26,13 @@ def in_batches(items: Iterable[Item], size: int = PAGE) -> Iterator[list[Item]]:
 
 def below(path: ColumnElement[str], folder: str) -> ColumnElement[bool]:
     """Return the condition that a path lies below `folder`, as a range of bytes that can use an index."""
-    return and_(path >= folder.rstrip(os.sep) + os.sep, path < end_of(folder))
+    return and_(path >= with_separator(folder), path < end_of(folder))
 
 
 def end_of(folder: str) -> str:
     """Return the first path in order of bytes that comes after everything in `folder`."""
-    return folder.rstrip(os.sep) + chr(ord(os.sep) + 1)
+    beginning = with_separator(folder)
+    return beginning[:-1] + chr(ord(beginning[-1]) + 1)
 
 
 def upsert(connection: Connection, table: Table) -> Insert:

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 
 from genrify_tagger.errors import StoreError
+from genrify_tagger.open_files import BINARY, sync_folder
 
 
 def copy_sqlite(source: str, copy: str) -> None:
@@ -26,7 +27,7 @@ def copy_sqlite(source: str, copy: str) -> None:
         _copy_pages(source, partial)
         _sync(partial)
         _rename_to_new(partial, copy)
-        _sync(os.path.dirname(os.path.abspath(copy)))
+        sync_folder(os.path.dirname(os.path.abspath(copy)))
     except FileExistsError as error:
         raise StoreError("the file exists already", path=copy, hint="choose another name") from error
     except sqlite3.OperationalError as error:
@@ -67,7 +68,7 @@ def _rename_to_new(partial: str, copy: str) -> None:
 
 
 def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR | BINARY)  # Windows flushes only what is open for writing
     try:
         os.fsync(descriptor)
     finally:

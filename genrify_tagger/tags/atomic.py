@@ -7,9 +7,11 @@ import ctypes
 import errno
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint, has_writer, real_path
 from genrify_tagger.tags import memory_budget
@@ -18,7 +20,7 @@ from genrify_tagger.tags.inplace import rewrite_in_place
 from genrify_tagger.tags.model import WritePlan
 from genrify_tagger.tags.mutagen_check import Comparison, compare_fields
 from genrify_tagger.tags.patched_file import PatchedFile
-from genrify_tagger.tags.tempfiles import sync_folder, temporary_file
+from genrify_tagger.tags.tempfiles import temporary_file
 from genrify_tagger.tags.verify import verify_new_file
 from genrify_tagger.tags.writability import Hardlinks, describe_os_error, must_write_in_place, write_refusal
 
@@ -89,7 +91,7 @@ def apply(
         with temporary_file(plan.target) as (path, descriptor):
             _fill(plan, original, descriptor)
             if not in_place:
-                copy_attributes(original, descriptor, ownership=ownership)
+                copy_attributes(original, descriptor, paths=(plan.target, path), ownership=ownership)
             verify_new_file(plan, path, compare)
             if not (has_audio_of(path, plan.target, key) if has_audio_of else audio_key(path) == key):
                 raise _other_audio(plan, audio_key, key)
@@ -98,12 +100,15 @@ def apply(
             os.fsync(descriptor)
             if in_place:
                 return rewrite_in_place(plan, original, descriptor, backup_dir=backup_dir, keep_mtime=keep_mtime)
-            _replace(plan, original, path)
-            # Fingerprint of the new file, even if another program has already replaced it.
-            written = fingerprint(os.fstat(descriptor))
-            _drop_from_cache(descriptor)
+            if sys.platform == "win32":
+                written = replace_closed(plan, original, descriptor, path)
+            else:
+                _replace(plan, original, path)
+                # Fingerprint of the new file, even if another program has already replaced it.
+                written = fingerprint(os.fstat(descriptor))
+                _drop_from_cache(descriptor)
         with contextlib.suppress(OSError):
-            sync_folder(os.path.dirname(plan.target))
+            open_files.sync_folder(os.path.dirname(plan.target))
         return written
 
 
@@ -125,7 +130,7 @@ def _other_audio(plan: WritePlan, audio_key: Callable[[str], str], key: str) -> 
 
 @contextlib.contextmanager
 def _original(plan: WritePlan) -> Iterator[int]:
-    descriptor = os.open(plan.target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(plan.target, open_files.READ | open_files.NO_FOLLOW)
     try:
         if fingerprint(os.fstat(descriptor)) != plan.stat or real_path(plan.path) != plan.target:
             raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
@@ -137,7 +142,7 @@ def _original(plan: WritePlan) -> Iterator[int]:
 def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
     with os.fdopen(os.dup(original), "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
         status = os.fstat(original)
-        keep_holes = status.st_blocks * 512 < status.st_size
+        keep_holes = getattr(status, "st_blocks", status.st_size) * 512 < status.st_size
         for block in PatchedFile(source, plan.edits).blocks():
             _write_block(target, block, keep_holes=keep_holes)
         target.truncate()
@@ -160,8 +165,7 @@ def _write_block(target: BinaryIO, block: bytes, *, keep_holes: bool) -> None:
 
 def _replace(plan: WritePlan, original: int, path: str) -> None:
     """Replace the old file by the new one, unless the old one has changed since the plan was made."""
-    if fingerprint(os.stat(plan.target, follow_symlinks=False)) != plan.stat:
-        raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
+    _check_unchanged(plan)
     if not _exchange(path, plan.target):
         os.replace(path, plan.target)
         return
@@ -172,6 +176,37 @@ def _replace(plan: WritePlan, original: int, path: str) -> None:
         undo_exchange(path, plan.target)
         how = "is being written" if written_to else "was changed"
         raise ChangedMeanwhileError(f"the file {how} by another program, so it was left alone")
+
+
+def replace_closed(
+    plan: WritePlan, original: int, descriptor: int, path: str, *, seconds: float = open_files.REPLACE_SECONDS
+) -> FileStat:
+    """Replace the old file by the new one on Windows, where neither may be open, and return its fingerprint.
+
+    Raises
+    ------
+    ChangedMeanwhileError
+        If the old file is being written, or has changed since the plan was made.
+    WriteRefusedError
+        If another program has the file open all the time.
+    """
+    if has_writer(original):
+        raise ChangedMeanwhileError("the file is being written by another program, so it was left alone")
+    for opened in (original, descriptor):
+        open_files.close_file(opened)
+    try:
+        open_files.replace_when_closed(path, plan.target, seconds=seconds, check=lambda: _check_unchanged(plan))
+    except PermissionError as error:
+        raise WriteRefusedError(
+            "another program has the file open", hint="close it there (a player?), then run this again"
+        ) from error
+    # Not before: the new file takes over the creation time of the one whose name it gets.
+    return fingerprint(os.stat(plan.target, follow_symlinks=False))
+
+
+def _check_unchanged(plan: WritePlan) -> None:
+    if fingerprint(os.stat(plan.target, follow_symlinks=False)) != plan.stat:
+        raise ChangedMeanwhileError("the file was changed by another program, so it was left alone")
 
 
 def is_same(found: os.stat_result, planned: FileStat) -> bool:
@@ -211,12 +246,13 @@ def _exchange(first: str, second: str) -> bool:
 
 @functools.cache
 def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     if function is None:
         return None
     function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
     function.restype = ctypes.c_int
-    return function  # type: ignore[no-any-return]
+    found: Callable[[int, bytes, int, bytes, int], int] = function
+    return found
 
 
 @contextlib.contextmanager

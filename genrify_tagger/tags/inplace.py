@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import ChangedMeanwhileError, UnfinishedWriteError, WriteRefusedError
 from genrify_tagger.files import FileStat, fingerprint
 from genrify_tagger.tags.file_attributes import copy_times
 from genrify_tagger.tags.model import WritePlan
-from genrify_tagger.tags.tempfiles import backup_name, remove, sync_folder, temporary_file
+from genrify_tagger.tags.tempfiles import backup_name, remove, temporary_file
 
 BLOCK = 1 << 20
 
@@ -62,7 +64,7 @@ def rewrite_in_place(
     """
     backup = backup_path(plan, backup_dir=backup_dir)
     check_backup_is_free(backup)
-    descriptor = os.open(plan.target, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(plan.target, os.O_RDWR | open_files.NO_FOLLOW | open_files.BINARY)
     try:
         _keep_copy(original, backup)
         if fingerprint(os.fstat(descriptor)) != plan.stat:
@@ -80,10 +82,12 @@ def _keep_copy(original: int, backup: str) -> None:
     with temporary_file(backup) as (path, descriptor):
         copy_content(original, descriptor)
         os.fsync(descriptor)
+        if sys.platform == "win32":
+            open_files.close_file(descriptor)  # no open file is renamed there
         # Only a finished copy ever has this name.
         os.rename(path, backup)
     try:
-        sync_folder(folder)
+        open_files.sync_folder(folder)
     except OSError:
         remove(backup)
         raise
@@ -105,7 +109,7 @@ def _overwrite(fresh: int, target: int, backup: str, *, times: os.stat_result | 
 
 def _put_back(target: int, backup: str) -> None:
     try:
-        copy = os.open(backup, os.O_RDONLY | os.O_CLOEXEC)
+        copy = os.open(backup, os.O_RDONLY | open_files.BINARY)
         try:
             copy_content(copy, target)
             os.fsync(target)
@@ -123,12 +127,12 @@ def copy_content(source: int, target: int) -> None:
         # Find out now, not half-way, if there is no space.
         os.posix_fallocate(target, 0, size)
     while at < size:
-        block = os.pread(source, min(BLOCK, size - at), at)
+        block = open_files.read_at(source, min(BLOCK, size - at), at)
         if not block:
             raise OSError("the file became shorter while it was read")
         written = 0
         while written < len(block):
-            written += os.pwrite(target, block[written:], at + written)
+            written += open_files.write_at(target, block[written:], at + written)
         at += len(block)
     os.ftruncate(target, size)
 
@@ -138,4 +142,6 @@ def same_content(first: int, second: int) -> bool:
     size = os.fstat(first).st_size
     if os.fstat(second).st_size != size:
         return False
-    return all(os.pread(first, BLOCK, at) == os.pread(second, BLOCK, at) for at in range(0, size, BLOCK))
+    return all(
+        open_files.read_at(first, BLOCK, at) == open_files.read_at(second, BLOCK, at) for at in range(0, size, BLOCK)
+    )

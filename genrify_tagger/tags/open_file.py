@@ -7,12 +7,11 @@ import stat
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import TagError, TagReadError
 from genrify_tagger.tags import memory_budget
 
 T = TypeVar("T")
-# So as not to hang on a FIFO or open a terminal. Not every system has all of these flags.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = None) -> T:
@@ -25,7 +24,7 @@ def with_open(path: str, work: Callable[[BinaryIO], T], *, shown: str | None = N
     """
     name = path if shown is None else shown
     try:
-        with memory_budget.one_file(), os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        with memory_budget.one_file(), os.fdopen(os.open(path, open_files.READ), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TagReadError("this is not a regular file")
             return work(file)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import TagError, UnfinishedWriteError
 from genrify_tagger.files import FileStat
 from genrify_tagger.tags.atomic import is_same, undo_exchange
@@ -13,7 +14,7 @@ from genrify_tagger.tags.inplace import copy_content, same_content
 from genrify_tagger.tags.model import same_genre, same_pieces
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.planning import read, replay
-from genrify_tagger.tags.tempfiles import backup_name, find_exchanged, sync_folder
+from genrify_tagger.tags.tempfiles import backup_name, find_exchanged
 
 Outcome = Literal["before", "after", "other"]
 _PAGE = 4096
@@ -130,7 +131,7 @@ def _settle_in_place(change: _Change, backup: str) -> bool:
             if not same_content(copy.fileno(), file.fileno()) and not _put_back(change, file, copy):
                 return False
         os.unlink(backup)
-        sync_folder(os.path.dirname(backup))
+        open_files.sync_folder(os.path.dirname(backup))
     except (FileNotFoundError, TagError):
         return False
     except OSError as error:

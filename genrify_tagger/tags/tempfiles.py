@@ -15,17 +15,12 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 
-from genrify_tagger.errors import UnfinishedWriteError, WriteRefusedError
+from genrify_tagger import open_files
+from genrify_tagger.errors import UnfinishedWriteError
 from genrify_tagger.process_identity import start_ticks
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover
-    HAS_LOCKS = False
-else:
-    HAS_LOCKS = True
 
 _NAME = re.compile(r"\.genrify-(\d+)-(\d+)-([0-9a-f]{8})[0-9a-f]{8}(?:-(\d+))?\.tmp")
 BACKUP_SUFFIX = ".bak"
@@ -46,12 +41,10 @@ def temporary_file(target: str) -> Iterator[tuple[str, int]]:
     UnfinishedWriteError
         If it cannot be removed.
     """
-    if not HAS_LOCKS:
-        raise WriteRefusedError("files can be changed safely on Linux and macOS only")
     with _opened_folder(target) as folder:
         path, descriptor = _create(target)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            open_files.try_lock(descriptor)
             yield path, descriptor
         finally:
             inode = os.fstat(descriptor).st_ino
@@ -78,30 +71,37 @@ def remove(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _opened_folder(path: str) -> Iterator[int]:
-    folder = os.open(os.path.dirname(path), getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield folder
-    finally:
-        os.close(folder)
+def _opened_folder(path: str) -> Iterator[int | None]:
+    if sys.platform == "win32":
+        yield None  # no folder is renamed there while a file in it is open
+    else:
+        folder = os.open(os.path.dirname(path), getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
 
 
-def _remove_moved(folder: int, name: str, inode: int) -> None:
+def _remove_moved(folder: int | None, name: str, inode: int) -> None:
     """Remove a temporary file whose folder was renamed meanwhile; not what it was exchanged for, which is a user's."""
+    if folder is None:
+        return
     with contextlib.suppress(OSError):
         if os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino == inode:
             os.unlink(name, dir_fd=folder)
 
 
 def _create(target: str) -> tuple[str, int]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | open_files.BINARY | open_files.NO_FOLLOW
     pid = os.getpid()
     folder = os.path.dirname(target)
     for _ in range(_TRIES):
         name = f".genrify-{pid}-{start_ticks(pid)}-{_mark(target)}{secrets.token_hex(4)}.tmp"
         path = os.path.join(folder, name)
         with contextlib.suppress(FileExistsError):
-            return _named_by_inode(path, os.open(path, flags, 0o600))
+            descriptor = os.open(path, flags, 0o600)
+            # On Windows no open file is renamed, and none is exchanged.
+            return (path, descriptor) if sys.platform == "win32" else _named_by_inode(path, descriptor)
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
 
 
@@ -157,7 +157,7 @@ def find_exchanged(path: str) -> str | None:
 
 def _abandoned(name: str) -> bool:
     match = _NAME.fullmatch(name)
-    if match is None or not HAS_LOCKS:
+    if match is None:
         return False
     pid, started = int(match[1]), int(match[2])
     return not started or start_ticks(pid) != started
@@ -165,13 +165,16 @@ def _abandoned(name: str) -> bool:
 
 def _remove_unlocked(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, open_files.READ | open_files.NO_FOLLOW)
     except OSError:
         return False
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not open_files.try_lock(descriptor):
+            return False
+        if sys.platform == "win32":
+            open_files.close_file(descriptor)  # no open file is deleted there
         os.unlink(path)
     except OSError:
         return False
@@ -184,15 +187,3 @@ def backup_name(target: str, inode: int) -> str:
     """Return the name of the full copy that is kept while a file is rewritten in place."""
     digest = hashlib.blake2b(os.fsencode(target) + b"\0" + str(inode).encode(), digest_size=8).hexdigest()
     return f".genrify-{digest}{BACKUP_SUFFIX}"
-
-
-def sync_folder(folder: str) -> None:
-    """Flush the names in a folder to disk, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
-            raise
-    finally:
-        os.close(descriptor)

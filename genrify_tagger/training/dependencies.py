@@ -10,16 +10,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from genrify_tagger import open_files
 from genrify_tagger.classifier import silent_stderr
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.extras import install_command
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    _HAS_LOCKS = False
-else:
-    _HAS_LOCKS = True
 
 LIBRARIES = ("librosa", "matplotlib", "sklearn", "tensorflow")
 
@@ -77,6 +71,5 @@ def numba_cache_lock() -> Iterator[None]:
             f"the cache of compiled code cannot be written: {error.strerror}", path=str(folder), hint=hint
         ) from error
     with lock:
-        if _HAS_LOCKS:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        open_files.wait_for_lock(lock.fileno())
         yield

@@ -42,7 +42,8 @@ def map_in_processes(
     from rich.progress import track
 
     jobs = min(jobs or available_processors(), max(1, len(items)))
-    with ProcessPool(max_workers=jobs, context=get_context("spawn"), initializer=_single_threaded) as pool:
+    spawn: Any = get_context("spawn")  # its pipes have a type of their own on Windows
+    with ProcessPool(max_workers=jobs, context=spawn, initializer=_single_threaded) as pool:
         results = pool.map(work, items, timeout=time_limit).result()
         rows = track(items, description=title, console=Console(stderr=True), disable=not title, transient=True)
         for item in rows:

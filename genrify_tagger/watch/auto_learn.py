@@ -24,6 +24,12 @@ PAUSE_SECONDS = 900.0  # at least, between two looks at whether it is worth it
 FAILED_SECONDS = 86_400.0  # after learning anew gave nothing better
 COMMAND = (sys.executable, "-m", "genrify_tagger.learn.renew")
 
+# Elsewhere the process lowers its own priority.
+if sys.platform == "win32":
+    _IDLE_PRIORITY = subprocess.IDLE_PRIORITY_CLASS
+else:
+    _IDLE_PRIORITY = 0
+
 
 class AutoLearn:
     """Starts a process of its own, so that the memory that learning takes is given back.
@@ -71,7 +77,9 @@ class AutoLearn:
         quiet = replace(settings, analysis=replace(settings.analysis, jobs=1))
         self._output = TemporaryFile()  # noqa: SIM115 - closed in _end
         try:
-            self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=self._output)
+            self._process = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=self._output, creationflags=_IDLE_PRIORITY
+            )
             assert self._process.stdin is not None
             with contextlib.suppress(BrokenPipeError), self._process.stdin as stream:
                 stream.write(pickle.dumps(quiet))

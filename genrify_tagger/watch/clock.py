@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 
@@ -19,8 +20,10 @@ class Clocks:
 def read_clocks() -> Clocks:
     """Read both clocks; a system without the second one counts as never suspended."""
     awake = time.monotonic()
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return Clocks(awake, awake if boot is None else time.clock_gettime(boot))
+    if sys.platform == "linux":
+        return Clocks(awake, time.clock_gettime(time.CLOCK_BOOTTIME))
+    else:
+        return Clocks(awake, awake)
 
 
 def has_slept(before: Clocks, now: Clocks) -> bool:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from genrify_tagger import open_files
 from genrify_tagger.files import FileStat, fingerprint, has_writer
 from genrify_tagger.song_groups import album_folder
 
@@ -198,8 +199,8 @@ class Debouncer:
 def _inspect(path: str) -> tuple[FileStat | None, bool | None]:
     """Return a file's fingerprint (None if it is gone) and whether a process has it open for writing."""
     try:
-        # Opening makes a network file system ask its server; O_NONBLOCK in case it has become a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        # Opening makes a network file system ask its server.
+        descriptor = os.open(path, open_files.READ)
     except OSError:
         try:
             return fingerprint(os.stat(path)), None

@@ -26,6 +26,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from genrify_tagger.files import is_inside
+
 if TYPE_CHECKING or sys.platform == "linux":
     from genrify_tagger.watch.inotify import InotifyObserver, InotifyReader
 
@@ -227,4 +229,4 @@ class _Handler(FileSystemEventHandler):
 
 def _to_shown_path(path: str, real: str, shown: str) -> str:
     """Return the path to report for a file in a watched folder."""
-    return shown + path[len(real) :] if path == real or path.startswith(real.rstrip("/") + "/") else path
+    return shown + path[len(real) :] if is_inside(path, [real]) else path

@@ -7,17 +7,11 @@ import os
 import socket
 from collections.abc import Iterator
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.store import Store, advisory_lock, database_file
 from genrify_tagger.store.db_errors import USE_ANOTHER
 from genrify_tagger.watch.service_state import lock_path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    _HAS_FLOCK = False
-else:
-    _HAS_FLOCK = True
 
 
 class AlreadyRunningError(GenrifyError):
@@ -43,16 +37,13 @@ def service_lock(url: str) -> Iterator[None]:
     path = lock_path(url)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | open_files.BINARY, 0o644)
     except OSError as error:
         hint = USE_ANOTHER if database_file(url) else "set XDG_STATE_HOME to a folder that can be written"
         raise GenrifyError(f"the service's lock cannot be written: {error.strerror}", path=path, hint=hint) from error
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as file:
-        if _HAS_FLOCK:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _already_running(file.read().strip()) from None
+        if not open_files.try_lock(file.fileno()):
+            raise _already_running(file.read().strip())
         # The file stays: if it were deleted, a second service could lock a new file of the same name.
         file.seek(0)
         file.truncate()

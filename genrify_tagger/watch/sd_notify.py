@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import socket
+import sys
 import time
 
 
@@ -53,14 +55,14 @@ class Notifier:
         return self._pinged + self._ping_seconds - time.monotonic()
 
     def _send(self, message: str) -> None:
-        if not self._address:
-            return
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        if sys.platform == "linux" and self._address:
+            # The manager may be gone; that must not stop the service.
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
+            ):
                 channel.settimeout(1)
                 channel.sendto(message.encode("utf-8", "replace"), self._address)
-        except OSError:
-            return  # the manager is gone; that must not stop the service
 
 
 def _ping_seconds(environ: os._Environ[str] | dict[str, str]) -> float:

@@ -10,11 +10,13 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from genrify_tagger import open_files
 from genrify_tagger.config import Settings
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.files import counted
@@ -94,9 +96,10 @@ def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
     descriptor, partial = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o644)  # the page and monitors may run as another user
+            if sys.platform != "win32":
+                os.fchmod(descriptor, 0o644)  # the page and monitors may run as another user
             json.dump(words, file)
-        os.replace(partial, path)
+        open_files.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(partial)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from flask import Response, abort, request
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import GenrifyError
 from genrify_tagger.pipeline import Session
 
@@ -163,7 +164,7 @@ def open_regular_file(path: str) -> BinaryIO:
     try:
         if os.path.realpath(path) != path:
             raise GenrifyError("the file has been moved")
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        flags = open_files.READ | open_files.NO_FOLLOW
         opened = os.open(path, flags)
     except OSError as error:
         raise GenrifyError(f"the file cannot be read: {(error.strerror or str(error)).lower()}") from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import ConfigError, GenrifyError
 from genrify_tagger.user_folders import user_folder
 
@@ -40,7 +39,7 @@ def open_server_tempdir(parent: str | None = None) -> Iterator[str]:
         raise GenrifyError(f"cannot create a temporary folder: {error.strerror}", path=place) from error
     lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _try_lock(lock)
+        open_files.try_lock(lock)
         yield folder
     finally:
         os.close(lock)
@@ -69,18 +68,6 @@ def _is_in_use(folder: str) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(lock)
+        return not open_files.try_lock(lock)
     finally:
         os.close(lock)
-
-
-def _try_lock(lock: int) -> bool:
-    """Try to take a lock that ends with this process, and return whether it was free."""
-    if sys.platform == "win32":
-        return False  # an open file cannot be deleted there anyway
-    import fcntl
-
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
