@@ -44,7 +44,9 @@ def file_stat(path: str | int) -> FileStat:
 
 def fingerprint(stat: os.stat_result) -> FileStat:
     """Return the parts of a stat result that tell whether a file is unchanged."""
-    return FileStat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    # On Windows, Python's `stat` and `fstat` mean different times by ctime, but the same by that of creation.
+    changed = getattr(stat, "st_birthtime_ns", stat.st_ctime_ns) if sys.platform == "win32" else stat.st_ctime_ns
+    return FileStat(stat.st_size, stat.st_mtime_ns, changed, stat.st_ino)
 
 
 def has_writer(descriptor: int) -> bool | None:
