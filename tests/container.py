@@ -18,7 +18,7 @@ from tests import media
 ROOT = Path(__file__).parent.parent
 SUITE = "trixie"  # the Containerfile's
 # As few rights as a container can have. The limits are for a podman that may itself not raise any.
-LOCKED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
+LOCKED = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all", "--security-opt=no-new-privileges")
 LIMITS = ("--network=host", "--runtime=runc", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 
 

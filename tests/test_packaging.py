@@ -1,5 +1,6 @@
 """Wheel and sdist carry the model and the migrations, and what they install runs from any folder."""
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import genrify_tagger
 from tests import media
 
 ROOT = Path(__file__).parent.parent
@@ -93,51 +95,104 @@ def test_no_dependency_of_inference_is_a_training_library():
     assert not names & {"tensorflow", "librosa", "matplotlib", "flask", "beets"}
 
 
+# --- what an index and the installers of tools make of it ---
+
+
+def test_the_distributions_pass_the_checks_of_an_index(distributions):
+    media.need_module("twine")
+    media.need_module("check_wheel_contents")
+    media.run(sys.executable, "-m", "twine", "check", "--strict", *distributions.values())
+    # Its settings are in pyproject.toml.
+    media.run(sys.executable, "-m", "check_wheel_contents", "--config", ROOT / "pyproject.toml", distributions["wheel"])
+
+
+def test_the_version_comes_from_one_place(distributions):
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    version = genrify_tagger.__version__
+    assert distributions["wheel"].name == f"genrify_tagger-{version}-py3-none-any.whl"
+    assert distributions["sdist"].name == f"genrify_tagger-{version}.tar.gz"
+    assert re.search("^## (.*) \\(", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE).group(1) == version
+
+
+def in_folder(folder, *names):
+    """Return the environment with variables that name folders in `folder`."""
+    return {**os.environ, "HOME": str(folder), **{name: str(folder / name.lower()) for name in names}}
+
+
+def run_tool(folder, *arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=in_folder(folder))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_uv_installs_it_as_a_tool_with_all_it_needs(distributions, tmp_path):
+    uv = media.need_module("uv").find_uv_bin()
+    environment = in_folder(tmp_path, "UV_TOOL_DIR", "UV_TOOL_BIN_DIR")
+    command = [uv, "tool", "install", "--quiet", "--python", sys.executable, distributions["wheel"]]
+    subprocess.run(command, check=True, env={**environment, "HOME": os.environ["HOME"]})  # whose cache it may use
+    program = tmp_path / "uv_tool_bin_dir/genrify-tag"
+    song = media.make("mp3-v2.3", tmp_path)
+    found = json.loads(run_tool(tmp_path, program, "scan", "--format", "jsonl", "--min-confidence", "0.05", song))
+    assert found["status"] == "tagged"
+    hint = hint_of(tmp_path / "uv_tool_dir/genrify-tagger/bin/python")
+    assert hint == f"uv tool install --force '{distributions['wheel']}[web]'"
+
+
+def test_pipx_installs_it(distributions, tmp_path):
+    media.need_module("pipx")
+    environment = {**in_folder(tmp_path, "PIPX_HOME", "PIPX_BIN_DIR"), "HOME": os.environ["HOME"]}  # for uv's cache
+    command = [sys.executable, "-m", "pipx", "install", "--backend", "uv", "--python", sys.executable]
+    done = subprocess.run([*command, distributions["wheel"]], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    program = tmp_path / "pipx_bin_dir/genrify-tag"
+    assert run_tool(tmp_path, program, "--version").split() == ["genrify-tag", genrify_tagger.__version__]
+    python = program.resolve().with_name("python")
+    assert hint_of(python) == f"pipx install --force '{distributions['wheel']}[web]'"
+
+
 # --- how to install an extra, in the words of the installer that was used ---
 
 
 def hint_of(python, **environment):
     code = "from genrify_tagger.extras import install_command; print(install_command('web'))"
+    # In a folder of its own: what is beside the sources would be found first.
     done = subprocess.run(
-        [python, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=python.parent,
+        env={**os.environ, **environment},
     )
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("kind", ["wheel", "editable", "git"])
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
 def test_an_extra_is_installed_from_where_the_program_came_from(distributions, editable_sources, kind, tmp_path):
     python = fresh_environment(tmp_path / "a venv")
     place, options = distributions["wheel"], []
     if kind == "editable":
         place, options = editable_sources, ["-e"]
-    expected = f"{place}[web]"
-    if kind == "git":
-        place = repository_of(editable_sources, tmp_path / "repository")
-        expected = f"genrify-tagger[web] @ {place}"
     pip_install(python, *options, place)
     hint = hint_of(python)
-    assert shlex.split(hint) == [str(python), "-m", "pip", "install", *options, expected]
-    if kind == "wheel":  # the others are built once more, which takes its time
+    assert shlex.split(hint) == [str(python), "-m", "pip", "install", *options, f"{place}[web]"]
+    if kind == "wheel":  # the other is built once more, which takes its time
         media.run(*shlex.split(hint), "-q", "--no-deps")
     assert hint_of(python, VIRTUAL_ENV=str(tmp_path / "a venv")).startswith("pip install ")
 
 
-def repository_of(sources, folder):
-    """Return what pip is told to install a tagged copy of the sources from Git."""
-    shutil.copytree(sources, folder)
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"], ["tag", "v1"]):
-        media.run("git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.org", *command)
-    return f"git+file://{folder}@v1"
-
-
-def test_a_place_that_is_gone_is_said_to_be(distributions, tmp_path):
+def test_an_extra_of_a_place_that_is_gone_of_git_and_of_an_index(distributions, tmp_path):
     python = fresh_environment(tmp_path / "venv")
     wheel = Path(shutil.copy(distributions["wheel"], tmp_path))
     pip_install(python, wheel)
     wheel.unlink()
     hint = f"install Genrify Tagger with its extra 'web'; {wheel}, where it was installed from, is gone"
     assert hint_of(python) == hint
-    next((tmp_path / "venv").rglob("direct_url.json")).unlink()  # as if it came from an index
+    record = next((tmp_path / "venv").rglob("direct_url.json"))
+    repository = {"vcs": "git", "requested_revision": "v1", "commit_id": "0" * 40}  # as PEP 610 has it
+    record.write_text(json.dumps({"url": "https://example.org/tagger.git", "vcs_info": repository}))
+    assert shlex.split(hint_of(python))[-1] == "genrify-tagger[web] @ git+https://example.org/tagger.git@v1"
+    record.unlink()  # as if it came from an index
     assert shlex.split(hint_of(python))[-1] == "genrify-tagger[web]"
 
 
@@ -156,10 +211,14 @@ def fresh_environment(folder):
     """Make a virtual environment that sees the libraries of this one, but not this project."""
     media.run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"
+    see_libraries(python)
+    return python
+
+
+def see_libraries(python):
     asked = media.run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])").stdout
     sites = [path for path in sys.path if path.endswith("site-packages")]
     Path(asked.decode().strip(), "libraries.pth").write_text("\n".join(sites))
-    return python
 
 
 def pip_install(python, *what):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import wave
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def need_library(*names: str) -> None:
             load_librosa()  # several workers may be about to
         return
     reason = f"{', '.join(absent)} not installed: {install_command('train')}"
-    if in_ci():
+    if in_ci() and not (absent == ["tensorflow"] and sys.version_info >= (3, 14)):  # which has no wheel of it
         raise RuntimeError(reason)
     pytest.skip(reason, allow_module_level=True)
 
