@@ -24,7 +24,7 @@ Keys = npt.NDArray[np.bytes_]  # sorted or in the order of the file
 
 KEY_BYTES = 32
 _STEPS = 127  # to either side of 0
-_BLOCK = 8192  # vectors that are read at once
+_BLOCK = 2048  # vectors that are read at once
 _FLAGS = os.O_RDWR | os.O_CREAT | open_files.BINARY
 
 
@@ -83,7 +83,8 @@ class EmbeddingFile:
             rows = min(_BLOCK, number - at)
             block = np.frombuffer(self.vector_file.read(rows * self._layout.itemsize), self._layout)
             wide[:rows] = block["values"]
-            found[at : at + rows] = (wide[:rows] @ wanted) * block["step"]
+            # Not a product of matrices, which BLAS would spread over all processors, however busy they are.
+            found[at : at + rows] = np.vecdot(wide[:rows], wanted) * block["step"]
         return found
 
     def _packed(self, embeddings: FloatArray) -> bytes:
