@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 _DISTRIBUTION: Final = "genrify-tagger"
 
@@ -27,6 +25,8 @@ def install_command(extra: str) -> str:
     words = [*_installer(), *_requirement(extra, origin, place)]
     if os.name == "nt":
         return " ".join(f'"{word}"' if set(word) & set(" []@") else word for word in words)
+    import shlex
+
     return shlex.join(words)
 
 
@@ -42,6 +42,7 @@ def _origin() -> Mapping[str, Any] | None:
 
 
 def _local_path(origin: Mapping[str, Any]) -> str:
+    from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
     parts = urlsplit(origin["url"])
