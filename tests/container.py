@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,21 +62,30 @@ class Podman:
     def close(self) -> None:
         """Remove containers and storage."""
         self("rm", "--all", "--force", check=False)
+        subprocess.run(["umount", "--quiet", self.storage / "root/overlay"], check=False)
         shutil.rmtree(self.storage, ignore_errors=True)
 
 
-def build_image() -> Podman:
+@contextlib.contextmanager
+def built_image() -> Iterator[Podman]:
     """Build the image; the base is kept in the user's cache folder for a month."""
     podman = Podman(Path(tempfile.mkdtemp(prefix="genrify-podman-")))
+    try:
+        _build(podman)
+        yield podman
+    finally:
+        podman.close()
+
+
+def _build(podman: Podman) -> None:
     base = "localhost/debian:slim"
     podman("import", "--quiet", _base(), base)
-    # A container of the build finds a proxy's certificate as this machine does.
+    # The build trusts whom this machine trusts, such as a proxy. The base has certificates: a mount cannot be updated.
     podman(
         *("build", "--quiet", "--layers=false", "--format=docker", "--isolation=chroot", "--network=host"),
         *("--volume", "/etc/ssl/certs:/etc/ssl/certs:ro", "--build-arg", f"BASE={base}"),
         *("--tag", podman.image, ROOT),
     )
-    return podman
 
 
 def _base() -> Path:
@@ -86,6 +96,6 @@ def _base() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         part = archive.with_suffix(f".{os.getpid()}.tar")
         left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale", "info")]
-        media.run("mmdebstrap", "--quiet", "--variant=minbase", *left_out, SUITE, part)
+        media.run("mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", *left_out, SUITE, part)
         part.replace(archive)
     return archive

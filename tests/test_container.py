@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from tests.container import ROOT, build_image, need_podman
+from tests.container import ROOT, built_image, need_podman
 from tests.watching import genre, song, until
 
 # The short clips are no test of the model, and nobody else writes them.
@@ -22,9 +22,8 @@ EVERYTHING = ("--env=GENRIFY_TAGGING__MIN_CONFIDENCE=0.05", "--env=GENRIFY_WATCH
 @pytest.fixture(scope="module")
 def podman():
     need_podman()
-    built = build_image()
-    yield built
-    built.close()
+    with built_image() as built:
+        yield built
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_the_first_start_tags_what_is_mounted_and_serves_the_page(podman, music,
         page = urllib.request.Request("http://127.0.0.1:18650/api/genres", headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(page, timeout=20) as answer:
             assert answer.status == 200
-        assert "Service: idle" in podman("exec", "first", "genrify-tag", "status").stdout
+        until(lambda: "Service: idle" in podman("exec", "first", "genrify-tag", "status").stdout)
     finally:
         podman("stop", "--time=20", "first", check=False)
     assert podman("inspect", "--format={{.State.ExitCode}}", "first").stdout.strip() == "0"
