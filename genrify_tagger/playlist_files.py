@@ -108,7 +108,10 @@ def _may_be_replaced(path: str) -> bool:
 def _named(path: str, folder: str, paths: Paths) -> str:
     if paths == "absolute" or not folder:
         return path
-    relative = os.path.relpath(path, folder)
+    try:
+        relative = os.path.relpath(path, folder)
+    except ValueError:  # on another drive of Windows
+        return path
     is_below = not relative.startswith(os.pardir + os.sep)
     # A line that begins with "#" would be a comment.
     return relative if (paths == "relative" or is_below) and not relative.startswith("#") else path

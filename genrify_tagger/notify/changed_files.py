@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from genrify_tagger.files import is_inside
+
 MAX_FOLDERS = 20  # beyond that, players are told the folder above them all: MPD queues 32 updates at most
 
 
@@ -99,8 +101,10 @@ def _in_locations(folder: str, locations: Iterable[str]) -> list[tuple[str, str]
 
 
 def _is_at_or_in(folder: str, base: str) -> bool:
-    return folder == base.rstrip("/") or folder.startswith(base.rstrip("/") + "/")
+    return is_inside(folder, [base.rstrip(os.sep) or base])
 
 
-def _below(base: str, folder: str, former_base: str) -> str:
-    return base.rstrip("/") + folder[len(former_base.rstrip("/")) :]
+def _below(base: str, folder: str, former_base: str, separator: str = os.sep) -> str:
+    """Return the folder that is to `base` what `folder` is to `former_base`, with the separators of `base`."""
+    inside = folder[len(former_base.rstrip(separator)) :]
+    return base.rstrip("/" if "/" in base else separator) + (inside.replace(separator, "/") if "/" in base else inside)
