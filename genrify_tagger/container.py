@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from genrify_tagger.errors import ConfigError, GenrifyError
 from genrify_tagger.files import display_path
 
+assert sys.platform != "win32"  # a container is Linux; so this is not type-checked for Windows
+
 MUSIC, DATA = "/music", "/data"
 _USER, _GROUP = 1000, 1000  # as in the Containerfile
 _MOUNT_MUSIC = f"mount your library there (-v /path/to/music:{MUSIC})"

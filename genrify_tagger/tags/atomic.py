@@ -117,7 +117,7 @@ def _drop_from_cache(descriptor: int) -> None:
 
     The next new file gets it, so that a long scan leaves in the cache what other programs have there.
     """
-    if hasattr(os, "posix_fadvise"):
+    if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
