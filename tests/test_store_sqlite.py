@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store import FileRecord, check, open_store
 from genrify_tagger.store.connect import Database, parse_url
+from genrify_tagger.store.migrate import bring_up_to_date
 from tests.media import in_ci
 from tests.store_databases import NOBODY, ROOT, sqlite_url
 
@@ -107,10 +108,9 @@ class TestOpening:
         url = sqlite_url(tmp_path)
         for _ in ("created", "opened"):
             assert "alembic" not in told(task("modules", url)).split()
-        with closing(sqlite3.connect(tmp_path / "genrify.db")) as connection:
-            connection.executescript(
-                "DROP TABLE claims; DROP TABLE processes; UPDATE genrify_version SET version_num = '0006'"
-            )
+        (tmp_path / "genrify.db").unlink()
+        with closing(Database(parse_url(url))) as older:
+            bring_up_to_date(older, head="0006")
         assert "alembic" in told(task("modules", url)).split()
 
     @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Result:
     @property
     def withheld(self) -> bool:
         """Whether no genre was written, now or in an earlier scan, because one was undone, removed or changed."""
-        return self.reason is not None and self.reason.endswith(FORCE_HINT)
+        return is_withheld(self.reason)
 
     @property
     def path_written(self) -> tuple[str, ...]:
@@ -107,6 +107,11 @@ class Result:
             "tree": list(self.tree),
             **({"evidence": dict(self.evidence)} if self.evidence else {}),
         }
+
+
+def is_withheld(reason: str | None) -> bool:
+    """Tell whether a reason is that a genre was undone, removed or changed; see `Result.withheld`."""
+    return reason is not None and reason.endswith(FORCE_HINT)
 
 
 def describe_nodes(nodes: Sequence[tuple[str, float]], written: Sequence[str]) -> str:

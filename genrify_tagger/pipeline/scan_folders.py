@@ -14,7 +14,7 @@ from genrify_tagger.pipeline.file_pool import FilePool
 from genrify_tagger.pipeline.file_state import is_unchanged
 from genrify_tagger.pipeline.file_task import FileTask, Outcome, ScanOptions, Writer
 from genrify_tagger.pipeline.path_limit import storable
-from genrify_tagger.pipeline.results import Result
+from genrify_tagger.pipeline.results import Result, is_withheld
 from genrify_tagger.pipeline.session import Session
 from genrify_tagger.store import FileRecord
 from genrify_tagger.tags import stat_or_none
@@ -134,6 +134,7 @@ class _Search:
             path
             for path, sighting in self._session.store.sightings(stats).items()
             if sighting.status != "failed"
+            and not is_withheld(sighting.reason)
             and sighting.missing_since is None
             and is_unchanged(self._session, sighting, stats[path], self._options)
         }

@@ -18,6 +18,7 @@ from genrify_tagger.store.tables import FILES
 SIGHTING = (
     FILES.c.stat,
     FILES.c.status,
+    FILES.c.reason,
     FILES.c.model,
     FILES.c.settings_key,
     FILES.c.missing_since,

@@ -83,10 +83,11 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The columns of a `FileRecord` that tell whether a file is unchanged."""
+    """The columns of a `FileRecord` that tell whether a file is unchanged, and if the user is told of it anyway."""
 
     stat: FileStat | None
     status: str
+    reason: str | None
     model: str | None
     settings_key: str | None
     missing_since: datetime | None
