@@ -68,11 +68,14 @@ class Here(Workers):
     def __init__(self) -> None:
         super().__init__(jobs=1, segments=1)
 
-    def probe(self, path):
+    def probe(self, path, *, is_new=False):
         return worker_main.probe(path)
 
     def audio_key(self, path):
         return worker_main.probe(path).key
+
+    def has_audio_of(self, path, former, key):
+        return worker_main.has_audio_of(path, former, key)
 
     def compare_tags(self, *which):
         return worker_main.compare_tags(*which)
