@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import time
+import warnings
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -27,8 +28,9 @@ from genrify_tagger.store.tables import FILES, Base
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
 from tests.test_store_sqlite import rows, task, told
 
+UNREFLECTED = "Skipped unsupported reflection of expression-based index"
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index"),
+    pytest.mark.filterwarnings(f"ignore:{UNREFLECTED}"),
     pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
 ]
 
@@ -92,7 +94,9 @@ def migrated(url: str, head: str, scripts: str | None = None) -> Store:
 
 def reflected(connection: Connection) -> MetaData:
     metadata = MetaData()
-    metadata.reflect(connection)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", UNREFLECTED)
+        metadata.reflect(connection)
     return metadata
 
 
