@@ -265,7 +265,8 @@ def test_a_host_that_is_killed_and_one_that_is_frozen(program, tmp_path):
     assert set(refused) <= {INTERRUPTED.format(run=run, host=host) for run, host in ((1, "attic"), (2, "cellar"))}
     assert len(refused) <= 2
     counts = done_changes(url)
-    assert set(counts.values()) == {1} and len(counts) >= FILES - 1
+    # The frozen one's write may have taken longer than its time limit.
+    assert set(counts.values()) == {1} and len(counts) >= FILES - 2
     assert len(awake) == FILES
     tagged = Counter(one["path"] for one in [*told, *awake] if one["status"] == "tagged")
     assert set(tagged.values()) == {1}
