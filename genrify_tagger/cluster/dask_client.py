@@ -258,6 +258,8 @@ class DaskClient:
             log.debug("the Dask scheduler at %s: %s", self.address, error)
             with self._lock:
                 self._usable.clear()
+                for call in self._calls:  # Dask may never end what was begun while the connection was being lost
+                    call.give_up()
             return False
         for worker in fresh:
             found = versions.get(worker, {}).get("packages", {}).get("genrify_tagger")
