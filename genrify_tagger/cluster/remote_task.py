@@ -80,7 +80,7 @@ def run_task(
 
     worker = get_worker()
     try:
-        pool = _pool(setup, worker.state.nthreads)
+        pool = _pool(setup, worker.address, worker.state.nthreads)
         path, reason = _find(file)
         if path is None:
             return Refusal(worker.address, reason, is_about_file=True)
@@ -98,19 +98,20 @@ def _outcome(pool: Workers, path: str, task: Callable[[], Any]) -> Any | Genrify
         return error
 
 
-_pools: dict[Setup, Workers] = {}
+_pools: dict[tuple[Setup, str], Workers] = {}  # also by address: several Dask workers may share one process
 _lock = threading.Lock()
 
 
-def _pool(setup: Setup, jobs: int) -> Workers:
-    """Return this Dask worker's processes, which end by themselves when idle."""
+def _pool(setup: Setup, address: str, jobs: int) -> Workers:
+    """Return a Dask worker's processes, which end by themselves when idle."""
+    key = setup, address
     with _lock:
-        if setup not in _pools:
+        if key not in _pools:
             _check(setup)
             # Dask's own worker processes may not have children, lest these survive them: ours die with their parent.
             multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-            _pools[setup] = Workers(jobs=jobs, segments=setup.segments, sidecar=setup.sidecar, limits=setup.limits)
-        return _pools[setup]
+            _pools[key] = Workers(jobs=jobs, segments=setup.segments, sidecar=setup.sidecar, limits=setup.limits)
+        return _pools[key]
 
 
 def _check(setup: Setup) -> None:
