@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 if sys.platform == "win32":
@@ -120,6 +120,35 @@ def _spelling(folder: str, name: str) -> str:
 def is_inside(path: str, folders: Collection[str]) -> bool:
     """Return whether a path is one of `folders` or inside one."""
     return any(path == folder or path.startswith(with_separator(folder)) for folder in folders)
+
+
+def is_at_or_in(path: str, base: str) -> bool:
+    """Return whether a path is `base` or inside it; `base` may end in a separator."""
+    return is_inside(path, [base.rstrip(os.sep) or base])
+
+
+def names_elsewhere(path: str, places: Mapping[str, str]) -> list[str]:
+    """Return what other hosts and programs may call a path, the likeliest first; last as it is called here.
+
+    Parameters
+    ----------
+    path : str
+    places : mapping of str to str
+        Folders here and where others have them.
+    """
+    said = [
+        moved_below(there, path, base)
+        for here, there in sorted(places.items(), key=lambda item: len(item[0]), reverse=True)
+        for base in dict.fromkeys((here, os.path.realpath(here)))
+        if is_at_or_in(path, base)
+    ]
+    return [*said, path]
+
+
+def moved_below(base: str, path: str, former_base: str, separator: str = os.sep) -> str:
+    """Return the path that is to `base` what `path` is to `former_base`, with the separators of `base`."""
+    inside = path[len(former_base.rstrip(separator)) :]
+    return base.rstrip("/" if "/" in base else separator) + (inside.replace(separator, "/") if "/" in base else inside)
 
 
 def with_separator(folder: str, separator: str = os.sep) -> str:

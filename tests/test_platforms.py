@@ -16,8 +16,7 @@ import pytest
 
 from genrify_tagger import open_files, tags
 from genrify_tagger.errors import ChangedMeanwhileError, GenrifyError
-from genrify_tagger.files import relative_parts, with_separator
-from genrify_tagger.notify.changed_files import _below
+from genrify_tagger.files import moved_below, relative_parts, with_separator
 from genrify_tagger.process_identity import is_gone, macos_start, start_ticks, this_process
 from genrify_tagger.tags import atomic
 from genrify_tagger.watch.launchd_agent import LABEL, launchd_agent
@@ -45,9 +44,9 @@ def test_the_root_folder_contains_everything():
 
 
 def test_a_player_on_another_system_gets_the_separators_that_it_uses():
-    assert _below("/music", r"C:\Music\Abba\Gold", r"C:\Music", "\\") == "/music/Abba/Gold"
-    assert _below(r"\\nas\music", r"C:\Music\Abba", "C:\\Music\\", "\\") == r"\\nas\music\Abba"
-    assert _below("/music", "/home/ana/Music/Abba", "/home/ana/Music") == "/music/Abba"
+    assert moved_below("/music", r"C:\Music\Abba\Gold", r"C:\Music", "\\") == "/music/Abba/Gold"
+    assert moved_below(r"\\nas\music", r"C:\Music\Abba", "C:\\Music\\", "\\") == r"\\nas\music\Abba"
+    assert moved_below("/music", "/home/ana/Music/Abba", "/home/ana/Music") == "/music/Abba"
 
 
 # Open files

@@ -17,7 +17,7 @@ from genrify_tagger.classifier import load_sidecar
 from genrify_tagger.cluster.dask_client import DaskClient, LateError
 from genrify_tagger.cluster.remote_task import Refusal, Setup, SharedFile, run_task
 from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
-from genrify_tagger.files import display_path
+from genrify_tagger.files import display_path, names_elsewhere
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 
@@ -68,8 +68,8 @@ class ClusterWorkers(Workers):
     ) -> None:
         super().__init__(jobs=jobs, segments=segments, sidecar=sidecar, limits=limits)
         limits = limits or Limits()
-        self._paths = sorted(paths.items(), key=lambda pair: -len(pair[0]))
-        there = None if sidecar is None else self._locations(sidecar)[0]
+        self._paths = paths
+        there = None if sidecar is None else names_elsewhere(sidecar, paths)[0]
         self._remote = Setup(__version__, load_sidecar(sidecar).id, there, segments, limits)
         self._longest = longest or math.inf
         self._fetched = threading.local()  # what a thread's last probe has fetched besides
@@ -132,7 +132,7 @@ class ClusterWorkers(Workers):
 
     def _call_remotely(self, path: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         stat = os.stat(path)
-        file = SharedFile(self._locations(path), stat.st_size, stat.st_mtime_ns)
+        file = SharedFile(tuple(names_elsewhere(path, self._paths)), stat.st_size, stat.st_mtime_ns)
         refused: dict[str, str] = {}
         while True:
             try:
@@ -159,14 +159,6 @@ class ClusterWorkers(Workers):
                 raise answer
             else:
                 return answer
-
-    def _locations(self, path: str) -> tuple[str, ...]:
-        """Return where workers may have a file."""
-        for here, there in self._paths:
-            root = here.rstrip(os.sep)
-            if path == root or path.startswith(root + os.sep):
-                return there.rstrip("/") + path[len(root) :].replace(os.sep, "/"), path
-        return (path,)
 
 
 def _start_cluster(jobs: int) -> LocalCluster:

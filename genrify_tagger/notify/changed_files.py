@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from genrify_tagger.files import is_inside
+from genrify_tagger.files import is_at_or_in, moved_below, names_elsewhere
 
 MAX_FOLDERS = 20  # beyond that, players are told the folder above them all: MPD queues 32 updates at most
 
@@ -59,7 +59,9 @@ class ChangedFiles:
         places = list(locations)
         found: dict[str, list[str]] = {}
         for folder in _topmost(self.folders):
-            place = next((place for name in _names_of(folder, paths) for place in _in_locations(name, places)), None)
+            place = next(
+                (place for name in names_elsewhere(folder, paths) for place in _in_locations(name, places)), None
+            )
             if place is None:
                 return None
             found.setdefault(place[0], []).append(place[1])
@@ -70,7 +72,7 @@ def _topmost(folders: Iterable[str]) -> list[str]:
     """Return the folders without those inside others; of too many, the folder above them all, if there is one."""
     found: list[str] = []
     for folder in sorted(folders, key=lambda folder: folder.split(os.sep)):
-        if not found or not _is_at_or_in(folder, found[-1]):
+        if not found or not is_at_or_in(folder, found[-1]):
             found.append(folder)
     if len(found) <= MAX_FOLDERS:
         return found
@@ -79,32 +81,11 @@ def _topmost(folders: Iterable[str]) -> list[str]:
     return []
 
 
-def _names_of(folder: str, paths: Mapping[str, str]) -> list[str]:
-    """Return what players may call a folder; what the user says about it comes first."""
-    said = [
-        _below(there, folder, base)
-        for here, there in sorted(paths.items(), key=lambda item: len(item[0]), reverse=True)
-        for base in dict.fromkeys((here, os.path.realpath(here)))
-        if _is_at_or_in(folder, base)
-    ]
-    return [*said, folder]
-
-
 def _in_locations(folder: str, locations: Iterable[str]) -> list[tuple[str, str]]:
     """Return the location that a folder is in and the folder as the player has it, if there is one."""
     return [
-        (location, _below(location, folder, base))
+        (location, moved_below(location, folder, base))
         for location in locations
         for base in dict.fromkeys((location, os.path.realpath(location)))
-        if _is_at_or_in(folder, base)
+        if is_at_or_in(folder, base)
     ]
-
-
-def _is_at_or_in(folder: str, base: str) -> bool:
-    return is_inside(folder, [base.rstrip(os.sep) or base])
-
-
-def _below(base: str, folder: str, former_base: str, separator: str = os.sep) -> str:
-    """Return the folder that is to `base` what `folder` is to `former_base`, with the separators of `base`."""
-    inside = folder[len(former_base.rstrip(separator)) :]
-    return base.rstrip("/" if "/" in base else separator) + (inside.replace(separator, "/") if "/" in base else inside)
