@@ -229,3 +229,16 @@ def test_no_scheduler(program, library, tmp_path, address, message):
     scan = start(program, tmp_path / "music", address, GENRIFY_CLUSTER__WAIT_SECONDS="0")
     _, err = results(scan, status=1)
     assert message in err.splitlines()[-1]
+
+
+def test_what_was_fetched_of_a_file_is_not_taken_for_what_replaced_it(cluster, tmp_path):
+    song = media.make("flac", tmp_path, "song")
+    other = media.make("mp3-v2.3", tmp_path / "other", "song")
+    options = {"address": cluster.address, "paths": {}, "wait_seconds": 20.0, "jobs": 1, "segments": 1}
+    with ClusterWorkers(**options) as workers:
+        workers.probe(str(song), is_new=True)
+        first = workers.analyse(str(song), duration=1.0)
+        shutil.copyfile(other, song)
+        duration = workers.probe(str(song)).duration
+        again = workers.analyse(str(song), duration=duration)
+    assert again.duration == duration != first.duration

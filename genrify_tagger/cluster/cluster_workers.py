@@ -89,6 +89,7 @@ class ClusterWorkers(Workers):
 
     def probe(self, path: str, *, is_new: bool = False) -> Sound:
         """Return the identity and true duration of the audio in a file; see `Workers`."""
+        self._fetched.__dict__.clear()
         if not is_new:
             return super().probe(path)
         sound, titles, analysis = self.call(path, functools.partial(worker_main.examine, path, self._longest))
