@@ -264,7 +264,8 @@ class DaskClient:
         for worker in fresh:
             found = versions.get(worker, {}).get("packages", {}).get("genrify_tagger")
             if found != __version__:
-                self.refuse(worker, f"it has Genrify Tagger {found}, not {__version__}" if found else "it lacks it")
+                reason = f"it has Genrify Tagger {found}, not {__version__}" if found else "it has no Genrify Tagger"
+                self.refuse(worker, reason)
         with self._lock:
             self._seen = set(threads)  # one that comes back may have been upgraded
             self._refused = {worker: why for worker, why in self._refused.items() if worker in threads}
