@@ -26,7 +26,7 @@ def configure(
     Parameters
     ----------
     verbose : bool
-        Also debug messages of the program; of libraries only warnings, as always.
+        Also debug messages of the program, and the tracebacks of libraries; of those only warnings, as always.
     quiet : bool
         Errors only.
     log_format : {"text", "json"}
@@ -39,9 +39,9 @@ def configure(
     if log_format == "json":
         handler.setFormatter(_JsonFormatter())
     elif dated:
-        handler.setFormatter(_JournalFormatter() if goes_to_journal() else _DatedFormatter())
+        handler.setFormatter(_JournalFormatter(verbose) if goes_to_journal() else _DatedFormatter(verbose))
     else:
-        handler.setFormatter(_TextFormatter())
+        handler.setFormatter(_TextFormatter(verbose))
     root = logging.getLogger()
     for old in [h for h in root.handlers if isinstance(h, _StderrHandler)]:
         root.removeHandler(old)
@@ -62,13 +62,18 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class _TextFormatter(logging.Formatter):
+    def __init__(self, verbose: bool) -> None:
+        super().__init__()
+        self._verbose = verbose
+
     def format(self, record: logging.LogRecord) -> str:
         text = printable(record.getMessage())
         if record.levelno >= logging.WARNING:
             text = f"genrify-tag: {record.levelname.lower()}: {text}"
         elif record.levelno <= logging.DEBUG:
             text = f"{record.name}: {text}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        shows_traceback = self._verbose or record.name.partition(".")[0] == _OURS.name
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info and shows_traceback else text
 
 
 class _DatedFormatter(_TextFormatter):

@@ -506,7 +506,7 @@ from genrify_tagger.logs import configure
 configure(**{options})
 ours, theirs = logging.getLogger("genrify_tagger.x"), logging.getLogger("alembic")
 ours.debug("d"); ours.info("i\\nj"); ours.warning("w %s", "\\x1b", extra={{"path": "/m"}})
-ours.error("e"); theirs.info("ti"); theirs.warning("tw")
+ours.error("e"); theirs.info("ti"); theirs.warning("tw", exc_info=OSError())
 warnings.warn("old", UserWarning)
 """
 
@@ -534,6 +534,7 @@ def test_verbose_logs_debug_messages():
     lines = logged({"verbose": True}).splitlines()
     assert lines[:2] == ["genrify_tagger.x: d", "i\\nj"]
     assert "ti" not in lines  # of another library
+    assert lines[-2] == "OSError"  # the end of what is a traceback in reality
     assert "UserWarning: old" in lines[-1]
 
 
@@ -547,4 +548,5 @@ def test_json_log_lines():
     ]
     assert entries[1]["path"] == "/m"
     assert entries[1]["logger"] == "genrify_tagger.x"
+    assert entries[3]["exception"] == "OSError"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", entries[0]["time"])

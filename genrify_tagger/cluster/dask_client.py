@@ -80,7 +80,7 @@ class DaskClient:
     """
 
     def __init__(self, address: str, *, wait_seconds: float, patience: float) -> None:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to users is told here
+        _silence_dask()
         self.address = address
         self._wait_seconds = wait_seconds
         self._patience = patience
@@ -286,6 +286,18 @@ class DaskClient:
                         call.is_with(worker, self._patience)
                     elif not call.allowed & set(self._usable):
                         call.give_up()
+
+
+def _silence_dask() -> None:
+    """Keep Dask's messages from the user: what matters is told here, in our words and once.
+
+    Dask sets the levels of its loggers when it is imported, so this comes after the import.
+    """
+    import distributed  # noqa: F401
+
+    for name in ["asyncio", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in ("asyncio", "distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class LateError(Exception):
