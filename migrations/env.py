@@ -7,12 +7,12 @@ A change of the tables takes four steps: change `genrify_tagger/store/tables.py`
 
 from alembic import context
 
-from genrify_tagger.store.tables import Base
+from genrify_tagger.store.tables import METADATA
 
 attributes = context.config.attributes
 context.configure(
     connection=attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     version_table=attributes["version_table"],
     render_as_batch=True,  # SQLite alters few things in place; Alembic rebuilds the table instead
 )

@@ -215,6 +215,13 @@ class TestFiles:
         run = store.start_run("scan")
         changed(store, run, "/pruned", audio_key="k")
         assert sorted(place.path for place in store.locations("k")) == ["/a", "/b", "/pruned"]
+        assert store.knows_song("k")
+        assert store.knows_song("other")
+        assert not store.knows_song("new")
+
+    def test_a_song_is_known_by_its_changes_alone(self, store: Store) -> None:
+        changed(store, store.start_run("scan"), "/pruned", audio_key="k")
+        assert store.knows_song("k")
 
 
 class TestAnalyses:

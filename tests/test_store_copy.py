@@ -15,7 +15,7 @@ from genrify_tagger.files import FileStat
 from genrify_tagger.store import FileRecord, Move, Store, check, open_store, url_without_password
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import stored_revision
-from genrify_tagger.store.tables import FILES, RUNS, Base
+from genrify_tagger.store.tables import FILES, METADATA, RUNS
 from tests import media
 from tests.store_databases import BACKENDS, new_url, sqlite_url
 from tests.test_store import NOT_UTF8, STAT, analysis, begin, changed
@@ -56,7 +56,7 @@ def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
     with open_store(url, create=False) as store, store.read() as connection:
         return {
             table.name: sorted(map(tuple, connection.execute(select(table))), key=repr)
-            for table in Base.metadata.sorted_tables
+            for table in METADATA.sorted_tables
         }
 
 

@@ -24,7 +24,7 @@ from genrify_tagger.song_groups import album_key, artist_key
 from genrify_tagger.store import Store, TrackFilter, check, open_store
 from genrify_tagger.store.connect import parse_url
 from genrify_tagger.store.migrate import HEAD, SCRIPTS, VERSION_TABLE, bring_up_to_date, stored_revision
-from genrify_tagger.store.tables import FILES, Base
+from genrify_tagger.store.tables import FILES, METADATA
 from tests.store_databases import BACKENDS, new_postgres_url, new_url, sqlite_url
 from tests.test_store_sqlite import rows, task, told
 
@@ -130,7 +130,7 @@ def test_models_and_migrations_agree(url: str) -> None:
             "include_object": lambda item, name, kind, *_: kind != "index" or not name.startswith("ix_files_by_"),
         }
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -238,6 +238,8 @@ class FileRun:
 
     def _journal_provenance(self, snapshot: Snapshot, audio_key: str) -> Provenance:
         task = self.task
+        if not self.session.store.knows_song(audio_key):
+            return Provenance.NOT_WRITTEN
         known_at = self.session.moves.follow(
             task.target, audio_key, stat=task.stat, found_at=task.found_at, dry_run=not self.writer.remembers
         )

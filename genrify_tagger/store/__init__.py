@@ -20,13 +20,17 @@ from genrify_tagger.store.browse import (
     ResultPage,
     TrackFilter,
 )
+from genrify_tagger.store.changes_in_progress import ChangeInProgressError
 from genrify_tagger.store.claims import BEAT_SECONDS, LEASE, Claims
 from genrify_tagger.store.connect import create_folder, database_file, database_name, parse_url, url_without_password
-from genrify_tagger.store.journal import DONE, FAILED, PENDING, ChangeInProgressError, Journal
+from genrify_tagger.store.journal import Journal
 from genrify_tagger.store.maintenance import Maintenance, check
 from genrify_tagger.store.migrate import bring_up_to_date
 from genrify_tagger.store.records import (
+    DONE,
+    FAILED,
     MISSING,
+    PENDING,
     ChangeRecord,
     FileRecord,
     GenreRow,

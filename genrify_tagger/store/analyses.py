@@ -49,6 +49,9 @@ class StoredSound:
 
 
 # built once: that takes longer than to run it
+_ANALYSIS = select(ANALYSES).where(
+    KEY.audio_key == bindparam("key"), KEY.model == bindparam("model"), KEY.front_end == bindparam("front_end")
+)
 _SOUNDS = (
     select(KEY.audio_key, KEY.embedding, KEY.spread, KEY.tags)
     .where(KEY.model == bindparam("model"), KEY.front_end == bindparam("front_end"), KEY.spread.is_not(None))
@@ -63,9 +66,9 @@ class Analyses(Database):
     @repeatable
     def find_analysis(self, audio_key: str, model: str, front_end: str) -> Analysis | None:
         """Return the analysis of a song by a model and front end; None if there is none."""
-        query = select(ANALYSES).where(KEY.audio_key == audio_key, KEY.model == model, KEY.front_end == front_end)
         with self.read() as connection:
-            row = connection.execute(query).mappings().first()
+            found = connection.execute(_ANALYSIS, {"key": audio_key, "model": model, "front_end": front_end})
+            row = found.mappings().first()
         return None if row is None else _unpacked(row)
 
     @repeatable

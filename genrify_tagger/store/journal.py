@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Collection, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, insert, or_, select, update
 
-from genrify_tagger.errors import ChangedMeanwhileError, StoreError
+from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
-from genrify_tagger.process_identity import SILENCE_LIMIT, host_of, is_gone, this_process
-from genrify_tagger.store.claims import LEASE, server_time
+from genrify_tagger.process_identity import SILENCE_LIMIT
+from genrify_tagger.store.changes_in_progress import IN_PROGRESS, is_gone, lock_path, own_in_progress, refuse_lost_claim
+from genrify_tagger.store.claims import server_time
 from genrify_tagger.store.connect import Database, repeatable
-from genrify_tagger.store.records import ChangeRecord, ObservedTag, utc_now
+from genrify_tagger.store.records import DONE, PENDING, ChangeRecord, ObservedTag, utc_now
 from genrify_tagger.store.sql import PAGE, below, in_batches
-from genrify_tagger.store.tables import CHANGES, CLAIMS, PROCESSES, RUNS
+from genrify_tagger.store.tables import CHANGES
 
-PENDING, DONE, FAILED = "pending", "done", "failed"
 ID = CHANGES.c.id
 
-# The changes in progress, each with the process that makes it and when that was last seen.
-_IN_PROGRESS = (
-    select(CHANGES, RUNS.c.owner, PROCESSES.c.seen_at)
-    .join(RUNS, CHANGES.c.run == RUNS.c.id)
-    .outerjoin(PROCESSES, RUNS.c.owner == PROCESSES.c.owner)
-    .where(CHANGES.c.state == PENDING)
-    .order_by(ID)
-)
-
-
-class ChangeInProgressError(ChangedMeanwhileError):
-    """Another process has begun to change the file and not journalled how that ended; nothing was written.
-
-    Attributes
-    ----------
-    is_abandoned : bool
-        Whether that process has ended, so that its change can be resolved from here.
-    is_silent : bool
-        Whether it is on another host and has given no sign of life lately.
-    """
-
-    is_abandoned = is_silent = False
+# built once: that takes longer than to run it
+_BEGIN = insert(CHANGES).returning(ID)
+_FINISH = update(CHANGES).where(CHANGES.c.id == bindparam("change"))
+_UNDONE_BY = select(CHANGES.c.undoes).where(CHANGES.c.id == bindparam("change"))
 
 
 class Journal(Database):
@@ -102,13 +83,13 @@ class Journal(Database):
     def _insert(self, row: dict[str, object], claimed_by: str | None) -> int:
         path = str(row["path"])
         with self.write(durable=True, shared=True) as connection:
-            _lock_path(connection, path)
-            for begun in _own_in_progress(connection, path):
+            lock_path(connection, path)
+            for begun in own_in_progress(connection, path):
                 if (begun["run"], begun["created_at"]) == (row["run"], row["created_at"]):
                     return int(begun["id"])  # by this call, before the connection was lost
             if claimed_by is not None:
-                _refuse_lost_claim(connection, path, claimed_by)
-            return int(connection.execute(insert(CHANGES).values(row).returning(ID)).scalar_one())
+                refuse_lost_claim(connection, path, claimed_by)
+            return int(connection.execute(_BEGIN, row).scalar_one())
 
     @repeatable
     def finish_change(
@@ -142,7 +123,7 @@ class Journal(Database):
         if found is not None:
             values |= {"after": found.raw, "after_genres": found.genres, "audio_key": found.audio_key}
         with self.write(durable=True, shared=True) as connection:
-            if connection.execute(update(CHANGES).where(CHANGES.c.id == change).values(values)).rowcount != 1:
+            if connection.execute(_FINISH, values | {"change": change}).rowcount != 1:
                 raise StoreError(f"the journal has no change {change}")
             if state == DONE:
                 _mark_undone(connection, change)
@@ -160,8 +141,8 @@ class Journal(Database):
         """
         with self.read() as connection:
             now = server_time(connection)
-            rows = connection.execute(_IN_PROGRESS).mappings().all()
-        return [_record(row) for row in rows if not abandoned or _is_gone(row, now, silence)]
+            rows = connection.execute(IN_PROGRESS).mappings().all()
+        return [_record(row) for row in rows if not abandoned or is_gone(row, now, silence)]
 
     def change(self, change: int) -> ChangeRecord | None:
         """Return a change by its id."""
@@ -268,46 +249,6 @@ class Journal(Database):
             return [ChangeRecord(**row) for row in rows]
 
 
-def _lock_path(connection: Connection, path: str) -> None:
-    """Let no other transaction begin a change of a file until this one ends; in SQLite, none can write anyway."""
-    if connection.dialect.name != "sqlite":
-        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:path, 'hex'), 0))")
-        connection.execute(lock, {"path": os.fsencode(path)})
-
-
-def _own_in_progress(connection: Connection, path: str) -> list[RowMapping]:
-    """Return this process's changes of a file that it could neither finish nor revert; refuse those of others."""
-    now, own = server_time(connection), this_process()
-    found = connection.execute(_IN_PROGRESS.where(CHANGES.c.path == path)).mappings().all()
-    for row in found:
-        if row["owner"] != own:
-            raise _in_progress(row, now)
-    return list(found)
-
-
-def _in_progress(row: RowMapping, now: datetime) -> ChangeInProgressError:
-    host = host_of(row["owner"])
-    error = ChangeInProgressError(f"run {row['run']} on {host} is writing this file", path=row["path"])
-    error.is_abandoned = _is_gone(row, now, SILENCE_LIMIT)
-    error.is_silent = _is_gone(row, now, LEASE)
-    if error.is_silent:
-        error.message = f"run {row['run']} on {host} was interrupted while it wrote this file"
-        error.hint = f"the next start of genrify-tag on {host} repairs it"
-    return error
-
-
-def _refuse_lost_claim(connection: Connection, path: str, owner: str) -> None:
-    holder = connection.execute(select(CLAIMS.c.owner).where(CLAIMS.c.path == path)).scalar()
-    if holder != owner:
-        by = "another process" if holder is None else f"a process on {host_of(holder)}"
-        raise ChangedMeanwhileError(f"this process was silent for too long, and {by} took the file over", path=path)
-
-
-def _is_gone(row: RowMapping, now: datetime, silence: timedelta) -> bool:
-    seen = row["created_at"] if row["seen_at"] is None else max(row["created_at"], row["seen_at"])
-    return is_gone(row["owner"], seen, limit=silence, now=now)
-
-
 def _record(row: RowMapping) -> ChangeRecord:
     return ChangeRecord(**{column.name: row[column.name] for column in CHANGES.columns})
 
@@ -329,5 +270,5 @@ def _mark_undone(connection: Connection, change: int) -> None:
 
 def _undone_by(connection: Connection, change: int) -> int | None:
     """Return the change that `change` reverts, if any."""
-    found = connection.execute(select(CHANGES.c.undoes).where(CHANGES.c.id == change)).scalar()
+    found = connection.execute(_UNDONE_BY, {"change": change}).scalar()
     return None if found is None else int(found)

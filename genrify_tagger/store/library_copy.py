@@ -17,9 +17,9 @@ from genrify_tagger.store.migrate import check_references, migrate
 from genrify_tagger.store.postgres import identity, references_checked_at_end, stay_idle
 from genrify_tagger.store.runs import RUN_ROWS, RUNNING, as_run
 from genrify_tagger.store.sql import PAGE
-from genrify_tagger.store.tables import RUNS, Base
+from genrify_tagger.store.tables import METADATA, RUNS
 
-TABLES = Base.metadata.sorted_tables
+TABLES = METADATA.sorted_tables
 Progress = Callable[[str, int, int], None]  # name of a table, its rows copied so far, all its rows
 
 

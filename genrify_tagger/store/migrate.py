@@ -14,7 +14,7 @@ from genrify_tagger.errors import StoreCorruptError, StoreError, StoreNewerError
 from genrify_tagger.store.connect import Database
 from genrify_tagger.store.db_errors import RESTORE, USE_ANOTHER, shown
 from genrify_tagger.store.sqlite_backup import copy_sqlite
-from genrify_tagger.store.tables import Base
+from genrify_tagger.store.tables import METADATA
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -73,7 +73,7 @@ def migrate(connection: Connection, database: Database, *, head: str = HEAD, scr
 
 def _create(connection: Connection) -> None:
     """Create the tables that all migrations together would create; importing Alembic takes longer than that."""
-    Base.metadata.create_all(connection)
+    METADATA.create_all(connection)
     name = f"{VERSION_TABLE}_pkc"  # as Alembic names it
     version = Table(
         VERSION_TABLE,
@@ -98,7 +98,7 @@ def _refuse_foreign(connection: Connection, database: Database, revision: str | 
         return
     present = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
     if not database.is_sqlite:  # other programs may share a server's database if no table names collide
-        present &= set(Base.metadata.tables)
+        present &= set(METADATA.tables)
     if present:
         raise StoreError(
             f"{_database_name(database)} belongs to another program", path=_file_of(database), hint=USE_ANOTHER

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from genrify_tagger.files import FileStat
 
+PENDING, DONE, FAILED = "pending", "done", "failed"  # the states of a change
 MISSING = "missing"  # the status of files that no longer exist, in `counts` and `files_under`
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, update
 
 from genrify_tagger.files import FileStat
 from genrify_tagger.store.connect import Database, repeatable
@@ -30,8 +30,23 @@ class Move:
     audio_key: str | None
 
 
+# built once: that takes longer than to run it
+_IS_KNOWN = select(
+    or_(
+        exists().where(FILES.c.audio_key == bindparam("key")),
+        exists().where(CHANGES.c.audio_key == bindparam("key")),
+    )
+)
+
+
 class Moves(Database):
     """Paths of songs across all tables, and mount points."""
+
+    @repeatable
+    def knows_song(self, audio_key: str) -> bool:
+        """Return whether a song was seen at any path, or has changes in the journal."""
+        with self.read() as connection:
+            return bool(connection.execute(_IS_KNOWN, {"key": audio_key}).scalar_one())
 
     @repeatable
     def locations(self, audio_key: str) -> list[Location]:

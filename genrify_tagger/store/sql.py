@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table, and_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from genrify_tagger.files import with_separator
 
@@ -42,10 +42,16 @@ def upsert(connection: Connection, table: Table) -> Insert:
 
 @cache  # building it costs more than running it
 def _upsert(dialect: str, table: Table) -> Insert:
-    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    statement = sqlite.insert(table) if dialect == "sqlite" else _postgresql_insert(table)
     keys = {column.name for column in table.primary_key}
     changed = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+
+def _postgresql_insert(table: Table) -> Any:
+    from sqlalchemy.dialects import postgresql  # which loads asyncio
+
+    return postgresql.insert(table)
 
 
 def as_row(record: Any, table: Table) -> dict[str, Any]:

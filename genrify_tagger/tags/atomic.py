@@ -9,7 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from genrify_tagger import open_files
 from genrify_tagger.errors import ChangedMeanwhileError, TagError, WriteRefusedError
@@ -18,16 +18,24 @@ from genrify_tagger.tags import memory_budget
 from genrify_tagger.tags.file_attributes import Ownership, copy_attributes, copy_times
 from genrify_tagger.tags.inplace import rewrite_in_place
 from genrify_tagger.tags.model import WritePlan
-from genrify_tagger.tags.mutagen_check import Comparison, compare_fields
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.tempfiles import temporary_file
 from genrify_tagger.tags.verify import verify_new_file
 from genrify_tagger.tags.writability import Hardlinks, describe_os_error, must_write_in_place, write_refusal
 
+if TYPE_CHECKING:
+    from genrify_tagger.tags.mutagen_check import Comparison
+
 _RENAME_EXCHANGE = 2
 _AT_FDCWD = -100
 _PAGE = 4096
 _NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
+
+
+def _compare_fields(container: str, field: str, former: str, fresh: str) -> Comparison:
+    from genrify_tagger.tags.mutagen_check import compare_fields  # which takes long to load, and most have it elsewhere
+
+    return compare_fields(container, field, former, fresh)
 
 
 def apply(
@@ -36,7 +44,7 @@ def apply(
     audio_key: Callable[[str], str],
     expected_key: str | None,
     has_audio_of: Callable[[str, str, str], bool] | None = None,
-    compare: Callable[[str, str, str, str], Comparison] = compare_fields,
+    compare: Callable[[str, str, str, str], Comparison] = _compare_fields,
     keep_mtime: bool = False,
     hardlinks: Hardlinks = "refuse",
     ownership: Ownership = "require",

@@ -96,6 +96,9 @@ _AT = {
     **dict.fromkeys(((1080, name) for name in (b"M.K.", b"M!K!", b"FLT4", b"6CHN", b"8CHN")), "a tracker module"),
     **dict.fromkeys(((at, b"CD001") for at in (32769, 37633)), "a disc image"),
 }
+_BY_FIRST_BYTE: dict[bytes, dict[bytes, str]] = {}  # there are too many to try them all
+for _signature, _what in _SIGNATURES.items():
+    _BY_FIRST_BYTE.setdefault(_signature[:1], {})[_signature] = _what
 _TS_PACKETS = (188, 192, 204)
 _HEAD = 1 << 12
 _SHORTEST_TEXT = 16
@@ -111,7 +114,8 @@ def foreign_format(view: PatchedFile, start: int) -> str | None:
         Offset after the ID3 tags in front.
     """
     head = view.at(start, _HEAD)
-    found = next((what for signature, what in _SIGNATURES.items() if head.startswith(signature)), None)
+    known = _BY_FIRST_BYTE.get(head[:1], {})
+    found = next((what for signature, what in known.items() if head.startswith(signature)), None)
     if found is None:
         found = next((what for (at, name), what in _AT.items() if _stands_at(view, start, head, at, name)), None)
     if found is not None:

@@ -6,14 +6,17 @@ The new file is read twice: by this package's own code, and by mutagen, which sh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from genrify_tagger.errors import WriteRefusedError
 from genrify_tagger.tags.containers import open_state
 from genrify_tagger.tags.model import TagState, WritePlan, same_pieces
-from genrify_tagger.tags.mutagen_check import Comparison
 from genrify_tagger.tags.open_file import with_open
 from genrify_tagger.tags.patched_file import PatchedFile
 from genrify_tagger.tags.planning import check_outcome, snapshot
+
+if TYPE_CHECKING:
+    from genrify_tagger.tags.mutagen_check import Comparison
 
 
 def verify_new_file(plan: WritePlan, path: str, compare: Callable[[str, str, str, str], Comparison]) -> None:
