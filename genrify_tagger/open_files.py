@@ -97,6 +97,44 @@ def close_file(descriptor: int) -> None:
         os.close(null)
 
 
+def write_file(path: str, content: bytes, *, mode: int | None = None) -> None:
+    """Write a file in one step, so that nothing reads half of it; behind a symbolic link, its target.
+
+    Parameters
+    ----------
+    path : str
+    content : bytes
+    mode : int or None
+        Its permissions; None for those of the file that it replaces, or else the usual ones.
+
+    Raises
+    ------
+    OSError
+        If it is not possible. A file that was there is as it was.
+    """
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):  # such as /dev/null
+        with open(path, "wb") as device:
+            device.write(content)
+        return
+    folder, name = os.path.split(target)
+    partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
+    with contextlib.suppress(FileNotFoundError):
+        mode = mode or os.stat(target).st_mode & 0o777
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(partial)  # of a process that was killed
+    try:
+        with open(partial, "xb") as file:
+            file.write(content)
+        if mode is not None:
+            os.chmod(partial, mode)
+        replace(partial, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
 def replace(path: str, target: str) -> None:
     """Rename a file over another one, on Windows as soon as no program has either open.
 

@@ -65,29 +65,19 @@ def smart_playlist_text(genres: Sequence[str], *, shuffle: bool = False, limit: 
 
 
 def write_playlist(path: str, text: str, *, force: bool = False) -> None:
-    """Write a playlist at once, so that no player reads half of it.
+    """Write a playlist.
 
     Raises
     ------
     GenrifyError
         If it cannot be written, or if there is a file that is not a playlist, unless `force`.
     """
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    partial = os.path.join(folder, f".{name}.{os.getpid()}.partial")
     try:
-        if not force and not _may_be_replaced(target):
+        if not force and not _may_be_replaced(path):
             raise GenrifyError("is not a playlist", path=path, hint="choose another name, or remove that file first")
-        with open(partial, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(partial, os.stat(target).st_mode & 0o777)
-        open_files.replace(partial, target)
+        open_files.write_file(path, text.encode())
     except OSError as error:
         raise GenrifyError(f"the playlist cannot be written: {error.strerror}", path=path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
 
 
 def _may_be_replaced(path: str) -> bool:

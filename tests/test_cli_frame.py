@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -327,6 +328,25 @@ def test_config_init_where_it_cannot_be_written(run, tmp_path):
     done = run("config", "init", "--config", "file/c.toml")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(f"genrify-tag: {tmp_path}/file/c.toml: cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (".config/genrify-tagger/config.toml", ("config", "init", "--force")),
+        (".config/systemd/user/genrify-tagger.service", ("service", "install", "--no-start")),
+    ],
+)
+def test_what_does_not_fit_on_the_disk_leaves_the_former_file(run, environ, tmp_path, name, arguments):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True)
+    file.write_text("# mine\n")
+    environ |= {"GENRIFY_LIBRARY__ROOTS": f'["{tmp_path}"]'}
+    done = run(*arguments, env=environ, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)))
+    assert done.returncode in (1, 2)
+    assert done.stderr.splitlines()[-1].startswith(f"genrify-tag: {file}: cannot be written: ")
+    assert file.read_text() == "# mine\n"
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_wrong_setting_is_one_line_and_exit_2(run, tmp_path):

@@ -100,6 +100,29 @@ def test_a_file_behind_a_descriptor_is_closed_and_the_number_stays(tmp_path):
     assert path.read_bytes() == b""
 
 
+def test_a_file_is_written_in_one_step_with_the_rights_of_the_former(tmp_path):
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"former")
+    file.chmod(0o640)
+    link.symlink_to("file")
+    (tmp_path / f".file.{os.getpid()}.partial").write_bytes(b"of a process that was killed and had this number")
+    with open(file, "rb") as reader:
+        open_files.write_file(str(link), b"new")
+        assert reader.read() == b"former"
+    assert link.is_symlink()
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"new", 0o640)
+    assert sorted(tmp_path.iterdir()) == [file, link]
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    open_files.write_file(str(tmp_path / "pipe"), b"new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @windows
 def test_a_file_is_replaced_as_soon_as_its_reader_closes_it(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"

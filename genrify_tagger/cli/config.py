@@ -6,6 +6,7 @@ import os
 
 import click
 
+from genrify_tagger import open_files
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, write_json, write_line, write_text
@@ -78,13 +79,12 @@ def init(state: CliContext, force: bool) -> None:
     from genrify_tagger.config import settings_template
 
     file = settings_file(state)
+    if os.path.lexists(file) and not force:
+        raise ConfigError("already exists", path=file, hint="--force overwrites it")
     try:
         os.makedirs(os.path.dirname(file), exist_ok=True)
-        with open(file, "w" if force else "x", encoding="utf-8") as stream:
-            stream.write(settings_template())
+        open_files.write_file(file, settings_template().encode())
     except OSError as error:
-        if isinstance(error, FileExistsError) and os.path.lexists(file):
-            raise ConfigError("already exists", path=file, hint="--force overwrites it") from error
         hint = "name another file with --config or GENRIFY_CONFIG"
         raise ConfigError(f"cannot be written: {error.strerror}", path=file, hint=hint) from error
     write_line(f"wrote {file}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger import open_files
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.output import table, write_line
 from genrify_tagger.cli.workbench import dataset_options, need_writable_file, open_datasets, report_skipped
@@ -51,8 +53,9 @@ def command(
     described, problems = compute_features(opened.clips, seconds=int(seconds), jobs=jobs, progress=state.shows_progress)
     found = build_table(described, seconds=int(seconds))
     if output:
-        with open(output, "w", encoding="utf-8", newline="") as file:
-            write_table(found, file)
+        text = io.StringIO(newline="")
+        write_table(found, text)
+        open_files.write_file(output, text.getvalue().encode())
     else:
         write_table(found, sys.stdout)
     state.console.print(f"{len(found.files):,} rows from {len(described):,} clips")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger import open_files
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import format_option, local_time, table, write_json, write_line
@@ -190,8 +191,7 @@ def export(state: CliContext, name: str, file: str) -> None:
     if os.path.lexists(file):
         raise ConfigError("exists already", path=file, hint="choose another name")
     try:
-        with open(file, "xb") as stream:
-            stream.write(content)
+        open_files.write_file(file, content)
     except OSError as error:
         raise GenrifyError(f"cannot be written: {error.strerror}", path=file) from error
     _say(state, f"Saved vocabulary {name} to {display_path(file)}.")

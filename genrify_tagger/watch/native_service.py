@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import GenrifyError
 
 
@@ -50,8 +51,7 @@ class NativeService:
             self._stop()
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            with open(self.path, "wb") as file:
-                file.write(self.content)
+            open_files.write_file(self.path, self.content)
         except OSError as error:
             raise GenrifyError(f"cannot be written: {error.strerror}", path=self.path) from error
         for command in self.start if start else ():

@@ -6,12 +6,9 @@ so that a reader never sees half of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -90,17 +87,7 @@ def write_state(path: str, owner: str, state: Mapping[str, Any]) -> None:
     OSError
         If it cannot be written.
     """
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     words = {"schema": SCHEMA, "owner": owner, "updated": datetime.now(UTC).isoformat(timespec="seconds"), **state}
-    descriptor, partial = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            if sys.platform != "win32":
-                os.fchmod(descriptor, 0o644)  # the page and monitors may run as another user
-            json.dump(words, file)
-        open_files.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
+    # The page and monitors may run as another user.
+    open_files.write_file(path, json.dumps(words).encode(), mode=0o644)

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import GenrifyError
 
 NAME = "genrify-tagger.service"
@@ -117,8 +118,7 @@ def write(unit: Unit) -> None:
     """
     try:
         os.makedirs(os.path.dirname(unit.path), exist_ok=True)
-        with open(unit.path, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(unit.text)
+        open_files.write_file(unit.path, unit.text.encode(errors="surrogateescape"))
     except PermissionError as error:
         raise GenrifyError("no permission to write it", path=unit.path, hint="run it with sudo") from error
     except OSError as error:
