@@ -19,7 +19,7 @@ from genrify_tagger.errors import WorkerCrashedError, WorkerMemoryError, WorkerT
 from genrify_tagger.store import open_store
 from genrify_tagger.worker_main import Limits
 from tests import bad_tasks, media
-from tests.dask_cluster import dask_cluster, without_folder
+from tests.dask_cluster import dask_cluster, server, tls_settings, without_folder
 from tests.program import Program
 
 pytest.importorskip("distributed")
@@ -38,6 +38,15 @@ def cluster():
 @pytest.fixture
 def library(tmp_path) -> list[Path]:
     return [media.make(KINDS[i % len(KINDS)], tmp_path / "music" / str(i // 10), f"{i:02}") for i in range(FILES)]
+
+
+LOGGING = """
+logging:
+  version: 1
+  handlers: {console: {class: logging.StreamHandler}}
+  loggers: {distributed.worker: {level: DEBUG, handlers: [console]}}
+  root: {level: DEBUG, handlers: [console]}
+"""
 
 
 def start(program: Program, folder: Path, address: str, *options: str, **environment: str) -> subprocess.Popen[str]:
@@ -82,8 +91,13 @@ def test_the_same_results_as_on_one_machine(program, cluster, library, tmp_path)
 
 
 def test_a_dask_that_this_process_starts(program, library, tmp_path):
-    told, err = results(start(program, tmp_path / "music", "local"))
-    assert "Analysing on 1 Dask worker with 1 thread" in err
+    """None of Dask's messages is shown, whatever the user's settings of Dask say."""
+    (tmp_path / "dask.yaml").write_text(LOGGING)
+    scan = start(program, tmp_path / "music", "local", "--verbose", "--log-format", "json", DASK_CONFIG=str(tmp_path))
+    told, err = results(scan)
+    first, *others = err.splitlines()
+    assert first.startswith("Analysing on 1 Dask worker with 1 thread")
+    assert {json.loads(line)["logger"].partition(".")[0] for line in others} == {"genrify_tagger"}
     assert_all_tagged_once(program, told, library)
 
 
@@ -219,17 +233,61 @@ def test_an_interrupt_keeps_what_is_done(program, cluster, library, tmp_path):
     assert all(one["after"] for one in again) and len(again) == FILES
 
 
-@pytest.mark.parametrize(
-    "address, message",
-    [
-        ("tcp://127.0.0.1:1", "no Dask scheduler answers at tcp://127.0.0.1:1; start one with `dask scheduler`"),
-        ("nonsense://x", "'nonsense://x' is not the address of a Dask scheduler"),
-    ],
-)
-def test_no_scheduler(program, library, tmp_path, address, message):
-    scan = start(program, tmp_path / "music", address, GENRIFY_CLUSTER__WAIT_SECONDS="0")
-    _, err = results(scan, status=1)
-    assert message in err.splitlines()[-1]
+NO_SCHEDULER = "no Dask scheduler answers at {address}"
+NO_ADDRESS = "'{address}' is not the address of a Dask scheduler; for example tcp://nas:8786, or local"
+START_ONE = "; start one with `dask scheduler`, and workers with `dask worker`"
+
+
+def test_no_scheduler(program, cluster, tmp_path):
+    with server(b"") as silent, server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as http:
+        messages = {
+            "tcp://127.0.0.1:1": NO_SCHEDULER + START_ONE,
+            silent: NO_SCHEDULER + START_ONE,
+            http: "what answers at {address} is not a Dask scheduler",
+            cluster.a_worker(): "at {address} is a Dask worker, not the scheduler; its port is mostly 8786",
+            "tcp://nas": NO_ADDRESS,
+            "http://nas:8787": NO_ADDRESS,
+        }
+        scans = {address: start(program, tmp_path, address) for address in messages}
+        told = {address: results(scan, status=1)[1] for address, scan in scans.items()}
+    told = {address: err.replace(" (Connection refused)", "") for address, err in told.items()}  # not in every try
+    expected = {address: f"genrify-tag: {message.format(address=address)}\n" for address, message in messages.items()}
+    assert told == expected
+
+
+def test_settings_of_dask_that_cannot_be_read(program, tmp_path):
+    (tmp_path / "dask.yaml").write_text("distributed: {comm\n  : [")
+    _, err = results(start(program, tmp_path, "local", DASK_CONFIG=str(tmp_path)), status=2)
+    assert err.startswith(
+        f"genrify-tag: Dask cannot be loaded: A dask config file at '{tmp_path}/dask.yaml' is malformed"
+    )
+    assert err.count("\n") == 1
+
+
+def test_tls(program, library, tmp_path):
+    settings = tls_settings(tmp_path / "tls")
+    others = tls_settings(tmp_path / "other")
+    with dask_cluster(workers=1, tls=settings) as cluster:
+        assert cluster.address.startswith("tls://")
+        told, _ = results(start(program, tmp_path / "music", cluster.address, DASK_CONFIG=str(settings)))
+        _, wrong = results(start(program, tmp_path, cluster.address, DASK_CONFIG=str(others)), status=1)
+        _, none = results(start(program, tmp_path, cluster.address), status=1)
+    assert_all_tagged_once(program, told, library)
+    start_of_line = f"genrify-tag: cannot connect to the Dask scheduler at {cluster.address}: "
+    for err, reason in ((wrong, "certificate verify failed"), (none, "TLS expects")):
+        assert err.startswith(start_of_line) and reason in err and err.count("\n") == 1
+
+
+def test_a_worker_that_joins_while_another_hangs(program, library, tmp_path):
+    with dask_cluster(workers=0) as cluster:
+        frozen = cluster.start_worker("--no-nanny")
+        scan = start(program, tmp_path / "music", cluster.address, GENRIFY_ANALYSIS__TIME_LIMIT_SECONDS="1")
+        wait_for_tagged(program, 2)
+        os.killpg(frozen.pid, signal.SIGSTOP)
+        cluster.start_worker("--no-nanny")
+        told, err = results(scan)
+    assert_all_tagged_once(program, told, library)
+    assert "does not answer; another one does it" in err
 
 
 def test_what_was_fetched_of_a_file_is_not_taken_for_what_replaced_it(cluster, tmp_path):

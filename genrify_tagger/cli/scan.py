@@ -147,9 +147,11 @@ def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Wor
         **pool_options(settings.analysis),
     )
     if not state.quiet:
-        usable = workers.client.usable
-        found = f"{counted(len(usable), 'Dask worker')} with {counted(sum(usable.values()), 'thread')}"
-        state.console.print(f"Analysing on {found}; dashboard: {workers.client.dashboard}")
+        scheduler = workers.scheduler
+        found = counted(len(scheduler.workers), "Dask worker")
+        threads = counted(sum(scheduler.workers.values()), "thread")
+        dashboard = f"; dashboard: {scheduler.dashboard}" if scheduler.dashboard else ""
+        state.console.print(f"Analysing on {found} with {threads}{dashboard}")
     return workers
 
 

@@ -9,20 +9,20 @@ import math
 import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import closing
+from typing import Any, TypeVar
 
 from genrify_tagger import __version__, worker_main
 from genrify_tagger.analysis import Analysis, Sound
 from genrify_tagger.classifier import load_sidecar
-from genrify_tagger.cluster.dask_client import DaskClient, LateError
+from genrify_tagger.cluster.dask_connection import load_dask, local_cluster
+from genrify_tagger.cluster.dask_scheduler import DaskScheduler
+from genrify_tagger.cluster.dask_tasks import DaskTasks, LateError
 from genrify_tagger.cluster.remote_task import Refusal, Setup, SharedFile, run_task
 from genrify_tagger.errors import GenrifyError, InterruptedScanError, WorkerUnavailableError
 from genrify_tagger.files import display_path, names_elsewhere
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
-
-if TYPE_CHECKING:
-    from distributed import LocalCluster
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,10 +48,15 @@ class ClusterWorkers(Workers):
     jobs, segments, sidecar, limits
         As for `Workers`; `jobs` processes verify writes here.
 
+    Attributes
+    ----------
+    scheduler : DaskScheduler
+        The scheduler and its workers.
+
     Raises
     ------
-    ClusterError
-        If there is no scheduler at the address, or it has no workers.
+    ClusterError, ConfigError
+        If there is no scheduler at the address, or it has no workers, or Dask's own settings are wrong.
     """
 
     def __init__(
@@ -73,19 +78,21 @@ class ClusterWorkers(Workers):
         self._remote = Setup(__version__, load_sidecar(sidecar).id, there, segments, limits)
         self._longest = longest or math.inf
         self._fetched = threading.local()  # what a thread's last probe has fetched besides
-        self._local: LocalCluster | None = _start_cluster(jobs) if address == LOCAL else None
-        try:
-            address = self._local.scheduler_address if self._local else address
-            self.client = DaskClient(address, wait_seconds=wait_seconds, patience=3 * limits.time_limit + 15)
-        except BaseException:
-            self.close()
-            raise
+        self._is_local = address == LOCAL
+        load_dask()
+        with contextlib.ExitStack() as opened:
+            opened.callback(super().close)
+            address = opened.enter_context(local_cluster(jobs)) if self._is_local else address
+            self.scheduler = opened.enter_context(closing(DaskScheduler(address, wait_seconds=wait_seconds)))
+            patience = 3 * limits.time_limit + 15
+            self._tasks = opened.enter_context(closing(DaskTasks(self.scheduler, patience=patience)))
+            self._opened = opened.pop_all()
 
     @property
     def capacity(self) -> int:
         """How many files to have in progress."""
-        threads = sum(self.client.usable.values())
-        return 2 * threads if self._local else min(max(2 * threads, LEAST_AT_ONCE), MOST_AT_ONCE)
+        threads = sum(self.scheduler.workers.values())
+        return 2 * threads if self._is_local else min(max(2 * threads, LEAST_AT_ONCE), MOST_AT_ONCE)
 
     def probe(self, path: str, *, is_new: bool = False) -> Sound:
         """Return the identity and true duration of the audio in a file; see `Workers`."""
@@ -111,17 +118,12 @@ class ClusterWorkers(Workers):
 
     def interrupt(self) -> None:
         """End all analyses at once; see `Workers`."""
-        self.client.interrupt()
+        self._tasks.interrupt()
         super().interrupt()
 
     def close(self) -> None:
         """Disconnect, and end the processes here."""
-        super().close()
-        if hasattr(self, "client"):
-            self.client.close()
-        if self._local is not None:
-            with contextlib.suppress(Exception):
-                self._local.close(timeout=10)
+        self._opened.close()
 
     def call(self, path: str, task: Callable[[], T], *, interruptible: bool = True) -> T:
         """Do a task on a Dask worker, but one that may not be interrupted here; see `Workers`."""
@@ -137,7 +139,7 @@ class ClusterWorkers(Workers):
         refused: dict[str, str] = {}
         while True:
             try:
-                answer = self.client.run(
+                answer = self._tasks.run(
                     function.__name__, run_task, self._remote, file, function, arguments, excluded=refused
                 )
             except LookupError:
@@ -154,23 +156,9 @@ class ClusterWorkers(Workers):
             if isinstance(answer, Refusal) and answer.is_about_file:
                 refused[answer.worker] = answer.reason
             elif isinstance(answer, Refusal):
-                self.client.refuse(answer.worker, answer.reason)
+                self.scheduler.refuse(answer.worker, answer.reason)
             elif isinstance(answer, GenrifyError):
                 answer.path = path
                 raise answer
             else:
                 return answer
-
-
-def _start_cluster(jobs: int) -> LocalCluster:
-    from distributed import LocalCluster
-
-    # Within this process: the analyses run in processes of their own anyway.
-    return LocalCluster(
-        n_workers=jobs,
-        threads_per_worker=1,
-        processes=False,
-        memory_limit=0,
-        dashboard_address="127.0.0.1:8787",
-        silence_logs=logging.CRITICAL,
-    )

@@ -1,0 +1,145 @@
+"""A Dask scheduler: the connection to it, renewed when it restarts, and which of its workers can be used."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+from genrify_tagger import __version__
+from genrify_tagger.cluster.dask_connection import ANSWER_SECONDS, connect
+from genrify_tagger.errors import ClusterError
+
+log = logging.getLogger(__name__)
+
+_PACKAGE = "genrify_tagger"
+_VERSION_SECONDS = 2.0
+
+
+class DaskScheduler:
+    """A scheduler and its workers; safe for several threads.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, such as "tcp://nas:8786".
+    wait_seconds : float
+        How long to wait for a worker that can be used.
+
+    Attributes
+    ----------
+    client : distributed.Client
+        The connection.
+
+    Raises
+    ------
+    ClusterError
+        If there is no scheduler at the address.
+    """
+
+    def __init__(self, address: str, *, wait_seconds: float) -> None:
+        self._address = address
+        self._wait_seconds = wait_seconds
+        self._threads: dict[str, int] = {}  # of each worker that is there
+        self._accepted: set[str] = set()
+        self._refused: dict[str, str] = {}  # and why
+        self._lock = threading.Lock()
+        self.client = connect(address)
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """The workers that can be used, and their number of threads."""
+        with self._lock:
+            return {worker: self._threads[worker] for worker in self._accepted}
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the scheduler's dashboard; empty if that is unknown."""
+        with contextlib.suppress(Exception):  # the user's settings of Dask may ask for a link that cannot be made
+            return self.client.dashboard_link or ""
+        return ""
+
+    def look(self) -> bool:
+        """Ask which workers there are; return whether the scheduler answered."""
+        try:
+            threads = self._ask(self.client.scheduler.ncores)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong while it is away, it is tried again
+            log.debug("the Dask scheduler at %s: %s", self._address, error)
+            with self._lock:
+                self._accepted = set()
+            self._reconnect()
+            return False
+        self._note_who_left(threads)
+        self._check_versions(threads.keys() - self._accepted - self._refused.keys())
+        return True
+
+    def refuse(self, worker: str, reason: str) -> None:
+        """Use a worker no more."""
+        with self._lock:
+            is_known = worker in self._refused
+            self._refused[worker] = reason
+            self._accepted.discard(worker)
+        if not is_known:
+            log.warning("the Dask worker %s is not used: %s", worker, reason)
+
+    def wait_for_workers(self, ending: threading.Event) -> None:
+        """Wait until another thread's `look` has found a worker that can be used, or the event is set.
+
+        Raises
+        ------
+        ClusterError
+            If that takes too long.
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        while not self._accepted and not ending.wait(0.05):
+            if time.monotonic() > deadline:
+                raise self._no_worker()
+
+    def close(self) -> None:
+        """Disconnect."""
+        with contextlib.suppress(Exception):
+            self.client.close(timeout=ANSWER_SECONDS)
+
+    def _ask(self, question: Callable[..., Any], seconds: float = ANSWER_SECONDS, **arguments: Any) -> Any:
+        return self.client.sync(question, callback_timeout=seconds, **arguments)
+
+    def _reconnect(self) -> None:
+        if self.client.status == "closed":  # until then it tries by itself
+            with contextlib.suppress(ClusterError):
+                self.client = connect(self._address)
+
+    def _note_who_left(self, threads: dict[str, int]) -> None:
+        with self._lock:
+            gone = self._accepted - threads.keys()
+            self._threads = threads
+            self._accepted -= gone
+            # One that comes back may have been upgraded.
+            self._refused = {worker: why for worker, why in self._refused.items() if worker in threads}
+        for worker in gone:
+            log.warning("the Dask worker %s has gone; the others do its files", worker)
+
+    def _check_versions(self, fresh: Collection[str]) -> None:
+        """Accept new workers with this program; those that do not answer are asked again next time."""
+        for worker, version in self._versions(fresh).items():
+            if version == __version__:
+                with self._lock:
+                    self._accepted.add(worker)
+            else:
+                has = f"Genrify Tagger {version}, not {__version__}" if version else "no Genrify Tagger"
+                self.refuse(worker, f"it has {has}")
+
+    def _versions(self, workers: Collection[str]) -> dict[str, str | None]:
+        # `Client.get_versions` asks all workers, and waits for those that hang.
+        question = {"msg": {"op": "versions", "packages": [_PACKAGE]}, "workers": list(workers), "on_error": "ignore"}
+        with contextlib.suppress(Exception):
+            answers = self._ask(self.client.scheduler.broadcast, _VERSION_SECONDS, **question) if workers else {}
+            return {worker: answer["packages"].get(_PACKAGE) for worker, answer in answers.items()}
+        return {}
+
+    def _no_worker(self) -> ClusterError:
+        refused = "; ".join(f"{worker}: {reason}" for worker, reason in sorted(self._refused.items()))
+        reason = f"no worker of the Dask scheduler at {self._address} can be used"
+        return ClusterError(f"{reason}: {refused}" if refused else reason, hint="start one with `dask worker`")

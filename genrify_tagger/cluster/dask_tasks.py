@@ -1,0 +1,211 @@
+"""Run functions on Dask workers; a call outlasts workers that die and a scheduler that restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from genrify_tagger.cluster.dask_connection import ANSWER_SECONDS
+from genrify_tagger.cluster.dask_scheduler import DaskScheduler
+from genrify_tagger.errors import ClusterError, InterruptedScanError, WorkerKilledError
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+CHECK_SECONDS = 2.0
+
+
+class LateError(Exception):
+    """A worker has had a task for too long."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self.worker = worker
+
+
+class DaskTasks:
+    """Runs functions on a scheduler's workers, and watches over them; safe for several threads.
+
+    Parameters
+    ----------
+    scheduler : DaskScheduler
+    patience : float
+        After how many seconds a worker that has a task should have answered.
+
+    Raises
+    ------
+    ClusterError
+        If no worker can be used.
+    """
+
+    def __init__(self, scheduler: DaskScheduler, *, patience: float) -> None:
+        self._scheduler = scheduler
+        self._patience = patience
+        self._calls: set[_Call] = set()
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._monitor = threading.Thread(target=self._watch, name="genrify-cluster", daemon=True)
+        self._monitor.start()
+        try:
+            scheduler.wait_for_workers(self._ending)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, name: str, function: Callable[..., Any], *arguments: Any, excluded: Collection[str]) -> Any:
+        """Run a function on a worker and return what it returns.
+
+        Parameters
+        ----------
+        name : str
+            Of the task, for the dashboard.
+        function : callable
+        *arguments
+            Its arguments.
+        excluded : collection of str
+            Workers that shall not do it.
+
+        Raises
+        ------
+        LookupError
+            If there are only such workers.
+        LateError
+            If the worker that has it should have answered long ago.
+        WorkerKilledError
+            If several workers died of it.
+        InterruptedScanError
+            If `interrupt` or `close` was called.
+        ClusterError
+            If the scheduler or its workers are gone.
+        """
+        while True:
+            call = self._begin(name, function, arguments, excluded)
+            try:
+                call.wait()
+                if self._ending.is_set():
+                    raise InterruptedScanError("interrupted")
+                if call.future.status == "finished":
+                    with contextlib.suppress(Exception):  # the worker went away with the answer: once more
+                        return call.future.result(timeout=ANSWER_SECONDS)
+                elif call.future.status == "error":
+                    raise _task_error(call.future.exception())
+                elif call.is_late and call.worker is not None:
+                    raise LateError(call.worker)
+            finally:
+                self._end(call)
+
+    def interrupt(self) -> None:
+        """Give up all tasks; may be called from any thread."""
+        self._ending.set()
+        self._give_up_all()
+
+    def close(self) -> None:
+        """Give up all tasks and stop watching."""
+        self.interrupt()
+        self._monitor.join(ANSWER_SECONDS)
+
+    def _begin(
+        self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], excluded: Collection[str]
+    ) -> _Call:
+        while not self._ending.is_set():
+            self._scheduler.wait_for_workers(self._ending)
+            usable = self._scheduler.workers
+            allowed = [worker for worker in usable if worker not in excluded]
+            if usable and not allowed:
+                raise LookupError
+            options = {"key": f"{name}-{uuid4().hex}", "pure": False, "workers": allowed}
+            with contextlib.suppress(Exception):  # the connection, or the last worker, was lost this moment
+                call = _Call(self._scheduler.client.submit(function, *arguments, **options), allowed)
+                with self._lock:
+                    self._calls.add(call)
+                if self._ending.is_set():  # by an `interrupt` that has not seen it
+                    call.give_up()
+                return call
+            self._ending.wait(0.1)
+        raise InterruptedScanError("interrupted")
+
+    def _end(self, call: _Call) -> None:
+        with self._lock:
+            self._calls.discard(call)
+        with contextlib.suppress(Exception):
+            if not call.future.done():
+                call.future.cancel()
+
+    def _watch(self) -> None:
+        while not self._ending.is_set():
+            if self._scheduler.look():
+                self._note_who_has_what()
+            else:
+                self._give_up_all()  # Dask may never end what was begun while the connection was being lost
+            self._ending.wait(CHECK_SECONDS if self._scheduler.workers else 0.25)
+
+    def _note_who_has_what(self) -> None:
+        with contextlib.suppress(Exception):
+            processing = self._scheduler.client.processing()
+            owners = {key: worker for worker, keys in processing.items() for key in keys}
+            usable = set(self._scheduler.workers)
+            with self._lock:
+                for call in self._calls:
+                    worker = owners.get(call.future.key)
+                    if worker is not None:
+                        call.is_with(worker, self._patience)
+                    elif not call.allowed & usable:
+                        call.give_up()
+
+    def _give_up_all(self) -> None:
+        with self._lock:
+            for call in self._calls:
+                call.give_up()
+
+
+class _Call:
+    """A task on its way.
+
+    Attributes
+    ----------
+    allowed : frozenset of str
+        The workers that may do it.
+    worker : str or None
+        The worker that has it.
+    is_late : bool
+        Whether that worker should have answered long ago.
+    """
+
+    def __init__(self, future: Future[Any], allowed: Collection[str]) -> None:
+        self.future = future
+        self.allowed = frozenset(allowed)
+        self.worker: str | None = None
+        self.is_late = False
+        self._since = 0.0
+        self._changed = threading.Event()
+        future.add_done_callback(lambda _: self._changed.set())
+
+    def wait(self) -> None:
+        """Wait until the task has ended, is late, or was given up."""
+        self._changed.wait()
+
+    def give_up(self) -> None:
+        """Wake whoever waits."""
+        self._changed.set()
+
+    def is_with(self, worker: str, patience: float) -> None:
+        """Note which worker has it."""
+        if self.worker != worker:
+            self.worker, self._since = worker, time.monotonic()
+        elif time.monotonic() - self._since > patience and not self.future.done():
+            self.is_late = True
+            self._changed.set()
+
+
+def _task_error(error: BaseException | None) -> ClusterError | WorkerKilledError:
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return WorkerKilledError("the Dask workers that analysed it died", hint="the next scan tries this file again")
+    reason = str(error).partition("\n")[0].partition("\\n")[0]  # Dask's own are several lines, and escaped
+    hint = "do all hosts have the same version of Genrify Tagger and of Dask?"
+    return ClusterError(f"a Dask worker could not run the analysis: {reason}", hint=hint)
