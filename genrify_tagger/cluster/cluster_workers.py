@@ -147,9 +147,9 @@ class ClusterWorkers(Workers):
                 raise WorkerUnavailableError(f"no Dask worker can read it; {worker}: {reason}", path=path) from None
             except LateError as late:
                 log.warning(
-                    "%s: the Dask worker %s does not answer; another one does it", display_path(path), late.worker
+                    "%s: the Dask worker %s takes too long; another one does it", display_path(path), late.worker
                 )
-                refused[late.worker] = "does not answer"
+                refused[late.worker] = "takes too long"
                 continue
             except InterruptedScanError as error:
                 raise InterruptedScanError(error.message, path=path) from None

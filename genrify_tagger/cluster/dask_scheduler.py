@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import threading
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _PACKAGE = "genrify_tagger"
 _VERSION_SECONDS = 2.0
+_SILENT = "it does not answer"
 
 
 class DaskScheduler:
@@ -73,7 +75,7 @@ class DaskScheduler:
             self._reconnect()
             return False
         self._note_who_left(threads)
-        self._check_versions(threads.keys() - self._accepted - self._refused.keys())
+        self._check({worker for worker in threads if worker not in self._accepted | self._refused_for_good()})
         return True
 
     def refuse(self, worker: str, reason: str) -> None:
@@ -84,6 +86,13 @@ class DaskScheduler:
             self._accepted.discard(worker)
         if not is_known:
             log.warning("the Dask worker %s is not used: %s", worker, reason)
+
+    def refuse_silent(self, workers: Collection[str]) -> set[str]:
+        """Use those of the workers that do not answer no more, until they do; return them."""
+        silent = set(workers) - self._versions(workers).keys()
+        for worker in silent:
+            self.refuse(worker, _SILENT)
+        return silent
 
     def wait_for_workers(self, ending: threading.Event) -> None:
         """Wait until another thread's `look` has found a worker that can be used, or the event is set.
@@ -103,8 +112,8 @@ class DaskScheduler:
         with contextlib.suppress(Exception):
             self.client.close(timeout=ANSWER_SECONDS)
 
-    def _ask(self, question: Callable[..., Any], seconds: float = ANSWER_SECONDS, **arguments: Any) -> Any:
-        return self.client.sync(question, callback_timeout=seconds, **arguments)
+    def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        return self.client.sync(question, *arguments, callback_timeout=ANSWER_SECONDS)
 
     def _reconnect(self) -> None:
         if self.client.status == "closed":  # until then it tries by itself
@@ -121,23 +130,44 @@ class DaskScheduler:
         for worker in gone:
             log.warning("the Dask worker %s has gone; the others do its files", worker)
 
-    def _check_versions(self, fresh: Collection[str]) -> None:
-        """Accept new workers with this program; those that do not answer are asked again next time."""
-        for worker, version in self._versions(fresh).items():
-            if version == __version__:
-                with self._lock:
-                    self._accepted.add(worker)
-            else:
+    def _refused_for_good(self) -> set[str]:
+        with self._lock:
+            return {worker for worker, reason in self._refused.items() if reason != _SILENT}
+
+    def _check(self, fresh: Collection[str]) -> None:
+        """Accept new workers that answer and have this program."""
+        versions = self._versions(fresh)
+        for worker in fresh:
+            version = versions.get(worker)
+            if worker not in versions:
+                self.refuse(worker, _SILENT)
+            elif version != __version__:
                 has = f"Genrify Tagger {version}, not {__version__}" if version else "no Genrify Tagger"
                 self.refuse(worker, f"it has {has}")
+            else:
+                self._accept(worker)
+
+    def _accept(self, worker: str) -> None:
+        with self._lock:
+            self._accepted.add(worker)
+            was_silent = self._refused.pop(worker, None) is not None
+        if was_silent:
+            log.info("the Dask worker %s answers, and is used", worker)
 
     def _versions(self, workers: Collection[str]) -> dict[str, str | None]:
-        # `Client.get_versions` asks all workers, and waits for those that hang.
-        question = {"msg": {"op": "versions", "packages": [_PACKAGE]}, "workers": list(workers), "on_error": "ignore"}
+        """Return which version of this program workers have, None for none at all; without workers that hang."""
         with contextlib.suppress(Exception):
-            answers = self._ask(self.client.scheduler.broadcast, _VERSION_SECONDS, **question) if workers else {}
-            return {worker: answer["packages"].get(_PACKAGE) for worker, answer in answers.items()}
+            answers = self._ask(self._answers, workers) if workers else []
+            return {worker: told["packages"].get(_PACKAGE) for answer in answers for worker, told in answer.items()}
         return {}
+
+    async def _answers(self, workers: Collection[str]) -> list[dict[str, Any]]:
+        # One by one: `Client.get_versions` asks all, and has no answer while one of them hangs.
+        question = {"msg": {"op": "versions", "packages": [_PACKAGE]}, "on_error": "ignore"}
+        asked = (self.client.scheduler.broadcast(workers=[worker], **question) for worker in workers)
+        limited = (asyncio.wait_for(answer, _VERSION_SECONDS) for answer in asked)
+        answers = await asyncio.gather(*limited, return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, dict)]
 
     def _no_worker(self) -> ClusterError:
         refused = "; ".join(f"{worker}: {reason}" for worker, reason in sorted(self._refused.items()))

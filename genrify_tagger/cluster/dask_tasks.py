@@ -93,7 +93,7 @@ class DaskTasks:
                         return call.future.result(timeout=ANSWER_SECONDS)
                 elif call.future.status == "error":
                     raise _task_error(call.future.exception())
-                elif call.is_late and call.worker is not None:
+                elif call.is_too_late and call.worker is not None:
                     raise LateError(call.worker)
             finally:
                 self._end(call)
@@ -147,14 +147,16 @@ class DaskTasks:
         with contextlib.suppress(Exception):
             processing = self._scheduler.client.processing()
             owners = {key: worker for worker, keys in processing.items() for key in keys}
-            usable = set(self._scheduler.workers)
             with self._lock:
-                for call in self._calls:
-                    worker = owners.get(call.future.key)
-                    if worker is not None:
-                        call.is_with(worker, self._patience)
-                    elif not call.allowed & usable:
-                        call.give_up()
+                calls = [call for call in self._calls if not call.future.done()]
+            late = [call for call in calls if call.is_late(owners.get(call.future.key), self._patience)]
+            silent = self._scheduler.refuse_silent({call.worker for call in late if call.worker})
+            usable = self._scheduler.workers.keys() - silent
+            for call in calls:
+                if call.worker in silent or not (call.worker or call.allowed & usable):
+                    call.give_up()
+                elif call in late:
+                    call.give_up(is_late=True)
 
     def _give_up_all(self) -> None:
         with self._lock:
@@ -171,34 +173,33 @@ class _Call:
         The workers that may do it.
     worker : str or None
         The worker that has it.
-    is_late : bool
-        Whether that worker should have answered long ago.
+    is_too_late : bool
+        Whether it was given up because that worker should have answered long ago.
     """
 
     def __init__(self, future: Future[Any], allowed: Collection[str]) -> None:
         self.future = future
         self.allowed = frozenset(allowed)
         self.worker: str | None = None
-        self.is_late = False
+        self.is_too_late = False
         self._since = 0.0
         self._changed = threading.Event()
         future.add_done_callback(lambda _: self._changed.set())
 
     def wait(self) -> None:
-        """Wait until the task has ended, is late, or was given up."""
+        """Wait until the task has ended or was given up."""
         self._changed.wait()
 
-    def give_up(self) -> None:
+    def give_up(self, *, is_late: bool = False) -> None:
         """Wake whoever waits."""
+        self.is_too_late = is_late
         self._changed.set()
 
-    def is_with(self, worker: str, patience: float) -> None:
-        """Note which worker has it."""
+    def is_late(self, worker: str | None, patience: float) -> bool:
+        """Note which worker has it; return whether it has had it for too long."""
         if self.worker != worker:
             self.worker, self._since = worker, time.monotonic()
-        elif time.monotonic() - self._since > patience and not self.future.done():
-            self.is_late = True
-            self._changed.set()
+        return worker is not None and time.monotonic() - self._since > patience
 
 
 def _task_error(error: BaseException | None) -> ClusterError | WorkerKilledError:
