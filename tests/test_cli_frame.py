@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -211,6 +212,18 @@ def test_an_unexpected_error_shows_its_traceback_with_verbose(failing, capsys):
     text = capsys.readouterr().err
     assert "Traceback" in text
     assert text.splitlines()[-1] == "genrify-tag: unexpected error: KeyError: 'x'"
+
+
+def test_an_unexpected_error_in_a_thread_is_one_line(monkeypatch, capsys):
+    def command(**_: object) -> None:
+        thread = threading.Thread(target=lambda: [][0])
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(importlib.import_module("genrify_tagger.cli.completion").command, "callback", command)
+    assert main(["completion", "zsh"]) == 0
+    text = capsys.readouterr().err
+    assert re.fullmatch(r"genrify-tag: unexpected error: IndexError: list index out of range \(details in .*\)\n", text)
 
 
 def test_a_commands_number_is_the_exit_status(monkeypatch):

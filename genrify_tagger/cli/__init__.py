@@ -12,7 +12,7 @@ import click
 
 from genrify_tagger import __version__
 from genrify_tagger.cli.context import CliContext, global_options
-from genrify_tagger.cli.error_exit import PIPE_CLOSED, end_with
+from genrify_tagger.cli.error_exit import PIPE_CLOSED, end_with, threads_reported
 from genrify_tagger.cli.lazy_group import LazyGroup
 
 PROGRAM = "genrify-tag"
@@ -91,7 +91,8 @@ def main(args: Sequence[str] | None = None) -> int:
     state = CliContext()
     try:
         color = False if os.environ.get("NO_COLOR") else None
-        status = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=state, color=color)
+        with threads_reported(state):
+            status = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=state, color=color)
         if sys.stdout is not None:
             sys.stdout.flush()
     except SystemExit:  # raised by click and rich when the reader of a pipe has gone

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 
 import click
 
@@ -57,6 +59,21 @@ def end_with(error: BaseException, state: CliContext) -> int:
             _print_unexpected(error, state)
     _close_stdout()
     return FAILED
+
+
+@contextlib.contextmanager
+def threads_reported(state: CliContext) -> Iterator[None]:
+    """Report an unexpected error that ends a background thread as any other, and not with Python's traceback."""
+
+    def report(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is not None and ended.exc_type is not SystemExit:
+            _print_unexpected(ended.exc_value, state)
+
+    former, threading.excepthook = threading.excepthook, report
+    try:
+        yield
+    finally:
+        threading.excepthook = former
 
 
 def _usage(error: click.UsageError) -> str:
