@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ READ = os.O_RDONLY | BINARY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCT
 
 REPLACE_SECONDS = 5.0  # how long to wait for another program to close a file; longer than an indexer or scanner reads
 _STEP_SECONDS = 0.05
+_FICLONERANGE = 0x4020940D
 
 
 def try_lock(descriptor: int) -> bool:
@@ -73,6 +75,39 @@ if sys.platform == "win32":
 
 else:
     read_at, write_at = os.pread, os.pwrite
+
+
+def share_blocks(source: int, target: int, start: int, end: int, shift: int) -> tuple[int, int]:
+    """Let a part of a file have the same blocks on disk as a part of another one, where the file system can.
+
+    That is btrfs, XFS and some others, for whole blocks; see ioctl_ficlonerange(2).
+
+    Parameters
+    ----------
+    source, target : int
+        Descriptors.
+    start, end : int
+        The part in the target.
+    shift : int
+        How much later it is in the source.
+
+    Returns
+    -------
+    tuple of int
+        Start and end of what was shared; both are `start` if nothing was. The rest is to be written.
+    """
+    if sys.platform != "linux":
+        return start, start
+    size = os.fstatvfs(source).f_bsize
+    first = start + -start % size
+    last = end if end + shift == os.fstat(source).st_size else end - end % size
+    if shift % size or first >= last:
+        return start, start
+    try:
+        fcntl.ioctl(target, _FICLONERANGE, struct.pack("=qQQQ", source, first + shift, last - first, first))
+    except OSError:
+        return start, start
+    return first, last
 
 
 def sync_folder(folder: str) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,50 +13,11 @@ import pytest
 from genrify_tagger.files import real_path
 from genrify_tagger.mounts import MountTable
 from tests import media
+from tests.disks import disk, mounted
 from tests.program import Program
 from tests.watching import genre, query, until, watching
 
 SURE = ("--min-confidence", "0.05")
-
-
-def allowed(*command: str | Path, why: str) -> str:
-    """Run a command that needs rights; without them skip on a user's machine and fail in CI."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        assert not media.in_ci(), done.stderr
-        pytest.skip(f"{why}: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
-def unmount(place: Path) -> None:
-    subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
-
-
-@contextmanager
-def mounted(place: Path, *options: str | Path) -> Iterator[None]:
-    allowed("mount", *options, place, why="may not mount")
-    try:
-        yield
-    finally:
-        unmount(place)
-
-
-@contextmanager
-def exfat(folder: Path) -> Iterator[Path]:
-    """Mount a file system that ignores case."""
-    make, server = media.need("mkfs.exfat"), media.need("mount.exfat-fuse")
-    image, disk = folder / "exfat.img", folder / "disk"
-    disk.mkdir()
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    allowed(make, image, why="cannot make an exFAT file system")
-    device = allowed("losetup", "--find", "--show", image, why="no loop devices")
-    try:
-        allowed(server, device, disk, "-o", "rw", why="no FUSE")
-        yield disk
-    finally:
-        unmount(disk)
-        subprocess.run(["losetup", "--detach", device], check=False, capture_output=True)
 
 
 def make_library(program: Program, folder: Path) -> Path:
@@ -157,8 +115,8 @@ def test_the_service_watches_a_folder_once_that_is_mounted_twice(program, tmp_pa
 
 
 def test_another_spelling_is_the_same_library(program, tmp_path):
-    with exfat(tmp_path) as disk:
-        music = make_library(program, disk / "music")
+    with disk("exfat", tmp_path) as exfat:
+        music = make_library(program, exfat / "music")
         os.rename(music / "A" / "set.opus", music / "A" / "Set.opus")
         (music / "B").rename(music / "b~")
         (music / "b~").rename(music / "b")
@@ -166,7 +124,7 @@ def test_another_spelling_is_the_same_library(program, tmp_path):
         assert "2 songs have moved" in told.stderr and "3 unchanged" in told.stderr
         spelled = {str(music / name) for name in ("A/tagged.flac", "A/Set.opus", "b/undone.m4a")}
         assert known(program) == spelled
-        typed = disk / "MUSIC"
+        typed = exfat / "MUSIC"
         reasons = [result["reason"] for result in program.scan(typed, *SURE, "--reanalyse")]
         assert sum("undone since" in reason or "set by hand" in reason for reason in reasons if reason) == 2
         assert known(program) == spelled

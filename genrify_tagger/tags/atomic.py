@@ -151,8 +151,15 @@ def _fill(plan: WritePlan, original: int, descriptor: int) -> None:
     with os.fdopen(os.dup(original), "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
         status = os.fstat(original)
         keep_holes = getattr(status, "st_blocks", status.st_size) * 512 < status.st_size
-        for block in PatchedFile(source, plan.edits).blocks():
-            _write_block(target, block, keep_holes=keep_holes)
+        view = PatchedFile(source, plan.edits)
+        for start, length, place in view.stretches():
+            first = last = start
+            if place is not None and not keep_holes:
+                first, last = open_files.share_blocks(original, descriptor, start, start + length, place - start)
+            target.write(view.at(start, first - start))
+            target.seek(last)
+            for block in view.blocks(last, start + length):
+                _write_block(target, block, keep_holes=keep_holes)
         target.truncate()
         target.flush()
         os.fsync(descriptor)

@@ -97,7 +97,13 @@ class PatchedFile:
             digest.update(self.at(at, min(BLOCK, offset + length - at)))
         return digest.digest()
 
-    def blocks(self) -> Iterator[bytes]:
-        """Yield the whole content, a block at a time."""
-        for offset in range(0, self.size, BLOCK):
-            yield self.at(offset, BLOCK)
+    def blocks(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the content from `start` to `end`, by default the whole, a block at a time."""
+        end = self.size if end is None else end
+        for offset in range(start, end, BLOCK):
+            yield self.at(offset, min(BLOCK, end - offset))
+
+    def stretches(self) -> Iterator[tuple[int, int, int | None]]:
+        """Yield what the content consists of: offset, length, and the offset in the original, None for what is new."""
+        for start, length, place, _ in self._runs:
+            yield start, length, place
