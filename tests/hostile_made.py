@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import random
@@ -48,6 +49,7 @@ def _contents(depth: int) -> bytes:
     return body
 
 
+@functools.cache
 def _bomb(size: int) -> bytes:
     packer = zlib.compressobj(9)
     parts = [packer.compress(bytes(1 << 24)) for _ in range(size >> 24)]

@@ -98,13 +98,13 @@ def sequences(data: bytes) -> dict[int, list[int]]:
 def paged(packets: Sequence[bytes], serial: int, *, first: int, flags: int = 0, granule: int = 0) -> list[Page]:
     """Lay packets out on as few pages as possible, numbered from `first`."""
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,)) for packet in packets)
-    body, made, open_ = b"".join(packets), [], False
-    while lacing:
-        part, lacing = lacing[:255], lacing[255:]
-        size = sum(part)
+    body, made, open_, at = b"".join(packets), [], False, 0
+    for start in range(0, len(lacing), 255):
+        part = lacing[start : start + 255]
+        end = at + sum(part)
         ends = any(byte < 255 for byte in part)
-        made.append(Page(0, flags | open_, granule if ends else -1, serial, first + len(made), part, body[:size]))
-        body, open_ = body[size:], part[-1] == 255
+        made.append(Page(0, flags | open_, granule if ends else -1, serial, first + len(made), part, body[at:end]))
+        at, open_ = end, part[-1] == 255
     return made
 
 

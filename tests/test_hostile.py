@@ -34,6 +34,7 @@ SECONDS = 20.0  # for reading, two writes and two undos of one file, on a busy m
 MEMORY = 70.0  # MiB that one file may cost the program itself, which needs some 90 for other things
 WHOLE = 150.0  # MiB that the program itself may take to scan them
 SURE = ("--min-confidence", "0.05")
+TIME_LIMIT = 1.5  # seconds: the giants use it up, the others need a fraction of it
 CI_SEED = 20261123
 
 
@@ -119,7 +120,7 @@ def test_workers_survive_and_stay_within_their_limits(folder: Path) -> None:
     files += [file.write(folder) for file in (hostile.mutant(CI_SEED + 1, n) for n in range(100))]
     files += hostile_made.giants(folder)
     before = {path: (digest(path), path.stat().st_mtime_ns) for path in files}
-    limits = Limits(time_limit=3.0)
+    limits = Limits(time_limit=TIME_LIMIT)
     with Workers(jobs=2, segments=8, limits=limits) as workers:
         outcomes = Counter(_analyse(workers, path, limits) for path in files)
         song = media.make("mp3-v2.4", folder, "song")
@@ -171,7 +172,7 @@ def _watched_scan(program: Program, folder: Path) -> tuple[float, list[dict[str,
 
     output, errors = program.home / "out.jsonl", program.home / "err.txt"
     command = program.command("scan", "--format", "jsonl", *SURE, folder)
-    environment = program.environment(GENRIFY_ANALYSIS__TIME_LIMIT_SECONDS="3")
+    environment = program.environment(GENRIFY_ANALYSIS__TIME_LIMIT_SECONDS=str(TIME_LIMIT))
     with output.open("w") as out, errors.open("w") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
         memory = 0.0
