@@ -10,11 +10,16 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from genrify_tagger.cluster import ClusterWorkers
+from genrify_tagger.cluster.dask_connection import load_dask
+from genrify_tagger.cluster.dask_scheduler import DaskScheduler
+from genrify_tagger.cluster.dask_tasks import DaskTasks, LateError
 from genrify_tagger.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
 from genrify_tagger.store import open_store
 from genrify_tagger.worker_main import Limits
@@ -147,15 +152,18 @@ def test_workers_with_another_program_or_model_are_not_used(program, library, tm
         "remote_task.load_sidecar = lambda path: dataclasses.replace(load_sidecar(path), id='9.9-other')\n"
     )
     broken = "from genrify_tagger.cluster import remote_task\nremote_task._find = lambda file: 1 / 0\n"
+    no_room = "import tempfile\ntempfile.tempdir = '/dev/null'\n"
     with dask_cluster(workers=1) as cluster:
         cluster.start_worker("--no-nanny", code=other_program)
         cluster.start_worker("--no-nanny", code=other_model)
         cluster.start_worker("--no-nanny", code=broken)
+        cluster.start_worker("--no-nanny", "--local-directory", str(tmp_path), code=no_room)
         told, err = results(start(program, tmp_path / "music", cluster.address))
     assert_all_tagged_once(program, told, library)
     assert "is not used: it has Genrify Tagger 0.0.9, not" in err
     assert "is not used: it has the model 9.9-other, not" in err
     assert "is not used: it fails (ZeroDivisionError: division by zero)" in err
+    assert "is not used: it cannot start processes" in err
 
 
 def test_only_workers_of_another_version(program, library, tmp_path):
@@ -167,9 +175,14 @@ def test_only_workers_of_another_version(program, library, tmp_path):
     assert "it has Genrify Tagger 0.0.9, not" in err.splitlines()[-1]
 
 
-def test_a_worker_that_does_not_see_the_files(program, library, tmp_path):
+def test_workers_that_do_not_see_the_files_or_may_not_read_them(program, library, tmp_path):
+    without_files = without_folder(tmp_path / "music")
+    for song in library:
+        song.chmod(0o600)
+        os.chown(song, 1, 1)
     with dask_cluster(workers=1) as cluster:
-        cluster.start_worker("--no-nanny", wrapper=without_folder(tmp_path / "music"))
+        cluster.start_worker("--no-nanny", wrapper=without_files)
+        cluster.start_worker("--no-nanny", wrapper=("setpriv", "--bounding-set=-dac_override,-dac_read_search"))
         told, _ = results(start(program, tmp_path / "music", cluster.address))
     assert_all_tagged_once(program, told, library)
 
@@ -285,6 +298,20 @@ def test_one_of_two_workers_hangs_from_the_start(program, library, tmp_path):
         told, err = results(start(program, tmp_path / "music", cluster.address))
     assert_all_tagged_once(program, told, library)
     assert err.count("is not used: it does not answer") == 1
+
+
+def test_a_task_that_waits_for_others_is_not_late(cluster):
+    """The 12 tasks of two workers take six seconds, but each worker finishes one every second."""
+    load_dask()
+    with (
+        closing(DaskScheduler(cluster.address, wait_seconds=20)) as scheduler,
+        closing(DaskTasks(scheduler, patience=2.5)) as tasks,
+        ThreadPoolExecutor(12) as threads,
+    ):
+        begun = [threads.submit(tasks.run, "rest", time.sleep, 1.0, excluded=()) for _ in range(12)]
+        assert [rest.result() for rest in begun] == [None] * 12
+        with pytest.raises(LateError):
+            tasks.run("rest", time.sleep, 12.0, excluded=())
 
 
 def test_what_was_fetched_of_a_file_is_not_taken_for_what_replaced_it(cluster, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ CHECK_SECONDS = 2.0
 
 
 class LateError(Exception):
-    """A worker has had a task for too long."""
+    """A worker that has tasks has finished none for too long."""
 
     def __init__(self, worker: str) -> None:
         super().__init__(worker)
@@ -34,7 +34,7 @@ class DaskTasks:
     ----------
     scheduler : DaskScheduler
     patience : float
-        After how many seconds a worker that has a task should have answered.
+        After how many seconds a worker that has tasks should have finished one.
 
     Raises
     ------
@@ -46,6 +46,7 @@ class DaskTasks:
         self._scheduler = scheduler
         self._patience = patience
         self._calls: set[_Call] = set()
+        self._progress: dict[str, tuple[frozenset[str], float]] = {}  # what workers have, and since when all of it
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._monitor = threading.Thread(target=self._watch, name="genrify-cluster", daemon=True)
@@ -74,7 +75,7 @@ class DaskTasks:
         LookupError
             If there are only such workers.
         LateError
-            If the worker that has it should have answered long ago.
+            If the worker that has it has finished nothing for too long.
         WorkerKilledError
             If several workers died of it.
         InterruptedScanError
@@ -93,8 +94,8 @@ class DaskTasks:
                         return call.future.result(timeout=ANSWER_SECONDS)
                 elif call.future.status == "error":
                     raise _task_error(call.future.exception())
-                elif call.is_too_late and call.worker is not None:
-                    raise LateError(call.worker)
+                elif call.late is not None:
+                    raise LateError(call.late)
             finally:
                 self._end(call)
 
@@ -146,17 +147,26 @@ class DaskTasks:
     def _note_who_has_what(self) -> None:
         with contextlib.suppress(Exception):
             processing = self._scheduler.client.processing()
+            late = self._late_workers(processing)
+            silent = self._scheduler.refuse_silent(late)
+            usable = self._scheduler.workers.keys() - silent
             owners = {key: worker for worker, keys in processing.items() for key in keys}
             with self._lock:
-                calls = [call for call in self._calls if not call.future.done()]
-            late = [call for call in calls if call.is_late(owners.get(call.future.key), self._patience)]
-            silent = self._scheduler.refuse_silent({call.worker for call in late if call.worker})
-            usable = self._scheduler.workers.keys() - silent
-            for call in calls:
-                if call.worker in silent or not (call.worker or call.allowed & usable):
-                    call.give_up()
-                elif call in late:
-                    call.give_up(is_late=True)
+                for call in self._calls:
+                    worker = owners.get(call.future.key)
+                    if worker in silent or (worker is None and not call.allowed & usable):
+                        call.give_up()
+                    elif worker in late:
+                        call.give_up(late=worker)
+
+    def _late_workers(self, processing: Mapping[str, Collection[str]]) -> set[str]:
+        """Return workers that have finished nothing for too long; their tasks wait for each other."""
+        now = time.monotonic()
+        for worker, keys in processing.items():
+            before, since = self._progress.get(worker, (frozenset(), now))
+            has_finished_one = not before <= set(keys)
+            self._progress[worker] = frozenset(keys), now if has_finished_one or not before else since
+        return {worker for worker in processing if now - self._progress[worker][1] > self._patience}
 
     def _give_up_all(self) -> None:
         with self._lock:
@@ -171,18 +181,14 @@ class _Call:
     ----------
     allowed : frozenset of str
         The workers that may do it.
-    worker : str or None
-        The worker that has it.
-    is_too_late : bool
-        Whether it was given up because that worker should have answered long ago.
+    late : str or None
+        The worker that should have done it long ago, if it was given up for that.
     """
 
     def __init__(self, future: Future[Any], allowed: Collection[str]) -> None:
         self.future = future
         self.allowed = frozenset(allowed)
-        self.worker: str | None = None
-        self.is_too_late = False
-        self._since = 0.0
+        self.late: str | None = None
         self._changed = threading.Event()
         future.add_done_callback(lambda _: self._changed.set())
 
@@ -190,16 +196,10 @@ class _Call:
         """Wait until the task has ended or was given up."""
         self._changed.wait()
 
-    def give_up(self, *, is_late: bool = False) -> None:
+    def give_up(self, *, late: str | None = None) -> None:
         """Wake whoever waits."""
-        self.is_too_late = is_late
+        self.late = late
         self._changed.set()
-
-    def is_late(self, worker: str | None, patience: float) -> bool:
-        """Note which worker has it; return whether it has had it for too long."""
-        if self.worker != worker:
-            self.worker, self._since = worker, time.monotonic()
-        return worker is not None and time.monotonic() - self._since > patience
 
 
 def _task_error(error: BaseException | None) -> ClusterError | WorkerKilledError:

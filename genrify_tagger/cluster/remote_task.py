@@ -16,7 +16,7 @@ from typing import Any
 
 from genrify_tagger import __version__
 from genrify_tagger.classifier import load_sidecar
-from genrify_tagger.errors import GenrifyError
+from genrify_tagger.errors import GenrifyError, WorkerStartError
 from genrify_tagger.worker_main import Limits
 from genrify_tagger.workers import Workers
 
@@ -85,6 +85,8 @@ def run_task(
         if path is None:
             return Refusal(worker.address, reason, is_about_file=True)
         return _outcome(pool, path, functools.partial(function, path, *arguments))
+    except WorkerStartError:
+        return Refusal(worker.address, "it cannot start processes", is_about_file=False)
     except GenrifyError as error:
         return Refusal(worker.address, str(error), is_about_file=False)
     except Exception as error:  # noqa: BLE001
@@ -94,6 +96,8 @@ def run_task(
 def _outcome(pool: Workers, path: str, task: Callable[[], Any]) -> Any | GenrifyError:
     try:
         return pool.call(path, task)
+    except WorkerStartError:
+        raise
     except GenrifyError as error:
         return error
 
@@ -127,7 +131,8 @@ def _find(file: SharedFile) -> tuple[str | None, str]:
     reason = ""
     for path in file.paths:
         try:
-            found = os.stat(path)
+            with open(path, "rb") as opened:  # the coordinator may be allowed to read what this user may not
+                found = os.fstat(opened.fileno())
         except OSError as error:
             reason = reason or f"{path}: {error.strerror or error}"
             continue
