@@ -1,24 +1,16 @@
-"""A pool of worker processes: decoding, features and the network never run in the parent.
+"""What worker processes do with a file: decoding, features and the network never run in the parent.
 
 A decoder is C code fed with untrusted files. A crash, a hang or a memory bomb must cost one file only, so each task
 runs in a spawned process with a time limit and a memory limit; a process that breaks one is killed and replaced while
 the others go on.
-
-Each process has its own pipe and is used by one thread at a time. Pools with a shared queue (`pebble`,
-`concurrent.futures`) cannot kill one process safely: it may have taken the next task, or hold a lock that the others
-wait for. With them an interrupted scan sometimes hung while it verified a write.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genrify_tagger import worker_main
@@ -34,8 +26,9 @@ from genrify_tagger.errors import (
     WorkerStartError,
     WorkerTimeoutError,
 )
+from genrify_tagger.process_pool import ProcessPool
 from genrify_tagger.system_limits import available_processors
-from genrify_tagger.worker_process import DiedError, NotStartedError, WorkerProcess
+from genrify_tagger.worker_process import DiedError, NotStartedError
 
 if TYPE_CHECKING:
     from genrify_tagger.config import AnalysisSettings
@@ -48,7 +41,7 @@ STARTS = 2
 
 
 class Workers:
-    """A pool of worker processes, started on demand and ended when idle for some time.
+    """Analyses files in a pool of worker processes, started on demand and ended when idle for some time.
 
     Safe to use from several threads; each call blocks until its file is done.
 
@@ -77,27 +70,13 @@ class Workers:
     ) -> None:
         self.jobs = jobs
         self._limits = limits or worker_main.Limits()
-        self._setup = (sidecar, segments, self._limits)
-        self._idle_seconds = idle_seconds
-        self._changed = threading.Condition()
-        self._resting: list[WorkerProcess] = []
-        self._interruptible: set[WorkerProcess] = set()
-        self._busy = 0
-        self._urgent = 0  # number of threads that wait for a process and must get one
-        self._stopping = False
-        self._last_used = time.monotonic()
-        self._closed = threading.Event()
-        # A worker process dies with the thread that started it.
-        self._starter = ThreadPoolExecutor(1, thread_name_prefix="genrify-starter")
-        self._early: Future[WorkerProcess] | None = None
-        self._watcher: threading.Thread | None = None
+        self._pool = ProcessPool(
+            jobs, sidecar=sidecar, segments=segments, limits=self._limits, idle_seconds=idle_seconds
+        )
 
     def start(self) -> None:
         """Start the first process now, without waiting for it, so that it is ready when the first file is."""
-        with self._changed:
-            if not self._resting and not self._busy and self._early is None:
-                self._last_used = time.monotonic()
-                self._early = self._submit()
+        self._pool.start()
 
     @property
     def capacity(self) -> int:
@@ -163,20 +142,11 @@ class Workers:
 
     def interrupt(self) -> None:
         """End all analyses at once; a write in progress can still ask for audio keys."""
-        with self._changed:
-            self._stopping = True
-            for process in self._interruptible:
-                process.kill()
-            self._changed.notify_all()
+        self._pool.interrupt()
 
     def close(self) -> None:
         """End the processes."""
-        self._closed.set()
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        self._end_resting()
-        self._starter.shutdown()
+        self._pool.close()
 
     def __enter__(self) -> Workers:
         return self
@@ -200,7 +170,7 @@ class Workers:
         # All idle processes may have been killed meanwhile.
         for _ in range(self.jobs + STARTS):
             try:
-                with self._borrowed(path, interruptible=interruptible) as process:
+                with self._pool.borrowed(interruptible=interruptible) as process:
                     return process.ask(task, self._limits.time_limit)
             except NotStartedError as error:
                 # It died at its start or between two files; the file is not to blame, so use another process.
@@ -208,7 +178,7 @@ class Workers:
             except TimeoutError:
                 raise WorkerTimeoutError(f"took longer than {self._limits.time_limit:g} s", path=path) from None
             except DiedError as died:
-                if interruptible and self._stopping:
+                if interruptible and self._pool.is_interrupted:
                     raise InterruptedScanError("interrupted", path=path) from None
                 raise self._crash(path, died) from None
             except MemoryError:
@@ -220,70 +190,6 @@ class Workers:
         if lacked_memory:
             raise self._lack_of_memory(path)
         raise WorkerStartError("the worker processes do not start", path=path, hint="see --verbose")
-
-    @contextlib.contextmanager
-    def _borrowed(self, path: str, *, interruptible: bool) -> Iterator[WorkerProcess]:
-        process = self._take(path, interruptible=interruptible)
-        try:
-            yield process
-        finally:
-            with self._changed:
-                self._busy -= 1
-                self._interruptible.discard(process)
-                self._last_used = time.monotonic()
-                if process.is_usable and not self._closed.is_set():
-                    self._resting.append(process)
-                else:
-                    process.kill()
-                self._changed.notify_all()
-
-    def _take(self, path: str, *, interruptible: bool) -> WorkerProcess:
-        """Wait for an idle process, or start a new one while there are fewer than `jobs`."""
-        with self._changed:
-            self._urgent += not interruptible
-            self._changed.wait_for(lambda: self._may_take(interruptible=interruptible))
-            self._urgent -= not interruptible
-            if self._closed.is_set() or (interruptible and self._stopping):
-                raise InterruptedScanError("interrupted", path=path)
-            process = self._resting.pop() if self._resting else self._started()
-            self._busy += 1
-            if interruptible:
-                self._interruptible.add(process)
-            return process
-
-    def _may_take(self, *, interruptible: bool) -> bool:
-        if self._closed.is_set() or (interruptible and (self._stopping or self._urgent)):
-            return self._closed.is_set() or self._stopping
-        return bool(self._resting) or self._busy < self.jobs
-
-    def _started(self) -> WorkerProcess:
-        starting, self._early = self._early or self._submit(), None
-        try:
-            return starting.result()
-        except OSError as error:  # no memory, no descriptors, no room for what it prints
-            log.debug("a worker process cannot be started: %s", error)
-            raise NotStartedError from error
-
-    def _submit(self) -> Future[WorkerProcess]:
-        if self._watcher is None:
-            self._watcher = threading.Thread(target=self._end_when_idle, name="genrify-idle", daemon=True)
-            self._watcher.start()
-        return self._starter.submit(WorkerProcess, *self._setup)
-
-    def _end_resting(self) -> None:
-        with self._changed:
-            ending, self._resting = self._resting, []
-            early, self._early = self._early, None
-        if early is not None:
-            with contextlib.suppress(OSError):
-                ending.append(early.result())
-        for process in ending:
-            process.end()
-
-    def _end_when_idle(self) -> None:
-        while not self._closed.wait(min(self._idle_seconds / 4, 15.0)):
-            if not self._busy and time.monotonic() - self._last_used > self._idle_seconds:
-                self._end_resting()
 
     def _lack_of_memory(self, path: str) -> SystemMemoryError:
         fewer = f"lower analysis.jobs (--jobs, now {self.jobs}), or " if self.jobs > 1 else ""

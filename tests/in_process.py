@@ -32,16 +32,18 @@ class WarmWorkers(workers.Workers):
         super().__init__(**options)
         if WarmWorkers._common_starter is None:
             WarmWorkers._common_starter = ThreadPoolExecutor(1)
-        self._starter.shutdown()
-        self._starter = WarmWorkers._common_starter
-        self._resting = [process for process in self._kept.pop(self._setup, []) if process.is_usable]
+        pool = self._pool
+        pool._starter.shutdown()
+        pool._starter = WarmWorkers._common_starter
+        pool._resting = [process for process in self._kept.pop(pool._setup, []) if process.is_usable]
 
     def close(self) -> None:
-        with self._changed:
-            resting, self._resting = self._resting, []
-        self._starter = ThreadPoolExecutor(1)
+        pool = self._pool
+        with pool._changed:
+            resting, pool._resting = pool._resting, []
+        pool._starter = ThreadPoolExecutor(1)
         super().close()
-        self._kept.setdefault(self._setup, []).extend(resting)
+        self._kept.setdefault(pool._setup, []).extend(resting)
 
 
 class InProcessProgram(Program):

@@ -42,7 +42,7 @@ def analyses(pool, folder):
 
 
 def count_processes(pool: Workers) -> int:
-    return pool._busy + len(pool._resting)
+    return pool._pool._busy + len(pool._pool._resting)
 
 
 def test_analyses_a_song(workers, tmp_path):
@@ -241,10 +241,10 @@ def test_a_process_started_before_the_first_file_is_the_one_that_takes_it():
     with Workers(jobs=1, segments=4) as pool:
         pool.start()
         pool.start()
-        early = pool._early.result().pid
+        early = pool._pool._early.result().pid
         assert pool.call("a", bad_tasks.process_id, interruptible=True) == early
         pool.start()
-        assert pool._early is None
+        assert pool._pool._early is None
         assert count_processes(pool) == 1
 
 
@@ -252,7 +252,7 @@ def test_a_process_started_before_the_first_file_is_the_one_that_takes_it():
 def test_a_process_started_early_ends_unused(idle):
     with Workers(jobs=1, segments=4, idle_seconds=0.2 if idle else 60) as pool:
         pool.start()
-        process = pool._early.result()
+        process = pool._pool._early.result()
         if idle:
             process._process.join(10)
             assert not process._process.is_alive()
