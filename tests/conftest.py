@@ -15,6 +15,7 @@ pytest_plugins = ["tests.beets_fixtures"]
 # Begun first, the longest before the others, so that no process is left alone with one of them at the end.
 LONG_FILES = (
     "test_cli_workbench.py",
+    "test_network_faults.py",
     "test_kill.py",
     "test_hostile.py",
     "test_watch.py",

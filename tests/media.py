@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import mutagen.apev2
 import pytest
@@ -48,14 +49,16 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
+def missing(reason: str) -> NoReturn:
+    """Skip a test for want of something on a user's machine, and fail in CI."""
+    if in_ci():
+        pytest.fail(f"in CI, {reason}")
+    pytest.skip(reason)
+
+
 def need(program: str) -> str:
     """Return the path of a program a test needs; without it skip on a user's machine and fail in CI."""
-    found = shutil.which(program)
-    if found:
-        return found
-    if in_ci():
-        pytest.fail(f"{program} is missing in CI")
-    pytest.skip(f"{program} is not installed")
+    return shutil.which(program) or missing(f"{program} is not installed")
 
 
 def need_module(name: str) -> ModuleType:
@@ -63,9 +66,7 @@ def need_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        if in_ci():
-            pytest.fail(f"the Python module {name} is missing in CI")
-        pytest.skip(f"the Python module {name} is not installed")
+        missing(f"the Python module {name} is not installed")
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:

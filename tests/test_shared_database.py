@@ -1,14 +1,12 @@
 """Several processes and hosts that share one database: each file has one process at a time, also when some are killed.
 
-Another host is a process with its own host name, PID namespace and network: no more is known of it here than of a
-machine elsewhere.
+Hosts with a network of their own are in `test_network_faults`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +28,6 @@ from genrify_tagger.store import LEASE, open_store, utc_now
 from genrify_tagger.store.claims import Claims
 from genrify_tagger.store.tables import PROCESSES
 from tests import media
-from tests.media import in_ci
 from tests.program import Program
 from tests.store_databases import BACKENDS, new_url
 
@@ -187,14 +184,6 @@ def start(program: Program, command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=program.environment(), **output)
 
 
-def on_host(name: str, command: list[str]) -> list[str]:
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        assert not in_ci(), "hosts in namespaces need root and unshare"
-        pytest.skip("hosts in namespaces need root and unshare")
-    namespaces = ("--pid", "--uts", "--net", "--mount-proc", "--fork", "--kill-child")
-    return ["unshare", *namespaces, "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
-
-
 def results(process: subprocess.Popen[str], status: int | None = 0) -> list[dict]:
     out, err = process.communicate(timeout=200)
     told = [json.loads(line) for line in out.splitlines()]
@@ -226,9 +215,9 @@ def assert_each_once(url: str, files: list[Path], *survivors: list[dict]) -> Non
         assert {one["error"] for one in told} == {None}
 
 
-def music(folder: Path) -> list[Path]:
+def music(folder: Path, files: int = FILES) -> list[Path]:
     kinds = ("flac", "mp3-v2.3", "m4a-aac", "ogg-vorbis")
-    return [media.make(kinds[i % len(kinds)], folder / str(i // 10), f"{i:02}") for i in range(FILES)]
+    return [media.make(kinds[i % len(kinds)], folder / str(i // 10), f"{i:02}") for i in range(files)]
 
 
 def test_scans_share_the_work_and_one_is_killed(program, url, tmp_path):
@@ -240,38 +229,3 @@ def test_scans_share_the_work_and_one_is_killed(program, url, tmp_path):
     told = [results(process) for process in others]
     first.communicate()
     assert_each_once(url, files, *told)
-
-
-def test_a_host_that_is_killed_and_one_that_is_frozen(program, tmp_path):
-    """What they had begun is taken over once their lease is over; the frozen one writes nothing when it wakes."""
-    url = new_url("postgresql", tmp_path)
-    music(tmp_path / "music")
-    command = scanning(program, url, tmp_path / "music")
-    killed = start(program, on_host("attic", command))
-    wait_for_changes(url, 2)
-    frozen = start(program, on_host("cellar", command))
-    here = start(program, command)
-    wait_for_changes(url, 8)
-    killed.kill()
-    for child in _descendants(frozen.pid):
-        os.kill(child, signal.SIGSTOP)
-    told = results(here, status=None)
-    for child in _descendants(frozen.pid):
-        os.kill(child, signal.SIGCONT)
-    awake = results(frozen, status=None)
-    killed.communicate()
-    # Each of the two may have been in the middle of one write.
-    refused = [one["error"] for one in told if one["error"]]
-    assert set(refused) <= {INTERRUPTED.format(run=run, host=host) for run, host in ((1, "attic"), (2, "cellar"))}
-    assert len(refused) <= 2
-    counts = done_changes(url)
-    # The frozen one's write may have taken longer than its time limit.
-    assert set(counts.values()) == {1} and len(counts) >= FILES - 2
-    assert len(awake) == FILES
-    tagged = Counter(one["path"] for one in [*told, *awake] if one["status"] == "tagged")
-    assert set(tagged.values()) == {1}
-
-
-def _descendants(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(below for child in map(int, found) for below in _descendants(child))]

@@ -59,8 +59,8 @@ class Claims(Database):
 
     @repeatable
     def beat(self, owner: str) -> None:
-        """Record a sign of life, which keeps all claims of a process."""
-        with self.write(shared=True) as connection:
+        """Record a sign of life, which keeps all claims of a process, also while another one blocks all writes."""
+        with self.write(queued=False) as connection:
             _see(connection, owner, server_time(connection))
 
     @repeatable

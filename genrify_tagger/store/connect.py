@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from json import dumps, loads
 from typing import Any, ParamSpec, TypeVar
@@ -36,12 +36,14 @@ def repeatable(method: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(method)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline: float | None = None
         kept: Any = [list(value) if isinstance(value, Iterator) else value for value in args]
         while True:
             try:
                 return method(*kept, **kwargs)
             except StoreConnectionError:
+                # From now on: the computer may have slept since the method began.
+                deadline = deadline or time.monotonic() + BUSY_SECONDS
                 if time.monotonic() > deadline:
                     raise
             time.sleep(RETRY_SECONDS)
@@ -75,6 +77,7 @@ class Database:
         # SQLite waits by sleeping, without order; threads of one process queue here instead.
         self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
         self._has_connected = False
+        self._away_since: float | None = None  # when the server did not answer for the first time of late
         self._opened_inode: int | None = None
 
     @property
@@ -95,11 +98,11 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read-only transaction. Keep it short: never yield to a caller inside."""
-        with describe_db_error(self.url), self._connected(self._read_engine) as connection:
+        with self._errors_described(), self._connected(self._read_engine) as connection:
             yield connection
 
     @contextmanager
-    def write(self, *, durable: bool = False, shared: bool = False) -> Iterator[Connection]:
+    def write(self, *, durable: bool = False, shared: bool = False, queued: bool = True) -> Iterator[Connection]:
         """Open a write transaction: committed at the end, rolled back by an exception.
 
         Nothing else is written meanwhile, so that what it has read stays true.
@@ -111,12 +114,14 @@ class Database:
         shared : bool
             Whether, on a server, others that are shared may run at the same time: for changes of a single row, or of
             rows that all change in the same order.
+        queued : bool
+            Whether, on a server, to wait for others at all: not for the change of a row that only this process changes.
         """
         engine = self._durable_engine if durable else self._relaxed_engine
-        with describe_db_error(self.url), self._write_lock, self._connected(engine) as connection, connection.begin():
+        with self._errors_described(), self._write_lock, self._connected(engine) as connection, connection.begin():
             if self.is_sqlite:
                 self._refuse_vanished()
-            else:
+            elif queued:
                 lock_writers(connection, shared=shared, durable=durable)
             yield connection
 
@@ -130,19 +135,23 @@ class Database:
                 lock_writers(connection)
             yield connection
 
+    def _errors_described(self) -> AbstractContextManager[None]:
+        return describe_db_error(self.url, was_there=self._has_connected)
+
     @contextmanager
     def _connected(self, engine: Engine) -> Iterator[Connection]:
-        """Connect; wait for a server that is away for a moment, once it was there."""
-        deadline = time.monotonic() + BUSY_SECONDS
+        """Connect; wait for a server that is away for a moment, once it was there, but only once for each absence."""
         while True:
+            began = time.monotonic()
             try:
                 connection = engine.connect()
                 break
             except exc.OperationalError:
-                if self.is_sqlite or not self._has_connected or time.monotonic() > deadline:
+                self._away_since = away_since = self._away_since or began
+                if self.is_sqlite or not self._has_connected or time.monotonic() > away_since + BUSY_SECONDS:
                     raise
             time.sleep(RETRY_SECONDS)
-        self._has_connected = True
+        self._has_connected, self._away_since = True, None
         with connection:
             yield connection
 

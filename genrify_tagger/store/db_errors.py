@@ -67,8 +67,14 @@ def hide_password(argument: str) -> str:
 
 
 @contextmanager
-def describe_db_error(url: URL) -> Iterator[None]:
+def describe_db_error(url: URL, *, was_there: bool = False) -> Iterator[None]:
     """Turn any error of the database at `url` into a StoreError.
+
+    Parameters
+    ----------
+    url : URL
+    was_there : bool
+        Whether this process has connected to it before.
 
     Raises
     ------
@@ -80,19 +86,19 @@ def describe_db_error(url: URL) -> Iterator[None]:
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
-        raise _translated(error, url) from error
+        raise _translated(error, url, was_there=was_there) from error
 
 
-def _translated(error: Exception, url: URL) -> StoreError:
+def _translated(error: Exception, url: URL, *, was_there: bool) -> StoreError:
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(cause, sqlite3.Error):
         return _from_sqlite(cause, str(url.database))
     if url.get_backend_name() == "sqlite":
         return StoreError(f"the database reports an error: {_first_line(cause)}", path=url.database)
-    return _from_server(error, cause, url)
+    return _from_server(error, cause, url, was_there=was_there)
 
 
-def _from_server(error: Exception, cause: object, url: URL) -> StoreError:
+def _from_server(error: Exception, cause: object, url: URL, *, was_there: bool) -> StoreError:
     """Distinguish errors by PostgreSQL's codes; before the connection stands there is only the text."""
     code = str(getattr(cause, "sqlstate", None) or "")
     told = _CONNECTION_FAILED.sub("", _first_line(cause), count=1)
@@ -102,6 +108,8 @@ def _from_server(error: Exception, cause: object, url: URL) -> StoreError:
     if code in _HINTS:
         what, hint = _HINTS[code]
         return kind(f"{server} {what}", hint=hint)
+    if isinstance(error, exc.OperationalError) and was_there and not code:
+        return kind(f"{server} cannot be reached any more: {told}", hint=_AGAIN)
     if isinstance(error, exc.OperationalError):
         known = (hint for words, hint in _CONNECTING_HINTS.items() if words in str(cause))
         return kind(

@@ -13,16 +13,24 @@ from genrify_tagger.extras import install_command
 
 WRITE_LOCK = 0x67656E7269667931  # advisory locks are numbers; this one spells "genrify1" in ASCII
 PATH_LIMIT = 2600  # bytes of a path in an index, whose rows have at most 2,704
-IDLE_FACTOR = 4  # times as long as others wait, a transaction may do nothing: its host may sleep or hang
-# By default, libpq waits for hours for a server that has vanished; what the URL says takes precedence.
+# By default, both ends wait for hours for one that has vanished: the program hangs, and the server keeps the locks of
+# the transaction that was open. What the URL says takes precedence.
+_VANISHED_SECONDS = 15
+_PROBE_SECONDS = 5
 _CONNECTING = {
     "connect_timeout": "10",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
+    "keepalives_idle": f"{_PROBE_SECONDS}",
+    "keepalives_interval": f"{_PROBE_SECONDS}",
+    "keepalives_count": f"{_VANISHED_SECONDS // _PROBE_SECONDS}",
+    "tcp_user_timeout": f"{1000 * _VANISHED_SECONDS}",
 }
-_SET_LIMIT = "SELECT set_config(%s, %s, false)"
+_SERVER_LIMITS = {
+    "tcp_keepalives_idle": f"{_PROBE_SECONDS}",
+    "tcp_keepalives_interval": f"{_PROBE_SECONDS}",
+    "tcp_keepalives_count": f"{_VANISHED_SECONDS // _PROBE_SECONDS}",
+    "tcp_user_timeout": f"{_VANISHED_SECONDS}s",
+}
+_SET_LIMIT = "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s"  # PostgreSQL 11 lacks the last one
 _LOCK = text("SELECT pg_advisory_xact_lock(:lock), set_config('synchronous_commit', :sync, true)")
 _LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(:lock), set_config('synchronous_commit', :sync, true)")
 _REFERENCES = text(
@@ -40,7 +48,7 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
     ----------
     url : URL
     busy_seconds : float
-        How long a statement waits for the locks of others.
+        Half of the time that a statement waits for the locks of others.
     **options
         For `sqlalchemy.create_engine`.
 
@@ -50,8 +58,11 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
         If the driver is not installed.
     """
     given = str(url.query.get("options", ""))
-    limits = {"lock_timeout": busy_seconds, "idle_in_transaction_session_timeout": IDLE_FACTOR * busy_seconds}
-    limits = {name: seconds for name, seconds in limits.items() if name not in given}
+    # Others wait longer than a transaction may do nothing, because its host sleeps or hangs, or keeps its locks because
+    # its host has vanished; and there may be two of these, one after the other.
+    seconds = {"lock_timeout": 2 * busy_seconds, "idle_in_transaction_session_timeout": busy_seconds * 2 / 3}
+    limits = {name: f"{value:.0f}s" for name, value in seconds.items()} | _SERVER_LIMITS
+    limits = {name: value for name, value in limits.items() if name not in given}
     is_libpq = url.get_driver_name() in {"psycopg", "psycopg2"}
     wanted = {name: value for name, value in _CONNECTING.items() if is_libpq and name not in url.query}
     try:
@@ -64,8 +75,8 @@ def server_engine(url: URL, *, busy_seconds: float, **options: Any) -> Engine:
     @event.listens_for(engine, "connect")
     def limit(connection: Any, _record: Any) -> None:
         with connection.cursor() as cursor:
-            for name, seconds in limits.items():
-                cursor.execute(_SET_LIMIT, (name, f"{seconds:.0f}s"))
+            for name, value in limits.items():
+                cursor.execute(_SET_LIMIT, (value, name))
         connection.commit()
 
     return engine
