@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_SECONDS = 10.0
+# By default Dask measures itself up to 100 times a second, which takes processor time from the scan in this process.
+_LESS_ABOUT_ITSELF = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 _FROM_AFAR = (OSError, asyncio.CancelledError, MemoryError, ValueError)  # errors that are not about settings here
 
 
@@ -110,15 +116,17 @@ def _first_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def local_cluster(workers: int) -> Iterator[str]:
     """Start a scheduler and workers of one thread in this process; yield the scheduler's address."""
+    import dask
     from distributed import LocalCluster
 
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=False,  # the analyses run in processes of their own anyway
-        memory_limit=0,
-        dashboard_address="127.0.0.1:8787",
-    )
+    with dask.config.set(_LESS_ABOUT_ITSELF):
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,  # the analyses run in processes of their own anyway
+            memory_limit=0,
+            dashboard_address="127.0.0.1:8787",
+        )
     try:
         yield cluster.scheduler_address
     finally:
