@@ -100,9 +100,9 @@ def test_a_dask_that_this_process_starts(program, library, tmp_path):
     (tmp_path / "dask.yaml").write_text(LOGGING)
     scan = start(program, tmp_path / "music", "local", "--verbose", "--log-format", "json", DASK_CONFIG=str(tmp_path))
     told, err = results(scan)
-    first, *others = err.splitlines()
-    assert first.startswith("Analysing on 1 Dask worker with 1 thread")
-    assert {json.loads(line)["logger"].partition(".")[0] for line in others} == {"genrify_tagger"}
+    messages = [json.loads(line) for line in err.splitlines()]
+    assert messages[0]["message"].startswith("Analysing on 1 Dask worker with 1 thread")
+    assert {message["logger"].partition(".")[0] for message in messages} == {"genrify_tagger"}
     assert_all_tagged_once(program, told, library)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from genrify_tagger.cli import report
 from genrify_tagger.cli.context import CliContext
+from genrify_tagger.cli.interruptible import interruptible
 from genrify_tagger.cli.output import write_json
-from genrify_tagger.cli.scan import interruptible
 from genrify_tagger.cli.telling_players import players_told
 from genrify_tagger.files import counted
 from genrify_tagger.pipeline import Result, Session, Summary, run_record

@@ -9,14 +9,15 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from genrify_tagger.cli.context import CliContext, common_options, model_option
+from genrify_tagger.cli.interruptible import interruptible
 from genrify_tagger.cli.output import format_option, write_json
 from genrify_tagger.cli.telling_players import no_notify_option, players_told
 from genrify_tagger.errors import ConfigError
@@ -109,7 +110,7 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
     settings = state.settings(_overrides(options))
     wanted, missing = _existing(paths or settings.library.roots)
     files = len(wanted) if all(os.path.isfile(path) for path in wanted) else None
-    with interruptible(), _workers(state, settings, cluster, files) as workers:
+    with interruptible(), _workers(settings, cluster, files) as workers:
         from genrify_tagger.pipeline import ScanOptions, open_session
 
         with (
@@ -121,10 +122,10 @@ def command(state: CliContext, /, paths: tuple[str, ...], output_format: str, **
             return report.scan(wanted, ScanOptions(**own, describe_unchanged=shows_unchanged)) or int(missing)
 
 
-def _workers(state: CliContext, settings: Settings, cluster: str | None, files: int | None) -> Workers:
+def _workers(settings: Settings, cluster: str | None, files: int | None) -> Workers:
     """Return the workers; if files are named, one of them loads its model while the database and the rest is loaded."""
     if cluster:
-        return _cluster_workers(state, settings, cluster)
+        return _cluster_workers(settings, cluster)
     from genrify_tagger.workers import workers_for
 
     workers = workers_for(settings.analysis, files=files)
@@ -133,7 +134,7 @@ def _workers(state: CliContext, settings: Settings, cluster: str | None, files: 
     return workers
 
 
-def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Workers:
+def _cluster_workers(settings: Settings, address: str) -> Workers:
     if importlib.util.find_spec("distributed") is None:
         raise ConfigError("--cluster needs Dask, which is not installed", hint=install_command("cluster"))
     from genrify_tagger.cluster import ClusterWorkers
@@ -146,12 +147,10 @@ def _cluster_workers(state: CliContext, settings: Settings, address: str) -> Wor
         longest=settings.library.max_minutes * 60,
         **pool_options(settings.analysis),
     )
-    if not state.quiet:
-        scheduler = workers.scheduler
-        found = counted(len(scheduler.workers), "Dask worker")
-        threads = counted(sum(scheduler.workers.values()), "thread")
-        dashboard = f"; dashboard: {scheduler.dashboard}" if scheduler.dashboard else ""
-        state.console.print(f"Analysing on {found} with {threads}{dashboard}")
+    scheduler = workers.scheduler
+    found = counted(len(scheduler.workers), "Dask worker")
+    threads = counted(sum(scheduler.workers.values()), "thread")
+    log.info("Analysing on %s with %s%s", found, threads, scheduler.dashboard and f"; dashboard: {scheduler.dashboard}")
     return workers
 
 
@@ -200,35 +199,6 @@ def _overrides(options: dict[str, Any]) -> dict[str, object]:
     }
     named = {f"{section}.{key}": options[key] for section, keys in sections.items() for key in keys}
     return named | shipped_choice(options["vocabulary"])
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a clean end: finish the current write, keep all results so far.
-
-    Further ones are ignored until the process ends, so that pressing Ctrl-C twice does not cut the clean-up short.
-    """
-    import signal
-
-    stopping = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for number in former:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        if not stopping:
-            for number, handler in former.items():
-                signal.signal(number, handler)
 
 
 @dataclass

@@ -41,7 +41,7 @@ def command(state: CliContext, host: str | None, port: int | None, open_browser:
       genrify-tag serve --port 9000
       GENRIFY_WEB__TOKEN='a long random word' genrify-tag serve --host 0.0.0.0
     """  # noqa: D301
-    from genrify_tagger.cli.scan import interruptible
+    from genrify_tagger.cli.interruptible import interruptible
     from genrify_tagger.pipeline import open_session
 
     settings = state.settings({"web.host": host, "web.port": port})
