@@ -268,13 +268,15 @@ def test_no_scheduler(program, cluster, tmp_path):
     assert told == expected
 
 
-def test_settings_of_dask_that_cannot_be_read(program, tmp_path):
+def test_wrong_settings_of_dask(program, tmp_path):
     (tmp_path / "dask.yaml").write_text("distributed: {comm\n  : [")
-    _, err = results(start(program, tmp_path, "local", DASK_CONFIG=str(tmp_path)), status=2)
-    assert err.startswith(
-        f"genrify-tag: Dask cannot be loaded: A dask config file at '{tmp_path}/dask.yaml' is malformed"
-    )
-    assert err.count("\n") == 1
+    unreadable = start(program, tmp_path, "local", DASK_CONFIG=str(tmp_path))
+    no_folder = start(program, tmp_path, "local", DASK_TEMPORARY_DIRECTORY="/proc/nothing")
+    check = "check Dask's own settings, by default in ~/.config/dask\n"
+    malformed = f"Dask cannot be loaded: A dask config file at '{tmp_path}/dask.yaml' is malformed"
+    assert results(unreadable, status=2) == ([], f"genrify-tag: {malformed}; {check}")
+    reason = "[Errno 2] No such file or directory: '/proc/nothing'"
+    assert results(no_folder, status=1) == ([], f"genrify-tag: Dask cannot be started: {reason}; {check}")
 
 
 def test_tls(program, library, tmp_path):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_SECONDS = 10.0
+_CHECK_SETTINGS = "check Dask's own settings, by default in ~/.config/dask"
 # By default Dask measures itself up to 100 times a second, which takes processor time from the scan in this process.
 _LESS_ABOUT_ITSELF = {
     "distributed.worker.profile.enabled": False,
@@ -42,8 +43,7 @@ def load_dask() -> None:
         own["logging"] = {}
         import distributed  # noqa: F401
     except Exception as error:
-        hint = "correct it; by default Dask's settings are in ~/.config/dask"
-        raise ConfigError(f"Dask cannot be loaded: {_first_line(error)}", hint=hint) from error
+        raise ConfigError(f"Dask cannot be loaded: {_first_line(error)}", hint=_CHECK_SETTINGS) from error
     for name in ("dask", "distributed", "tornado", "asyncio", "bokeh"):
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]
@@ -99,8 +99,8 @@ def _cause(error: BaseException) -> BaseException:
 
 def _connection_error(address: str, cause: BaseException) -> ClusterError:
     if isinstance(cause, ssl.SSLError | FileNotFoundError | PermissionError) or not isinstance(cause, _FROM_AFAR):
-        hint = "check Dask's own settings, distributed.comm"
-        return ClusterError(f"cannot connect to the Dask scheduler at {address}: {_first_line(cause)}", hint=hint)
+        reason = _first_line(cause)
+        return ClusterError(f"cannot connect to the Dask scheduler at {address}: {reason}", hint=_CHECK_SETTINGS)
     if isinstance(cause, MemoryError | ValueError):  # nonsense, if read as a message of Dask
         return ClusterError(f"what answers at {address} is not a Dask scheduler")
     reason = f" ({cause.strerror})" if isinstance(cause, OSError) and cause.strerror else ""
@@ -115,18 +115,27 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def local_cluster(workers: int) -> Iterator[str]:
-    """Start a scheduler and workers of one thread in this process; yield the scheduler's address."""
+    """Start a scheduler and workers of one thread in this process; yield the scheduler's address.
+
+    Raises
+    ------
+    ClusterError
+        If they do not start.
+    """
     import dask
     from distributed import LocalCluster
 
-    with dask.config.set(_LESS_ABOUT_ITSELF):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=False,  # the analyses run in processes of their own anyway
-            memory_limit=0,
-            dashboard_address="127.0.0.1:8787",
-        )
+    try:
+        with dask.config.set(_LESS_ABOUT_ITSELF):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=False,  # the analyses run in processes of their own anyway
+                memory_limit=0,
+                dashboard_address="127.0.0.1:8787",
+            )
+    except Exception as error:
+        raise ClusterError(f"Dask cannot be started: {_first_line(_cause(error))}", hint=_CHECK_SETTINGS) from error
     try:
         yield cluster.scheduler_address
     finally:

@@ -170,6 +170,7 @@ class DaskScheduler:
         return [answer for answer in answers if isinstance(answer, dict)]
 
     def _no_worker(self) -> ClusterError:
-        refused = "; ".join(f"{worker}: {reason}" for worker, reason in sorted(self._refused.items()))
+        with self._lock:
+            refused = "; ".join(f"{worker}: {reason}" for worker, reason in sorted(self._refused.items()))
         reason = f"no worker of the Dask scheduler at {self._address} can be used"
         return ClusterError(f"{reason}: {refused}" if refused else reason, hint="start one with `dask worker`")
