@@ -98,16 +98,17 @@ def share_blocks(source: int, target: int, start: int, end: int, shift: int) -> 
     """
     if sys.platform != "linux":
         return start, start
-    size = os.fstatvfs(source).f_bsize
-    first = start + -start % size
-    last = end if end + shift == os.fstat(source).st_size else end - end % size
-    if shift % size or first >= last:
-        return start, start
-    try:
-        fcntl.ioctl(target, _FICLONERANGE, struct.pack("=qQQQ", source, first + shift, last - first, first))
-    except OSError:
-        return start, start
-    return first, last
+    else:
+        size = os.fstatvfs(source).f_bsize
+        first = start + -start % size
+        last = end if end + shift == os.fstat(source).st_size else end - end % size
+        if shift % size or first >= last:
+            return start, start
+        try:
+            fcntl.ioctl(target, _FICLONERANGE, struct.pack("=qQQQ", source, first + shift, last - first, first))
+        except OSError:
+            return start, start
+        return first, last
 
 
 def sync_folder(folder: str) -> None:
