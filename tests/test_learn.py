@@ -264,7 +264,7 @@ def test_the_program_learns_lists_shares_and_forgets(program, tmp_path):
     fill(options, untagged=1)
     database = ("--database", str(tmp_path / "library.db"))
     done = program("learn", *database)
-    assert "Of 30 songs without a genre, 30 would get one" in done.stdout
+    assert "Of 30 songs without a genre, 30 would get one: the right one in" in done.stdout
     report = json.loads(program("learn", *database, "--format", "json").stdout)
     assert list(report) == [
         *("vocabulary", "songs", "artists", "sample", "genres", "held_out", "threshold", "in_use", "reason"),

@@ -14,7 +14,7 @@ from genrify_tagger.cli.scanned_paths import scanned_paths
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--count", "-n", type=click.IntRange(1), default=50, show_default=True, help="Number of songs.")
-@click.option("--keep", is_flag=True, help="Let the genres of these files count as set by hand; list nothing.")
+@click.option("--keep", is_flag=True, help="Confirm the genres of these files, as if you had set them; list nothing.")
 @model_option
 @format_option("text", "jsonl")
 @click.pass_obj
@@ -23,8 +23,8 @@ def command(state: CliContext, paths: tuple[str, ...], count: int, keep: bool, o
     """List songs whose genre contradicts the rest of the library.
 
     Each song is judged by the sound of songs of other artists, and by the genres of the other songs of its artist and
-    album; it never judges itself. The most surprising come first. No file is changed: `genrify-tag set` corrects a
-    genre, `--keep FILE...` says that one is right. Neither is listed again.
+    album. The most surprising come first. No file is changed: `genrify-tag set` corrects a genre, `--keep FILE...`
+    confirms it; either way, the song is not listed again.
 
     \b
     Examples:
@@ -54,6 +54,8 @@ def command(state: CliContext, paths: tuple[str, ...], count: int, keep: bool, o
     rows = [[one.odds, one.expected, ", ".join(one.genres), display_path(one.path)] for one in found]
     for line in table(["Odds", "Expected", "In the file", "File"], rows, right={"Odds"}):
         write_line(line)
+    if not state.quiet:
+        state.console.print("To correct one: genrify-tag set FILE GENRE. To confirm one: genrify-tag audit --keep FILE")
     return 0
 
 

@@ -16,6 +16,8 @@ from genrify_tagger.cli.output import write_text
 def command(shell: str) -> None:
     """Print a shell completion script.
 
+    The folder must exist; for zsh, `fpath` must contain it.
+
     \b
     Examples:
       genrify-tag completion bash > ~/.local/share/bash-completion/completions/genrify-tag

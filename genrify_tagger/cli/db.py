@@ -61,9 +61,7 @@ def check(state: CliContext) -> int:
 def backup(state: CliContext, destination: str) -> None:
     """Copy the database to a new file, or into an existing folder.
 
-    DESTINATION is that file or folder.
-
-    Scans and the service may keep running.
+    DESTINATION is the file or the folder. Scans and the service may keep running.
 
     \b
     Examples:
@@ -85,9 +83,10 @@ def backup(state: CliContext, destination: str) -> None:
 @click.pass_obj
 @common_options
 def copy(state: CliContext, url: str, dry_run: bool) -> None:
-    """Copy the library into an empty database, from SQLite to PostgreSQL or back.
+    """Copy the library into another database.
 
-    URL is an SQLAlchemy URL, or the path of an SQLite file that does not exist yet.
+    From SQLite to PostgreSQL or back. URL is the SQLAlchemy URL of an empty database, or the path of an SQLite file
+    that does not exist yet.
 
     Everything is copied: analyses, files, runs, the journal with its numbers, what was learned. Each row is read back
     and compared; if one differs, or anything fails, the target stays empty. No scan and no service may run meanwhile.

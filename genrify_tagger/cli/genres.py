@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, output_format: str) -> None:
     """List the genres in your files, and unify their spelling.
 
-    Lists every genre of the files that were scanned, with the words that mean the same. Nothing is changed. Aliases and
-    words to ignore are in section [genres] of the settings.
+    Lists every genre of the files that were scanned, the wider genre that it is part of, and how your files write it if
+    they differ. Nothing is changed. Aliases and words to ignore are in section [genres] of the settings.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def command(ctx: click.Context, output_format: str) -> None:
     if not rows:
         write_line("No scanned file has a genre.")
         return
-    for line in table(["Files", "Genre", "Below", "Words for it"], [_cells(row) for row in rows], right={"Files"}):
+    for line in table(["Files", "Genre", "Part of", "Written as"], [_cells(row) for row in rows], right={"Files"}):
         write_line(line)
 
 

@@ -29,8 +29,8 @@ def command(
 ) -> None:
     """List what was changed and when.
 
-    Without arguments, list the runs, newest first. With RUN or --path, list the changes themselves. Times are local;
-    JSON Lines include the time zone.
+    Without arguments, list the runs that changed files, newest first. With RUN or --path, list the changes themselves.
+    Times are local; JSON Lines include the time zone.
 
     \b
     Examples:

@@ -34,11 +34,12 @@ def command(
     """Learn your own genres from songs that have one.
 
     Learns from the songs that have a genre in the files and that were scanned; what you set by hand counts most, what
-    this program wrote does not count. From then on, `scan`, `watch` and beets decide by these genres, by the sound and
-    by what the other songs of artist and album have. Nothing is put to use that is not better than the shipped
-    vocabulary on songs of artists that were held out. No file is changed.
+    this program wrote does not count. From then on, `scan`, `watch` and beets decide by these genres: by the sound of a
+    song, and by the genres of the other songs of its artist and album. A vocabulary that is no better than the shipped
+    one on songs of artists that were left out while learning is saved, but not used. No file is changed.
 
-    PATHs are files and folders whose songs teach; without any, the whole library.
+    PATHs are files and folders to learn from; without any, the whole library. At least thirty songs are needed, and two
+    genres with eight songs and three artists each.
 
     \b
     Examples:
@@ -67,6 +68,8 @@ def command(
         write_line(line)
     if not learned.report["in_use"]:
         write_line(f"Vocabulary {in_use.name} stays in use." if in_use else "The shipped vocabulary decides.")
+    elif not state.quiet:
+        state.console.print("To tag songs with these genres: genrify-tag scan ~/Music")
 
 
 def _lines(learned: Learned) -> Iterator[str]:
@@ -94,7 +97,8 @@ def genre_table(genres: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for genre in genres
     ]
     yield from table(headers, rows, right=set(headers[1:]))
-    yield "Right: of the songs that would get this genre; Written: of its songs. Artists held out."
+    yield "Right: the share of songs given this genre that have it. Written: the share of its songs that get a genre."
+    yield "Both were measured on songs of artists that were left out while learning."
 
 
 def _percent(share: float | None) -> str:

@@ -33,12 +33,16 @@ def command(state: CliContext, host: str | None, port: int | None, open_browser:
     """Serve the web page on this machine.
 
     Drop songs to play and genrify them, browse the library, correct genres, undo changes. By default only this machine
-    can connect; any other address needs a token (web.token or GENRIFY_WEB__TOKEN). Press Ctrl-C to stop.
+    can connect; any other address needs a token (web.token or GENRIFY_WEB__TOKEN), for which the page asks once. Press
+    Ctrl-C to stop.
 
     \b
     Examples:
       genrify-tag serve --open
       genrify-tag serve --port 9000
+
+    \b
+    On a NAS, for the other machines of your network:
       GENRIFY_WEB__TOKEN='a long random word' genrify-tag serve --host 0.0.0.0
     """  # noqa: D301
     from genrify_tagger.cli.interruptible import interruptible
@@ -92,6 +96,8 @@ def _announce(state: CliContext, server: Server, host: str, *, open_browser: boo
     write_line(f"Hear it. Genrify it. {address}")
     sys.stdout.flush()
     if not state.quiet:
+        if host in {"0.0.0.0", "::"}:
+            state.console.print("From other machines, use the IP address of this one instead of 127.0.0.1.")
         state.console.print("Press Ctrl-C to stop.")
     if open_browser:
         import webbrowser

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger.cli.config import settings_file
 from genrify_tagger.cli.context import CliContext, common_options
 from genrify_tagger.cli.lazy_group import Group
 from genrify_tagger.cli.output import write_line, write_text
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-system_option = click.option("--system", is_flag=True, help="A system-wide, sandboxed service of systemd; needs root.")
+system_option = click.option(
+    "--system", is_flag=True, help="The system-wide service of systemd; root installs and removes it."
+)
 
 
 @click.group(cls=Group)
@@ -68,8 +71,10 @@ def install(state: CliContext, system: bool, user: str | None, no_start: bool, o
         raise click.UsageError("--user needs --system", click.get_current_context())
     settings = state.settings()
     if not settings.library.roots:
-        path = state.load().file
-        raise ConfigError("no library.roots to watch", path=path, hint='add roots = ["~/Music"] under [library]')
+        path = settings_file(state)
+        where = "" if os.path.exists(path) else "make this file with `genrify-tag config init`, and "
+        hint = f'{where}add roots = ["~/Music"] under [library]'
+        raise ConfigError("no library.roots to watch", path=path, hint=hint)
     _warn_of_variables(state)
     if native := _native(_watch_command(state), system=system):
         _install_native(native, start=not no_start, only_print=only_print)

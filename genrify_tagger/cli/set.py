@@ -34,13 +34,14 @@ def command(
 ) -> int:
     """Write genres that you choose.
 
-    Give the files first, then one or more genres; any genre, not only those the model knows. The change is journalled
-    and can be undone. No scan ever replaces a genre that you set.
+    Give the files first, then one or more genres. Any genre will do, not only those that the model knows. The change is
+    journalled and can be undone. No scan ever replaces a genre that you set.
 
     \b
     Examples:
       genrify-tag set song.mp3 Reggae
-      genrify-tag set 01.flac 02.flac 'Drum and Bass' Electronic
+      genrify-tag set Album/*.mp3 'Drum and Bass'
+      genrify-tag set 01.flac 02.flac Blues Rock           two genres
       genrify-tag set --none interlude.mp3
     """  # noqa: D301
     from genrify_tagger.cli.change_run import run_changes
@@ -64,9 +65,11 @@ def _sort(arguments: tuple[str, ...], *, remove: bool) -> tuple[list[str], list[
     """Split the arguments into files, which come first and exist, and genres."""
     from genrify_tagger.library import is_audio
 
+    if os.path.isdir(arguments[0]):
+        raise click.UsageError(f"'{arguments[0]}' is a folder; give the files in it")
     files: list[str] = []
     for argument in arguments:
-        if not os.path.lexists(argument):
+        if not os.path.lexists(argument) or os.path.isdir(argument):  # a folder may have the name of a genre
             break
         files.append(argument)
     genres = list(arguments[len(files) :])

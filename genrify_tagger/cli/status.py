@@ -121,6 +121,7 @@ def _list(state: CliContext, folder: str | None, status: str, output_format: str
     names = _names(state)
     with readable_store(state) as store:
         listed = store.files_under(known_path(store, folder), [status])
+        record = None
         for record in listed if status == MISSING else MoveTracker(store).present(listed):
             if output_format == "json":
                 fields = {"status": record.status, "reason": record.reason, "error": record.error}
@@ -128,6 +129,8 @@ def _list(state: CliContext, folder: str | None, status: str, output_format: str
                 write_json({"schema": 1, **json_path(record.path), **fields, **analysed})
             else:
                 write_line(_file_line(record, names))
+    if record is None and not state.quiet:
+        state.console.print(f"No file is {status}.")
 
 
 def _names(state: CliContext) -> dict[str, str]:

@@ -49,8 +49,8 @@ def _open_store(state: CliContext) -> AbstractContextManager[Store]:
 def _find(store: Store, name: str) -> StoredVocabulary:
     known = {vocabulary.name: vocabulary for vocabulary in store.vocabularies()}
     if name not in known:
-        names = ", ".join(known) or "none yet; `genrify-tag learn` makes one"
-        raise GenrifyError(f"there is no vocabulary {name!r}", hint=f"the learned ones: {names}")
+        hint = f"the learned ones are {', '.join(known)}" if known else "`genrify-tag learn` makes one"
+        raise GenrifyError(f"there is no learned vocabulary {name!r}", hint=hint)
     return known[name]
 
 

@@ -52,15 +52,19 @@ class Learned:
     def _meaning(self) -> str:
         if not self.report["in_use"]:
             return f"Not put to use: {self.report['reason']}."
-        would = "Of songs without a genre that get one"
+        would = "A song that gets a genre should get"
         if self.untagged:
-            would = f"Of {counted(self.untagged, 'song')} without a genre, {sum(self.filled):,} would get one; of such"
-        (new_right, new), (old_right, old) = self.measured
+            would = f"Of {counted(self.untagged, 'song')} without a genre, {sum(self.filled):,} would get one:"
+        artists = ("of new artists", "of artists whose other songs have a genre")
+        cases = [
+            f"{right:,} of {written:,} {whose}"
+            for (right, written), whose in zip(self.measured, artists, strict=True)
+            if written
+        ]
         songs = self.report["held_out"]["songs"]
-        known = f", {old_right:,} of {old:,} with the artist's other songs known" if old else ""
         return (
-            f"{would}, {self._expected():.0%} are right (measured on {songs:,} of your songs, held out: "
-            f"{new_right:,} of {new:,} right with all songs of the artist held out{known})."
+            f"{would} the right one in {self._expected():.0%} of cases. Measured on {songs:,} of your songs, judged as "
+            f"if they had none: right for {' and '.join(cases)}."
         )
 
     def _expected(self) -> float:

@@ -64,7 +64,8 @@ def request(
     except urllib.error.HTTPError as error:
         raise PlayerError(_status(error)) from error
     except OSError as error:
-        raise PlayerError(str(getattr(error, "reason", None) or error)) from error
+        reason = getattr(error, "reason", None) or error
+        raise PlayerError(getattr(reason, "strerror", None) or str(reason)) from error
     except (ValueError, http.client.InvalidURL) as error:
         raise PlayerError("the URL is not valid") from error
     except http.client.HTTPException as error:

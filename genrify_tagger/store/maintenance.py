@@ -38,8 +38,8 @@ class Maintenance(Files):
             If the file exists or cannot be written, or if the database is on a server.
         """
         if not self.is_sqlite:
-            hint = "for example pg_dump; or copy it into a file with `genrify-tag db copy`"
-            raise StoreError("a database on a server needs the server's own backup tools", hint=hint)
+            hint = "use its own tools, such as pg_dump, or copy the library into a file with `genrify-tag db copy`"
+            raise StoreError("cannot back up a database on a server", hint=hint)
         with describe_db_error(self.url):
             copy_sqlite(self.file, copy)
 

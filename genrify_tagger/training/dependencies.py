@@ -33,7 +33,7 @@ def require_libraries(*libraries: str) -> None:
     """
     absent = missing_libraries(libraries or LIBRARIES)
     if absent:
-        raise ConfigError(f"this needs {' and '.join(absent)}", hint=install_command("train"))
+        raise ConfigError(f"this needs {', '.join(absent)}", hint=install_command("train"))
 
 
 def load_tensorflow() -> None:

@@ -148,7 +148,7 @@ def _bind(host: str, port: int) -> socket.socket:
         where = f"{host} port {port}"
         raise GenrifyError(
             f"the page cannot be served on {where}: {(error.strerror or str(error)).lower()}",
-            hint="choose another with the setting web.port, or GENRIFY_WEB__PORT=9000" if port else None,
+            hint="choose another with `genrify-tag serve --port`, or with the setting web.port" if port else None,
         ) from error
     return bound
 
