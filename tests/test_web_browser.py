@@ -601,7 +601,7 @@ def test_after_ten_answers_the_page_learns_and_offers_the_learned_genres(teachin
     until(lambda: "answered 10 songs" in one(browser, "[data-learn-words]").text, "the offer")
     one(browser, "[data-learn-start]").click()
     until(lambda: one(browser, "[data-learn-use]").is_displayed(), "it has learned")
-    assert "of new artists" in one(browser, "[data-learn-words]").text
+    assert "for new artists" in one(browser, "[data-learn-words]").text
     one(browser, "[data-learn-use]").click()
     offered = (
         "return [...document.querySelectorAll('[data-choices] button')].map((button) => button.lastChild.data).sort()"

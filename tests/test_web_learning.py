@@ -78,7 +78,7 @@ def finished(page: Page, path: str) -> dict:
 
 
 def test_learning_on_the_page_is_told_in_the_words_of_the_command_line_and_put_to_use(made, page):
-    assert made.learned["in_use"] and "of new artists" in made.learned["summary"]
+    assert made.learned["in_use"] and "for new artists" in made.learned["summary"]
     assert made.learned["summary"] in made.program("learn").stdout
     assert len(made.genres_before) > 10 and genres_offered(page) == ["Chanson", "Doom Metal", "Kids"]
     assert page.get("/unsure").text.count("<option") == 3

@@ -55,16 +55,14 @@ class Learned:
         would = "A song that gets a genre should get"
         if self.untagged:
             would = f"Of {counted(self.untagged, 'song')} without a genre, {sum(self.filled):,} would get one:"
-        artists = ("of new artists", "of artists whose other songs have a genre")
-        cases = [
-            f"{right:,} of {written:,} {whose}"
-            for (right, written), whose in zip(self.measured, artists, strict=True)
-            if written
-        ]
+        (new_right, new), (old_right, old) = self.measured
+        cases = f"{new_right:,} of {new:,} right for new artists" if new else "nothing written for new artists"
+        if old:
+            cases += f", {old_right:,} of {old:,} right where other songs of the artist have a genre"
         songs = self.report["held_out"]["songs"]
         return (
             f"{would} the right one in {self._expected():.0%} of cases. Measured on {songs:,} of your songs, judged as "
-            f"if they had none: right for {' and '.join(cases)}."
+            f"if they had none: {cases}."
         )
 
     def _expected(self) -> float:
