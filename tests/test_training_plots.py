@@ -12,9 +12,9 @@ import pytest
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.training.song_plots import PANELS, SongAudio, draw_panels, read_song, save_figure, save_song_plots
 from tests import media
-from tests.workbench import need_library
+from tests.workbench import need_installed, need_library
 
-need_library("librosa", "matplotlib")
+need_installed("librosa", "matplotlib")
 
 from matplotlib.figure import Figure  # noqa: E402
 
@@ -22,6 +22,11 @@ from genrify_tagger.cli import plot as command  # noqa: E402 - with the librarie
 from genrify_tagger.training import report_plots  # noqa: E402
 from genrify_tagger.training.evaluation import Predictions, TrackPrediction, evaluate_predictions  # noqa: E402
 from genrify_tagger.training.report_plots import plot_history, plot_report  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _librosa() -> None:
+    need_library("librosa")
 
 
 @pytest.fixture(scope="module")

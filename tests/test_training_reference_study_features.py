@@ -32,13 +32,18 @@ from genrify_tagger.training.reference_study_features import (
     separate_harmonic,
 )
 from tests import media
-from tests.workbench import need_library, tones, write_wav
+from tests.workbench import need_installed, need_library, tones, write_wav
 
-need_library("librosa")
+need_installed("librosa")
 
 # As published with GTZAN on Kaggle.
 PUBLISHED_START = "filename,length,chroma_stft_mean,chroma_stft_var,rms_mean,rms_var,spectral_centroid_mean"
 PUBLISHED_END = "mfcc20_mean,mfcc20_var,label"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _librosa():
+    need_library("librosa")
 
 
 def sine(hertz, seconds=3.0, amplitude=0.5):

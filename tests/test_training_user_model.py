@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from genrify_tagger.training import augmentation
-from tests.workbench import KERAS_WARNING, need_library, tones
+from tests.workbench import KERAS_WARNING, need_installed, tones
 
-need_library("tensorflow", "matplotlib")
+need_installed("tensorflow", "matplotlib")
 
 import keras  # noqa: E402 - skipped above if it is missing
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from genrify_tagger.extras import install_command
+from genrify_tagger.training.dependencies import numba_cache_lock
 from genrify_tagger.training.reference_study_features import load_librosa
 from tests.media import in_ci
 
@@ -19,17 +20,28 @@ SAMPLE_RATE = 16000
 KERAS_WARNING = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 
 
-def need_library(*names: str) -> None:
+def need_installed(*names: str) -> None:
     """Without a library of the extra `train`, skip on a user's machine and fail in CI; to be called at import."""
     absent = [name for name in names if importlib.util.find_spec(name) is None]
     if not absent:
         if "librosa" in names:
-            load_librosa()  # several workers may be about to
+            with numba_cache_lock():
+                pass  # it has named the folder that all test processes share, and the programs that they start
         return
     reason = f"{', '.join(absent)} not installed: {install_command('train')}"
     if in_ci() and not (absent == ["tensorflow"] and sys.version_info >= (3, 14)):  # which has no wheel of it
         raise RuntimeError(reason)
     pytest.skip(reason, allow_module_level=True)
+
+
+def need_library(*names: str) -> None:
+    """Do as `need_installed`, and compile librosa if it is needed; to be called in a test or fixture.
+
+    While pytest collects, one process would compile and all others would wait for it.
+    """
+    need_installed(*names)
+    if "librosa" in names:
+        load_librosa()  # several workers may be about to
 
 
 def write_wav(path: Path, y: np.ndarray, sample_rate: int = SAMPLE_RATE) -> Path:
