@@ -123,7 +123,7 @@ def names_of_genre(session: Session, genre: str) -> list[str]:
     narrower = {titled(path[-1]) for path in tree.values() if key in map(rules.key, path)}
     if not narrower and key not in rules.known:
         return sorted(words_for_genre(session, genre))
-    names = {rules.known.get(spelling(name), name) for name in narrower}
+    names = {titled(genre), *(rules.known.get(spelling(name), name) for name in narrower)}
     with contextlib.suppress(GenrifyError):  # if no song has it yet
         names |= words_for_genre(session, genre)
     name = rules.known.get(key) or next((name for name in sorted(names) if rules.key(name) == key), genre)
