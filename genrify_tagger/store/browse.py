@@ -12,7 +12,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    collate,
     distinct,
     exists,
     func,
@@ -36,8 +37,9 @@ from sqlalchemy import (
 from sqlalchemy.sql.util import ClauseAdapter
 
 from genrify_tagger.store.file_rows import STATUS, Files
+from genrify_tagger.store.genre_keys import genre_keys
 from genrify_tagger.store.records import MISSING, FileRecord
-from genrify_tagger.store.sort_keys import AFTER, INDEXED, ORDERS, PRESENT, Order
+from genrify_tagger.store.sort_keys import AFTER, INDEXED, KEY_LENGTH, ORDERS, PRESENT, Order
 from genrify_tagger.store.sql import below
 from genrify_tagger.store.tables import FILES
 
@@ -123,7 +125,8 @@ class Browse(Files):
         is_walked = not wanted.words and MISSING not in wanted.statuses
         falling = descending != backwards
         with self.read() as connection:
-            number = connection.execute(_count(condition, wanted)).scalar_one() if is_walked else 0
+            counted = self._condition_to_count(connection, wanted) if is_walked else condition
+            number = connection.execute(_count(counted, wanted)).scalar_one() if is_walked else 0
             place = self._place(connection, beyond, order)
             if is_walked and number >= (MANY if wanted.folder is None else MANY_IN_FOLDER):
                 rows = connection.execute(self._walk(wanted, condition, order, place, falling).limit(limit + 1)).all()
@@ -192,6 +195,16 @@ class Browse(Files):
             conditions.append(or_(*(self._path_is_like("", suffix) for suffix in wanted.suffixes)))
         return and_(*conditions)
 
+    def _condition_to_count(self, connection: Connection, wanted: TrackFilter) -> ColumnElement[bool]:
+        """Return the condition; on a server, a genre is looked up in the index of genres, of which there are few."""
+        keys = None if self.is_sqlite or wanted.genre is None else genre_keys(connection, most=MANY)
+        if keys is None:
+            return self._condition(wanted)
+        is_cut = any(len(key) == KEY_LENGTH for key in keys)
+        others = self._condition(wanted if is_cut else replace(wanted, genre=None))
+        found = [key for key in keys if len(key) == KEY_LENGTH or _has_written(key, wanted.genre or NO_GENRE)]
+        return and_(others, self._sort_key("genre").in_(found))
+
     def _is_called(self, word: str) -> ColumnElement[bool]:
         in_any_form = or_(*(self._occurs(form) for form in _spellings(word)))
         part = _plain_part(word)
@@ -199,7 +212,8 @@ class Browse(Files):
         return and_(self._occurs(part), in_any_form) if part and not word.isascii() else in_any_form
 
     def _occurs(self, text: str) -> ColumnElement[bool]:
-        return or_(self._path_is_like("", text, ""), NAMES.ilike(f"%{_escaped(text)}%", escape="!"))
+        names = NAMES if self.is_sqlite else collate(NAMES, "C")  # as SQLite compares, and faster
+        return or_(self._path_is_like("", text, ""), names.ilike(f"%{_escaped(text)}%", escape="!"))
 
     def _path_is_like(self, *parts: str) -> ColumnElement[bool]:
         """Return the condition that a path contains these parts in this order; a-z match in either case.
@@ -210,7 +224,7 @@ class Browse(Files):
             text = cast(type_coerce(FILES.c.path, LargeBinary), Text)
             return text.like("%".join(_escaped(part) for part in parts), escape="!")
         shown = type_coerce(func.encode(FILES.c.path, literal_column("'escape'")), Text)
-        return shown.ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
+        return collate(shown, "C").ilike("%".join(_escaped(_octal(part)) for part in parts), escape="!")
 
     def _sort_key(self, order: Order) -> ColumnElement[Any]:
         return FILES.c.path if order == "path" else INDEXED[self.url.get_backend_name()][order]
@@ -221,6 +235,11 @@ class Browse(Files):
             return written == "[]"
         find = func.instr if self.is_sqlite else func.strpos
         return find(written, json.dumps(genre)) > 0
+
+
+def _has_written(written: str, genre: str) -> bool:
+    """Tell whether a genre is in a list in JSON, as `_has_genre` does in the database."""
+    return written == "[]" if genre == NO_GENRE else json.dumps(genre) in written
 
 
 def _count(condition: ColumnElement[bool], wanted: TrackFilter) -> Select[Any]:

@@ -19,7 +19,7 @@ from genrify_tagger.store.tables import METADATA
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"  # the newest revision in migrations/versions; a test checks that they agree
+HEAD = "0010"  # the newest revision in migrations/versions; a test checks that they agree
 VERSION_TABLE = "genrify_version"
 SCRIPTS = "genrify_tagger.migrations"
 

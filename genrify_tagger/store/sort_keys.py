@@ -11,6 +11,7 @@ from genrify_tagger.store.tables import FILES
 
 Order = Literal["path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen"]
 ORDERS: tuple[Order, ...] = ("path", "title", "artist", "album", "confidence", "margin", "genre", "duration", "seen")
+KEY_LENGTH = 200  # characters of a text
 UNNAMED = text("'\uffff'")  # sorts unknown titles, artists and albums after all others
 UNKNOWN = text("-1.0")  # sorts unknown numbers before all others
 NO_MARGIN = text("2.0")  # sorts songs without scores, and silence, after all others
@@ -28,7 +29,7 @@ def _name_key(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
 
 def _beginning(value: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return the beginning of a text: PostgreSQL refuses to index a long one, which a hostile file may have."""
-    return func.substr(value, text("1"), text("200"))
+    return func.substr(value, text("1"), text(f"{KEY_LENGTH}"))
 
 
 def _indexed(dialect: str) -> dict[str, ColumnElement[Any]]:
@@ -50,7 +51,15 @@ for _dialect, _keys in INDEXED.items():
         _more = (FILES.c.path,) if (_dialect, _order) == ("sqlite", "genre") else ()
         # With what most filters ask for, files that do not match can be passed over without reading their rows.
         _columns = (_key, *_more, FILES.c.status, FILES.c.missing_since)
-        _index = Index(f"ix_files_by_{_order}", *_columns, sqlite_where=PRESENT, postgresql_where=PRESENT)
+        # PostgreSQL takes a value from an index alone only if its plain column is there.
+        _plain = [_order] if (_dialect, _order) == ("postgresql", "confidence") else None
+        _index = Index(
+            f"ix_files_by_{_order}",
+            *_columns,
+            sqlite_where=PRESENT,
+            postgresql_where=PRESENT,
+            postgresql_include=_plain,
+        )
         _index.ddl_if(dialect=_dialect)
 Index("ix_files_status_missing_since_audio_key", FILES.c.status, FILES.c.missing_since, FILES.c.audio_key)
 Index("ix_files_missing", FILES.c.path, sqlite_where=~PRESENT, postgresql_where=~PRESENT)

@@ -1,6 +1,7 @@
 """What grows with the library: rescan, status, pages, similar songs, learning, auditing, as one table.
 
     python -m tests.benchmarks.scale --folder FOLDER 1000 10000 100000 1000000
+    python -m tests.benchmarks.scale --folder FOLDER 100000 --postgres          on a PostgreSQL server of its own
     python -m tests.benchmarks.run scale                     the same, up to 100,000 songs
 
 The libraries are made by `scale_library` and kept in the folder, 6 GB for a million songs. Columns are sizes; seconds
@@ -18,14 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
 
-from tests.benchmarks import scale_library
+from tests.benchmarks import scale_library, scale_postgres
 from tests.benchmarks.measure import process, program
 from tests.page import serving
 from tests.program import Program
+from tests.store_databases import PostgresServer, postgres_server
 
 Figures = dict[str, float]
 SIZES = (1_000, 10_000, 100_000)
@@ -88,7 +91,8 @@ def pages(home: Path, music: Path, url: str) -> Figures:
 
 def similar(home: Path, music: Path, url: str) -> Figures:
     shutil.rmtree(f"{url.removeprefix('sqlite:///')}.embeddings", ignore_errors=True)
-    runs = [process([sys.executable, "-m", "tests.benchmarks.scale", "--similar", url]) for _ in range(2)]
+    command, environment = [sys.executable, "-m", "tests.benchmarks.scale", "--similar", url], {"HOME": str(home)}
+    runs = [process(command, {**os.environ, **environment}) for _ in range(2)]
     first, later = (json.loads(run.output.splitlines()[-1]) for run in runs)
     return {
         "similar, first ever (the file is made), s": first[0],
@@ -128,9 +132,14 @@ PARTS: dict[str, Callable[[Path, Path, str], Figures]] = {
 }
 
 
-def measure(folder: Path, songs: int, parts: tuple[str, ...] = tuple(PARTS)) -> Figures:
-    """Return the figures of a library of so many songs."""
+def measure(
+    folder: Path, songs: int, parts: tuple[str, ...] = tuple(PARTS), server: PostgresServer | None = None
+) -> Figures:
+    """Return the figures of a library of so many songs, in SQLite or on a server."""
     music, url = scale_library.build(folder / f"scale-{songs}", songs)
+    if server is not None:
+        file, url = url.removeprefix("sqlite:///"), server.new_url()
+        scale_postgres.fill(file, url)
     figures: Figures = {}
     for part in parts:
         with tempfile.TemporaryDirectory() as home:
@@ -153,6 +162,7 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "genrify-benchmarks")
     parser.add_argument("--parts", nargs="*", default=tuple(PARTS), choices=PARTS)
+    parser.add_argument("--postgres", action="store_true", help="measure PostgreSQL, with the settings it comes with")
     parser.add_argument("--similar", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.similar:
@@ -160,9 +170,10 @@ def main() -> None:
         return
     print(f"{len(os.sched_getaffinity(0))} cores; load {os.getloadavg()[0]:.1f}", flush=True)
     by_size: dict[int, Figures] = {}
-    for size in arguments.sizes:
-        by_size[size] = measure(arguments.folder, size, tuple(arguments.parts))
-        print(size, by_size[size], f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+    with postgres_server(settings="") if arguments.postgres else nullcontext() as server:
+        for size in arguments.sizes:
+            by_size[size] = measure(arguments.folder, size, tuple(arguments.parts), server)
+            print(size, by_size[size], f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
     print(table(by_size))
 
 
