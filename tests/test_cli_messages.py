@@ -32,6 +32,13 @@ def test_a_list_without_files_says_so(program, song):
     assert program("status", "--list", "kept").stderr == ""
 
 
+def test_with_too_few_songs_learn_says_what_to_do(program, song):
+    program.scan(song.parent)
+    done = program("learn")
+    assert "Not put to use: not enough examples" in done.stdout
+    assert done.stderr == "Learn again when more songs have a genre.\n"
+
+
 def test_an_unknown_vocabulary_is_reported_with_what_makes_one(program, song):
     program.scan(song.parent)
     done = program("vocabulary", "use", "mine", status=1)

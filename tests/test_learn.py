@@ -265,6 +265,7 @@ def test_the_program_learns_lists_shares_and_forgets(program, tmp_path):
     database = ("--database", str(tmp_path / "library.db"))
     done = program("learn", *database)
     assert "Of 30 songs without a genre, 30 would get one: the right one in" in done.stdout
+    assert done.stderr == "To tag songs with these genres: genrify-tag scan ~/Music\n"
     report = json.loads(program("learn", *database, "--format", "json").stdout)
     assert list(report) == [
         *("vocabulary", "songs", "artists", "sample", "genres", "held_out", "threshold", "in_use", "reason"),

@@ -117,7 +117,7 @@ def test_lines_for_the_journal_have_a_level_and_no_time(program, music):
             process.terminate()
             assert process.wait(10) == 0
     lines = log.read_text().splitlines()
-    assert f"<6>watching {music} (native)" in lines
+    assert f"<6>watching {music} (events)" in lines
     assert any(line.startswith("<4>") and str(broken) in line for line in lines)
     assert not any(re.search(r"\d\d:\d\d", line) for line in lines)
 
@@ -149,7 +149,7 @@ def test_status_shows_the_service_to_people_programs_and_monitors(program, music
         service.rest()
         shown = program("status").stdout
         assert f"process {service.process.pid}" in shown and "tagged" in shown
-        assert re.search(rf"native +{music}, 2 folders", shown) and str(path) in shown
+        assert re.search(rf"events +{music}, 2 folders", shown) and str(path) in shown
         state = json.loads(program("status", "--format", "json").stdout)["service"]
         assert state["pid"] == service.process.pid and state["last_file"] == str(path)
         assert state["roots"] == [{"path": str(music), "watching": "native", "folders": 2, "reason": None}]

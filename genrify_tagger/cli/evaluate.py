@@ -58,7 +58,7 @@ def command(
 ) -> int:
     """Evaluate a model on labelled music.
 
-    MODEL is "shipped", the folder or sidecar of a model (as after --model), or a model of the reference study:
+    MODEL is "shipped", the folder or sidecar of a model (as for --model), or a model of the reference study:
     reference-logistic, reference-cnn, reference-dense, or reference-all. The study's models are trained for every split
     and tested on the rest; they also accept a feature table as DATASET. A split by segment has pieces of one recording
     on both sides, so its scores are marked "leaky".

@@ -68,8 +68,15 @@ def command(
         write_line(line)
     if not learned.report["in_use"]:
         write_line(f"Vocabulary {in_use.name} stays in use." if in_use else "The shipped vocabulary decides.")
-    elif not state.quiet:
-        state.console.print("To tag songs with these genres: genrify-tag scan ~/Music")
+    if not state.quiet:
+        state.console.print(_next_step(learned))
+
+
+def _next_step(learned: Learned) -> str:
+    if learned.report["in_use"]:
+        return "To tag songs with these genres: genrify-tag scan ~/Music"
+    lower = ", or try a lower --precision" if learned.vocabulary is not None else ""
+    return f"Learn again when more songs have a genre{lower}."
 
 
 def _lines(learned: Learned) -> Iterator[str]:

@@ -89,7 +89,8 @@ def _service_lines(service: dict[str, Any]) -> Iterator[str]:
     for root in service["roots"]:
         folders = f", {counted(root['folders'], 'folder')}" if root["watching"] == "native" else ""
         reason = f" ({root['reason']})" if root["reason"] else ""
-        yield f"  {root['watching']:<8} {root['path']}{folders}{reason}"
+        how = "events" if root["watching"] == "native" else root["watching"]
+        yield f"  {how:<8} {root['path']}{folders}{reason}"
     done = ", ".join(f"{number:,} {status}" for status, number in service["counts"].items())
     waiting = counted(service["queue"], "file")
     yield f"  {waiting} queued; {done or 'none processed'} since the start; {service['rate']:g} per minute"

@@ -22,7 +22,7 @@ from genrify_tagger.watch.lock import server_lock, service_lock
 from genrify_tagger.watch.loop import Loop
 from genrify_tagger.watch.run_batches import RunBatches
 from genrify_tagger.watch.sd_notify import Notifier
-from genrify_tagger.watch.service_state import LOST, STOPPING, state_path, write_state
+from genrify_tagger.watch.service_state import LOST, NATIVE, STOPPING, state_path, write_state
 from genrify_tagger.watch.service_stats import ServiceStats
 from genrify_tagger.watch.signals import ControlFlags
 
@@ -179,7 +179,8 @@ class Service:
             self._has_started = True
             self._notifier.ready()
             for root in loop.roots:
-                log.info("watching %s (%s)", display_path(root.path), root.reason or root.watching)
+                how = "events" if root.watching == NATIVE else root.watching
+                log.info("watching %s (%s%s)", display_path(root.path), how, f": {root.reason}" if root.reason else "")
         is_idle = loop.phase == "idle"
         self._was_idle |= is_idle
         self._auto_learn.tick(loop.session, processed=sum(self.stats.counts.values()), is_idle=is_idle)
