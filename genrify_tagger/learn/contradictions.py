@@ -1,6 +1,6 @@
 """Songs whose genre contradicts what the rest of the library says of them, the most surprising first.
 
-Each song is judged by heads that met neither it nor its artist, and by the genres of the other songs of its artist and
+Each song is judged by heads trained without it and its artist, and by the genres of the other songs of its artist and
 album; nothing is written. What was set or kept by hand is not doubted. A library that would not fit in memory is
 divided into parts, whole artists each, and a song is compared with those of its part.
 """

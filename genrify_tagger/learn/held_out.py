@@ -41,7 +41,7 @@ class Songs:
     artists, albums : ndarray of int, shape (n,)
         Number of each song's artist and album; -1 for none.
     weights : ndarray, shape (n,)
-        How much each song teaches.
+        The weight of each song.
     """
 
     features: Features
