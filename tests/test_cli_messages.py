@@ -5,7 +5,6 @@ import subprocess
 import pytest
 
 from tests import media, tagging
-from tests.page import serving
 
 
 @pytest.fixture
@@ -57,9 +56,3 @@ def test_a_page_for_the_network_says_how_other_machines_reach_it(program):
     assert process.stderr.readline() == "From other machines, use the IP address of this one instead of 127.0.0.1.\n"
     process.terminate()
     process.communicate(timeout=60)
-
-
-def test_a_port_in_use_is_reported_with_the_option(program):
-    with serving(program) as page:
-        done = program("serve", "--port", str(page.port), status=1)
-    assert "address already in use; choose another with `genrify-tag serve --port`" in done.stderr
