@@ -67,6 +67,8 @@ class DaskScheduler:
     def look(self) -> bool:
         """Ask which workers there are; return whether the scheduler answered."""
         try:
+            if self.client.status != "running":
+                raise ConnectionError(self.client.status)
             threads = self._ask(self.client.scheduler.ncores)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong while it is away, it is tried again
             log.debug("the Dask scheduler at %s: %s", self._address, error)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 CHECK_SECONDS = 2.0
+_END_SECONDS = 1.0
 
 
 class LateError(Exception):
@@ -107,7 +108,7 @@ class DaskTasks:
     def close(self) -> None:
         """Give up all tasks and stop watching."""
         self.interrupt()
-        self._monitor.join(ANSWER_SECONDS)
+        self._monitor.join(_END_SECONDS)  # it may be waiting for the scheduler
 
     def _begin(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], excluded: Collection[str]
