@@ -19,10 +19,13 @@ import mediafile
 import pytest
 from sqlalchemy import update
 
+from genrify_tagger import tags
 from genrify_tagger.config import load_settings
 from genrify_tagger.errors import ChangedMeanwhileError
 from genrify_tagger.files import file_stat
-from genrify_tagger.pipeline import open_session
+from genrify_tagger.pipeline import ScanOptions, TagWriter, open_session
+from genrify_tagger.pipeline.journalled_write import begin_change
+from genrify_tagger.pipeline.scan_folders import scan_folders
 from genrify_tagger.process_identity import this_process
 from genrify_tagger.store import LEASE, open_store, utc_now
 from genrify_tagger.store.claims import Claims
@@ -169,6 +172,23 @@ class TestChangeInProgress:
         change = self.begin_elsewhere(session.store, song, monkeypatch, ended)
         [result] = set_genres(session, session.store.start_run("set"), [str(song)], ("Tango",))
         assert (result.status, session.store.change(change).state) == ("tagged", "failed")
+
+    def test_a_file_of_a_killed_process_is_taken_over_with_its_write(self, session, song, monkeypatch):
+        """The process was killed between the replacement of the file and the end of its entry in the journal."""
+        child = subprocess.Popen([sys.executable, "-c", ""])
+        child.wait()
+        ended = "|".join([*this_process().split("|")[:3], str(child.pid), "1"])
+        session.store.claim_files(ended, [str(song)])
+        plan = tags.plan_write(str(song), ("Tango",))
+        with monkeypatch.context() as there:
+            there.setattr("genrify_tagger.store.runs.this_process", lambda: ended)
+            change = begin_change(
+                session, session.store.start_run("scan"), plan, origin="scan", audio_key="key", undoes=None
+            )
+        tags.apply(plan, audio_key=lambda _: "key", expected_key="key")
+        run = session.store.start_run("scan")
+        [outcome] = scan_folders(session, [str(song)], TagWriter(lambda: run), ScanOptions())
+        assert (outcome.status, session.store.change(change).state) == ("kept", "done")
 
 
 # --- whole scans ---

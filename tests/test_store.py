@@ -355,6 +355,14 @@ class TestJournal:
         with pytest.raises(StoreError, match="no change 7"):
             store.finish_change(7, "done")
 
+    def test_a_change_is_resolved_once(self, store: Store) -> None:
+        change = begin(store, store.start_run("scan"), "/a")
+        assert store.resolve_change(change, "done", stat_after=STAT)
+        assert not store.resolve_change(change, "failed", error="another process looked later")
+        found = store.change(change)
+        assert found is not None
+        assert (found.state, found.stat_after, found.error) == ("done", STAT, None)
+
     def test_a_change_needs_a_run(self, store: Store) -> None:
         with pytest.raises(StoreError):
             begin(store, 99, "/a")

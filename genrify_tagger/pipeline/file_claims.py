@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 
 from genrify_tagger.errors import StoreError
+from genrify_tagger.pipeline.reconcile import reconcile
 from genrify_tagger.process_identity import this_process
 from genrify_tagger.store import BEAT_SECONDS, Store
 
@@ -53,6 +54,7 @@ class FileClaims:
         with self._in_database:
             began = time.monotonic()
             granted = self._store.claim_files(self.owner, targets)
+            reconcile(self._store)  # or a write that its process was killed in stays unfinished until the next start
             with self._changed:
                 self._last_beat = max(began, self._last_beat)
                 self._held |= granted

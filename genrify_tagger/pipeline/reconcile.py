@@ -28,8 +28,8 @@ def reconcile(store: Store) -> None:
         except UnfinishedWriteError as unsettled:
             _warn(change, str(unsettled))
             continue
-        store.finish_change(change.id, state, stat_after=tags.stat_or_none(change.path), error=error)
-        _warn(change, error or "it is done")
+        if store.resolve_change(change.id, state, stat_after=tags.stat_or_none(change.path), error=error):
+            _warn(change, error or "it is done")
 
 
 def _is_reachable(change: ChangeRecord) -> bool:

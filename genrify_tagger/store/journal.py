@@ -24,6 +24,7 @@ ID = CHANGES.c.id
 # built once: that takes longer than to run it
 _BEGIN = insert(CHANGES).returning(ID)
 _FINISH = update(CHANGES).where(CHANGES.c.id == bindparam("change"))
+_RESOLVE = _FINISH.where(CHANGES.c.state == PENDING)
 _UNDONE_BY = select(CHANGES.c.undoes).where(CHANGES.c.id == bindparam("change"))
 
 
@@ -127,6 +128,19 @@ class Journal(Database):
                 raise StoreError(f"the journal has no change {change}")
             if state == DONE:
                 _mark_undone(connection, change)
+
+    @repeatable
+    def resolve_change(
+        self, change: int, state: str, *, stat_after: FileStat | None = None, error: str | None = None
+    ) -> bool:
+        """Record how a change of a killed process ended, as `finish_change`; return False if another one did so."""
+        values = {"change": change, "state": state, "stat_after": stat_after, "error": error}
+        with self.write(durable=True, shared=True) as connection:
+            if not connection.execute(_RESOLVE, values).rowcount:
+                return False
+            if state == DONE:
+                _mark_undone(connection, change)
+        return True
 
     @repeatable
     def pending_changes(self, *, abandoned: bool = True, silence: timedelta = SILENCE_LIMIT) -> list[ChangeRecord]:
