@@ -180,6 +180,9 @@ class Browse(Files):
         conditions: list[ColumnElement[bool]] = []
         if MISSING in wanted.statuses:
             conditions.append(STATUS.in_(sorted(wanted.statuses)))
+        elif wanted.words and wanted == TrackFilter(words=wanted.words, one_per_song=wanted.one_per_song):
+            # Not PRESENT, which has SQLite read every row through an index of existing files: each from another place.
+            conditions.append(STATUS != MISSING)
         else:
             conditions += [PRESENT, *([FILES.c.status.in_(sorted(wanted.statuses))] if wanted.statuses else [])]
         conditions += [self._is_called(word) for word in wanted.words.split()]
