@@ -48,6 +48,7 @@ with open_store(sys.argv[1]) as store:
         time.sleep(600)
 """
 EACH = 32  # files
+IN_PROGRESS = 3  # at most, with one job
 _CHANGES = "SELECT count(*) FROM changes JOIN runs ON runs.id = changes.run WHERE owner LIKE :owner AND state = 'done'"
 
 
@@ -107,7 +108,7 @@ def test_hosts_that_are_killed_frozen_or_cut_off(program, tmp_path, lan: Network
             wait_for_changes(here, hosts[name], 1)
         for name, harm in ways.items():
             harm(hosts[name])
-        assert done_changes(here).total() < len(files) / 2
+        assert done_changes(here).total() < len(files), "too late: everything was done"
         lock()
         hosts["vault"].cut_off()
         with open_store(here) as store:
@@ -131,8 +132,8 @@ def test_hosts_that_are_killed_frozen_or_cut_off(program, tmp_path, lan: Network
     told += [results(scan(program, hosts[name], there, folders[name])) for name in scans]
     assert max(Counter(one["path"] for told_by in told for one in told_by if one["status"] == "tagged").values()) == 1
     assert_written_once(here, [path for path in files if path.parts[-3] != "attic"])
-    # The one in the middle of whose write it was killed awaits the next start there.
-    assert len(files) - len(done_changes(here)) <= 1
+    # Those in the middle of whose writes it was killed await the next start there.
+    assert len(files) - len(done_changes(here)) <= IN_PROGRESS
 
 
 def test_a_short_cut_and_a_server_that_restarts(program, tmp_path, lan: Network):
@@ -147,7 +148,7 @@ def test_a_short_cut_and_a_server_that_restarts(program, tmp_path, lan: Network)
         wait_for_changes(here, host, 1)
     hosts[0].cut_off()
     hosts[1].unplug()
-    assert done_changes(here).total() < len(files) / 2
+    assert done_changes(here).total() < len(files), "too late: everything was done"
     time.sleep(2)
     lan.server.restart("immediate")  # as after a crash
     time.sleep(3)

@@ -166,7 +166,7 @@ def test_without_cgroups_the_systems_kills_count(monkeypatch, tmp_path):
 def test_a_kill_for_lack_of_memory_is_told_as_that_and_the_song_is_tried_again(program, tmp_path):
     for number in range(3):
         media.make("flac", tmp_path / str(number))
-    limit = str(115 << 20)  # enough for the program, not for a worker beside it
+    limit = str(95 << 20)  # enough for the program, not for a worker beside it
     command = program.command("scan", "--format", "jsonl", "--jobs", "2", tmp_path)
     with cgroup("memory", memory__limit_in_bytes=limit, memory__max=limit, memory__swap__max="0") as folder:
         done = inside(folder, *command, env=program.environment())

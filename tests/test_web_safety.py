@@ -51,6 +51,25 @@ def page(made) -> Page:
     return made[2]
 
 
+def test_a_file_that_goes_during_a_request_is_an_error_in_words(program, tmp_path, monkeypatch, caplog):
+    song = media.make("flac", tmp_path / "music")
+    program.scan(song)
+    settings = replace(Settings(), database=DatabaseSettings(url=f"sqlite:///{program.database}"))
+    with open_session(settings) as session, web.open_app_context(session) as context:
+        follow = session.moves.follow
+
+        def follow_what_is_gone(*arguments, **options):
+            song.unlink()
+            return follow(*arguments, **options)
+
+        monkeypatch.setattr(session.moves, "follow", follow_what_is_gone)
+        client = web.make_app(context).test_client()
+        answer = client.get(f"/api/tracks/{track_id(str(song))}", headers={"Host": "localhost"})
+    assert answer.status_code == 422, answer.json
+    assert "no such file or directory" in answer.json["error"]
+    assert not caplog.records
+
+
 # --- who may ask ---
 
 

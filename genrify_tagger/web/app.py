@@ -32,6 +32,7 @@ def make_app(context: AppContext) -> Flask:
         app.register_blueprint(blueprint)
     app.register_error_handler(HTTPException, _handle_http_error)
     app.register_error_handler(GenrifyError, _handle_own_error)
+    app.register_error_handler(OSError, _handle_file_error)
     app.register_error_handler(Exception, _handle_unexpected_error)
     app.context_processor(_template_globals)
     app.wsgi_app = BasePathMiddleware(app.wsgi_app, context.base_path)  # type: ignore[method-assign]
@@ -60,6 +61,12 @@ def _handle_own_error(error: GenrifyError) -> AnyResponse | tuple[AnyResponse | 
     if request.path.startswith("/api/"):
         return jsonify(error=str(error)), code
     return render_template("error.html", code=code, message=str(error)), code
+
+
+def _handle_file_error(error: OSError) -> AnyResponse | tuple[AnyResponse | str, int]:
+    """Answer about a file that was moved or deleted during the request, for example."""
+    reason = (error.strerror or str(error)).lower()
+    return _handle_own_error(GenrifyError(f"the file cannot be read or written: {reason}"))
 
 
 def _handle_unexpected_error(error: Exception) -> AnyResponse | tuple[AnyResponse | str, int]:
