@@ -22,7 +22,7 @@ _SERVER, _PASSWORD = 1, "secret"
 _BRIDGE = "bridge0"
 
 
-@dataclass
+@dataclass(eq=False)
 class Host:
     """A machine of its own to all programs on it: their network, host name and processes are none of others'.
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,16 +58,18 @@ def lan():
         yield made
 
 
-def wait_for_changes(url: str, host: Host, number: int) -> None:
-    """Wait until a host has changed so many files."""
-    deadline = time.monotonic() + 60
+def harm_once_writing(url: str, ways: Mapping[Host, Callable[[Host], object]]) -> None:
+    """Harm each host as soon as it has changed a file, when it still has others to change."""
+    deadline, waiting = time.monotonic() + 60, dict(ways)
     with open_store(url) as store:
-        while time.monotonic() < deadline:
-            with store.read() as connection:
-                if connection.execute(text(_CHANGES), {"owner": f"{host.name}|%"}).scalar_one() >= number:
-                    return
+        while waiting and time.monotonic() < deadline:
+            for host in list(waiting):
+                with store.read() as connection:
+                    changed = connection.execute(text(_CHANGES), {"owner": f"{host.name}|%"}).scalar_one()
+                if changed:
+                    waiting.pop(host)(host)
             time.sleep(0.05)
-    pytest.fail(f"{host.name} has changed fewer than {number} files")
+    assert not waiting, "a host has changed no file"
 
 
 def scan(program: Program, host: Host, url: str, folder: Path) -> subprocess.Popen[str]:
@@ -104,10 +106,7 @@ def test_hosts_that_are_killed_frozen_or_cut_off(program, tmp_path, lan: Network
     hosts = {name: lan.host(name) for name in ("vault", "kitchen", *ways)}
     with locker(hosts["vault"], there) as lock:
         scans = {name: scan(program, hosts[name], there, folder) for name, folder in folders.items()}
-        for name in ways:
-            wait_for_changes(here, hosts[name], 1)
-        for name, harm in ways.items():
-            harm(hosts[name])
+        harm_once_writing(here, {hosts[name]: harm for name, harm in ways.items()})
         assert done_changes(here).total() < len(files), "too late: everything was done"
         lock()
         hosts["vault"].cut_off()
@@ -144,8 +143,7 @@ def test_a_short_cut_and_a_server_that_restarts(program, tmp_path, lan: Network)
     files = [song for folder in folders for song in music(folder, EACH)]
     with open_store(here):
         scans = [scan(program, host, there, folder) for host, folder in zip(hosts, folders, strict=True)]
-    for host in hosts:
-        wait_for_changes(here, host, 1)
+    harm_once_writing(here, dict.fromkeys(hosts, lambda _: None))
     hosts[0].cut_off()
     hosts[1].unplug()
     assert done_changes(here).total() < len(files), "too late: everything was done"
