@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrify_tagger import open_files
 from genrify_tagger.cli.context import CliContext, common_options, model_option
 from genrify_tagger.cli.output import write_line, write_text
 from genrify_tagger.cli.workbench import SEEDS, dataset_options, need_writable_folder, open_datasets, report_skipped
@@ -175,4 +176,4 @@ def _write(reports: list[Report], folder: Path) -> None:
         parts = [report.model, report.dataset, report.protocol] if len(reports) > 1 else []
         own = folder.joinpath(*("".join(c if c.isalnum() or c in "-." else "_" for c in part) for part in parts))
         plot_report(report, own)
-        (own / "scores.json").write_text(report_json(report), encoding="utf-8")
+        open_files.write_file(str(own / "scores.json"), report_json(report).encode())

@@ -125,8 +125,7 @@ class Browse(Files):
         is_walked = not wanted.words and MISSING not in wanted.statuses
         falling = descending != backwards
         with self.read() as connection:
-            counted = self._condition_to_count(connection, wanted) if is_walked else condition
-            number = connection.execute(_count(counted, wanted)).scalar_one() if is_walked else 0
+            number = self._number(connection, wanted, condition) if is_walked else 0
             place = self._place(connection, beyond, order)
             if is_walked and number >= (MANY if wanted.folder is None else MANY_IN_FOLDER):
                 rows = connection.execute(self._walk(wanted, condition, order, place, falling).limit(limit + 1)).all()
@@ -198,15 +197,15 @@ class Browse(Files):
             conditions.append(or_(*(self._path_is_like("", suffix) for suffix in wanted.suffixes)))
         return and_(*conditions)
 
-    def _condition_to_count(self, connection: Connection, wanted: TrackFilter) -> ColumnElement[bool]:
-        """Return the condition; on a server, a genre is looked up in the index of genres, of which there are few."""
+    def _number(self, connection: Connection, wanted: TrackFilter, condition: ColumnElement[bool]) -> int:
+        """Return how many files match; on a server, a genre is looked up in the index of genres."""
         keys = None if self.is_sqlite or wanted.genre is None else genre_keys(connection, most=MANY)
-        if keys is None:
-            return self._condition(wanted)
-        is_cut = any(len(key) == KEY_LENGTH for key in keys)
-        others = self._condition(wanted if is_cut else replace(wanted, genre=None))
-        found = [key for key in keys if len(key) == KEY_LENGTH or _has_written(key, wanted.genre or NO_GENRE)]
-        return and_(others, self._sort_key("genre").in_(found))
+        if keys is not None:
+            is_cut = any(len(key) == KEY_LENGTH for key in keys)
+            others = condition if is_cut else self._condition(replace(wanted, genre=None))
+            found = [key for key in keys if len(key) == KEY_LENGTH or _has_written(key, wanted.genre or NO_GENRE)]
+            condition = and_(others, self._sort_key("genre").in_(found))
+        return int(connection.execute(_count(condition, wanted)).scalar_one())
 
     def _is_called(self, word: str) -> ColumnElement[bool]:
         in_any_form = or_(*(self._occurs(form) for form in _spellings(word)))

@@ -7,7 +7,19 @@ from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from genrify_tagger.errors import StoreError
 from genrify_tagger.files import FileStat
@@ -123,22 +135,22 @@ class Journal(Database):
         values: dict[str, object] = {"state": state, "stat_after": stat_after, "error": error}
         if found is not None:
             values |= {"after": found.raw, "after_genres": found.genres, "audio_key": found.audio_key}
-        with self.write(durable=True, shared=True) as connection:
-            if connection.execute(_FINISH, values | {"change": change}).rowcount != 1:
-                raise StoreError(f"the journal has no change {change}")
-            if state == DONE:
-                _mark_undone(connection, change)
+        if not self._end_change(_FINISH, change, values):
+            raise StoreError(f"the journal has no change {change}")
 
     @repeatable
     def resolve_change(
         self, change: int, state: str, *, stat_after: FileStat | None = None, error: str | None = None
     ) -> bool:
         """Record how a change of a killed process ended, as `finish_change`; return False if another one did so."""
-        values = {"change": change, "state": state, "stat_after": stat_after, "error": error}
+        return self._end_change(_RESOLVE, change, {"state": state, "stat_after": stat_after, "error": error})
+
+    def _end_change(self, statement: Update, change: int, values: dict[str, object]) -> bool:
+        """Update a change by `_FINISH` or `_RESOLVE`; return whether there is one to update."""
         with self.write(durable=True, shared=True) as connection:
-            if not connection.execute(_RESOLVE, values).rowcount:
+            if connection.execute(statement, values | {"change": change}).rowcount != 1:
                 return False
-            if state == DONE:
+            if values["state"] == DONE:
                 _mark_undone(connection, change)
         return True
 

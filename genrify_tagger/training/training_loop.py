@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from genrify_tagger import open_files
 from genrify_tagger.errors import ConfigError
 from genrify_tagger.spectrogram import log_mel
 from genrify_tagger.training.augmentation import Augmentation
@@ -233,10 +234,8 @@ def _write_state(folder: Path, identity: dict[str, Any], history: Sequence[Epoch
     if not _stale(history):
         _save(model, folder / BEST)
     _save(model, folder / LAST)
-    partial = folder / f"{STATE}.partial"
     state = {"identity": identity, "history": [asdict(epoch) for epoch in history]}
-    partial.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / STATE)
+    open_files.write_file(str(folder / STATE), f"{json.dumps(state, indent=1)}\n".encode())
 
 
 def _save(model: Any, path: Path) -> None:
